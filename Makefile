@@ -1,0 +1,51 @@
+# Needs python3 (3.11 or newer) and make; everything else is installed into $(VENV) on first use.
+PYTHON ?= python3
+VENV ?= .venv
+BIN := $(VENV)/bin
+
+RUN := $(VENV)/stamp-run
+DEV := $(VENV)/stamp-dev
+
+.PHONY: demo test test-slow lint format bench man clean
+
+demo: $(RUN)  ## the main job: sweep the edge of chaos and show the summary
+	mkdir -p build
+	$(BIN)/mfmi sweep configs/edge_of_chaos.yaml -o build/demo.parquet --force
+
+test: $(DEV)  ## the fast tests
+	$(BIN)/python -m pytest
+
+test-slow: $(DEV)  ## the tests that take minutes
+	$(BIN)/python -m pytest -m slow
+
+lint: $(DEV)
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+
+format: $(DEV)
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+
+bench: $(DEV)  ## timings on this machine
+	set -e; for script in tests/benchmarks/*.py; do echo "== $$script"; $(BIN)/python "$$script"; done
+
+man: $(RUN)  ## the manual page: man build/mfmi.1
+	mkdir -p build
+	$(BIN)/python -m mfmi.cli.manual > build/mfmi.1
+
+clean:  ## remove all that make has made
+	rm -rf $(VENV) build dist .pytest_cache .hypothesis .mypy_cache .ruff_cache .coverage htmlcov
+	find mfmi tests -name __pycache__ -type d -prune -exec rm -rf {} +
+
+$(BIN)/python:
+	$(PYTHON) -m venv $(VENV)
+
+# The stamps carry the dependency on pyproject.toml; the package itself is installed in place, so its edits need no reinstall.
+$(RUN): pyproject.toml | $(BIN)/python
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable .
+	touch $@
+
+$(DEV): pyproject.toml | $(BIN)/python
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[plot,dask,dev]'
+	touch $@ $(RUN)

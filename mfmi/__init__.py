@@ -1,0 +1,56 @@
+"""Mutual information of random neural networks at initialisation.
+
+Everything public is here and loads on first use, so that ``import mfmi`` costs nothing.
+"""
+
+from importlib import import_module
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from mfmi.activations import get as activation
+    from mfmi.activations import names as activation_names
+    from mfmi.api import evaluate
+    from mfmi.errors import ConfigError, MfmiError, NumericsError, OutputError, ResumeError
+    from mfmi.meanfield import edge_of_chaos, fixed_point
+
+__version__ = "0.1.0"
+
+__all__ = [
+    "ConfigError",
+    "MfmiError",
+    "NumericsError",
+    "OutputError",
+    "ResumeError",
+    "__version__",
+    "activation",
+    "activation_names",
+    "edge_of_chaos",
+    "evaluate",
+    "fixed_point",
+]
+
+_HOMES = {
+    "ConfigError": ("mfmi.errors", "ConfigError"),
+    "MfmiError": ("mfmi.errors", "MfmiError"),
+    "NumericsError": ("mfmi.errors", "NumericsError"),
+    "OutputError": ("mfmi.errors", "OutputError"),
+    "ResumeError": ("mfmi.errors", "ResumeError"),
+    "activation": ("mfmi.activations", "get"),
+    "activation_names": ("mfmi.activations", "names"),
+    "edge_of_chaos": ("mfmi.meanfield", "edge_of_chaos"),
+    "evaluate": ("mfmi.api", "evaluate"),
+    "fixed_point": ("mfmi.meanfield", "fixed_point"),
+}
+
+
+def __getattr__(name: str) -> object:
+    if name not in _HOMES:
+        raise AttributeError(f"module 'mfmi' has no attribute {name!r}")
+    module, attribute = _HOMES[name]
+    value = getattr(import_module(module), attribute)
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted(__all__)

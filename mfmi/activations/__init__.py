@@ -1,0 +1,6 @@
+"""Activations and their Gaussian moments, one family a file."""
+
+from mfmi.activations._base import Activation, Conditional, Piece
+from mfmi.activations._registry import get, names
+
+__all__ = ["Activation", "Conditional", "Piece", "get", "names"]

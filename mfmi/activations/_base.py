@@ -1,0 +1,395 @@
+"""What every activation offers: values, slopes, and Gaussian moments that fall back on quadrature."""
+
+from __future__ import annotations
+
+import math
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from typing import Any, ClassVar, Literal, overload
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from mfmi import gaussian
+from mfmi.activations import _pairs, _quadrature
+from mfmi.activations._normal import truncated_power
+
+FloatArray = NDArray[np.float64]
+
+# Arguments may exceed their limits by this many units in the last place: the caller's own rounding.
+_SLACK = 8.0 * np.finfo(np.float64).eps
+
+# Relative errors allowed for in every reported error: rounding of closed forms; rounding and the tails of quadrature.
+_ROUNDING = 1e-13
+_TRUNCATION = 1e-12
+
+
+@dataclass(frozen=True)
+class Piece:
+    """An interval on which the activation is strictly monotone or constant, theory (17).
+
+    Attributes
+    ----------
+    lower, upper : float
+        Its ends, possibly infinite.
+    kind : {"increasing", "decreasing", "flat"}
+        How the activation runs there.
+    """
+
+    lower: float
+    upper: float
+    kind: Literal["increasing", "decreasing", "flat"]
+
+
+@dataclass(frozen=True)
+class Conditional:
+    """Moments of phi(m + sqrt(v) g), g standard normal, theory (16) and (18); unpacks as mean, variance, kappa.
+
+    Attributes
+    ----------
+    mean, variance : ndarray
+        Mean and variance over g.
+    kappa : ndarray
+        Gain E phi'(m + sqrt(v) g).
+    residual : ndarray
+        d = variance - kappa^2 v >= 0, what no linear function of g explains; computed without that difference.
+    """
+
+    mean: FloatArray
+    variance: FloatArray
+    kappa: FloatArray
+    residual: FloatArray
+
+    def __iter__(self) -> Iterator[FloatArray]:
+        """Iterate over mean, variance, kappa."""
+        return iter((self.mean, self.variance, self.kappa))
+
+
+# Pair moments that an activation without closed forms for them keeps in a table.
+PAIR_MOMENTS = frozenset({"decorrelation", "slope_correlation_gap", "correlation"})
+
+WHOLE_LINE = (Piece(-math.inf, math.inf, "increasing"),)
+
+
+class Activation(ABC):
+    """An activation function and its moments under Gaussian pre-activations.
+
+    Immutable, hashable and picklable; two activations are equal when their names are. Moment methods take arrays and
+    broadcast; scalars give a scalar. With ``error=True`` they return the value and an estimate of its absolute error:
+    the difference of two quadrature rules (or a table's error measured when it was built) plus a rounding allowance.
+
+    Attributes
+    ----------
+    name : str
+        Canonical name with parameters, such as "leaky_relu(0.1)".
+    citation : str
+        Where the closed forms come from, or how the moments are computed.
+    kinks, jumps : tuple of float
+        Points where phi or phi' is not smooth; points where phi itself jumps.
+    pole : float
+        Distance of the nearest complex singularity from the real axis, or the length on which an entire function
+        varies; inf for piecewise linear functions.
+    period : float
+        Period, inf if there is none.
+    pieces : tuple of Piece
+        Strictly monotone or constant pieces, empty if there are infinitely many.
+    images_disjoint : bool
+        The images of the non-flat pieces do not overlap and contain no flat value, so that theory (17) applies.
+    strictly_monotone, odd, even, homogeneous, differentiable : bool
+        Properties; homogeneous means phi(t u) = t phi(u) for t > 0, differentiable that E phi'^2 is finite.
+    lipschitz : float
+        sup |phi'|, inf for a step.
+    slope_at_zero_squared : float
+        Limit of E phi'(sqrt(s) z)^2 for s -> 0: phi'(0)^2 or, at a kink, the mean of the one-sided squares.
+    """
+
+    name: str
+    citation: ClassVar[str] = ""
+    kinks: tuple[float, ...] = ()
+    jumps: tuple[float, ...] = ()
+    pole: float = math.inf
+    period: float = math.inf
+    pieces: tuple[Piece, ...] = WHOLE_LINE
+    images_disjoint: bool = True
+    strictly_monotone: bool = True
+    odd: bool = False
+    even: bool = False
+    homogeneous: bool = False
+    differentiable: bool = True
+    lipschitz: float = 1.0
+    slope_at_zero_squared: float = 1.0
+    slope_zeros: tuple[float, ...] = ()
+    closed: ClassVar[frozenset[str]] = frozenset()
+    tabulated: frozenset[str] = frozenset()
+
+    def __init__(self, name: str, **properties: Any) -> None:
+        object.__setattr__(self, "name", name)
+        for key, value in properties.items():
+            object.__setattr__(self, key, value)
+
+    def __setattr__(self, key: str, value: object) -> None:
+        raise AttributeError(f"{type(self).__name__} is immutable")
+
+    def __repr__(self) -> str:
+        return f"activation({self.name!r})"
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Activation) and other.name == self.name
+
+    def __hash__(self) -> int:
+        return hash(self.name)
+
+    def __reduce__(self) -> tuple[Callable[..., Any], tuple[str]]:
+        from mfmi.activations._registry import get
+
+        return get, (self.name,)
+
+    @abstractmethod
+    def __call__(self, u: ArrayLike) -> FloatArray:
+        """Return phi(u), elementwise."""
+
+    @abstractmethod
+    def derivative(self, u: ArrayLike) -> FloatArray:
+        """Return phi'(u), elementwise; at a kink the right-hand one."""
+
+    def log_abs_derivative(self, u: ArrayLike) -> FloatArray:
+        """Return ln|phi'(u)|, elementwise; -inf where phi is flat."""
+        with np.errstate(divide="ignore"):
+            return np.log(np.abs(self.derivative(u)))
+
+    def conditional_values(self, u: FloatArray) -> tuple[FloatArray, FloatArray]:
+        """Return phi(u) and phi'(u) as fresh arrays for averaging, phi perhaps less a constant that the caller adds."""
+        return self(u), self.derivative(u)
+
+    # ---- public moments -------------------------------------------------------------------------------------------
+
+    @overload
+    def second_moment(self, s: ArrayLike, *, error: Literal[False] = False) -> FloatArray: ...
+    @overload
+    def second_moment(self, s: ArrayLike, *, error: Literal[True]) -> tuple[FloatArray, FloatArray]: ...
+    def second_moment(self, s: ArrayLike, *, error: bool = False) -> Any:
+        """V(s) = E phi(sqrt(s) z)^2, theory (4), for variances s >= 0."""
+        return self._answer("second_moment", (_variance("s", s),), error)
+
+    @overload
+    def second_moment_slope(self, s: ArrayLike, *, error: Literal[False] = False) -> FloatArray: ...
+    @overload
+    def second_moment_slope(self, s: ArrayLike, *, error: Literal[True]) -> tuple[FloatArray, FloatArray]: ...
+    def second_moment_slope(self, s: ArrayLike, *, error: bool = False) -> Any:
+        """V'(s) = dV/ds, theory (5), for variances s >= 0 (at a kink the limit s -> 0)."""
+        return self._answer("second_moment_slope", (_variance("s", s),), error)
+
+    @overload
+    def slope_moment(self, s: ArrayLike, k: float = 1, *, error: Literal[False] = False) -> FloatArray: ...
+    @overload
+    def slope_moment(self, s: ArrayLike, k: float = 1, *, error: Literal[True]) -> tuple[FloatArray, FloatArray]: ...
+    def slope_moment(self, s: ArrayLike, k: float = 1, *, error: bool = False) -> Any:
+        """E |phi'(sqrt(s) z)|^(2k), theory (5) and (21), for variances s >= 0 and one number k >= 0; NaN for a step."""
+        if not (np.ndim(k) == 0 and math.isfinite(k) and k >= 0):
+            raise ValueError(f"k must be a finite number >= 0, got {k!r}")
+        order = float(k)
+        return self._answer("slope_moment", (_variance("s", s),), error, order)
+
+    @overload
+    def log_slope(self, s: ArrayLike, *, error: Literal[False] = False) -> FloatArray: ...
+    @overload
+    def log_slope(self, s: ArrayLike, *, error: Literal[True]) -> tuple[FloatArray, FloatArray]: ...
+    def log_slope(self, s: ArrayLike, *, error: bool = False) -> Any:
+        """E ln phi'(sqrt(s) z)^2, theory (19), for variances s >= 0; -inf where it diverges."""
+        return self._answer("log_slope", (_variance("s", s),), error)
+
+    @overload
+    def correlation(self, s: ArrayLike, k: ArrayLike, *, error: Literal[False] = False) -> FloatArray: ...
+    @overload
+    def correlation(self, s: ArrayLike, k: ArrayLike, *, error: Literal[True]) -> tuple[FloatArray, FloatArray]: ...
+    def correlation(self, s: ArrayLike, k: ArrayLike, *, error: bool = False) -> Any:
+        """K(s, k) = E phi(u) phi(v), theory (4), u and v of variance s and covariance k, |k| <= s."""
+        return self._answer("correlation", _covariance(s, k), error)
+
+    @overload
+    def slope_correlation(self, s: ArrayLike, k: ArrayLike, *, error: Literal[False] = False) -> FloatArray: ...
+    @overload
+    def slope_correlation(
+        self, s: ArrayLike, k: ArrayLike, *, error: Literal[True]
+    ) -> tuple[FloatArray, FloatArray]: ...
+    def slope_correlation(self, s: ArrayLike, k: ArrayLike, *, error: bool = False) -> Any:
+        """E phi'(u) phi'(v) = dK/dk (Price's theorem), u and v of variance s and covariance k, |k| <= s."""
+        variance, covariance = _covariance(s, k)
+        return self._answer("slope_correlation_gap", (variance, variance - covariance), error)
+
+    @overload
+    def decorrelation(self, s: ArrayLike, gap: ArrayLike, *, error: Literal[False] = False) -> FloatArray: ...
+    @overload
+    def decorrelation(self, s: ArrayLike, gap: ArrayLike, *, error: Literal[True]) -> tuple[FloatArray, FloatArray]: ...
+    def decorrelation(self, s: ArrayLike, gap: ArrayLike, *, error: bool = False) -> Any:
+        """V(s) - K(s, s - gap) = E (phi(u) - phi(v))^2 / 2, relatively accurate for gap -> 0; 0 <= gap <= 2 s."""
+        return self._answer("decorrelation", _gap(s, gap), error)
+
+    @overload
+    def slope_correlation_gap(self, s: ArrayLike, gap: ArrayLike, *, error: Literal[False] = False) -> FloatArray: ...
+    @overload
+    def slope_correlation_gap(
+        self, s: ArrayLike, gap: ArrayLike, *, error: Literal[True]
+    ) -> tuple[FloatArray, FloatArray]: ...
+    def slope_correlation_gap(self, s: ArrayLike, gap: ArrayLike, *, error: bool = False) -> Any:
+        """E phi'(u) phi'(v) at covariance s - gap, for 0 <= gap <= 2 s: the slope of the correlation map, theory (5)."""
+        return self._answer("slope_correlation_gap", _gap(s, gap), error)
+
+    @overload
+    def conditional(self, m: ArrayLike, v: ArrayLike, *, error: Literal[False] = False) -> Conditional: ...
+    @overload
+    def conditional(
+        self, m: ArrayLike, v: ArrayLike, *, error: Literal[True]
+    ) -> tuple[Conditional, Conditional]: ...
+    def conditional(self, m: ArrayLike, v: ArrayLike, *, error: bool = False) -> Any:
+        """Mean, variance, kappa and residual of phi(m + sqrt(v) g), theory (16), (18); v >= 0.
+
+        At v = 0 kappa is phi'(m). For a step kappa is Cov(phi, g) / sqrt(v).
+        """
+        answer = self._answer("conditional", (_finite("m", m), _variance("v", v)), error)
+        return tuple(Conditional(*part) for part in answer) if error else Conditional(*answer)
+
+    @overload
+    def conditional_log_slope(self, m: ArrayLike, v: ArrayLike, *, error: Literal[False] = False) -> FloatArray: ...
+    @overload
+    def conditional_log_slope(
+        self, m: ArrayLike, v: ArrayLike, *, error: Literal[True]
+    ) -> tuple[FloatArray, FloatArray]: ...
+    def conditional_log_slope(self, m: ArrayLike, v: ArrayLike, *, error: bool = False) -> Any:
+        """E ln|phi'(m + sqrt(v) g)|, theory (17); -inf where it diverges; v >= 0."""
+        return self._answer("conditional_log_slope", (_finite("m", m), _variance("v", v)), error)
+
+    def entropy_powers(self, m: ArrayLike, v: ArrayLike) -> tuple[FloatArray, FloatArray]:
+        """Probabilities and entropy powers of the non-flat pieces of phi(m + sqrt(v) g), theory (17).
+
+        Parameters
+        ----------
+        m, v : array_like
+            Mean and variance >= 0 of the pre-activation, broadcast against each other.
+
+        Returns
+        -------
+        p, N : ndarray, broadcast shape + (number of non-flat pieces,)
+            Probability of each piece and its entropy power exp(2 h(z|piece) + 2 E[ln|phi'(z)| | piece]) / (2 pi e).
+            The last axis is empty where (17) does not apply: images that overlap, or no piece that is not flat.
+        """
+        mean, variance = np.broadcast_arrays(_finite("m", m), _variance("v", v))
+        flat_m, flat_v = mean.ravel(), variance.ravel()
+        active = [piece for piece in self.pieces if piece.kind != "flat"] if self.images_disjoint else []
+        p, power = np.empty((2, flat_m.size, len(active)))
+        for i, piece in enumerate(active):
+            p[:, i], log_power = truncated_power(flat_m, flat_v, piece.lower, piece.upper)
+            with np.errstate(invalid="ignore"):
+                exponent = log_power + 2.0 * self._piece_log_slope(flat_m, flat_v, piece)
+            # A piece without probability counts for nothing, and its entropy is the difference of huge numbers.
+            power[:, i] = np.exp(np.where((p[:, i] > 0.0) & ~np.isnan(exponent), exponent, -np.inf))
+        shape = (*mean.shape, len(active))
+        return p.reshape(shape), power.reshape(shape)
+
+    def offset_rule(
+        self, variance: ArrayLike, noise: ArrayLike = 0.0, *, tolerance: float = 1e-12
+    ) -> tuple[FloatArray, FloatArray]:
+        """Nodes and weights for E f(m), m ~ N(0, variance), f built from moments of phi(m + sqrt(noise) g).
+
+        Parameters
+        ----------
+        variance, noise : array_like, shape (n,)
+            Variance of the neuron offset and of the noise inside.
+        tolerance : float
+            As in `gaussian.offset_rule`.
+
+        Returns
+        -------
+        x, w : ndarray, shape (n, M)
+        """
+        return gaussian.offset_rule(
+            variance, np.sqrt(noise), self.kinks, self.pole, tolerance=tolerance, period=self.period
+        )
+
+    # ---- private moments on flat arrays: quadrature unless an activation knows better -----------------------------
+
+    def _second_moment(self, s: FloatArray, refine: float = 1.0) -> FloatArray:
+        return _quadrature.second_moment(self, s, refine)
+
+    def _second_moment_slope(self, s: FloatArray, refine: float = 1.0) -> FloatArray:
+        return _quadrature.second_moment_slope(self, s, refine)
+
+    def _slope_moment(self, s: FloatArray, k: float, refine: float = 1.0) -> FloatArray:
+        return _quadrature.slope_moment(self, s, k, refine)
+
+    def _log_slope(self, s: FloatArray, refine: float = 1.0) -> FloatArray:
+        return _quadrature.log_slope(self, s, refine)
+
+    def _conditional(self, m: FloatArray, v: FloatArray, refine: float = 1.0) -> FloatArray:
+        return _quadrature.conditional(self, m, v, refine)
+
+    def _conditional_log_slope(self, m: FloatArray, v: FloatArray, refine: float = 1.0) -> FloatArray:
+        return _quadrature.conditional_log_slope(self, m, v, refine)
+
+    def _decorrelation(self, s: FloatArray, gap: FloatArray, refine: float = 1.0) -> FloatArray:
+        return _pairs.value(self, "decorrelation", s, gap, refine)
+
+    def _slope_correlation_gap(self, s: FloatArray, gap: FloatArray, refine: float = 1.0) -> FloatArray:
+        return _pairs.value(self, "slope_correlation_gap", s, gap, refine)
+
+    def _correlation(self, s: FloatArray, k: FloatArray, refine: float = 1.0) -> FloatArray:
+        return _pairs.value(self, "correlation", s, k, refine)
+
+    def _piece_log_slope(self, m: FloatArray, v: FloatArray, piece: Piece) -> FloatArray:
+        return self._conditional_log_slope(m, v)
+
+    def _rounding(self, moment: str, value: FloatArray, *arguments: Any) -> FloatArray:
+        """Absolute error to allow for rounding and tails, on top of the difference of two rules."""
+        return (_ROUNDING if moment in self.closed else _TRUNCATION) * np.abs(value)
+
+    def _answer(self, moment: str, arguments: tuple[FloatArray, ...], error: bool, *extra: float) -> Any:
+        arrays = np.broadcast_arrays(*arguments)
+        shape = arrays[0].shape
+        flat = [np.ascontiguousarray(array).ravel() for array in arrays]
+        method: Callable[..., FloatArray] = getattr(self, f"_{moment}")
+        value = method(*flat, *extra)
+        if not error:
+            return value.reshape(value.shape[:-1] + shape)[()]
+        estimate = self._rounding(moment, value, *flat, *extra)
+        if moment in self.closed:
+            pass
+        elif moment in self.tabulated:
+            estimate = estimate + _pairs.error(self, moment, flat[0], flat[1], value)  # type: ignore[arg-type]
+        else:
+            with np.errstate(invalid="ignore"):
+                difference = np.abs(value - method(*flat, *extra, refine=_quadrature.SECOND_OPINION))
+            estimate = estimate + _quadrature.SAFETY * np.where(np.isnan(difference) & np.isinf(value), 0.0, difference)
+        return tuple(part.reshape(part.shape[:-1] + shape)[()] for part in (value, estimate))
+
+
+def _finite(name: str, value: ArrayLike) -> FloatArray:
+    array = np.asarray(value, dtype=np.float64)
+    bad = ~np.isfinite(array)
+    if bad.any():
+        raise ValueError(f"{name} must be finite, got {array[bad].flat[0]!r}")
+    return array
+
+
+def _variance(name: str, value: ArrayLike) -> FloatArray:
+    array = np.asarray(value, dtype=np.float64)
+    bad = ~(np.isfinite(array) & (array >= 0.0))
+    if bad.any():
+        raise ValueError(f"{name} must be a finite variance >= 0, got {float(array[bad].flat[0])}")
+    return array
+
+
+def _covariance(s: ArrayLike, k: ArrayLike) -> tuple[FloatArray, FloatArray]:
+    variance, covariance = np.broadcast_arrays(_variance("s", s), _finite("k", k))
+    bad = np.abs(covariance) > variance * (1.0 + _SLACK)
+    if bad.any():
+        raise ValueError(f"k must satisfy |k| <= s = {float(variance[bad][0])}, got {float(covariance[bad][0])}")
+    return variance, np.clip(covariance, -variance, variance)
+
+
+def _gap(s: ArrayLike, gap: ArrayLike) -> tuple[FloatArray, FloatArray]:
+    variance, difference = np.broadcast_arrays(_variance("s", s), _finite("gap", gap))
+    bad = (difference < 0.0) | (difference > 2.0 * variance * (1.0 + _SLACK))
+    if bad.any():
+        raise ValueError(f"gap must be in [0, 2 s] with s = {float(variance[bad][0])}, got {float(difference[bad][0])}")
+    return variance, np.minimum(difference, 2.0 * variance)

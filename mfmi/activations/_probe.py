@@ -1,0 +1,158 @@
+"""What can be found out about a function of one variable from its values: kinks, slope, monotone pieces."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import numpy as np
+from numpy.typing import NDArray
+
+FloatArray = NDArray[np.float64]
+Function = Callable[[FloatArray], FloatArray]
+
+REACH = 30.0
+
+_STEP = 0.01
+_FOURTH = np.array([1.0, -4.0, 6.0, -4.0, 1.0])
+
+# A fourth difference over steps of 0.01 above this is suspicious: it is 1e-8 phi'''' for a smooth function, 1e-4 times
+# the jump of phi'' at a kink of second order.
+_SUSPICIOUS = 1e-5
+_REFINEMENTS = 14
+_SHRINK = 4
+
+# How fourth differences scale with the step: as its power 4 for a smooth function, 0, 1, 2 for a jump in phi, phi', phi''.
+_SMOOTH_POWER = 2.6
+_JUMP_POWER = 0.5
+
+# Found places are moved to a decimal number this close.
+_SNAP = 1e-6
+_SNAP_DIGITS = 4
+
+_CENTRAL = np.array([4.0 / 5.0, -1.0 / 5.0, 4.0 / 105.0, -1.0 / 280.0])
+_ONE_SIDED = np.array(
+    [-761.0 / 280.0, 8.0, -14.0, 56.0 / 3.0, -35.0 / 2.0, 56.0 / 5.0, -14.0 / 3.0, 8.0 / 7.0, -1.0 / 8.0]
+)
+
+
+def find_kinks(f: Function) -> tuple[tuple[float, ...], tuple[float, ...]]:
+    """Find where f, its slope or its second derivative jumps within [-30, 30].
+
+    Parameters
+    ----------
+    f : callable
+        Vectorised function.
+
+    Returns
+    -------
+    kinks, jumps : tuple of float
+        All such places, and those where f itself jumps.
+    """
+    # An offset that no decimal kink shares, so that none falls on a grid point.
+    grid = np.arange(-REACH, REACH, _STEP) + 0.37 * _STEP
+    fourth = _fourth_difference(f, grid, _STEP)
+    values = np.abs(f(grid))
+    suspicious = np.flatnonzero(fourth > _SUSPICIOUS * np.maximum(1.0, values))
+    kinks, jumps = [], []
+    for cluster in np.split(suspicious, np.flatnonzero(np.diff(suspicious) > 4) + 1):
+        if cluster.size:
+            place, power = _locate(f, float(grid[cluster[np.argmax(fourth[cluster])]]))
+            if power < _SMOOTH_POWER:
+                kinks.append(place)
+            if power < _JUMP_POWER:
+                jumps.append(place)
+    return tuple(dict.fromkeys(kinks)), tuple(dict.fromkeys(jumps))
+
+
+def slope(f: Function, u: FloatArray, kinks: tuple[float, ...], step: float) -> FloatArray:
+    """Differentiate numerically, eighth order, one-sided near kinks.
+
+    Parameters
+    ----------
+    f : callable
+        Vectorised function.
+    u : ndarray
+        Where; at a kink the right-hand slope.
+    kinks : tuple of float
+        Places that no stencil may cross.
+    step : float
+        Step of the differences.
+
+    Returns
+    -------
+    ndarray, shape of u
+    """
+    x = np.ascontiguousarray(u, dtype=np.float64).ravel()
+    places = np.array([-np.inf, *kinks, np.inf])
+    right = np.searchsorted(places, x, side="right")
+    to_left, to_right = x - places[right - 1], places[right] - x
+    reach = 4.0 * step
+    result = np.empty_like(x)
+    central = (to_left > reach) & (to_right > reach)
+    if central.any():
+        offsets = np.arange(1, 5) * step
+        at = x[central, None]
+        result[central] = (f(at + offsets) - f(at - offsets)) @ _CENTRAL / step
+    for rows, sign in ((~central & (to_left <= to_right), 1.0), (~central & (to_left > to_right), -1.0)):
+        if rows.any():
+            room = np.minimum(step, np.maximum(to_left, to_right)[rows] / 9.0)[:, None]
+            # The kink itself belongs to the right: a backward stencil starts just short of it anyway.
+            points = x[rows, None] + sign * room * np.arange(9)
+            result[rows] = sign * (f(points) @ _ONE_SIDED) / room[:, 0]
+    return result.reshape(np.shape(u))
+
+
+def sign_changes(g: Function, lower: float, upper: float, points: int = 4001, noise: float = 1e-9) -> list[float]:
+    """Zeros of g in (lower, upper) with a change of sign, by bisection from a grid.
+
+    Parameters
+    ----------
+    g : callable
+        Vectorised continuous function.
+    lower, upper : float
+        Finite interval.
+    points : int
+        Points of the grid.
+    noise : float
+        Values below this fraction of the largest count as zero.
+
+    Returns
+    -------
+    list of float
+    """
+    grid = np.linspace(lower, upper, points)[1:-1]
+    values = g(grid)
+    # Where g is zero to rounding (saturation) its sign means nothing.
+    certain = np.flatnonzero(np.abs(values) > noise * np.max(np.abs(values), initial=0.0))
+    signs = np.sign(values[certain])
+    changes = np.flatnonzero(signs[:-1] != signs[1:])
+    left, right = grid[certain[changes]], grid[certain[changes + 1]]
+    for _ in range(60):
+        middle = 0.5 * (left + right)
+        same = np.sign(g(middle)) == signs[changes]
+        left, right = np.where(same, middle, left), np.where(same, right, middle)
+    return (0.5 * (left + right)).tolist()
+
+
+def _fourth_difference(f: Function, x: FloatArray, step: float) -> FloatArray:
+    return np.abs(f(x[:, None] + step * np.arange(-2, 3)) @ _FOURTH)
+
+
+def _locate(f: Function, place: float) -> tuple[float, float]:
+    """Narrow down where the fourth difference is largest, and how that scales with the step."""
+    step = _STEP
+    sizes = [float(_fourth_difference(f, np.array([place]), step)[0])]
+    for _ in range(_REFINEMENTS):
+        candidates = place + step * np.linspace(-2.5, 2.5, 10 * _SHRINK + 2)
+        sharp = _fourth_difference(f, candidates, step / _SHRINK)
+        best = int(np.argmax(sharp))
+        noise = 200.0 * np.finfo(np.float64).eps * max(1.0, abs(float(f(candidates[best : best + 1])[0])))
+        if sharp[best] < noise:
+            break
+        place, step = float(candidates[best]), step / _SHRINK
+        sizes.append(float(sharp[best]))
+    if len(sizes) < 3:
+        return place, 4.0
+    power = float(np.log(sizes[0] / sizes[-1]) / np.log(_SHRINK) / (len(sizes) - 1))
+    snapped = round(place, _SNAP_DIGITS)
+    return (snapped if abs(snapped - place) < max(_SNAP, 4.0 * step) else place) + 0.0, power

@@ -1,0 +1,236 @@
+"""Moments by quadrature, for activations or arguments without a closed form."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterator
+from typing import Protocol
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from mfmi import gaussian
+from mfmi.activations._window import smooth_rules
+
+FloatArray = NDArray[np.float64]
+RowArray = NDArray[np.int64]
+
+# The finer rule that the ordinary one is compared with to estimate its error has this many times the nodes; the difference
+# is doubled for the finer rule's own error.
+SECOND_OPINION = 1.25
+SAFETY = 2.0
+
+# Relative accuracy asked of one-dimensional moments; of the outer rule of pair moments, whose integrands are squares of
+# smoothed moments and converge far better than the functions that the rule is made for; of kinked conditional ones.
+_ONE_DIMENSION = 1e-13
+_CONDITIONAL = 1e-12
+_OUTER = 1e-8
+
+# Kinks further away than this many standard deviations are out of reach of every rule.
+_REACH = 8.6
+
+# Grading towards a zero of the slope stops here: the integral of ln|x| over what is left is below rounding.
+_SINGULAR = 1e-14
+
+# V' = E[phi phi' u] / s is evaluated no closer to s = 0: where phi(0) is not 0 rounding grows as 1/sqrt(s).
+_SMALLEST_VARIANCE = 1e-200
+_SMALLEST_VARIANCE_OFFSET = 1e-14
+
+
+class Integrand(Protocol):
+    """What quadrature needs to know of an activation."""
+
+    kinks: tuple[float, ...]
+    pole: float
+    period: float
+    odd: bool
+    even: bool
+    slope_zeros: tuple[float, ...]
+
+    def __call__(self, u: ArrayLike, /) -> FloatArray: ...
+    def derivative(self, u: ArrayLike, /) -> FloatArray: ...
+    def log_abs_derivative(self, u: ArrayLike, /) -> FloatArray: ...
+    def conditional_values(self, u: FloatArray, /) -> tuple[FloatArray, FloatArray]: ...
+    def _conditional(self, m: FloatArray, v: FloatArray, refine: float = 1.0, /) -> FloatArray: ...
+
+
+def second_moment(phi: Integrand, s: FloatArray, refine: float) -> FloatArray:
+    """V(s) = E phi^2."""
+    return one_dimension(phi, s, lambda x, rows: phi(x) ** 2, refine)
+
+
+def second_moment_slope(phi: Integrand, s: FloatArray, refine: float) -> FloatArray:
+    """V'(s) = E[phi phi' u] / s, which needs no second derivative.
+
+    By Stein's lemma it is E[(phi - phi(0)) phi' u] / s + phi(0) E[(phi' - phi'(0)) u] / s, without the part that cancels.
+    """
+    offset = float(phi(0.0))
+    slope = float(phi.derivative(0.0))
+    at = np.maximum(s, _SMALLEST_VARIANCE if offset == 0.0 else _SMALLEST_VARIANCE_OFFSET)
+
+    def integrand(x: FloatArray, rows: RowArray) -> FloatArray:
+        derivative = phi.derivative(x)
+        return ((phi(x) - offset) * derivative + offset * (derivative - slope)) * (x / at[rows, None])
+
+    return one_dimension(phi, at, integrand, refine)
+
+
+def slope_moment(phi: Integrand, s: FloatArray, k: float, refine: float) -> FloatArray:
+    """E |phi'|^(2k)."""
+    if phi.slope_zeros and k != round(k):
+        points = tuple(sorted({*phi.kinks, *phi.slope_zeros, 0.0}))
+        return gaussian.expectation(
+            lambda x, rows: _power(phi.derivative(x) ** 2, k)[None], np.sqrt(s), 0.0, points, _SINGULAR, refine=refine
+        )[0]
+    return one_dimension(phi, s, lambda x, rows: _power(phi.derivative(x) ** 2, k), refine)
+
+
+def log_slope(phi: Integrand, s: FloatArray, refine: float) -> FloatArray:
+    """E ln phi'^2, the integrand's logarithmic poles at zeros of the slope included."""
+    if phi.slope_zeros:
+        return 2.0 * conditional_log_slope(phi, np.zeros_like(s), s, refine)
+    return one_dimension(phi, s, lambda x, rows: 2.0 * phi.log_abs_derivative(x), refine)
+
+
+def conditional_log_slope(phi: Integrand, m: FloatArray, v: FloatArray, refine: float) -> FloatArray:
+    """E ln|phi'(m + sqrt(v) g)|."""
+    points = sorted({*phi.kinks, *phi.slope_zeros, *((0.0,) if phi.slope_zeros else ())})
+    pole = _SINGULAR if phi.slope_zeros else phi.pole
+
+    if not points:
+        result = np.empty_like(m)
+        for rows, x, w in smooth_rules(m, v, phi.pole, refine):
+            result[rows] = _sum(phi.log_abs_derivative(m[rows, None] + x), w)
+        return result
+
+    def integrand(x: FloatArray, rows: RowArray) -> FloatArray:
+        return phi.log_abs_derivative(m[rows, None] + x)[None]
+
+    return gaussian.expectation(
+        integrand, np.sqrt(v), 0.0, np.asarray(points) - m[:, None], pole, tolerance=_CONDITIONAL, refine=refine
+    )[0]
+
+
+def conditional(
+    phi: Integrand, m: FloatArray, v: FloatArray, refine: float, *, stein_from: float = math.inf
+) -> FloatArray:
+    """Mean, variance, kappa and residual of phi(m + sqrt(v) g), shape (4, n).
+
+    kappa = E phi' and residual = E (phi - mean - kappa sqrt(v) g)^2 are sums without cancellation, and the variance is
+    put together from them. From the variance `stein_from` on kappa is E[phi g] / sqrt(v) instead, which needs no slope.
+    """
+    result = np.empty((4, m.size))
+    by_stein = v >= stein_from
+    for rows, x, w in _conditional_rules(phi, m, v, by_stein, refine):
+        u = m[rows, None] + x
+        if by_stein[rows[0]]:
+            value = phi(u)
+            mean = _sum(value, w)
+            value -= mean[:, None]
+            kappa = _sum(value * x, w) / v[rows]
+        else:
+            value, slope = phi.conditional_values(u)
+            mean, kappa = _sum(value, w), _sum(slope, w)
+            value -= mean[:, None]
+        value -= kappa[:, None] * x
+        value *= value
+        residual = _sum(value, w)
+        result[:, rows] = mean, kappa * kappa * v[rows] + residual, kappa, residual
+    return result
+
+
+def _conditional_rules(
+    phi: Integrand, m: FloatArray, v: FloatArray, by_stein: NDArray[np.bool_], refine: float
+) -> Iterator[tuple[RowArray, FloatArray, FloatArray]]:
+    """Blocks of rules for `conditional`: split at kinks for the rows that have one within reach, smooth for the rest."""
+    sigma = np.sqrt(v)
+    kinks = np.sort(np.asarray(phi.kinks)) - m[:, None]
+    split = np.any(np.abs(kinks) <= _REACH * sigma[:, None], axis=1)
+    for kind in (False, True):
+        smooth, kinked = np.flatnonzero((by_stein == kind) & ~split), np.flatnonzero((by_stein == kind) & split)
+        for rows, x, w in smooth_rules(m[smooth], v[smooth], phi.pole, refine):
+            yield smooth[rows], x, w
+        if kinked.size:
+            rules = gaussian.blocked_rules(
+                sigma[kinked], 0.0, kinks[kinked], phi.pole, tolerance=_CONDITIONAL, refine=refine
+            )
+            for rows, x, w in rules:
+                yield kinked[rows], x, w
+
+
+def pair_moments(phi: Integrand, k: FloatArray, gap: FloatArray, refine: float) -> FloatArray:
+    """Moments of a pair of variances k + gap and covariance k >= 0, from conditional moments given the shared part.
+
+    Given the shared part m ~ N(0, k) the two are independent with variance `gap`, and flipping one of them gives the
+    covariance -k. Every output is the mean of a square.
+
+    Parameters
+    ----------
+    phi : Integrand
+        The activation.
+    k, gap : ndarray, shape (n,)
+        Covariance and what is missing to the variance, both >= 0.
+    refine : float
+        Multiplies the number of nodes.
+
+    Returns
+    -------
+    ndarray, shape (5, n)
+        Decorrelation E Var(phi | m); even and odd part of the correlation, E phi(u) phi(v) = even + odd and
+        E phi(u) phi(-v) = even - odd; likewise for E phi'(u) phi'(v) and E phi'(u) phi'(-v).
+    """
+    kinks = tuple(sorted({*phi.kinks, *(-kink for kink in phi.kinks)}))
+
+    def integrand(x: FloatArray, rows: RowArray) -> FloatArray:
+        m = x.ravel()
+        v = np.repeat(gap[rows], x.shape[1])
+        mean, variance, kappa, _ = phi._conditional(m, v, refine)
+        if phi.odd or phi.even:
+            zero = np.zeros_like(mean)
+            even, odd = (zero, mean * mean) if phi.odd else (mean * mean, zero)
+            slope_even, slope_odd = (kappa * kappa, zero) if phi.odd else (zero, kappa * kappa)
+        else:
+            mirror_mean, mirror_variance, mirror_kappa, _ = phi._conditional(-m, v, refine)
+            variance = 0.5 * (variance + mirror_variance)
+            even, odd = 0.25 * (mean + mirror_mean) ** 2, 0.25 * (mean - mirror_mean) ** 2
+            slope_even, slope_odd = 0.25 * (kappa + mirror_kappa) ** 2, 0.25 * (kappa - mirror_kappa) ** 2
+        return np.stack([variance, even, odd, slope_even, slope_odd]).reshape(5, *x.shape)
+
+    return gaussian.expectation(
+        integrand,
+        np.sqrt(k),
+        np.sqrt(gap),
+        kinks,
+        phi.pole,
+        tolerance=_OUTER,
+        period=phi.period,
+        outputs=5,
+        refine=refine,
+        even=True,
+    )
+
+
+def _power(square: FloatArray, k: float) -> FloatArray:
+    if k == 1.0:
+        return square
+    return square * square if k == 2.0 else square**k
+
+
+def _sum(values: FloatArray, w: FloatArray) -> FloatArray:
+    return np.einsum("ij,j->i" if w.ndim == 1 else "ij,ij->i", values, w)
+
+
+def one_dimension(
+    phi: Integrand, s: FloatArray, f: Callable[[FloatArray, RowArray], FloatArray], refine: float
+) -> FloatArray:
+    """E f(u), u ~ N(0, s), for f as smooth as phi and even if phi is odd or even."""
+    return gaussian.expectation(
+        lambda x, rows: f(x, rows)[None],
+        np.sqrt(s),
+        0.0,
+        phi.kinks,
+        phi.pole,
+        tolerance=_ONE_DIMENSION,
+        refine=refine,
+        even=(phi.odd or phi.even) and math.isinf(phi.period),
+    )[0]

@@ -1,0 +1,204 @@
+"""Tables of pair moments: tensor Chebyshev interpolation on tiles of (standard deviation, angle), built on first use.
+
+A tile depends on the activation and on its place alone, never on what was asked for, so that results do not depend on
+the order of work or on the number of processes. Each tile carries the error measured when it was built, between its
+nodes and against direct quadrature; a tile that misses the accuracy wanted is not used.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from mfmi.activations import _quadrature
+from mfmi.activations._quadrature import Integrand
+
+FloatArray = NDArray[np.float64]
+
+# Rows of a tile's coefficients.
+DECORRELATION, ODD, EVEN, SLOPE, MIRROR_SLOPE = range(5)
+
+# Edges of the tiles in t = arcsinh(sigma / scale). The functions are smooth but not analytic at sigma = 0, where terms
+# like exp(-scale^2 / (2 s)) begin, hence the narrower first ones. Tiles end at sigma = 330 scale, as they grow dear. Panels are at most so wide in arcsinh(sigma theta / scale).
+_EDGES = np.concatenate([[0.0, 0.125], 0.25 * np.arange(1.0, 27.0)])
+_PANEL = 0.7
+_NODES = (12, 16)
+_CHECKS = (4, 5)
+_ALMOST_ONE = 0.999
+
+# Tiles are filled with this multiple of the ordinary number of nodes, and checked against the ordinary rule.
+_FINE = 1.25
+
+# A tile with a larger relative error is left to direct quadrature.
+_WANTED = 2e-10
+_SAFETY = 4.0
+_ROUNDING = 1e-14
+
+
+class Tabulated(Integrand, Protocol):
+    """An activation of which the pair moments are tabulated."""
+
+    def _second_moment(self, s: FloatArray, refine: float = 1.0, /) -> FloatArray: ...
+
+
+@dataclass(frozen=True)
+class Tile:
+    """Part of a table.
+
+    Attributes
+    ----------
+    coefficients : ndarray, shape (panels, 5, nodes in t, nodes in y)
+        Chebyshev coefficients.
+    relative, absolute : ndarray, shape (5,)
+        Errors of the five functions: relative for those that are positive, absolute for those that may vanish.
+    usable : ndarray of bool, shape (5,)
+        Which are as accurate as wanted.
+    """
+
+    coefficients: FloatArray
+    relative: FloatArray
+    absolute: FloatArray
+    usable: NDArray[np.bool_]
+
+
+_NOWHERE = Tile(np.empty((0, 5, *_NODES)), np.full(5, np.inf), np.full(5, np.inf), np.zeros(5, dtype=np.bool_))
+
+
+class PairTable:
+    """Pair moments of one activation at covariance k >= 0 as functions of sigma and the angle, cos(theta) = k / s.
+
+    The five functions are smooth and of order one over each tile: V - K over s - k, the odd part of K over k, the even
+    part of K over V, and E phi' phi' at covariances k and -k.
+
+    Parameters
+    ----------
+    phi : Activation
+        The activation; pair moments come from its `conditional`.
+    """
+
+    def __init__(self, phi: Tabulated) -> None:
+        self._phi = phi
+        finite = [phi.pole, *(0.5 * abs(kink) for kink in phi.kinks if kink != 0.0)]
+        length = min(finite)
+        self._scale = length if math.isfinite(length) else 1.0
+        self._tiles: dict[int, Tile] = {}
+
+    def evaluate(self, s: FloatArray, near: FloatArray, function: int) -> tuple[FloatArray, FloatArray]:
+        """Interpolate one of the five functions.
+
+        Parameters
+        ----------
+        s, near : ndarray, shape (n,)
+            Variance and s - |k|, 0 <= near <= s.
+        function : int
+            One of the constants of this module.
+
+        Returns
+        -------
+        value, error : ndarray, shape (n,)
+            Value and estimated absolute error; both NaN where the tile is not accurate enough to be used.
+        """
+        sigma = np.sqrt(s) / self._scale
+        place = np.arcsinh(sigma)
+        index = np.searchsorted(_EDGES, place, side="right") - 1
+        y = _fraction(sigma, 2.0 * np.arctan2(np.sqrt(near), np.sqrt(2.0 * s - near)))
+        value, error = np.full((2, s.size), np.nan)
+        for tile_index in np.unique(index).tolist():
+            tile = self._tile(tile_index)
+            if not tile.usable[function]:
+                continue
+            low, high = _EDGES[tile_index : tile_index + 2]
+            in_tile = np.flatnonzero(index == tile_index)
+            count = tile.coefficients.shape[0]
+            panel = np.minimum((y[in_tile] * count).astype(np.int64), count - 1)
+            for panel_index in np.unique(panel).tolist():
+                rows = in_tile[panel == panel_index]
+                left = _basis(2.0 * (place[rows] - low) / (high - low) - 1.0, _NODES[0])
+                right = _basis(2.0 * (y[rows] * count - panel_index) - 1.0, _NODES[1])
+                partial = np.einsum("ni,ij->nj", left, tile.coefficients[panel_index, function])
+                value[rows] = np.einsum("nj,nj->n", partial, right)
+                error[rows] = tile.relative[function] * np.abs(value[rows]) + tile.absolute[function]
+        return value, error
+
+    def _tile(self, index: int) -> Tile:
+        tile = self._tiles.get(index)
+        if tile is None:
+            beyond = index >= _EDGES.size - 1
+            tile = self._tiles[index] = _NOWHERE if beyond else self._build(index)
+        return tile
+
+    def _build(self, index: int) -> Tile:
+        largest = math.sinh(_EDGES[index + 1])
+        panels = max(1, math.ceil(math.asinh(0.5 * math.pi * largest) / _PANEL))
+        values = self._sample(index, panels, *(_chebyshev_nodes(n) for n in _NODES), _FINE)
+        coefficients = np.einsum("ai,fipj->pfaj", _transform(_NODES[0]), values)
+        coefficients = np.einsum("bj,pfaj->pfab", _transform(_NODES[1]), coefficients)
+        places = tuple(_ALMOST_ONE * np.cos(np.pi * np.arange(n) / (n - 1)) for n in _CHECKS)
+        exact = self._sample(index, panels, *places, _FINE)
+        rough = self._sample(index, panels, *places, 1.0)
+        left, right = (_basis(place, n) for place, n in zip(places, _NODES, strict=True))
+        table = np.einsum("ia,jb,pfab->fipj", left, right, coefficients)
+        return Tile(np.ascontiguousarray(coefficients), *_errors(table, exact, rough))
+
+    def _sample(self, index: int, panels: int, left: FloatArray, right: FloatArray, refine: float) -> FloatArray:
+        """Direct values at the product of places in [-1, 1], shape (5, left, panels, right)."""
+        low, high = _EDGES[index : index + 2]
+        sigma = np.sinh(low + (high - low) * 0.5 * (1.0 + left))[:, None]
+        y = (np.arange(panels)[:, None] + 0.5 + 0.5 * right).ravel() / panels
+        theta = np.sinh(y * np.arcsinh(0.5 * np.pi * sigma)) / sigma
+        s = (self._scale * sigma) ** 2
+        k, gap = (s * np.cos(theta)).ravel(), (2.0 * s * np.sin(0.5 * theta) ** 2).ravel()
+        power = np.repeat(self._phi._second_moment(s.ravel()), y.size)
+        difference, even, odd, slope_even, slope_odd = _quadrature.pair_moments(self._phi, k, gap, refine)
+        values = np.stack([difference / gap, odd / k, even / power, slope_even + slope_odd, slope_even - slope_odd])
+        return values.reshape(5, left.size, panels, right.size)
+
+
+def _errors(table: FloatArray, exact: FloatArray, rough: FloatArray) -> tuple[FloatArray, FloatArray, NDArray[np.bool_]]:
+    """Relative and absolute errors, and which functions are accurate enough, from values at the check points.
+
+    The even part of K over V and the slope correlation at -k may vanish; their errors are absolute and judged against 1
+    and the slope correlation at k.
+    """
+    difference = np.abs(table - exact) + np.abs(exact - rough)
+    size = np.abs(exact)
+    size[EVEN], size[MIRROR_SLOPE] = 1.0, np.abs(exact[SLOPE])
+    with np.errstate(invalid="ignore", divide="ignore"):
+        worst = _SAFETY * np.nan_to_num(difference / size, nan=0.0).reshape(5, -1).max(axis=1) + _ROUNDING
+    absolute = _SAFETY * difference.reshape(5, -1).max(axis=1) + _ROUNDING * size.reshape(5, -1).max(axis=1)
+    vanishing = np.isin(np.arange(5), (EVEN, MIRROR_SLOPE))
+    return np.where(vanishing, 0.0, worst), np.where(vanishing, absolute, 0.0), worst <= _WANTED
+
+
+@lru_cache(maxsize=64)
+def pair_table(phi: Tabulated) -> PairTable:
+    """Return the table of an activation, one per name and process."""
+    return PairTable(phi)
+
+
+def _fraction(sigma: FloatArray, theta: FloatArray) -> FloatArray:
+    """Place in [0, 1] of an angle in [0, pi/2]: graded to the angle at which the pair differs by the scale."""
+    small = sigma < 1e-8
+    at = np.where(small, 1.0, sigma)
+    return np.where(small, theta / (0.5 * np.pi), np.arcsinh(at * theta) / np.arcsinh(0.5 * np.pi * at))
+
+
+def _chebyshev_nodes(n: int) -> FloatArray:
+    return np.cos(np.pi * (np.arange(n) + 0.5) / n)
+
+
+def _transform(n: int) -> FloatArray:
+    """Matrix from values at the Chebyshev nodes to coefficients."""
+    matrix = np.cos(np.pi / n * np.arange(n)[:, None] * (np.arange(n) + 0.5)) * (2.0 / n)
+    matrix[0] *= 0.5
+    return matrix
+
+
+def _basis(x: FloatArray, n: int) -> FloatArray:
+    """Chebyshev polynomials of degree < n at x, shape (x.size, n)."""
+    return np.cos(np.arccos(np.clip(x, -1.0, 1.0))[:, None] * np.arange(n))

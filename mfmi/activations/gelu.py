@@ -1,0 +1,98 @@
+"""The Gaussian error linear unit in its exact form, phi(u) = u Phi(u)."""
+
+from __future__ import annotations
+
+import math
+from typing import ClassVar
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+from scipy.special import ndtr
+
+from mfmi.activations._base import Activation, Piece
+from mfmi.activations._normal import density
+
+FloatArray = NDArray[np.float64]
+
+_MINIMUM_AT = -0.75179152469356445
+_STEEPEST = 1.1289041451202054
+
+_TWO_PI = 2.0 * math.pi
+
+
+class Gelu(Activation):
+    """phi(u) = u Phi(u), Phi the normal distribution function.
+
+    With a = 1 + s, P = E density(u) density(v) = 1 / (2 pi sqrt(a^2 - k^2)) and E Phi(u) Phi(v) =
+    arccos(-k / a) / (2 pi), Stein's lemma gives
+
+        K   = k E Phi Phi + P [s^2 + k^2 + s (s^2 - k^2)] / a
+        K'  = E Phi Phi + k P [2 / a + 1 / (a^2 - k^2)].
+    """
+
+    citation: ClassVar[str] = "Hendrycks & Gimpel 2016; kernel as in Tsuchida et al. 2021, by Stein's lemma"
+    pole = 1.5
+    pieces = (Piece(-math.inf, _MINIMUM_AT, "decreasing"), Piece(_MINIMUM_AT, math.inf, "increasing"))
+    images_disjoint = False
+    strictly_monotone = False
+    lipschitz = _STEEPEST
+    slope_at_zero_squared = 0.25
+    slope_zeros = (_MINIMUM_AT,)
+    closed: ClassVar[frozenset[str]] = frozenset(
+        {"second_moment", "second_moment_slope", "correlation", "decorrelation", "slope_correlation_gap"}
+    )
+
+    def __init__(self) -> None:
+        super().__init__("gelu")
+
+    def __call__(self, u: ArrayLike) -> FloatArray:
+        """Return u Phi(u)."""
+        x = np.asarray(u, dtype=np.float64)
+        return x * ndtr(x)
+
+    def derivative(self, u: ArrayLike) -> FloatArray:
+        """Return Phi(u) + u density(u)."""
+        x = np.asarray(u, dtype=np.float64)
+        return ndtr(x) + x * density(x)
+
+    def _second_moment(self, s: FloatArray, refine: float = 1.0) -> FloatArray:
+        root = np.sqrt(1.0 + 2.0 * s)
+        return s * np.arctan2(root, -s) / _TWO_PI + s * s / (np.pi * (1.0 + s) * root)
+
+    def _second_moment_slope(self, s: FloatArray, refine: float = 1.0) -> FloatArray:
+        a, b = 1.0 + s, 1.0 + 2.0 * s
+        return np.arctan2(np.sqrt(b), -s) / _TWO_PI + s / (np.pi * a * np.sqrt(b)) * (2.5 - s / a - s / b)
+
+    def _slope_moment(self, s: FloatArray, k: float, refine: float = 1.0) -> FloatArray:
+        if k == 1.0:
+            return self._slope_correlation_gap(s, np.zeros_like(s))
+        return super()._slope_moment(s, k, refine)
+
+    def _correlation(self, s: FloatArray, k: FloatArray, refine: float = 1.0) -> FloatArray:
+        a = 1.0 + s
+        root = np.sqrt((a - k) * (a + k))
+        numerator = s * s + k * k + s * (s - k) * (s + k)
+        return k * np.arctan2(root, -k) / _TWO_PI + numerator / (_TWO_PI * a * root)
+
+    def _decorrelation(self, s: FloatArray, gap: FloatArray, refine: float = 1.0) -> FloatArray:
+        """V - K with the gap taken out of every term; k -> -k adds k / 2, twice the odd part of K."""
+        near = np.minimum(gap, 2.0 * s - gap)
+        k = s - near
+        a = 1.0 + s
+        root_s = np.sqrt(1.0 + 2.0 * s)
+        root_k = np.sqrt((1.0 + near) * (1.0 + 2.0 * s - near))
+        # sin of arcsin(s / a) - arcsin(k / a), over near, by the conjugate of the difference s root_k - k root_s.
+        sine = (s + k) / np.maximum(s * root_k + k * root_s, np.finfo(np.float64).tiny)
+        angle = np.arctan2(near * sine, (root_s * root_k + s * k) / a**2)
+        with np.errstate(divide="ignore", invalid="ignore"):
+            angle_slope = np.where(near > 0.0, angle / near, sine)
+        numerator = s * s + k * k + s * near * (s + k)
+        fraction = (s + k) / (a * root_s) * (1.0 - s + numerator / (root_k * (root_s + root_k)))
+        slope = 0.25 + (np.arctan2(s, root_s) + k * angle_slope + fraction) / _TWO_PI
+        return near * slope + np.where(gap > s, 0.5 * k, 0.0)
+
+    def _slope_correlation_gap(self, s: FloatArray, gap: FloatArray, refine: float = 1.0) -> FloatArray:
+        k, a = s - gap, 1.0 + s
+        determinant = (1.0 + gap) * (1.0 + 2.0 * s - gap)
+        root = np.sqrt(determinant)
+        return np.arctan2(root, -k) / _TWO_PI + k / (_TWO_PI * root) * (2.0 / a + 1.0 / determinant)

@@ -1,0 +1,162 @@
+"""What ``import mfmi`` offers beyond activations and mean field: networks in, a data frame out."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from mfmi.activations import Activation, get
+from mfmi.columns import COLUMNS, Points
+from mfmi.evaluation import evaluate_points
+from mfmi.names import DEFAULT_ESTIMATORS, ESTIMATORS, NOISE_PLACEMENTS, UNITS, WEIGHTS
+from mfmi.sweep.store import to_frame
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+CHUNK_ROWS = 4096
+DEEPEST = np.iinfo(np.int32).max
+
+
+def evaluate(
+    activation: str | Activation | Iterable[str | Activation],
+    sigma_w: ArrayLike,
+    sigma_b: ArrayLike = 0.0,
+    sigma_noise: ArrayLike = 0.1,
+    depth: int | Iterable[int] = 10,
+    *,
+    weights: str | Iterable[str] = "gaussian",
+    noise_at: str | Iterable[str] = "output",
+    input_variance: ArrayLike = 1.0,
+    correlation: ArrayLike = 0.5,
+    estimators: str | Iterable[str] | None = None,
+    unit: str = "nats",
+) -> pd.DataFrame:
+    """Mean-field quantities and information bounds of random networks, a row per network and depth.
+
+    All arguments but `depth`, `estimators` and `unit` broadcast against each other by numpy's rules; each entry of the
+    result is a network, flattened in C order, and is looked at at every depth.
+
+    Parameters
+    ----------
+    activation
+        Names such as "tanh" or "leaky_relu(0.1)", or activations (see `mfmi.activation`).
+    sigma_w
+        Standard deviation of the weights, times the root of the fan-in; at least 0.
+    sigma_b
+        Standard deviation of the biases; at least 0.
+    sigma_noise
+        Standard deviation of the noise; greater than 0.
+    depth
+        The observed layers, each at least 1.
+    weights
+        "gaussian" or "orthogonal".
+    noise_at
+        "output" (noise at the observed layer only) or "every" (the same in every layer).
+    input_variance
+        Variance of an input entry; greater than 0.
+    correlation
+        Correlation of the tracked pair of inputs, in [-1, 1].
+    estimators
+        Among `mfmi.names.ESTIMATORS`; by default all but "replica".
+    unit
+        "nats" or "bits", per input dimension.
+
+    Returns
+    -------
+    pandas.DataFrame
+        The columns `mfmi.columns.COLUMNS`. What does not exist or was not asked for is null. A network without a finite
+        answer is a row whose `status` and `message` say why, never an exception.
+
+    Raises
+    ------
+    ValueError
+        An argument out of range; the message names it and its value.
+
+    Examples
+    --------
+    >>> import mfmi
+    >>> rows = mfmi.evaluate("tanh", sigma_w=[1.0, 1.5], depth=[1, 5, 10], estimators=["linear"])
+    >>> len(rows)
+    6
+    """
+    points = _points(
+        activation=_activations(activation),
+        weights=_words("weights", weights, WEIGHTS),
+        noise_at=_words("noise_at", noise_at, NOISE_PLACEMENTS),
+        sigma_w=_numbers("sigma_w", sigma_w, least=0.0),
+        sigma_b=_numbers("sigma_b", sigma_b, least=0.0),
+        sigma_noise=_numbers("sigma_noise", sigma_noise, above=0.0),
+        input_variance=_numbers("input_variance", input_variance, above=0.0),
+        correlation=_numbers("correlation", correlation, least=-1.0, most=1.0),
+    )
+    depths = _depths(depth)
+    wanted = set(_words("estimators", DEFAULT_ESTIMATORS if estimators is None else estimators, ESTIMATORS).flat)
+    asked = tuple(name for name in ESTIMATORS if name in wanted)
+    if unit not in UNITS:
+        raise ValueError(f"unit: {unit!r} is not one of {', '.join(UNITS)}")
+
+    size = max(1, CHUNK_ROWS // len(depths))
+    chunks = [
+        evaluate_points(points[start : start + size], depths, asked, unit) for start in range(0, len(points), size)
+    ]
+    return to_frame({column.name: np.concatenate([chunk[column.name] for chunk in chunks]) for column in COLUMNS})
+
+
+def _points(**arguments: NDArray[Any]) -> Points:
+    """Return the points at which the arguments meet."""
+    try:
+        arrays = np.broadcast_arrays(*arguments.values())
+    except ValueError:
+        shapes = ", ".join(f"{name} {array.shape}" for name, array in arguments.items() if array.ndim)
+        raise ValueError(f"the shapes do not broadcast: {shapes}") from None
+    flat = {name: array.ravel() for name, array in zip(arguments, arrays, strict=True)}
+    if arrays[0].size == 0:
+        empty = ", ".join(name for name, array in arguments.items() if array.size == 0)
+        raise ValueError(f"{empty} is empty")
+    return Points(index=np.arange(arrays[0].size, dtype=np.int64), **flat)
+
+
+def _activations(given: str | Activation | Iterable[str | Activation]) -> NDArray[np.object_]:
+    if isinstance(given, (str, Activation)):
+        return np.array(get(given).name, dtype=object)
+    return np.array([get(one).name for one in given], dtype=object)
+
+
+def _words(argument: str, given: str | Iterable[str], allowed: tuple[str, ...]) -> NDArray[np.object_]:
+    array = np.array(given if isinstance(given, str) else list(given), dtype=object)
+    for word in array.flat:
+        if word not in allowed:
+            raise ValueError(f"{argument}: {word!r} is not one of {', '.join(allowed)}")
+    return array
+
+
+def _numbers(
+    argument: str, given: ArrayLike, *, above: float = -np.inf, least: float = -np.inf, most: float = np.inf
+) -> NDArray[np.float64]:
+    try:
+        array = np.asarray(given, dtype=np.float64)
+    except (TypeError, ValueError):
+        raise ValueError(f"{argument}: {given!r} is not a number or an array of numbers") from None
+    for wrong, what in (
+        (~np.isfinite(array), "is not finite"),
+        (array <= above, f"is not greater than {above:g}"),
+        (array < least, f"is less than {least:g}"),
+        (array > most, f"is greater than {most:g}"),
+    ):
+        if wrong.any():
+            raise ValueError(f"{argument}: {array[wrong][0].item()!r} {what}")
+    return array
+
+
+def _depths(given: int | Iterable[int]) -> NDArray[np.int64]:
+    array = np.atleast_1d(np.asarray(list(given) if isinstance(given, Iterable) else given))
+    if array.dtype.kind not in "iu" or array.ndim != 1 or array.size == 0:
+        raise ValueError(f"depth: {given!r} is not an integer or a sequence of integers")
+    wrong = (array < 1) | (array > DEEPEST)
+    if wrong.any():
+        raise ValueError(f"depth: {array[wrong][0].item()!r} is not in 1..{DEEPEST}")
+    return array.astype(np.int64)

@@ -1,0 +1,282 @@
+"""The layered channel: stationary point and value of the potential, vectorised over points (theory (8)-(9)).
+
+The unknowns are the variances `V_1..V_L` and the precisions `r_0..r_{L-1}`; everything else follows from them. Layer l
+turns `(r_l, V_l)` into the next variance and the previous precision, so the linearised equations are block tridiagonal
+and one Newton step costs one evaluation of the channels and two passes over the layers. Newton, because plain iteration
+needs hundreds of steps at low noise; on logarithms, because the unknowns span twenty orders of magnitude.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from mfmi.ensembles import Ensemble
+from mfmi.interfaces import GaussianOutput, LayerChannel, Source
+
+Array = NDArray[np.float64]
+
+MAX_STEPS = 200
+TOLERANCE = 1e-11
+# A smaller pivot means a maximum of the potential, or nothing but rounding.
+LEAST_PIVOT = 1e-12
+SMALL_START = 1e-6
+# A step in the logarithm beyond this leaves the region where the linearisation says anything.
+LARGEST_STEP = 3.0
+
+
+@dataclass(frozen=True)
+class Chain:
+    """A cut network: source, weight matrices, hidden layers and observed layer, for n points and L matrices.
+
+    Attributes
+    ----------
+    source : what enters the first weight matrix.
+    ensemble : the L weight matrices.
+    layers : the L - 1 hidden layers, or None where L = 1.
+    output : the observed layer.
+    """
+
+    source: Source
+    ensemble: Ensemble
+    layers: LayerChannel | None
+    output: GaussianOutput
+
+    @property
+    def depth(self) -> int:
+        """Number of weight matrices L."""
+        return len(self.ensemble.alpha)
+
+    @property
+    def size(self) -> int:
+        """Number of points n."""
+        return len(self.output.noise)
+
+    def part(self, rows: NDArray[np.intp]) -> Chain:
+        """The chain of some of the points."""
+        every = slice(None)
+        layers = self.layers.part(rows, every) if self.layers is not None else None
+        return Chain(self.source.part(rows), self.ensemble.part(rows, every), layers, self.output.part(rows))
+
+
+class Solution(NamedTuple):
+    """Stationary point of the potential of a chain.
+
+    Attributes
+    ----------
+    value : potential in nats per unit of the source, shape (n,).
+    mmse : remaining variance `E_0` of the source, shape (n,).
+    residual : largest mismatch of a logarithm in the stationarity conditions, shape (n,).
+    converged : whether the residual is below the tolerance, shape (n,).
+    r, v : precisions `r_0..r_{L-1}` and variances `V_1..V_L`, shape (n, L).
+    coexisting : whether two minima exist, shape (n,): a first-order transition lies near.
+    """
+
+    value: Array
+    mmse: Array
+    residual: Array
+    converged: NDArray[np.bool_]
+    r: Array
+    v: Array
+    coexisting: NDArray[np.bool_]
+
+
+@dataclass(frozen=True)
+class _Linearisation:
+    """Mismatch of the logarithms of V and r, and the slopes of the two maps of every layer, each of shape (n, L).
+
+    Column l of `v_by_r`, `v_by_v` belongs to `V_{l+1}` as a function of `(r_l, V_l)`; column l of `r_by_r`, `r_by_v`
+    to `r_l` as a function of `(r_{l+1}, V_{l+1})`.
+    """
+
+    v_gap: Array
+    r_gap: Array
+    v_by_r: Array
+    v_by_v: Array
+    r_by_r: Array
+    r_by_v: Array
+
+
+def _linearise(chain: Chain, log_r: Array, log_v: Array) -> _Linearisation:
+    r, v = np.exp(log_r), np.exp(log_v)
+    e, e_r, rest_r = (part[:, None] for part in chain.source.derivatives(r[:, 0]))
+    a, a_v, rest_v = (part[:, None] for part in chain.output.derivatives(v[:, -1]))
+    zero = np.zeros_like(e)
+    e_v, a_r = zero, zero
+    if chain.layers is not None:
+        d = chain.layers.derivatives(r[:, 1:], v[:, :-1])
+        e, e_r, rest_r = (np.hstack(pair) for pair in ((e, d.e), (e_r, d.e_r), (rest_r, d.rest_r)))
+        a, a_v, rest_v = (np.hstack(pair) for pair in ((d.a, a), (d.a_v, a_v), (d.rest_v, rest_v)))
+        e_v, a_r = np.hstack((e_v, d.e_v)), np.hstack((d.e_v, a_r))
+    # The variance that enters layer l of the forward map is V_l, the precision that enters the backward map r_{l+1}.
+    v_before, r_after = np.hstack((zero, v[:, :-1])), np.hstack((r[:, 1:], zero))
+    forward = chain.ensemble.variance(e, rest_r)
+    backward = chain.ensemble.precision(a, v, rest_v)
+    return _Linearisation(
+        v_gap=forward.log - log_v,
+        r_gap=backward.log - log_r,
+        v_by_r=forward.by_message * r * e_r / e + forward.by_conjugate,
+        v_by_v=forward.by_message * v_before * e_v / e,
+        r_by_r=backward.by_message * r_after * a_r / a,
+        r_by_v=backward.by_message * v * a_v / a + backward.by_conjugate,
+    )
+
+
+def _newton_step(m: _Linearisation) -> tuple[Array, Array, Array]:
+    """Solve the block tridiagonal system: eliminate the precisions from the output inwards, substitute outwards.
+
+    Returns the steps of log r and log V, and the smallest pivot: positive at a minimum of the potential over the
+    remaining variances, and at most 0 where the linearisation points to a maximum between two minima.
+    """
+    depth = m.v_gap.shape[1]
+    slope, shift, pivot = (np.empty_like(m.v_gap) for _ in range(3))
+    # The step of log r_l is written slope_l * (step of log V_{l+1}) + shift_l.
+    slope[:, -1], shift[:, -1] = m.r_by_v[:, -1], m.r_gap[:, -1]
+    for layer in range(depth - 1, -1, -1):
+        pivot[:, layer] = 1.0 - m.v_by_r[:, layer] * slope[:, layer]
+        if layer == 0:
+            break
+        through = slope[:, layer] / pivot[:, layer]
+        slope[:, layer - 1] = m.r_by_v[:, layer - 1] + m.r_by_r[:, layer - 1] * through * m.v_by_v[:, layer]
+        constant = shift[:, layer] + through * (m.v_by_r[:, layer] * shift[:, layer] + m.v_gap[:, layer])
+        shift[:, layer - 1] = m.r_gap[:, layer - 1] + m.r_by_r[:, layer - 1] * constant
+    step_v, step_r = np.empty_like(m.v_gap), np.empty_like(m.v_gap)
+    before = np.zeros(len(slope))
+    for layer in range(depth):
+        driven = m.v_by_v[:, layer] * before + m.v_by_r[:, layer] * shift[:, layer] + m.v_gap[:, layer]
+        before = driven / pivot[:, layer]
+        step_v[:, layer] = before
+        step_r[:, layer] = slope[:, layer] * before + shift[:, layer]
+    return step_r, step_v, pivot.min(axis=1)
+
+
+def _backward_start(chain: Chain, log_v: Array) -> Array:
+    """Precisions that belong to the variances of a start: one pass from the output inwards."""
+    log_r = np.empty_like(log_v)
+    v = np.exp(log_v)
+    a, _, rest = chain.output.derivatives(v[:, -1])
+    everyone = slice(None)
+    for layer in range(chain.depth - 1, -1, -1):
+        matrix = chain.ensemble.part(everyone, slice(layer, layer + 1))
+        log_r[:, layer] = matrix.precision(a[:, None], v[:, layer : layer + 1], rest[:, None]).log[:, 0]
+        if layer and chain.layers is not None:
+            here = chain.layers.part(everyone, slice(layer - 1, layer))
+            d = here.derivatives(np.exp(log_r[:, layer : layer + 1]), v[:, layer - 1 : layer])
+            a, rest = d.a[:, 0], d.rest_v[:, 0]
+    return log_r
+
+
+def prior_variances(chain: Chain) -> Array:
+    """Variances `V_1..V_L` before anything is observed, shape (n, L): the start of largest variance."""
+    everyone = slice(None)
+    nothing = np.zeros(chain.size)
+    e = chain.source.derivatives(nothing)[0][:, None]
+    v = np.empty((chain.size, chain.depth))
+    with np.errstate(over="ignore", invalid="ignore", divide="ignore"):
+        for layer in range(chain.depth):
+            matrix = chain.ensemble.part(everyone, slice(layer, layer + 1))
+            v[:, layer : layer + 1] = np.exp(matrix.variance(e, np.ones_like(e)).log)
+            if chain.layers is not None and layer + 1 < chain.depth:
+                here = chain.layers.part(everyone, slice(layer, layer + 1))
+                e = here.derivatives(nothing[:, None], v[:, layer : layer + 1]).e
+    return v
+
+
+def solve(chain: Chain, unique: bool = False) -> Solution:
+    """Stationary point of the potential of least value, and that value (theory (8)-(9)).
+
+    Parameters
+    ----------
+    chain : the network, n points and L matrices.
+    unique : the potential is known to have one minimum, as for a linear network; else the search begins both from the
+        prior variances and from small ones, and the smaller value counts.
+
+    Returns
+    -------
+    Solution
+        `value` is NaN and `converged` False where a variance overflows or no start converges; where no variance reaches
+        the observed layer the value is exactly 0.
+    """
+    start = prior_variances(chain)
+    silent = start[:, -1] == 0.0
+    usable = np.all(np.isfinite(start) & (start > 0.0), axis=1)
+    found = _descend(chain, start, usable)
+    if not unique:
+        other = _descend(chain, SMALL_START * start, usable)
+        found = _lower(found, other)
+    found.value[silent], found.residual[silent], found.converged[silent] = 0.0, 0.0, True
+    return found
+
+
+def _lower(one: Solution, other: Solution) -> Solution:
+    """The converged solution of smaller value at every point; both converged and different means two minima."""
+    better = other.converged & ~(one.converged & (one.value <= other.value))
+    beside = better[:, None]
+    distinct = one.converged & other.converged & (np.abs(one.value - other.value) > 1e-7 * np.abs(one.value))
+    return Solution(
+        value=np.where(better, other.value, one.value),
+        mmse=np.where(better, other.mmse, one.mmse),
+        residual=np.where(better, other.residual, one.residual),
+        converged=one.converged | other.converged,
+        r=np.where(beside, other.r, one.r),
+        v=np.where(beside, other.v, one.v),
+        coexisting=distinct,
+    )
+
+
+def _descend(chain: Chain, start: Array, usable: NDArray[np.bool_]) -> Solution:
+    """Newton's method from one start, with the plain iteration where the linearisation points to no minimum."""
+    log_v, log_r = np.full(start.shape, np.nan), np.full(start.shape, np.nan)
+    residual, least = np.full(len(start), np.inf), np.full(len(start), np.nan)
+    with np.errstate(over="ignore", invalid="ignore", divide="ignore"):
+        rows = np.flatnonzero(usable)
+        active = chain.part(rows)
+        log_v[rows] = np.log(start[rows])
+        log_r[rows] = _backward_start(active, log_v[rows])
+        step_r, step_v = np.zeros((len(rows), chain.depth)), np.zeros((len(rows), chain.depth))
+        for _ in range(MAX_STEPS):
+            if not len(rows):
+                break
+            linear = _linearise(active, log_r[rows], log_v[rows])
+            mismatch = np.maximum(np.abs(linear.v_gap), np.abs(linear.r_gap)).max(axis=1)
+            new_r, new_v, pivot = _newton_step(linear)
+            plain = ~(pivot > LEAST_PIVOT)
+            new_r[plain], new_v[plain] = linear.r_gap[plain], linear.v_gap[plain]
+            largest = np.maximum(np.abs(new_r), np.abs(new_v)).max(axis=1)
+            damping = np.minimum(1.0, LARGEST_STEP / np.maximum(largest, LARGEST_STEP))[:, None]
+            # A step that left the domain is taken back and retried at a quarter of its length.
+            outside = ~np.isfinite(largest)
+            log_r[rows[outside]] -= step_r[outside]
+            log_v[rows[outside]] -= step_v[outside]
+            step_r = np.where(outside[:, None], 0.25 * step_r, damping * new_r)
+            step_v = np.where(outside[:, None], 0.25 * step_v, damping * new_v)
+            moving = ~(mismatch <= TOLERANCE)
+            residual[rows] = np.where(outside, np.inf, mismatch)
+            least[rows] = pivot
+            rows, step_r, step_v = rows[moving], step_r[moving], step_v[moving]
+            log_r[rows] += step_r
+            log_v[rows] += step_v
+            active = active.part(np.flatnonzero(moving))
+        return _solution(chain, log_r, log_v, residual, least > 0.0)
+
+
+def _solution(chain: Chain, log_r: Array, log_v: Array, residual: Array, minimum: NDArray[np.bool_]) -> Solution:
+    r, v = np.exp(log_r), np.exp(log_v)
+    e, _, _ = (part[:, None] for part in chain.source.derivatives(r[:, 0]))
+    a, _, rest = (part[:, None] for part in chain.output.derivatives(v[:, -1]))
+    mmse = e[:, 0]
+    # Units of layer l per unit of the source.
+    ratio = np.concatenate(([1.0], np.cumprod(chain.ensemble.alpha)))
+    value = chain.source.information(r[:, 0]) + ratio[-1] * chain.output.information(v[:, -1])
+    if chain.layers is not None:
+        d = chain.layers.derivatives(r[:, 1:], v[:, :-1])
+        e, a, rest = np.hstack((e, d.e)), np.hstack((d.a, a)), np.hstack((d.rest_v, rest))
+        value = value + (chain.layers.information(r[:, 1:], v[:, :-1]) * ratio[1:-1]).sum(axis=1)
+    value = value - 0.5 * (chain.ensemble.bracket(r, e, a, v, rest) * ratio[:-1]).sum(axis=1)
+    # `1 - A V` is positive for every channel that exists; a closed upper bound can leave that range.
+    converged = np.isfinite(value) & (residual <= TOLERANCE) & minimum & np.all(rest > 0.0, axis=1)
+    nowhere = np.zeros(len(value), dtype=bool)
+    return Solution(np.where(np.isfinite(residual), value, np.nan), mmse, residual, converged, r, v, nowhere)

@@ -1,0 +1,305 @@
+"""Scalar channels as tables: what makes a chain as cheap for a nonlinear channel as for a closed form.
+
+A channel at a layer depends on three numbers only, the precision r, the remaining variance tau = V + sigma_h^2 and the
+total variance s = q + sigma_h^2 (theory (14)): one table per activation and channel serves every network. Stored is
+
+    Q = J / (X / 2),    X = ln(1 + r D),    D(tau, s) = E_omega Var(u | omega),
+
+which lies in (0, 1], is 1 at r = 0 and varies slowly; J, its derivatives E and A and theirs are all taken from the one
+interpolant, so the chain finds the stationary point of a potential that exists. At a stationary point the error of the
+value is that of J to first order, whatever the error of the derivatives.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import NamedTuple, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.interpolate import BSpline
+
+from mfmi.activations import Activation
+
+Array = NDArray[np.float64]
+
+# Coordinates: asinh(X), a share of tau (see `_share`), and asinh(sqrt(s / 0.1)) in tiles of half a decade.
+_X_MAX = 48.0
+_X_CELLS, _TAU_CELLS, _S_CELLS = 160, 96, 16
+_TILE = 1.2
+# Below this variance an activation is its expansion at 0, and s matters only through r s and tau / s.
+_S_SCALE = 0.1
+_S_LEAST = 1e-12
+
+
+class Channel(Protocol):
+    """A scalar channel to be tabulated; equal channels have equal hashes."""
+
+    def __hash__(self) -> int:
+        """Hash of the channel and its parameters."""
+
+    @property
+    def name(self) -> str:
+        """Name of the channel."""
+
+    def information(self, phi: Activation, r: Array, tau: Array, s: Array) -> Array:
+        """`J` in nats at precisions `r`, shape (n, R), and variances `tau`, `s`, shape (n,); returns shape (n, R)."""
+
+
+class Information(NamedTuple):
+    """`J` with its derivatives: `e = 2 dJ/dr`, `a = 2 dJ/dtau` (total), and the derivatives of e and a."""
+
+    j: Array
+    e: Array
+    a: Array
+    e_r: Array
+    e_v: Array
+    a_v: Array
+    rest_r: Array
+
+
+@dataclass(frozen=True)
+class _Axis:
+    """Uniform cubic B-splines on [0, 1], and the points where their coefficients are found from values."""
+
+    cells: int
+
+    @property
+    def sites(self) -> Array:
+        """Collocation points: the grid, and the middle of the first and last cell, shape (cells + 3,)."""
+        grid = np.linspace(0.0, 1.0, self.cells + 1)
+        return np.sort(np.concatenate((grid, [0.5 / self.cells, 1.0 - 0.5 / self.cells])))
+
+    @property
+    def coefficients(self) -> Array:
+        """Matrix from values at the sites to coefficients, shape (cells + 3, cells + 3)."""
+        knots = np.arange(-3, self.cells + 4) / self.cells
+        return np.asarray(np.linalg.inv(BSpline.design_matrix(self.sites, knots, 3).toarray()))
+
+    def locate(self, x: Array) -> tuple[NDArray[np.intp], list[list[Array]]]:
+        """Cell of each x in [0, 1], and the four weights of value, first and second derivative there."""
+        position = x * self.cells
+        cell = np.clip(position.astype(np.intp), 0, self.cells - 1)
+        t = position - cell
+        o = 1.0 - t
+        value = [
+            o * o * o / 6.0,
+            (4.0 - 6.0 * t * t + 3.0 * t**3) / 6.0,
+            (4.0 - 6.0 * o * o + 3.0 * o**3) / 6.0,
+            t**3 / 6.0,
+        ]
+        n = self.cells
+        first = [-0.5 * n * o * o, n * (1.5 * t * t - 2.0 * t), n * (2.0 * o - 1.5 * o * o), 0.5 * n * t * t]
+        second = [n * n * o, n * n * (3.0 * t - 2.0), n * n * (3.0 * o - 2.0), n * n * t]
+        return cell, [value, first, second]
+
+
+_X_AXIS, _TAU_AXIS, _S_AXIS = _Axis(_X_CELLS), _Axis(_TAU_CELLS), _Axis(_S_CELLS)
+_XI_MAX = float(np.arcsinh(_X_MAX))
+
+
+@dataclass(frozen=True)
+class _Tile:
+    """Coefficients of Q over (X, tau, s) and of ln(D / tau) over (tau, s), for s within one tile."""
+
+    ratio: Array
+    log_power: Array
+
+
+class ChannelTable:
+    """One channel of one activation, by interpolation.
+
+    Attributes
+    ----------
+    phi : the activation.
+    channel : the channel that is tabulated.
+    """
+
+    def __init__(self, phi: Activation, channel: Channel) -> None:
+        self.phi, self.channel = phi, channel
+        self._tiles: dict[int, _Tile] = {}
+
+    def evaluate(self, r: Array, tau: Array, s: Array) -> Information:
+        """`J` and its derivatives at precisions `r`, remaining variances `tau` and total variances `s`, one shape.
+
+        Parameters
+        ----------
+        r, tau, s : same shape; r >= 0, 0 <= tau <= s.
+
+        Returns
+        -------
+        Information
+            Arrays of that shape, in nats and the inverse units of r and tau.
+        """
+        shape = r.shape
+        r, tau, s = (np.ascontiguousarray(a, dtype=np.float64).ravel() for a in (r, tau, s))
+        out = np.full((7, len(r)), np.nan)
+        usable = np.isfinite(r) & np.isfinite(s) & (tau > 0.0) & (s > 0.0)
+        scale = s if self.phi.homogeneous else np.ones_like(s)
+        level = np.zeros(len(s), dtype=np.int64)
+        level[usable] = np.floor(_coordinate(s[usable] / scale[usable]))
+        for number in np.unique(level[usable]):
+            rows = np.flatnonzero(usable & (level == number))
+            for block in _blocks(rows):
+                out[:, block] = self._within(int(number), r[block], tau[block], s[block], scale[block])
+        # Without uncertainty nothing is carried, and nothing remains.
+        out[:, (tau == 0.0) & (s >= 0.0)] = np.array([0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 1.0])[:, None]
+        return Information(*(part.reshape(shape) for part in out))
+
+    def _within(self, number: int, r: Array, tau: Array, s: Array, scale: Array) -> Array:
+        tile = self._tile(number)
+        # A homogeneous activation knows no scale: everything in units of s.
+        r, tau, s = r * scale, np.minimum(tau, s) / scale, s / scale
+        share, share_1, share_2 = _share(tau, s)
+        row, by_share = _TAU_AXIS.locate(share)
+        column, by_s = _S_AXIS.locate(_coordinate(s) - number)
+        flat = tile.log_power.ravel()
+        width = tile.log_power.shape[1]
+        log_power = _contract(flat, row * width + column, width, by_share, by_s[0])
+        power = tau * np.exp(log_power[0])
+        # ln D = ln tau + g(share): first and second derivative of D in tau.
+        d_1 = 1.0 / tau + log_power[1] * share_1
+        d_2 = -1.0 / tau**2 + log_power[2] * share_1**2 + log_power[1] * share_2
+        x = np.log1p(r * power)
+        x_r = power / (1.0 + r * power)
+        x_t = -np.expm1(-x) * d_1
+        x_rr = -x_r * x_r
+        x_rt = x_r * d_1 * np.exp(-x)
+        x_tt = -np.expm1(-x) * (d_2 + d_1 * d_1 * np.exp(-x))
+        q = self._ratio(tile, x, row, by_share, column, by_s[0])
+        half = 0.5 * x
+        g_x, g_xx = q[0][0] + x * q[1][0], 2.0 * q[1][0] + x * q[2][0]
+        g_t, g_tt = x * q[0][1] * share_1, x * (q[0][2] * share_1**2 + q[0][1] * share_2)
+        g_xt = (q[0][1] + x * q[1][1]) * share_1
+        e, a = g_x * x_r, g_x * x_t + g_t
+        e_r = g_xx * x_r * x_r + g_x * x_rr
+        e_v = g_xx * x_r * x_t + g_xt * x_r + g_x * x_rt
+        a_v = g_xx * x_t * x_t + 2.0 * g_xt * x_t + g_x * x_tt + g_tt
+        rest = np.exp(-x) + (1.0 - g_x) * -np.expm1(-x)
+        return np.stack([half * q[0][0], e * scale, a / scale, e_r * scale**2, e_v, a_v / scale**2, rest])
+
+    def _ratio(
+        self,
+        tile: _Tile,
+        x: Array,
+        row: NDArray[np.intp],
+        by_share: list[list[Array]],
+        column: NDArray[np.intp],
+        at_s: list[Array],
+    ) -> list[list[Array]]:
+        """Q and its derivatives in X (first index) and in the share (second), up to total order two."""
+        xi = np.arcsinh(x)
+        line, by_x = _X_AXIS.locate(np.minimum(xi / _XI_MAX, 1.0))
+        n_tau, n_s = tile.ratio.shape[1:]
+        flat = tile.ratio.ravel()
+        q = [[np.zeros_like(x) for _ in range(3 - k)] for k in range(3)]
+        base = (line * n_tau + row) * n_s + column
+        for i in range(4):
+            layer = _contract(flat, base + i * n_tau * n_s, n_s, by_share, at_s)
+            for k in range(3):
+                for m in range(3 - k):
+                    q[k][m] += by_x[k][i] * layer[m]
+        # From asinh(X) to X; past the end of the table Q stays what it is there.
+        slope = 1.0 / (np.sqrt(1.0 + x * x) * _XI_MAX)
+        slope[xi > _XI_MAX] = 0.0
+        bend = -x / (1.0 + x * x) * slope
+        q[2][0] = q[2][0] * slope**2 + q[1][0] * bend
+        q[1][0] = q[1][0] * slope
+        q[1][1] = q[1][1] * slope
+        return q
+
+    def _tile(self, number: int) -> _Tile:
+        if number not in self._tiles:
+            self._tiles[number] = self._build(number)
+        return self._tiles[number]
+
+    def _build(self, number: int) -> _Tile:
+        s_sites = np.array([1.0]) if self.phi.homogeneous else _variance_at(number + _S_AXIS.sites)
+        share, s = np.meshgrid(_TAU_AXIS.sites, s_sites, indexing="ij")
+        # At share 0 the limit is taken a little inside; the table is smooth there.
+        tau = _tau_of_share(np.maximum(share, 1e-6), s)
+        power = np.asarray(self.phi.decorrelation(s.ravel(), tau.ravel())).reshape(s.shape)
+        x = np.sinh(_X_AXIS.sites * _XI_MAX)
+        x[0] = 1e-6
+        r = np.expm1(x) / power.ravel()[:, None]
+        j = self.channel.information(self.phi, r, tau.ravel(), s.ravel())
+        ratio = (2.0 * j / x).reshape(*s.shape, len(x))
+        log_power = np.log(power / tau)
+        if self.phi.homogeneous:
+            ratio = np.repeat(ratio, _S_CELLS + 3, axis=1)
+            log_power = np.repeat(log_power, _S_CELLS + 3, axis=1)
+        ratio = np.einsum(
+            "ax,bt,cs,tsx->abc",
+            _X_AXIS.coefficients,
+            _TAU_AXIS.coefficients,
+            _S_AXIS.coefficients,
+            ratio,
+            optimize=True,
+        )
+        return _Tile(np.ascontiguousarray(ratio), _TAU_AXIS.coefficients @ log_power @ _S_AXIS.coefficients.T)
+
+
+def _coordinate(s: Array) -> Array:
+    """Coordinate of s: tiles are its unit intervals."""
+    return np.asarray(np.arcsinh(np.sqrt(s / _S_SCALE)) / _TILE)
+
+
+def _variance_at(coordinate: Array) -> Array:
+    return np.asarray(np.maximum(_S_SCALE * np.sinh(coordinate * _TILE) ** 2, _S_LEAST))
+
+
+def _blocks(rows: NDArray[np.intp]) -> Iterator[NDArray[np.intp]]:
+    """Stretches short enough for the work arrays to stay in the cache."""
+    return (rows[start : start + 4096] for start in range(0, len(rows), 4096))
+
+
+def _share(tau: Array, s: Array) -> tuple[Array, Array, Array]:
+    """Coordinate of tau in [0, 1], and its first and second derivative in tau.
+
+    Logarithmic in tau down to a millionth of s, because a kink of width sqrt(tau) and a residual of size tau^2 matter
+    at precisions beyond 1 / tau; linear in s - tau near tau = s on the scale on which offsets begin to matter.
+    """
+    small, large = _scales(s)
+    full = np.arcsinh(np.sqrt(s) / small) + np.arcsinh(s / large)
+    root = np.sqrt(tau * (small**2 + tau))
+    gap = np.sqrt(large**2 + (s - tau) ** 2)
+    value = np.arcsinh(np.sqrt(tau) / small) + np.arcsinh(s / large) - np.arcsinh((s - tau) / large)
+    first = 0.5 / root + 1.0 / gap
+    second = -0.25 * (small**2 + 2.0 * tau) / root**3 + (s - tau) / gap**3
+    return value / full, first / full, second / full
+
+
+def _scales(s: Array) -> tuple[Array, Array]:
+    bounded = s / (1.0 + s)
+    return 1e-3 * np.sqrt(bounded), 0.3 * bounded
+
+
+def _tau_of_share(share: Array, s: Array) -> Array:
+    """Invert `_share` by bisection on ln tau; only the sites of a table come here."""
+    low, high = np.log(s) - 60.0, np.log(s)
+    for _ in range(60):
+        middle = 0.5 * (low + high)
+        above = _share(np.exp(middle), s)[0] > share
+        low, high = np.where(above, low, middle), np.where(above, middle, high)
+    return np.where(share >= 1.0, s, np.exp(high))
+
+
+def _contract(
+    flat: Array, base: NDArray[np.intp], width: int, by_row: list[list[Array]], at_column: list[Array]
+) -> list[Array]:
+    """Spline over (row, column): value, first and second derivative along the rows."""
+    result = [np.zeros(len(base)) for _ in range(3)]
+    for j in range(4):
+        start = base + j * width
+        along = sum(flat[start + k] * at_column[k] for k in range(4))
+        for order in range(3):
+            result[order] += by_row[order][j] * along
+    return result
+
+
+@lru_cache(maxsize=32)
+def table(phi: Activation, channel: Channel) -> ChannelTable:
+    """The table of a channel, shared by everything in the process."""
+    return ChannelTable(phi, channel)

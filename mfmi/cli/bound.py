@@ -1,0 +1,175 @@
+"""``mfmi bound``: the information that each layer of one network keeps."""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+from mfmi.cli.command import command as make_command
+from mfmi.cli.numbers import known, number
+from mfmi.cli.options import network_options
+from mfmi.cli.sink import Sink, output_options
+from mfmi.names import LOWER_BOUNDS, UPPER_BOUNDS
+
+if TYPE_CHECKING:
+    import numpy as np
+    from rich.console import Console
+    from rich.text import Text
+
+    from mfmi.activations import Activation
+
+    Rows = Mapping[str, np.ndarray[Any, Any]]
+
+IN_HEADLINE = ("activation", "weights", "noise_at", "sigma_w", "sigma_b", "sigma_noise", "q_star", "chi_1", "phase")
+IN_TABLE = ("depth", "q", "c", "chi", "mi_linear", "mi_replica", "mi_lower", "mi_upper", "status", "message")
+BARS = "█▓▒"
+BARS_ASCII = "#=-"
+STYLES = ("blue", "cyan", "bright_black")
+BAR_LEAST = 8
+
+
+@make_command(
+    name="bound",
+    examples=(
+        "mfmi bound --act tanh --sw 1.5",
+        "mfmi bound --act relu --sw 1.4142 --noise-at every --depth 30 --format csv",
+    ),
+)
+@network_options()
+@output_options
+def command(
+    activation: Activation,
+    sigma_w: float,
+    sigma_b: float,
+    sigma_noise: float,
+    noise_at: str,
+    weights: str,
+    depth: int,
+    input_variance: float,
+    correlation: float,
+    estimators: tuple[str, ...],
+    unit: str,
+    sink: Sink,
+) -> None:
+    """Show the information that each layer of one network keeps about its input.
+
+    A row per layer 1 to N: the network cut there, with that layer observed. The lower and upper bounds hold the mutual
+    information between them; the linearly readable part is what the best linear decoder gets.
+    """
+    import numpy as np
+
+    from mfmi.columns import Points
+    from mfmi.evaluation import evaluate_points
+    from mfmi.sweep.store import columns_in
+
+    points = Points.of(
+        activation.name,
+        sigma_w,
+        sigma_b=sigma_b,
+        sigma_noise=sigma_noise,
+        weights=weights,
+        noise_at=noise_at,
+        input_variance=input_variance,
+        correlation=correlation,
+    )
+    rows = evaluate_points(points, np.arange(1, depth + 1), estimators, unit)
+    rows = {name: values for name, values in rows.items() if name != "point"}
+    columns = [column for column in columns_in(unit) if column.name != "point"]
+    sink.write(rows, columns, table=functools.partial(_draw, activation, rows, estimators, unit))
+
+
+def _draw(activation: Activation, rows: Rows, estimators: tuple[str, ...], unit: str, console: Console) -> None:
+    """Draw the rows for people, 80 columns wide or as wide as the terminal."""
+    unicode = _can_encode(console.encoding)
+    for line in _headline(activation, rows):
+        console.print(line if unicode else line.replace("·", "-"), soft_wrap=True)
+    console.print()
+    asked = [f"mi_{name}" for name in ("linear", "replica") if name in estimators]
+    header = f"{'layer':>5}{'q':>9}{'c':>8}{'chi':>8}" + "".join(f"{name[3:]:>9}" for name in asked)
+    console.print(f"{header}   information, {unit} per input dimension", style="bold", soft_wrap=True)
+    room = max(BAR_LEAST, console.width - len(header) - 3 - len("0.000 ≤ I ≤ 0.000") - 2 - 1)
+    largest = _largest(rows)
+    for i in range(len(rows["depth"])):
+        console.print(_line(rows, i, asked, largest, room, unicode), soft_wrap=True)
+    for line in _footer(rows, estimators, unicode):
+        console.print(line, style="dim", soft_wrap=True)
+
+
+def _headline(activation: Activation, rows: Rows) -> list[str]:
+    """Say which network this is, in which phase it lies and where the edge of chaos is."""
+    from mfmi.report.summary import edge_sigma_w
+
+    sigma_b, noise = float(rows["sigma_b"][0]), float(rows["sigma_noise"][0])
+    noise_at = str(rows["noise_at"][0])
+    where = "at the output" if noise_at == "output" else "in every layer"
+    first = (
+        f"{activation.name} · sigma_w {rows['sigma_w'][0]:g} · sigma_b {sigma_b:g} · noise {noise:g} {where}"
+        f" · {rows['weights'][0]} weights"
+    )
+    if rows["input_variance"][0] != 1:
+        first += f" · input variance {rows['input_variance'][0]:g}"
+    facts = [f"{name} {number(rows[column][0])}" for name, column in (("chi_1", "chi_1"), ("q*", "q_star"))]
+    facts = [fact for fact, column in zip(facts, ("chi_1", "q_star"), strict=True) if known(rows[column][0])]
+    phase = rows["phase"][0] or "phase unknown"
+    state = f"{phase}: {', '.join(facts) or 'no finite q*'}"
+    edges = edge_sigma_w(activation.name, sigma_b, noise if noise_at == "every" else 0.0)[0]
+    if edges:
+        return [first, f"{state}; the edge of chaos is at sigma_w {' and '.join(f'{edge:.3f}' for edge in edges)}"]
+    return [first, f"{state}; there is no edge of chaos at this sigma_b"]
+
+
+def _line(rows: Rows, i: int, asked: list[str], largest: float, room: int, unicode: bool) -> Text:
+    from rich.text import Text
+
+    cells = f"{rows['depth'][i]:>5}{number(rows['q'][i]):>9}{number(rows['c'][i]):>8}{number(rows['chi'][i]):>8}"
+    cells += "".join(f"{number(rows[name][i]):>9}" for name in asked)
+    lower, upper = rows["mi_lower"][i], rows["mi_upper"][i]
+    at_most = "≤" if unicode else "<"
+    left = f"{number(lower):>7} {at_most}" if known(lower) else " " * 9
+    right = f"{at_most} {number(upper):<7}" if known(upper) else " " * 9
+    line = Text(f"{cells} {left} I {right} " if known(lower) or known(upper) else f"{cells}   ")
+    ends = [rows[name][i] if known(rows[name][i]) else 0.0 for name in ("mi_linear", "mi_lower", "mi_upper")]
+    done = 0
+    for end, mark, style in zip(ends, BARS if unicode else BARS_ASCII, STYLES, strict=True):
+        length = round(end / largest * room) if largest > 0 else 0
+        line.append(mark * (length - done), style=style)
+        done = max(done, length)
+    if rows["status"][i] not in ("ok", "unbounded"):
+        line.append(f" {rows['status'][i]}", style="red")
+    line.rstrip()
+    return line
+
+
+def _footer(rows: Rows, estimators: tuple[str, ...], unicode: bool) -> list[str]:
+    marks = BARS if unicode else BARS_ASCII
+    legend = [f"{mark} {meaning}" for mark, meaning in zip(marks, ("linearly readable", "lower", "upper"), strict=True)]
+    lower = [name for name in LOWER_BOUNDS if name in estimators]
+    upper = [name for name in UPPER_BOUNDS if name in estimators]
+    sources = []
+    if lower:
+        sources.append(f"lower: {'the best of ' if len(lower) > 1 else ''}{', '.join(lower)}")
+    if upper:
+        sources.append(f"upper: {', '.join(upper)}")
+    more = len([name for name in rows if name not in IN_HEADLINE + IN_TABLE])
+    lines = ["  ".join([*legend, f" {more} more columns: --format csv"])]
+    if sources:
+        lines.append("   ".join(sources))
+    messages = dict.fromkeys(str(message) for message in rows["message"] if message)
+    return lines + [f"note: {message}" for message in messages]
+
+
+def _largest(rows: Rows) -> float:
+    import numpy as np
+
+    values = np.concatenate([np.asarray(rows[name], float) for name in ("mi_linear", "mi_lower", "mi_upper")])
+    values = values[np.isfinite(values)]
+    return float(values.max()) if len(values) else 0.0
+
+
+def _can_encode(encoding: str) -> bool:
+    try:
+        f"·≤{BARS}".encode(encoding)
+    except (UnicodeEncodeError, LookupError):
+        return False
+    return True

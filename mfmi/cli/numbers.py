@@ -1,0 +1,27 @@
+"""Numbers as people read them."""
+
+from __future__ import annotations
+
+from typing import Any
+
+
+def known(value: Any) -> bool:
+    """Say whether there is a value: neither None nor NaN."""
+    return value is not None and value == value
+
+
+def number(value: Any) -> str:
+    """Return a number in at most seven characters; nothing for null."""
+    if not known(value):
+        return ""
+    size = abs(value)
+    if size == 0:
+        return "0.000"
+    if size < 0.9995e-3 or size >= 0.99995e4:
+        return f"{value:.1e}"
+    return f"{value:.3f}" if size < 9.9995 else f"{value:.2f}" if size < 99.995 else f"{value:.1f}"
+
+
+def counted(count: int, noun: str) -> str:
+    """Return "1 row", "2 rows", "1,000 rows"."""
+    return f"{count:,} {noun}" if count == 1 else f"{count:,} {noun}s"

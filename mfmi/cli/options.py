@@ -1,0 +1,221 @@
+"""Options shared by the commands that take a network, each defined once."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any, TypeVar
+
+import click
+from click.shell_completion import CompletionItem
+
+from mfmi.cli.command import nearest
+from mfmi.names import DEFAULT_ESTIMATORS, ESTIMATORS, NOISE_PLACEMENTS, UNITS, WEIGHTS
+
+if TYPE_CHECKING:
+    from mfmi.activations import Activation
+
+    RealBase = click.ParamType[float]
+    ActivationBase = click.ParamType[Activation]
+    WordBase = click.Choice[str]
+else:  # generic only in recent versions of click
+    RealBase = ActivationBase = click.ParamType
+    WordBase = click.Choice
+
+Function = TypeVar("Function", bound=Callable[..., Any])
+
+
+class Real(RealBase):
+    """A finite number, such as 1.5 or 1e-3, within bounds.
+
+    Parameters
+    ----------
+    above
+        The number must be greater than this.
+    least, most
+        The number must be at least, at most this.
+    """
+
+    name = "number"
+
+    def __init__(self, *, above: float = -math.inf, least: float = -math.inf, most: float = math.inf) -> None:
+        self.above, self.least, self.most = above, least, most
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> float:
+        """Return the number, or say what is wrong with it."""
+        try:
+            number = float(value)
+        except (TypeError, ValueError):
+            self.fail(f"{value!r} is not a number.", param, ctx)
+        if not math.isfinite(number):
+            self.fail(f"{value} is not finite.", param, ctx)
+        if number <= self.above:
+            self.fail(f"{value} is not greater than {self.above:g}.", param, ctx)
+        if number < self.least:
+            self.fail(f"{value} is less than {self.least:g}.", param, ctx)
+        if number > self.most:
+            self.fail(f"{value} is greater than {self.most:g}.", param, ctx)
+        return number
+
+
+class Word(WordBase):
+    """One of a few words; for another one the nearest is suggested."""
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> str:
+        """Return the word, or say which there are."""
+        try:
+            return super().convert(value, param, ctx)
+        except click.BadParameter as error:
+            self.fail(error.message + nearest(str(value), tuple(self.choices)), param, ctx)
+
+
+class ActivationType(ActivationBase):
+    """The name of an activation, with parameters if it has any, or a function of one's own as module:function."""
+
+    name = "activation"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Activation:
+        """Return the activation, or say which there are."""
+        from mfmi.activations import Activation, get
+
+        if isinstance(value, Activation):
+            return value
+        try:
+            return get(value)
+        except ValueError as error:
+            self.fail(str(error), param, ctx)
+
+    def shell_complete(self, ctx: click.Context, param: click.Parameter, incomplete: str) -> list[CompletionItem]:
+        """Return the activations that begin with what has been typed."""
+        from mfmi.activations import names
+
+        return [CompletionItem(name) for name in names() if name.startswith(incomplete)]
+
+
+def _estimators(_: click.Context, __: click.Parameter, values: tuple[str, ...]) -> tuple[str, ...]:
+    """Put the estimators asked for in column order, once each."""
+    return tuple(name for name in ESTIMATORS if name in (values or DEFAULT_ESTIMATORS))
+
+
+# Keyed by the name of the argument that the command's function receives.
+_OPTIONS: dict[str, tuple[tuple[str, ...], dict[str, Any]]] = {
+    "activation": (
+        ("--act",),
+        {
+            "type": ActivationType(),
+            "required": True,
+            "metavar": "NAME",
+            "help": "Activation: tanh, leaky_relu(0.1), my_module:phi.",
+        },
+    ),
+    "sigma_w": (
+        ("--sw",),
+        {
+            "type": Real(least=0),
+            "required": True,
+            "metavar": "S",
+            "help": "Deviation of the weights, times sqrt(fan-in).",
+        },
+    ),
+    "sigma_b": (
+        ("--sb",),
+        {
+            "type": Real(least=0),
+            "default": 0,
+            "show_default": True,
+            "metavar": "S",
+            "help": "Deviation of the biases.",
+        },
+    ),
+    "sigma_noise": (
+        ("--sn",),
+        {
+            "type": Real(above=0),
+            "default": 0.1,
+            "show_default": True,
+            "metavar": "S",
+            "help": "Deviation of the noise.",
+        },
+    ),
+    "noise_at": (
+        ("--noise-at",),
+        {
+            "type": Word(NOISE_PLACEMENTS),
+            "default": "output",
+            "show_default": True,
+            "help": "Noise where the layer is observed, or in every layer.",
+        },
+    ),
+    "weights": (
+        ("--weights",),
+        {"type": Word(WEIGHTS), "default": "gaussian", "show_default": True, "help": "Weight ensemble."},
+    ),
+    "depth": (
+        ("--depth",),
+        {
+            "type": click.IntRange(1),
+            "default": 10,
+            "show_default": True,
+            "metavar": "N",
+            "help": "Number of layers.",
+        },
+    ),
+    "input_variance": (
+        ("--qx",),
+        {
+            "type": Real(above=0),
+            "default": 1,
+            "show_default": True,
+            "metavar": "V",
+            "help": "Variance of an input entry.",
+        },
+    ),
+    "correlation": (
+        ("--c0",),
+        {
+            "type": Real(least=-1, most=1),
+            "default": 0.5,
+            "show_default": True,
+            "metavar": "C",
+            "help": "Correlation of the tracked pair of inputs.",
+        },
+    ),
+    "estimators": (
+        ("--estimator",),
+        {
+            "type": Word(ESTIMATORS),
+            "multiple": True,
+            "callback": _estimators,
+            "metavar": "NAME",
+            "help": f"Repeatable: {', '.join(ESTIMATORS)}.  [default: all but replica]",
+        },
+    ),
+    "unit": (
+        ("--unit",),
+        {"type": Word(UNITS), "default": "nats", "show_default": True, "help": "Unit of information."},
+    ),
+}
+
+
+def network_option(argument: str, **changes: Any) -> Callable[[Function], Function]:
+    """Return the shared option that fills `argument`, with `changes` to its definition where a command needs any."""
+    flags, settings = _OPTIONS[argument]
+    return click.option(*flags, argument, **{**settings, **changes})
+
+
+def network_options(*arguments: str) -> Callable[[Function], Function]:
+    """Return the shared options that fill `arguments`, by default all, as one decorator.
+
+    Parameters
+    ----------
+    *arguments
+        Among activation, sigma_w, sigma_b, sigma_noise, noise_at, weights, depth, input_variance, correlation,
+        estimators, unit; the function receives each under that name.
+    """
+
+    def decorate(function: Function) -> Function:
+        for argument in reversed(arguments or tuple(_OPTIONS)):
+            function = network_option(argument)(function)
+        return function
+
+    return decorate

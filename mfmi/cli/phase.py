@@ -1,0 +1,210 @@
+"""``mfmi phase``: fixed points, phases and depth scales, and the edge of chaos."""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Iterator, Mapping
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from mfmi.cli.command import command as make_command
+from mfmi.cli.options import network_option, network_options
+from mfmi.cli.sink import Sink, output_options
+from mfmi.cli.values import Values
+
+if TYPE_CHECKING:
+    import numpy as np
+
+    from mfmi.activations import Activation
+    from mfmi.columns import Column
+
+    Block = dict[str, np.ndarray[Any, Any]]
+
+MAP_SIGMA_W, MAP_SIGMA_B = "0.5:3:101", "0:1:31"
+BLOCK_POINTS = 4096
+# Fewer values than this along an axis make a table rather than a map.
+MAP_LEAST = 4
+
+
+@make_command(
+    name="phase",
+    examples=(
+        "mfmi phase --act tanh --sw 1.5 --sb 0.1",
+        "mfmi phase --act tanh --sw 0.5:3:101 --sb 0:1:31 --noise-at every --sn 0.2",
+        "mfmi phase --act silu --curve --sb 0,0.1,0.5,1",
+    ),
+)
+@network_options("activation")
+@click.option(
+    "--sw",
+    "sigma_w",
+    type=Values(least=0),
+    metavar="S",
+    help="Standard deviation of the weights: 1.5, or 1,1.5,2, or 0.5:3:101, both ends included.",
+)
+@click.option("--sb", "sigma_b", type=Values(least=0), metavar="S", help="Standard deviation of the biases, likewise.")
+@network_options("sigma_noise")
+@network_option(
+    "noise_at", help="Noise of the hidden layers changes the maps; noise at the output, the default, does not."
+)
+@network_options("input_variance")
+@click.option("--curve", is_flag=True, help="The edge of chaos at the given --sb, or at the given --sw; every branch.")
+@click.option("--all", "everything", is_flag=True, help="Every fixed point of the length map, attracting or not.")
+@output_options
+def command(
+    activation: Activation,
+    sigma_w: tuple[float, ...] | None,
+    sigma_b: tuple[float, ...] | None,
+    sigma_noise: float,
+    noise_at: str,
+    input_variance: float,
+    curve: bool,
+    everything: bool,
+    sink: Sink,
+) -> None:
+    """Show where a wide random network's signals end, and how fast.
+
+    One point, a grid of points or, with --curve, the edge of chaos. Variances that grow without bound are told as the
+    phase "unbounded" and have no numbers. A depth scale may be infinite: inf in CSV and Parquet, "Infinity" in JSON.
+    Without --sw and --sb the map from sigma_w 0.5 to 3 and sigma_b 0 to 1 is drawn.
+    """
+    network = {"sigma_noise": sigma_noise, "noise_at": noise_at, "input_variance": input_variance}
+    if curve:
+        if everything:
+            raise click.UsageError("--all is about points; --curve has every branch anyway.")
+        _curve(activation, sigma_w, sigma_b, network, sink)
+        return
+    sigma_b = sigma_b or (Values().convert(MAP_SIGMA_B, None, None) if sigma_w is None else (0.0,))
+    sigma_w = sigma_w or Values().convert(MAP_SIGMA_W, None, None)
+    if everything:
+        _every_fixed_point(activation, sigma_w, sigma_b, network, sink)
+    elif len(sigma_w) == len(sigma_b) == 1:
+        _point(activation, sigma_w[0], sigma_b[0], network, sink)
+    else:
+        _grid(activation, sigma_w, sigma_b, network, sink)
+
+
+def _columns(*names: str) -> list[Column]:
+    from mfmi.columns import COLUMNS, Column
+
+    known = {column.name: column for column in COLUMNS}
+    for column in (
+        Column("chi_q", "float64", "1", "slope of the length map at q_star; above 1 it repels"),
+        Column("chi_c", "float64", "1", "slope of the correlation map at c_star"),
+        Column("xi_grad", "float64", "layers", "depth scale of gradients; negative where they grow"),
+        Column("n_stable", "int64", "1", "number of attracting fixed points of the length map"),
+        Column("stable", "bool", "", "whether the fixed point attracts its neighbourhood"),
+        Column("reached", "bool", "", "whether an input of the given variance ends there"),
+        Column("kind", "string", "", "interior, zero (a limit of vanishing variance) or continuum (of variances)"),
+    ):
+        known[column.name] = column
+    return [known[name] for name in names]
+
+
+NETWORK = ("activation", "noise_at", "sigma_w", "sigma_b", "sigma_noise", "input_variance")
+SCALES = ("q_star", "c_star", "chi_1", "chi_q", "chi_c", "xi_q", "xi_c", "xi_grad", "phase")
+SHOWN = ("sigma_w", "sigma_b", "q_star", "c_star", "chi_1", "chi_q", "xi_c", "xi_grad", "phase")
+
+
+def _block(activation: Activation, sigma_w: Any, sigma_b: Any, network: Mapping[str, Any], found: Block) -> Block:
+    """The columns that name the networks, and those found for them."""
+    import numpy as np
+
+    count = len(found["q_star"])
+    constants: Block = {name: np.full(count, network[name]) for name in ("sigma_noise", "input_variance")}
+    words = {"activation": activation.name, "noise_at": network["noise_at"]}
+    constants |= {name: np.full(count, word, dtype=object) for name, word in words.items()}
+    given = {"sigma_w": np.broadcast_to(sigma_w, count), "sigma_b": np.broadcast_to(sigma_b, count)}
+    return constants | given | found
+
+
+def _hidden(network: Mapping[str, Any]) -> float:
+    return float(network["sigma_noise"]) if network["noise_at"] == "every" else 0.0
+
+
+def _evaluate(activation: Activation, sigma_w: Any, sigma_b: Any, network: Mapping[str, Any]) -> Block:
+    import numpy as np
+
+    from mfmi.meanfield import fixed_point
+
+    w, b = np.broadcast_arrays(np.atleast_1d(sigma_w), np.atleast_1d(sigma_b))
+    found = dict(fixed_point(activation, w, b, _hidden(network), network["input_variance"]))
+    del found["residual"]
+    return _block(activation, w, b, network, found)
+
+
+def _point(activation: Activation, sigma_w: float, sigma_b: float, network: Mapping[str, Any], sink: Sink) -> None:
+    from mfmi.cli.phase_view import draw_point
+
+    block = _evaluate(activation, sigma_w, sigma_b, network)
+    columns = _columns(*NETWORK, *SCALES, "n_stable")
+    sink.write(block, columns, table=functools.partial(draw_point, activation, block))
+
+
+def _every_fixed_point(
+    activation: Activation,
+    sigma_w: tuple[float, ...],
+    sigma_b: tuple[float, ...],
+    network: Mapping[str, Any],
+    sink: Sink,
+) -> None:
+    import numpy as np
+
+    from mfmi.meanfield import fixed_points
+
+    w, b = (axis.ravel() for axis in np.meshgrid(sigma_w, sigma_b, indexing="ij"))
+    found = dict(fixed_points(activation, w, b, _hidden(network), network["input_variance"]))
+    index = found.pop("index")
+    columns = _columns(*NETWORK, *SCALES, "stable", "reached")
+    shown = ("sigma_w", "sigma_b", "q_star", "chi_q", "stable", "reached", "chi_1", "c_star", "phase")
+    sink.write(_block(activation, w[index], b[index], network, found), columns, shown=shown)
+
+
+def _grid(
+    activation: Activation,
+    sigma_w: tuple[float, ...],
+    sigma_b: tuple[float, ...],
+    network: Mapping[str, Any],
+    sink: Sink,
+) -> None:
+    import numpy as np
+
+    columns = _columns(*NETWORK, *SCALES, "n_stable")
+
+    def blocks() -> Iterator[Block]:
+        rows = max(1, BLOCK_POINTS // len(sigma_b))
+        for start in range(0, len(sigma_w), rows):
+            w, b = np.meshgrid(sigma_w[start : start + rows], sigma_b, indexing="ij")
+            yield _evaluate(activation, w.ravel(), b.ravel(), network)
+
+    if sink.format == "table" and min(len(sigma_w), len(sigma_b)) >= MAP_LEAST:
+        from mfmi.cli.phase_view import draw_map
+
+        sink.draw(functools.partial(draw_map, activation, list(blocks()), _hidden(network)))
+    else:
+        sink.write(blocks(), columns, shown=SHOWN)
+
+
+def _curve(
+    activation: Activation,
+    sigma_w: tuple[float, ...] | None,
+    sigma_b: tuple[float, ...] | None,
+    network: Mapping[str, Any],
+    sink: Sink,
+) -> None:
+    from mfmi.cli.phase_view import draw_curve
+    from mfmi.meanfield import edge_of_chaos
+
+    if sigma_w is not None and sigma_b is not None:
+        raise click.UsageError("--curve goes by --sb or by --sw, not by both.")
+    if not activation.differentiable:
+        raise click.UsageError(f"{activation.name} has no derivative, and so no edge of chaos.")
+    if sigma_w is None and sigma_b is None:
+        sigma_b = Values().convert(MAP_SIGMA_B, None, None)
+    edge = edge_of_chaos(
+        activation, sigma_b, _hidden(network), sigma_w=sigma_w, input_variance=network["input_variance"]
+    )
+    block = _block(activation, edge.sigma_w, edge.sigma_b, network, dict(edge))
+    columns = _columns(*NETWORK, "q_star", "chi_q", "stable", "reached", "kind")
+    sink.write(block, columns, table=functools.partial(draw_curve, activation, block, by_weight=sigma_w is not None))

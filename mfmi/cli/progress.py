@@ -1,0 +1,107 @@
+"""How far a sweep is: a bar on a terminal, now and then a line elsewhere."""
+
+from __future__ import annotations
+
+import sys
+import threading
+from types import TracebackType
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from mfmi.cli.terminal import Terminal
+
+if TYPE_CHECKING:
+    from mfmi.sweep.progress import Progress
+
+PATIENCE = 1.0
+LINE_EVERY = 30.0
+
+
+class ProgressDisplay:
+    """Shows on standard error what it is called with, once the work takes longer than a second.
+
+    A thread of its own does the drawing, so that time goes on while a chunk takes long.
+
+    Parameters
+    ----------
+    settings
+        -q shows nothing.
+    """
+
+    def __init__(self, settings: Terminal) -> None:
+        self._settings = settings
+        self._latest: Progress | None = None
+        self._first: Progress | None = None
+        self._done = threading.Event()
+        self._thread = threading.Thread(target=self._show, daemon=True)
+
+    def __call__(self, progress: Progress) -> None:
+        """Take note of how far it is."""
+        if self._first is None or progress.stage != self._first.stage:
+            self._first = progress
+        self._latest = progress
+
+    def __enter__(self) -> ProgressDisplay:
+        """Begin to wait for the first second to pass."""
+        if not self._settings.quiet and sys.stderr is not None:
+            self._thread.start()
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
+        """Wipe the bar."""
+        self._done.set()
+        if self._thread.is_alive():
+            self._thread.join()
+
+    def _show(self) -> None:
+        if self._done.wait(PATIENCE):
+            return
+        if sys.stderr.isatty():
+            self._show_bar()
+        else:
+            self._show_lines()
+
+    def _show_lines(self) -> None:
+        while not self._done.wait(LINE_EVERY):
+            click.echo(f"mfmi: {self._text()}", err=True)
+
+    def _show_bar(self) -> None:
+        from rich.progress import BarColumn, TextColumn, TimeElapsedColumn
+        from rich.progress import Progress as Bar
+
+        columns: tuple[Any, ...] = (BarColumn(bar_width=30), TextColumn("{task.description}"), TimeElapsedColumn())
+        with Bar(*columns, console=self._settings.console(sys.stderr), transient=True) as bar:
+            task = bar.add_task("", total=None)
+            while True:
+                now = self._latest
+                bar.update(
+                    task,
+                    description=self._text(),
+                    completed=now.chunks_done if now else 0,
+                    total=now.n_chunks if now else None,
+                )
+                if self._done.wait(0.2):
+                    return
+
+    def _text(self) -> str:
+        now, first = self._latest, self._first
+        if now is None or first is None:
+            return "no chunk is finished yet"
+        text = f"{now.stage} {now.chunks_done}/{now.n_chunks} chunks"
+        if now.stage == "evaluate" and now.seconds > 0:
+            # The first report comes with the first chunk of this run; those before it were there already.
+            mine = now.chunks_done - first.chunks_done + 1
+            left = now.seconds / mine * (now.n_chunks - now.chunks_done)
+            text += f", {now.rows:,} rows, {now.rows / now.seconds:,.0f} rows/s, {duration(left)} left"
+        return text
+
+
+def duration(seconds: float) -> str:
+    """Return a time span as people say it."""
+    if seconds < 60:
+        return f"{seconds:.1f} s" if seconds < 10 else f"{seconds:.0f} s"
+    minutes, rest = divmod(round(seconds), 60)
+    if minutes < 60:
+        return f"{minutes} min {rest} s"
+    return f"{minutes // 60} h {minutes % 60} min"

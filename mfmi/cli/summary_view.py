@@ -1,0 +1,168 @@
+"""A summary drawn for people: the best points, the phases, the failures, on one screen."""
+
+from __future__ import annotations
+
+import math
+import shlex
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+from mfmi.cli.numbers import number
+from mfmi.names import PHASES, STATUSES
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+    from mfmi.report.summary import Best, Line, Summary
+    from mfmi.sweep.store import Failure, Tally
+
+SCREEN_LINES = 12
+_CELLS = (("{unit}", 8), ("sigma_w", 8), ("sigma_b", 8), ("chi_1", 7), ("edge", 6))
+
+
+def draw(console: Console, summary: Summary, unit: str, file: str, *, everything: bool = False) -> None:
+    """Draw a summary.
+
+    Parameters
+    ----------
+    console
+        Where to.
+    summary
+        What to draw.
+    unit
+        "nats" or "bits".
+    file
+        The file it is about, for the command that shows more.
+    everything
+        All lines, and not only as many as fit a screen.
+    """
+    if not summary.tally.rows:
+        say(console, "no rows")
+        return
+    lines = list(summary.lines) if everything else chosen(summary.lines, SCREEN_LINES)
+    if lines:
+        _draw_lines(console, summary, lines, unit)
+    if len(lines) < len(summary.lines):
+        left = len(summary.lines) - len(lines)
+        say(console, f"{left} more lines: mfmi show {shlex.quote(file)} --all", "dim")
+    if any(best and best.at_end for line in lines for best in line.best.values()):
+        say(console, "* at an end of the sigma_w that were swept: the maximum may lie beyond", "dim")
+    if summary.best_depends_on_noise:
+        low, high = summary.noise_levels
+        say(console, f"best over noise from {low:g} to {high:g}: --group-by ...,sigma_noise,depth parts them", "dim")
+    for text in counts(summary.tally):
+        say(console, text)
+    for text in failures(summary.tally):
+        say(console, text, "red")
+
+
+def say(console: Console, text: str, style: str = "") -> None:
+    """Print a line as it is, however narrow the terminal."""
+    console.print(text, style=style, soft_wrap=True)
+
+
+def chosen(lines: Sequence[Line], room: int) -> list[Line]:
+    """Return the lines that tell most: of each group by all keys but the last, a few spread over it and its last."""
+    groups: dict[tuple[Any, ...], list[Line]] = {}
+    for line in lines:
+        groups.setdefault(line.key[:-1], []).append(line)
+    each = max(1, room // max(len(groups), 1))
+    kept = [line for group in list(groups.values())[:room] for line in _spread(group, each)]
+    return kept
+
+
+def _spread(group: list[Line], count: int) -> list[Line]:
+    """Return `count` lines at even distances, the first and the last among them; the last if it is only one."""
+    if len(group) <= count:
+        return group
+    if count == 1:
+        return group[-1:]
+    return [group[round(i * (len(group) - 1) / (count - 1))] for i in range(count)]
+
+
+def _draw_lines(console: Console, summary: Summary, lines: Sequence[Line], unit: str) -> None:
+    from rich.text import Text
+
+    from mfmi.report.summary import QUANTITIES
+
+    label = summary.by[-1]
+    first = max(5, len(label), *(len(_key_text(line.key[-1])) for line in lines))
+    width = sum(size for _, size in _CELLS)
+    header = "".join(f"{name.format(unit=unit):>{size}}" for name, size in _CELLS)
+    titles = [f"best {name}, {meaning}" for name, meaning in QUANTITIES.items()]
+    say(console, " " * first + "".join(f"{title:>{width}}" for title in titles).rstrip(), "bold")
+    say(console, f"{label:>{first}}" + header * len(QUANTITIES), "bold")
+    heading: tuple[Any, ...] | None = None
+    for line in lines:
+        if line.key[:-1] != heading:
+            heading = line.key[:-1]
+            if heading:
+                say(console, " · ".join(map(_phrase, summary.by, heading)), "cyan")
+        text = Text(f"{_key_text(line.key[-1]):>{first}}")
+        for best in line.best.values():
+            text.append(_best_text(best))
+        text.rstrip()
+        console.print(text, soft_wrap=True)
+
+
+def _best_text(best: Best | None) -> str:
+    if best is None:
+        return f"{'none':>8}{'':>29}"
+    star = "*" if best.at_end else " "
+    cells = (
+        number(best.value),
+        f"{best.sigma_w:.4g}{star}",
+        f"{best.sigma_b:.3g}",
+        number(best.chi_1),
+        _distance(best),
+    )
+    return "".join(f"{cell:>{size}}" for cell, (_, size) in zip(cells, _CELLS, strict=True))
+
+
+def _distance(best: Best) -> str:
+    if math.isnan(best.distance):
+        return "none"
+    percent = 100.0 * best.distance
+    return f"{percent:+.0f}%" if abs(percent) >= 9.95 else f"{percent:+.1f}%"
+
+
+def _phrase(name: str, value: Any) -> str:
+    if name == "activation":
+        return str(value)
+    if name == "weights":
+        return f"{value} weights"
+    if name == "noise_at":
+        return "noise at the output" if value == "output" else "noise in every layer"
+    return f"{name} {_key_text(value)}"
+
+
+def _key_text(value: Any) -> str:
+    return f"{value:.4g}" if isinstance(value, float) else str(value)
+
+
+def counts(tally: Tally) -> list[str]:
+    """Return the shares of the phases among the points and of the statuses among the rows."""
+    phases = [f"{name} {_share(tally.phases[name], tally.points)}" for name in PHASES if tally.phases[name]]
+    statuses = [f"{name} {_share(tally.statuses[name], tally.rows)}" for name in STATUSES if tally.statuses[name]]
+    return [f"points: {', '.join(phases) or 'none with a phase'}", f"rows: {', '.join(statuses)}"]
+
+
+def _share(part: int, whole: int) -> str:
+    return f"{part} ({100 * part / whole:.1f} %)" if part < whole else "all"
+
+
+def failures(tally: Tally) -> list[str]:
+    """Return a line for each of the first failures."""
+    bad = tally.statuses["failed"] + tally.statuses["unconverged"]
+    lines = [_failure(failure) for failure in tally.failures]
+    if bad > len(lines):
+        lines.append(f"and {bad - len(lines)} more")
+    return lines
+
+
+def _failure(failure: Failure) -> str:
+    where = (
+        f"{failure.status}: point {failure.point} ({failure.activation} {failure.weights} {failure.noise_at}"
+        f" sigma_w {failure.sigma_w:g} sigma_b {failure.sigma_b:g}), depth {failure.depth}"
+    )
+    return f"{where}: {failure.message}" if failure.message else where

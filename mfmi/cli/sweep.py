@@ -1,0 +1,302 @@
+"""``mfmi sweep``: a grid of networks, config in, table and summary out."""
+
+from __future__ import annotations
+
+import functools
+import os
+import shlex
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from mfmi.cli.command import command as make_command
+from mfmi.cli.exits import STRICT
+from mfmi.cli.numbers import counted
+from mfmi.cli.progress import ProgressDisplay, duration
+from mfmi.cli.sink import Sink, raw_output_options
+from mfmi.cli.terminal import terminal
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+    from mfmi.report.summary import Summary
+    from mfmi.sweep.config import Config
+    from mfmi.sweep.plan import Plan
+    from mfmi.sweep.progress import SweepResult
+    from mfmi.sweep.store import Block
+
+    JobsBase = click.ParamType[int]
+    ShardBase = click.ParamType[tuple[int, int]]
+else:  # generic only in recent versions of click
+    JobsBase = ShardBase = click.ParamType
+
+
+class Jobs(JobsBase):
+    """A number of processes, or auto for as many as there are processors."""
+
+    name = "jobs"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> int:
+        """Return the number."""
+        if value == "auto":
+            from mfmi.sweep.processes import available_cpus
+
+            return available_cpus()
+        try:
+            jobs = int(value)
+        except ValueError:
+            self.fail(f"{value!r} is neither a whole number nor 'auto'.", param, ctx)
+        if jobs < 1:
+            self.fail(f"{value} is less than 1.", param, ctx)
+        return jobs
+
+
+class Shard(ShardBase):
+    """A share of the work, such as 2/8: the second of eight."""
+
+    name = "shard"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> tuple[int, int]:
+        """Return the number of the share and the number of shares."""
+        share, slash, shares = str(value).partition("/")
+        if not (slash and share.isdecimal() and shares.isdecimal() and 1 <= int(share) <= int(shares)):
+            self.fail(f"{value!r} is not I/N with I from 1 to N, such as 2/8.", param, ctx)
+        return int(share), int(shares)
+
+
+@dataclass(frozen=True)
+class Run:
+    """How a sweep is to be run."""
+
+    jobs: int
+    resume: bool
+    shard: tuple[int, int] | None
+    scheduler: str | None
+    force: bool
+    max_points: int | None
+    strict: bool
+
+
+@make_command(
+    name="sweep",
+    examples=(
+        "mfmi sweep configs/edge_of_chaos.yaml -o build/eoc.parquet",
+        "mfmi sweep configs/tiny.yaml --set sweep.depth='[1,2]' -o - --format csv",
+    ),
+)
+@click.argument("config", type=click.Path())
+@click.option(
+    "--set", "overrides", multiple=True, metavar="KEY=VALUE", help="Override a key of the config; repeatable."
+)
+@click.option("-n", "--dry-run", is_flag=True, help="Say what would be computed, and compute nothing.")
+@click.option(
+    "--jobs", type=Jobs(), default="auto", show_default=True, metavar="N|auto", help="Number of worker processes."
+)
+@click.option("--resume", is_flag=True, help="Go on with what an interrupted run has finished.")
+@click.option(
+    "--shard", type=Shard(), metavar="I/N", help="Only the I-th of N shares; `mfmi merge` puts them together."
+)
+@click.option("--scheduler", metavar="ADDRESS", help="Compute on a running Dask scheduler.")
+@click.option("--strict", is_flag=True, help="Exit with 4 if a row is failed or unconverged.")
+@click.option("--max-points", type=click.IntRange(1), metavar="N", help="Refuse a config with more points.")
+@raw_output_options
+def command(
+    config: str,
+    overrides: tuple[str, ...],
+    dry_run: bool,
+    jobs: int,
+    resume: bool,
+    shard: tuple[int, int] | None,
+    scheduler: str | None,
+    strict: bool,
+    max_points: int | None,
+    output_format: str,
+    output: str | None,
+    force: bool,
+) -> None:
+    """Compute all networks of a CONFIG (- reads it from standard input).
+
+    The rows go to the file that -o or the config names, in one piece or not at all, and the summary to the terminal.
+    Without a file the rows go to standard output. `mfmi config init` writes a config to start from.
+    """
+    from mfmi.sweep.config import read_config
+    from mfmi.sweep.plan import Plan
+
+    if resume and force:
+        raise click.UsageError("--resume and --force contradict each other.")
+    read = read_config(config, overrides)
+    plan = Plan.from_config(read)
+    sink = Sink.of(output_format, output or read.output_path, force)
+    run = Run(jobs, resume, shard, scheduler, force, max_points, strict)
+    if sink.path is None and (resume or shard):
+        raise click.UsageError(f"--{'resume' if resume else 'shard'} needs an output file: name one with -o.")
+    if shard and force:
+        raise click.UsageError("--shard and --force contradict each other: the other shards' work would be lost.")
+    if dry_run:
+        _describe(read, plan, sink, run)
+    elif sink.path is None:
+        _stream(plan, sink, run)
+    else:
+        _to_file(plan, sink, sink.path, run)
+
+
+def _describe(config: Config, plan: Plan, sink: Sink, run: Run) -> None:
+    """Say what would be computed; refuse what the run itself would refuse at once."""
+    points = plan.n_grid if plan.n_points is None else plan.n_points
+    excluded = f" ({plan.n_grid - points:,} excluded)" if points < plan.n_grid else ""
+    bound = "at most " if plan.n_points is None else ""
+    lines = [
+        f"{bound}{points:,} points{excluded}, {bound}{plan.n_rows_bound:,} rows, {counted(plan.n_chunks, 'chunk')}"
+    ]
+    lines += [f"  {axis.name}: {_values_text(axis.values)}" for axis in config.axes if axis.name != "depth"]
+    lines.append(f"  depth: {_values_text(plan.depths)}")
+    lines.append(f"  estimators: {', '.join(plan.estimators)} ({plan.unit})")
+    lines.append(f"  to: {sink.path or 'standard output'} ({sink.format}), {counted(run.jobs, 'job')}")
+    click.echo("\n".join(lines))
+    if not run.resume:
+        sink.check()
+
+
+def _values_text(values: Any) -> str:
+    count = len(values)
+    if count <= 6:
+        return ", ".join(_value_text(values[i]) for i in range(count))
+    return f"{_value_text(values[0])} to {_value_text(values[count - 1])}, {count} values"
+
+
+def _value_text(value: Any) -> str:
+    return str(value) if isinstance(value, str) else f"{value:g}"
+
+
+def _stream(plan: Plan, sink: Sink, run: Run) -> None:
+    """Write the rows to standard output as they are finished."""
+    from mfmi.sweep.store import columns_in
+    from mfmi.sweep.stream import SweepStream
+
+    with ProgressDisplay(terminal()) as progress:
+        stream = SweepStream(
+            plan, jobs=run.jobs, scheduler=run.scheduler, max_points=run.max_points, on_progress=progress
+        )
+        sink.write(iter(stream), columns_in(plan.unit), about=stream.about)
+    assert stream.result is not None
+    terminal().note(_performance(stream.result, run))
+    _finish(stream.result, run)
+
+
+def _to_file(plan: Plan, sink: Sink, path: str, run: Run) -> None:
+    """Write the rows to a file and the summary to standard output."""
+    from mfmi.sweep.run import SweepInterrupted, run_sweep
+
+    publisher = None if sink.format == "parquet" else Publisher(sink, plan.unit)
+    try:
+        with ProgressDisplay(terminal()) as progress:
+            result = run_sweep(
+                plan,
+                path,
+                jobs=run.jobs,
+                resume=run.resume,
+                shard=run.shard,
+                scheduler=run.scheduler,
+                force=run.force,
+                max_points=run.max_points,
+                on_progress=progress,
+                publish=publisher,
+            )
+    except SweepInterrupted as stop:
+        terminal().warn(
+            f"interrupted: {stop.chunks_done} of {stop.n_chunks} chunks are kept in {stop.parts}; to go on:"
+            f"\n  {resume_command(terminal().arguments)}"
+        )
+        raise
+    for note in result.notes:
+        terminal().note(f"mfmi: {note}")
+    if not result.complete:
+        click.echo(_performance(result, run))
+        click.echo(f"in {result.path}; when all shares are there: mfmi merge {shlex.quote(path)}")
+    else:
+        summary = publisher.summary() if publisher else _read_summary(path)
+        Sink("table").draw(functools.partial(_draw_end, result, run, summary, plan.unit, path))
+    _finish(result, run)
+
+
+class Publisher:
+    """Writes finished rows in another format than Parquet, and sums them up on their way."""
+
+    def __init__(self, sink: Sink, unit: str) -> None:
+        from mfmi.report.summary import Gathering
+
+        self._sink = sink
+        self._unit = unit
+        self._gathering = Gathering()
+
+    def __call__(self, blocks: Iterator[Block], about: Mapping[str, Any], force: bool) -> None:
+        """Write the blocks; `force` is also what the run that this one goes on with was allowed."""
+        from mfmi.sweep.store import columns_in
+
+        replace(self._sink, force=force).write(self._noted(blocks), columns_in(self._unit), about=about)
+
+    def _noted(self, blocks: Iterator[Block]) -> Iterator[Block]:
+        from mfmi.sweep.store import to_table
+
+        for block in blocks:
+            self._gathering.add(to_table(block))
+            yield block
+
+    def summary(self) -> Summary:
+        """Return what the rows came to."""
+        return self._gathering.summary()
+
+
+def _read_summary(path: str) -> Summary:
+    from mfmi.report.summary import NEEDED, summarise
+    from mfmi.sweep.store import read_batches
+
+    return summarise(read_batches(path, NEEDED))
+
+
+def _draw_end(result: SweepResult, run: Run, summary: Summary, unit: str, path: str, console: Console) -> None:
+    """Say what has been done, what came out, where it is and what to do with it."""
+    from mfmi.cli.main import COMMANDS
+    from mfmi.cli.summary_view import draw, say
+
+    say(console, _performance(result, run))
+    draw(console, summary, unit, path)
+    say(console, f"wrote {path} ({_size(os.path.getsize(path))})", "bold")
+    following = "plot" if "plot" in COMMANDS and path.endswith((".parquet", ".pq")) else "show"
+    say(console, f"next: mfmi {following} {shlex.quote(path)}", "dim")
+
+
+def _size(count: int) -> str:
+    size, unit = float(count), "B"
+    for larger in ("kB", "MB", "GB"):
+        if size < 1000:
+            break
+        size, unit = size / 1000, larger
+    return f"{size:.3g} {unit}"
+
+
+def _performance(result: SweepResult, run: Run) -> str:
+    text = f"{counted(result.points, 'point')}, {counted(result.rows, 'row')} in {duration(result.seconds)}"
+    if result.rows_per_second == result.rows_per_second:
+        text += f" ({result.rows_per_second:,.0f} rows/s)"
+    text += ", by a Dask cluster" if run.scheduler else f", {counted(run.jobs, 'job')}"
+    if result.resumed_chunks:
+        text += f"; {result.resumed_chunks} of {result.n_chunks} chunks were there already"
+    return text
+
+
+def _finish(result: SweepResult, run: Run) -> None:
+    """Under --strict leave with 4 if anything is not as it should be."""
+    if run.strict and result.n_failed:
+        terminal().error(f"failed or unconverged: {counted(result.n_failed, 'row')}")
+        raise click.exceptions.Exit(STRICT)
+
+
+def resume_command(arguments: Sequence[str]) -> str:
+    """Return the command line that goes on where this one has stopped."""
+    kept = [argument for argument in arguments if argument != "--force"]
+    if "--resume" not in kept:
+        kept.append("--resume")
+    return shlex.join(["mfmi", *kept])

@@ -1,0 +1,54 @@
+"""A number, a list of numbers or a range of them as one option."""
+
+from __future__ import annotations
+
+import math
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from mfmi.cli.options import Real
+
+if TYPE_CHECKING:
+    ValuesBase = click.ParamType[tuple[float, ...]]
+else:  # generic only in recent versions of click
+    ValuesBase = click.ParamType
+
+MOST_VALUES = 100_000
+
+
+class Values(ValuesBase):
+    """Numbers as 1.5, as 1,1.5,2 or as start:stop:num, a range that holds both ends.
+
+    Parameters
+    ----------
+    least
+        Every number must be at least this.
+    """
+
+    name = "values"
+
+    def __init__(self, *, least: float = -math.inf) -> None:
+        self._number = Real(least=least)
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> tuple[float, ...]:
+        """Return the numbers, or say what is wrong with them."""
+        if isinstance(value, tuple):
+            return value
+        text = str(value)
+        if ":" not in text:
+            return tuple(self._number.convert(part, param, ctx) for part in text.split(","))
+        parts = text.split(":")
+        if len(parts) != 3:
+            self.fail(f"{text!r} is not start:stop:num, such as 0.5:3:101.", param, ctx)
+        start, stop = (self._number.convert(part, param, ctx) for part in parts[:2])
+        try:
+            count = int(parts[2])
+        except ValueError:
+            self.fail(f"{parts[2]!r}, the number of values of the range {text!r}, is not a whole number.", param, ctx)
+        if not 2 <= count <= MOST_VALUES:
+            self.fail(f"{count}, the number of values of the range {text!r}, is not in 2..{MOST_VALUES}.", param, ctx)
+        if not stop > start:
+            self.fail(f"the range {text!r} does not go up.", param, ctx)
+        step = (stop - start) / (count - 1)
+        return (*(start + i * step for i in range(count - 1)), stop)

@@ -1,0 +1,204 @@
+"""``mfmi verify``: the theory of one network beside finite networks drawn at random."""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Sequence
+from itertools import groupby
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from mfmi.cli.command import command as make_command
+from mfmi.cli.exits import STRICT
+from mfmi.cli.numbers import number
+from mfmi.cli.options import network_options
+from mfmi.cli.progress import ProgressDisplay
+from mfmi.cli.sink import Sink, output_options
+from mfmi.cli.sweep import Jobs
+from mfmi.cli.terminal import terminal
+
+if TYPE_CHECKING:
+    import numpy as np
+    from rich.console import Console
+
+    from mfmi.activations import Activation
+    from mfmi.verification import Effort, Row, Setting
+
+    WidthsBase = click.ParamType[tuple[int, ...]]
+else:  # generic only in recent versions of click
+    WidthsBase = click.ParamType
+
+LEAST_WIDTH = 2
+SIGNS = {"equal": "=", "at most": "≤", "at least": "≥"}
+SIGNS_ASCII = {"equal": "=", "at most": "<=", "at least": ">="}
+
+
+class Widths(WidthsBase):
+    """Different widths, such as 100,200,400."""
+
+    name = "widths"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> tuple[int, ...]:
+        """Return the widths in increasing order."""
+        if isinstance(value, tuple):
+            return value
+        parts = str(value).split(",")
+        if not all(part.strip().isdecimal() and int(part) >= LEAST_WIDTH for part in parts):
+            self.fail(f"{value!r} is not a list of whole numbers from {LEAST_WIDTH}, such as 100,200,400.", param, ctx)
+        widths = sorted(int(part) for part in parts)
+        if len(set(widths)) < len(widths):
+            self.fail(f"{value!r} names a width twice.", param, ctx)
+        return tuple(widths)
+
+
+@make_command(
+    name="verify",
+    examples=(
+        "mfmi verify --act tanh --sw 1.5 --depth 5 --width 400",
+        "mfmi verify --act relu --sw 1.4 --sb 0.3 --depth 3 --widths 4,8,16 --estimator replica --strict",
+    ),
+)
+@network_options(
+    "activation",
+    "sigma_w",
+    "sigma_b",
+    "sigma_noise",
+    "noise_at",
+    "weights",
+    "depth",
+    "input_variance",
+    "correlation",
+    "estimators",
+    "unit",
+)
+@click.option(
+    "--width",
+    type=click.IntRange(2 * LEAST_WIDTH),
+    default=400,
+    show_default="400",
+    metavar="N",
+    help="Units per layer; half of it is measured too, for the 1/n trend.",
+)
+@click.option("--widths", type=Widths(), metavar="N,N,...", help="All the widths to measure, in place of --width.")
+@click.option(
+    "--seeds",
+    "networks",
+    type=click.IntRange(2),
+    default=16,
+    show_default="16",
+    metavar="K",
+    help="Independent networks per width.",
+)
+@click.option("--seed", type=click.IntRange(0), default=0, show_default="0", metavar="S", help="Seed of all networks.")
+@click.option(
+    "--samples",
+    type=click.IntRange(1),
+    metavar="N",
+    help="Inputs per network for the linear decoder.  [default: 6 times the width]",
+)
+@click.option(
+    "--jobs", type=Jobs(), default="auto", show_default=True, metavar="N|auto", help="Number of worker processes."
+)
+@click.option("--strict", is_flag=True, help="Exit with 4 if theory and measurement disagree.")
+@output_options
+def command(
+    activation: Activation,
+    sigma_w: float,
+    sigma_b: float,
+    sigma_noise: float,
+    noise_at: Any,
+    weights: Any,
+    depth: int,
+    input_variance: float,
+    correlation: float,
+    estimators: tuple[str, ...],
+    unit: str,
+    width: int,
+    widths: tuple[int, ...] | None,
+    networks: int,
+    seed: int,
+    samples: int | None,
+    jobs: int,
+    strict: bool,
+    sink: Sink,
+) -> None:
+    """Measure finite random networks and set the theory beside them.
+
+    Length and correlation maps, Jacobian moments and the best linear decoder's information, layer by layer: averages
+    over networks, extrapolated to infinite width by their 1/n trend, with a standard error and the deviation z in
+    standard errors. What deviates by more than 3 is measured again on four times as many fresh networks and marked if
+    it still does. Up to width 32, bounds and replica value are held against the true information of the last layer.
+    """
+    from mfmi.verification import COLUMNS, Effort, Setting, verify
+
+    chosen = widths or (width,)
+    if len(chosen) == 1:
+        chosen = (chosen[0] // 2, chosen[0])
+    least = 4 * max(chosen) + 4
+    if samples is not None and samples < least:
+        raise click.BadParameter(
+            f"{samples} is less than {least}, four for every unit and four.", param_hint="--samples"
+        )
+    setting = Setting(activation, sigma_w, sigma_b, sigma_noise, noise_at, weights, depth, input_variance, correlation)
+    effort = Effort(chosen, networks, seed, samples, estimators)
+    with ProgressDisplay(terminal()) as progress:
+        rows = verify(setting, effort, jobs=jobs, on_progress=progress)
+    rows = tuple(row.in_unit(unit) for row in rows)
+    sink.write(as_arrays(rows), COLUMNS, table=functools.partial(_draw, setting, effort, rows, unit))
+    if strict and (bad := [row for row in rows if row.disagrees]):
+        quantities = ", ".join(dict.fromkeys(row.quantity for row in bad))
+        values = "1 value" if len(bad) == 1 else f"{len(bad)} values"
+        terminal().error(f"theory and measurement disagree in {values}: {quantities}")
+        raise click.exceptions.Exit(STRICT)
+
+
+def as_arrays(rows: Sequence[Row]) -> dict[str, np.ndarray[Any, Any]]:
+    """Return the rows as columns; a width of None is null."""
+    import numpy as np
+
+    from mfmi.verification import COLUMNS
+
+    kinds: dict[str, Any] = {"int32": np.int32, "float64": np.float64}
+    return {
+        column.name: np.array([getattr(row, column.name) for row in rows], dtype=kinds.get(column.dtype, object))
+        for column in COLUMNS
+    }
+
+
+def _draw(setting: Setting, effort: Effort, rows: Sequence[Row], unit: str, console: Console) -> None:
+    """Draw the comparison: a line per quantity and layer, the widths side by side."""
+    unicode = _can_encode(console.encoding)
+    where = "at the output" if setting.noise_at == "output" else "in every layer"
+    title = (
+        f"{setting.activation.name} · sigma_w {setting.sigma_w:g} · sigma_b {setting.sigma_b:g}"
+        f" · noise {setting.sigma_noise:g} {where} · {setting.weights} weights"
+    )
+    console.print(title if unicode else title.replace("·", "-"), soft_wrap=True)
+    console.print(f"{effort.networks} networks per width, seed {effort.seed}; information in {unit}", soft_wrap=True)
+    console.print()
+    signs, limit = (SIGNS, "n = ∞") if unicode else (SIGNS_ASCII, "n = inf")
+    heads = [*(f"n = {n}" for n in effort.widths), limit, "s.e."]
+    cells = "".join(f"{head:>10}" for head in heads)
+    console.print(f"{'quantity':<18}{'layer':>5}{'theory':>9}   {cells}{'z':>7}", style="bold", soft_wrap=True)
+    for _, lines in groupby(rows, key=lambda row: (row.quantity, row.relation, row.layer)):
+        *_, last = measured = list(lines)
+        cells = "".join(f"{number(row.measured):>10}" for row in measured)
+        z = f"{last.z:.1f}" if abs(last.z) < 1e4 else number(last.z)
+        line = f"{last.quantity:<18}{last.layer:>5}{number(last.theory):>9} {signs[last.relation]:>2}{cells}"
+        line += f"{number(last.standard_error):>10}{z:>7}  {last.flag}"
+        console.print(line.rstrip(), style="bold red" if last.disagrees else "", soft_wrap=True)
+    console.print()
+    limits = [row for row in rows if row.width is None]
+    bad = sum(row.disagrees for row in limits)
+    agree = f"all {len(limits)} values agree within 3 standard errors"
+    verdict = f"{bad} of {len(limits)} values disagree with the theory" if bad else agree
+    console.print(verdict, style="bold red" if bad else "bold", soft_wrap=True)
+
+
+def _can_encode(encoding: str) -> bool:
+    try:
+        "·≤≥∞".encode(encoding)
+    except (UnicodeEncodeError, LookupError):
+        return False
+    return True

@@ -1,0 +1,124 @@
+"""The rows that every command writes: points in, named columns out (the contract's table)."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass, fields
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+Float = NDArray[np.float64]
+
+
+@dataclass(frozen=True)
+class Column:
+    """One column of the result.
+
+    Attributes
+    ----------
+    name : column name.
+    dtype : "int64", "int32", "float64" or "string".
+    unit : unit of the numbers, "1" for a pure number, "" for text.
+    description : one line for the file's metadata and the documentation.
+    """
+
+    name: str
+    dtype: str
+    unit: str
+    description: str
+
+
+INFORMATION = "nats per input dimension"
+
+
+def _information(name: str, description: str) -> Column:
+    return Column(name, "float64", INFORMATION, description)
+
+
+COLUMNS: tuple[Column, ...] = (
+    Column("point", "int64", "1", "index of the grid point in config order"),
+    Column("activation", "string", "", "activation function"),
+    Column("weights", "string", "", "weight ensemble: gaussian or orthogonal"),
+    Column("noise_at", "string", "", "where the noise enters: the output, or every layer"),
+    Column("sigma_w", "float64", "1", "standard deviation of the weights, times sqrt(fan-in)"),
+    Column("sigma_b", "float64", "1", "standard deviation of the biases"),
+    Column("sigma_noise", "float64", "1", "standard deviation of the noise"),
+    Column("input_variance", "float64", "1", "variance of an input entry"),
+    Column("depth", "int32", "layers", "the observed layer"),
+    Column("q", "float64", "1", "pre-activation variance at that layer, without its noise"),
+    Column("c", "float64", "1", "correlation of the tracked pair of inputs at that layer"),
+    Column("chi", "float64", "1", "slope of the map at that layer, sigma_w^2 E phi'(sqrt(s) z)^2"),
+    Column("q_star", "float64", "1", "fixed point of the length map that the input reaches"),
+    Column("c_star", "float64", "1", "fixed point of the correlation map"),
+    Column("chi_1", "float64", "1", "slope of the map at the fixed point; 1 at the edge of chaos"),
+    Column("xi_q", "float64", "layers", "depth scale of the length map"),
+    Column("xi_c", "float64", "layers", "depth scale of the correlation map"),
+    Column("phase", "string", "", "ordered, critical, chaotic or unbounded"),
+    _information("mi_mean_field", "classic mean-field value, an approximation and not a bound"),
+    _information("mi_linear", "linearly readable information: lower bound by the best linear decoder"),
+    _information("mi_entropy_power", "lower bound by the entropy power inequality"),
+    _information("mi_layerwise", "lower bound by closed scalar channels in the replica formula"),
+    _information("mi_gaussian_upper", "upper bound by maximum entropy in the replica formula"),
+    _information("mi_replica", "replica value"),
+    _information("mi_lower", "largest of the lower bounds asked for"),
+    _information("mi_upper", "smallest of the upper bounds asked for"),
+    Column("status", "string", "", "ok, unbounded, unconverged or failed"),
+    Column("message", "string", "", "why the status is not ok, and notes"),
+)
+
+
+@dataclass(frozen=True)
+class Points:
+    """Grid points, one network each, as arrays of length n.
+
+    Attributes
+    ----------
+    index : number of the point in the whole grid.
+    activation : activation specification, such as "tanh" or "leaky_relu(0.1)".
+    weights : "gaussian" or "orthogonal".
+    noise_at : "output" or "every".
+    sigma_w, sigma_b, sigma_noise : standard deviations of weights, biases and noise.
+    input_variance, correlation : variance of an input entry; correlation of the tracked pair of inputs.
+    """
+
+    index: NDArray[np.int64]
+    activation: NDArray[np.object_]
+    weights: NDArray[np.object_]
+    noise_at: NDArray[np.object_]
+    sigma_w: Float
+    sigma_b: Float
+    sigma_noise: Float
+    input_variance: Float
+    correlation: Float
+
+    def __len__(self) -> int:
+        return len(self.index)
+
+    def __getitem__(self, rows: slice | NDArray[Any]) -> Points:
+        """The points `rows` (a slice, a mask or indices), in that order."""
+        return Points(*(getattr(self, field.name)[rows] for field in fields(self)))
+
+    @classmethod
+    def of(
+        cls,
+        activation: str | Iterable[str] = "tanh",
+        sigma_w: Any = 1.0,
+        *,
+        sigma_b: Any = 0.0,
+        sigma_noise: Any = 0.1,
+        weights: str | Iterable[str] = "gaussian",
+        noise_at: str | Iterable[str] = "output",
+        input_variance: Any = 1.0,
+        correlation: Any = 0.5,
+    ) -> Points:
+        """Points from scalars and arrays, broadcast against each other to one dimension."""
+        numbers = [
+            np.asarray(a, dtype=np.float64) for a in (sigma_w, sigma_b, sigma_noise, input_variance, correlation)
+        ]
+        words = [
+            np.asarray(a if isinstance(a, str) else list(a), dtype=object) for a in (activation, weights, noise_at)
+        ]
+        arrays = [np.atleast_1d(a).ravel() for a in np.broadcast_arrays(*words, *numbers)]
+        return cls(np.arange(len(arrays[0]), dtype=np.int64), *arrays)

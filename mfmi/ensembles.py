@@ -1,0 +1,139 @@
+"""Weight ensembles: how variance passes forward and precision backward through a weight matrix (theory (10)-(12)).
+
+An ensemble is two scalar maps and one term of the potential. Both maps are given as logarithms with their partial
+derivatives, because the solver works on logarithms: precisions span twenty orders of magnitude.
+
+For the orthogonal ensemble the stationarity in theta of theory (12) can be solved by hand at any aspect ratio. With
+mu = min(1, alpha), M = max(1, alpha):
+
+    V = sigma_w^2 E / (1 - r E / M),    r = alpha sigma_w^2 A / (1 - mu A V),
+    r E + alpha A V - F(A E) = -M ln(1 - mu A V)
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import NamedTuple, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+Array = NDArray[np.float64]
+
+# For a channel that exists, A V lies between 0 and 1, and both ends can come very close. A closed bound on a channel
+# can leave that range: below 0 the minimum over the remaining variance lies where the precision vanishes, and the map
+# stops at this multiple of 1 / V; beyond 1 there is no minimum, and the solver sees so in `1 - A V`.
+_VANISHING, _EXHAUSTED = 1e-30, 1e-16
+
+
+class LogMap(NamedTuple):
+    """A positive quantity as its logarithm, with partial derivatives in the logarithms of its two arguments.
+
+    Attributes
+    ----------
+    log : the logarithm.
+    by_message : derivative by the logarithm of the message that enters (E or A).
+    by_conjugate : derivative by the logarithm of the other argument (r or V).
+    """
+
+    log: Array
+    by_message: Array
+    by_conjugate: Array | float
+
+
+class Ensemble(Protocol):
+    """L weight matrices of n networks; arrays broadcast to shape (n, L), `alpha` has shape (L,)."""
+
+    @property
+    def alpha(self) -> Array:
+        """Rows over columns of each matrix."""
+
+    def variance(self, e: Array, rest: Array) -> LogMap:
+        """Remaining variance `V` of the outputs from that of the inputs `E`, with `rest = 1 - r E`."""
+
+    def precision(self, a: Array, v: Array, rest: Array) -> LogMap:
+        """Precision `r` on the inputs from the curvature `A` at outputs of variance `V`, with `rest = 1 - A V`."""
+
+    def bracket(self, r: Array, e: Array, a: Array, v: Array, rest: Array) -> Array:
+        """`r E + alpha A V - F(A E)` of the potential (theory (8)), with `rest = 1 - A V`."""
+
+    def part(self, rows: NDArray[np.intp] | slice, layers: slice) -> Ensemble:
+        """The ensemble of some of the points and layers."""
+
+
+@dataclass(frozen=True)
+class Gaussian:
+    """Independent gaussian entries of variance `sigma_w2 / columns` (theory (10)).
+
+    Attributes
+    ----------
+    sigma_w2 : shape (n, 1) or (n, L).
+    alpha : shape (L,).
+    """
+
+    sigma_w2: Array
+    alpha: Array
+
+    def variance(self, e: Array, rest: Array) -> LogMap:
+        """See `Ensemble.variance`: `V = sigma_w^2 E`."""
+        return LogMap(np.log(self.sigma_w2 * e), np.ones_like(e), 0.0)
+
+    def precision(self, a: Array, v: Array, rest: Array) -> LogMap:
+        """See `Ensemble.precision`: `r = alpha sigma_w^2 A`."""
+        inside = a > 0.0
+        log = np.log(self.alpha * self.sigma_w2 * np.where(inside, a, _VANISHING / v))
+        return LogMap(log, np.where(inside, 1.0, 0.0), np.where(inside, 0.0, -1.0))
+
+    def bracket(self, r: Array, e: Array, a: Array, v: Array, rest: Array) -> Array:
+        """See `Ensemble.bracket`: `F(x) = alpha sigma_w^2 x`."""
+        return r * e + self.alpha * a * (v - self.sigma_w2 * e)
+
+    def part(self, rows: NDArray[np.intp] | slice, layers: slice) -> Gaussian:
+        """See `Ensemble.part`."""
+        return Gaussian(_part(self.sigma_w2, rows, layers), self.alpha[layers])
+
+
+@dataclass(frozen=True)
+class Orthogonal:
+    """Haar matrices, all nonzero singular values equal, entries of variance `sigma_w2 / columns` (theory (11)-(12)).
+
+    Attributes
+    ----------
+    sigma_w2 : shape (n, 1) or (n, L).
+    alpha : shape (L,).
+    """
+
+    sigma_w2: Array
+    alpha: Array
+
+    def variance(self, e: Array, rest: Array) -> LogMap:
+        """See `Ensemble.variance`: `V = sigma_w^2 E / (1 - r E / max(1, alpha))`."""
+        wide = np.maximum(1.0, self.alpha)
+        left = ((wide - 1.0) + rest) / wide
+        return LogMap(np.log(self.sigma_w2 * e) - np.log(left), 1.0 / left, (1.0 - left) / left)
+
+    def precision(self, a: Array, v: Array, rest: Array) -> LogMap:
+        """See `Ensemble.precision`: `r = alpha sigma_w^2 A / (1 - min(1, alpha) A V)`."""
+        narrow = np.minimum(1.0, self.alpha)
+        left = (1.0 - narrow) + narrow * rest
+        inside = (a > 0.0) & (left > 0.0)
+        power = np.where(inside, a, np.where(a > 0.0, 1.0, _VANISHING) / v)
+        left = np.where(left > 0.0, np.minimum(left, 1.0), _EXHAUSTED)
+        log = np.log(self.alpha * self.sigma_w2 * power) - np.log(left)
+        return LogMap(log, np.where(inside, 1.0 / left, 0.0), np.where(inside, (1.0 - left) / left, -1.0))
+
+    def bracket(self, r: Array, e: Array, a: Array, v: Array, rest: Array) -> Array:
+        """See `Ensemble.bracket`, at the stationary theta."""
+        narrow = np.minimum(1.0, self.alpha)
+        return -np.maximum(1.0, self.alpha) * np.log((1.0 - narrow) + narrow * rest)
+
+    def part(self, rows: NDArray[np.intp] | slice, layers: slice) -> Orthogonal:
+        """See `Ensemble.part`."""
+        return Orthogonal(_part(self.sigma_w2, rows, layers), self.alpha[layers])
+
+
+def _part(values: Array, rows: NDArray[np.intp] | slice, layers: slice) -> Array:
+    return values[rows] if values.shape[1] == 1 else values[rows, layers]
+
+
+ENSEMBLES: dict[str, type[Gaussian] | type[Orthogonal]] = {"gaussian": Gaussian, "orthogonal": Orthogonal}

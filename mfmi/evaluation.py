@@ -1,0 +1,182 @@
+"""Arrays of points in, columns out: the one evaluator behind `bound`, `sweep` and the Python interface."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from mfmi.activations import get as get_activation
+from mfmi.columns import COLUMNS, INFORMATION, Points
+from mfmi.estimators import REGISTRY, Estimate, Problem, Propagation
+from mfmi.meanfield import fixed_point, trajectory
+from mfmi.names import ESTIMATORS, LOWER_BOUNDS, NOISE_PLACEMENTS, UNITS, UPPER_BOUNDS, WEIGHTS
+
+Array = NDArray[np.float64]
+
+_UNBOUNDED = "the length map has no finite fixed point; values at this depth are finite and hold"
+_OVERFLOW = "the pre-activation variance overflows at this depth"
+
+
+def evaluate_points(
+    points: Points, depths: ArrayLike, estimators: Sequence[str], unit: str = "nats"
+) -> dict[str, NDArray[Any]]:
+    """Mean field and information of n points at D depths.
+
+    Parameters
+    ----------
+    points : the networks.
+    depths : observed layers, shape (D,) for all points or (n, D), whole numbers from 1.
+    estimators : names out of `mfmi.names.ESTIMATORS`.
+    unit : "nats" or "bits" per input dimension, for the `mi_` columns.
+
+    Returns
+    -------
+    dict
+        One array of length n * D per name in `mfmi.columns.COLUMNS`, in that order, points slow and depths fast. NaN in
+        a float column means that there is no value. A point without a value says why in `status` and `message`; the
+        same point gives the same row whatever other points are asked for, but for `mi_upper` with noise in every layer,
+        which is the running minimum over the depths asked for.
+
+    Raises
+    ------
+    ValueError
+        For an unknown name or a depth below 1.
+    """
+    table = np.atleast_1d(np.asarray(depths))
+    if table.size == 0 or not np.issubdtype(table.dtype, np.integer) or table.min() < 1:
+        raise ValueError(f"depth must be whole numbers from 1, not {depths!r}")
+    _check_names(points, estimators, unit)
+    layers = np.broadcast_to(table, (len(points), table.shape[-1])).astype(np.intp)
+    shape = layers.shape
+    columns: dict[str, NDArray[Any]] = {}
+    for column in COLUMNS:
+        text = column.dtype == "string"
+        columns[column.name] = np.full(shape, "" if text else np.nan, dtype=object if text else np.float64)
+    for name in ("activation", "weights", "noise_at", "sigma_w", "sigma_b", "sigma_noise", "input_variance"):
+        columns[name] = np.broadcast_to(getattr(points, name)[:, None], shape).copy()
+    columns["point"] = np.broadcast_to(points.index[:, None], shape).copy()
+    columns["depth"] = layers.astype(np.int32)
+    columns["status"][:] = "ok"
+    for rows in _groups(points.activation):
+        _evaluate_activation(points[rows], layers[rows], estimators, _View(columns, rows))
+    _bounds(columns, estimators)
+    if unit == "bits":
+        for column in COLUMNS:
+            if column.unit == INFORMATION:
+                columns[column.name] /= np.log(2.0)
+    return {name: values.ravel() for name, values in columns.items()}
+
+
+class _View:
+    """Some of the points' rows of the columns, to be written to at chosen entries."""
+
+    def __init__(self, columns: dict[str, NDArray[Any]], rows: NDArray[np.intp]) -> None:
+        self._columns, self._rows = columns, rows
+
+    def put(self, name: str, values: Any, where: tuple[NDArray[np.intp], NDArray[np.intp]]) -> None:
+        """Write `values` at (row, depth) entries `where` of this view."""
+        self._columns[name][self._rows[where[0]], where[1]] = values
+
+    def note(self, status: str, message: str, where: tuple[NDArray[np.intp], NDArray[np.intp]]) -> None:
+        """Add a message at the entries, and raise their status to `status` if that is worse."""
+        rank = ("ok", "unbounded", "unconverged", "failed").index
+        for row, layer in zip(self._rows[where[0]], where[1], strict=True):
+            told = self._columns["message"][row, layer]
+            self._columns["message"][row, layer] = f"{told}; {message}" if told else message
+            self._columns["status"][row, layer] = max(self._columns["status"][row, layer], status, key=rank)
+
+
+def _check_names(points: Points, estimators: Sequence[str], unit: str) -> None:
+    allowed = {"estimators": (set(estimators), ESTIMATORS), "unit": ({unit}, UNITS)}
+    allowed["weights"] = (set(points.weights), WEIGHTS)
+    allowed["noise_at"] = (set(points.noise_at), NOISE_PLACEMENTS)
+    for name, (given, known) in allowed.items():
+        for wrong in sorted(given - set(known)):
+            raise ValueError(f"{name} must be one of {', '.join(known)}, not {wrong!r}")
+
+
+def _groups(labels: NDArray[Any]) -> Iterator[NDArray[np.intp]]:
+    """Positions of each distinct label, in order of first appearance."""
+    for label in dict.fromkeys(labels):
+        yield np.flatnonzero(labels == label)
+
+
+def _evaluate_activation(points: Points, layers: NDArray[np.intp], estimators: Sequence[str], out: _View) -> None:
+    phi = get_activation(points.activation[0])
+    hidden = np.where(points.noise_at == "every", points.sigma_noise, 0.0)
+    settings = np.stack([points.sigma_w, points.sigma_b, hidden, points.input_variance, points.correlation], axis=1)
+    distinct, which = np.unique(settings, axis=0, return_inverse=True)
+    w, b, h, q_x, c_0 = distinct.T
+    which = which.ravel()
+    row, column = np.indices(layers.shape).reshape(2, -1)
+    everything = (row, column)
+    with np.errstate(over="ignore", invalid="ignore"):
+        path = trajectory(phi, w * w, b * b, h * h, q_x, c_0, int(layers.max()))
+    ends = fixed_point(phi, w, b, h, q_x)
+    for name in ("q_star", "c_star", "chi_1", "xi_q", "xi_c", "phase"):
+        out.put(name, getattr(ends, name)[which][row], everything)
+    at = (which[row], layers.ravel() - 1)
+    q = path.q[at]
+    finite = np.isfinite(q)
+    with np.errstate(divide="ignore", invalid="ignore"):
+        # Without variance there is no correlation, and c is null.
+        c = 1.0 - path.gap[at] / q
+    out.put("q", np.where(finite, q, np.nan), everything)
+    out.put("c", np.where(q > 0.0, c, np.nan), everything)
+    out.put("chi", path.chi[at], everything)
+    unbounded = ends.phase[at[0]] == "unbounded"
+    out.note("unbounded", _UNBOUNDED, (row[unbounded & finite], column[unbounded & finite]))
+    out.note("failed", _OVERFLOW, (row[~finite], column[~finite]))
+    propagation = Propagation(phi, path, h * h)
+    for rows in _groups(points.weights):
+        problem = Problem(
+            propagation,
+            which[rows],
+            points.weights[rows[0]],
+            points.sigma_w[rows] ** 2,
+            points.sigma_noise[rows] ** 2,
+            points.input_variance[rows],
+        )
+        for depth in np.unique(layers[rows]):
+            row, column = np.nonzero(layers[rows] == depth)
+            _estimate(problem.part(row), int(depth), estimators, out, (rows[row], column))
+
+
+def _estimate(
+    problem: Problem,
+    depth: int,
+    estimators: Sequence[str],
+    out: _View,
+    where: tuple[NDArray[np.intp], NDArray[np.intp]],
+) -> None:
+    usable = np.isfinite(problem.path.q[:, depth - 1])
+    for name in estimators:
+        with np.errstate(over="ignore", invalid="ignore", divide="ignore"):
+            found: Estimate = REGISTRY[name](problem, depth)
+        out.put(f"mi_{name}", np.where(usable & found.converged, found.value, np.nan), where)
+        lost = usable & ~found.converged
+        for entry in np.flatnonzero(lost):
+            message = f"{name}: residual {found.residual[entry]:.1e}"
+            out.note("unconverged", message, (where[0][entry : entry + 1], where[1][entry : entry + 1]))
+
+
+def _bounds(columns: dict[str, NDArray[Any]], estimators: Sequence[str]) -> None:
+    """The best of the bounds asked for, NaN where none exists."""
+    lower = [columns[f"mi_{name}"] for name in LOWER_BOUNDS if name in estimators]
+    upper = [columns[f"mi_{name}"] for name in UPPER_BOUNDS if name in estimators]
+    if lower:
+        columns["mi_lower"] = np.fmax.reduce(lower)
+    if not upper:
+        return
+    best = np.fmin.reduce(upper)
+    # With noise in every layer a deeper layer cannot know more (data processing): a shallower one's bound holds for it.
+    order = np.argsort(columns["depth"], axis=1, kind="stable")
+    sorted_best = np.take_along_axis(best, order, axis=1)
+    running = np.fmin.accumulate(sorted_best, axis=1)
+    back = np.empty_like(best)
+    np.put_along_axis(back, order, running, axis=1)
+    every = columns["noise_at"] == "every"
+    columns["mi_upper"] = np.where(every & ~np.isnan(best), back, best)

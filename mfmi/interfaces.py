@@ -1,0 +1,226 @@
+"""Scalar channels of a layer: what the potential needs to know of an activation (theory (14)-(18)).
+
+A layer channel takes the precision `r` that observes its output and the remaining variance `V` of its pre-activation
+and returns the information `J` and its derivatives. Arrays have shape (n, K): points and hidden layers.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import NamedTuple, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from mfmi.channel_tables import ChannelTable
+
+Array = NDArray[np.float64]
+Rows = NDArray[np.intp] | slice
+
+
+class Derivatives(NamedTuple):
+    """First and second derivatives of a layer channel, each of shape (n, K).
+
+    Attributes
+    ----------
+    e : `E = 2 dJ/dr`, remaining variance of the layer's output.
+    a : `A = 2 dJ/dV`, curvature seen from the input.
+    e_r, e_v, a_v : `dE/dr`, `dE/dV = dA/dr`, `dA/dV`.
+    rest_r, rest_v : `1 - r E` and `1 - A V`, without cancellation.
+    """
+
+    e: Array
+    a: Array
+    e_r: Array
+    e_v: Array
+    a_v: Array
+    rest_r: Array
+    rest_v: Array
+
+
+class LayerChannel(Protocol):
+    """The channels of K consecutive hidden layers of n networks."""
+
+    @property
+    def has_noise(self) -> NDArray[np.bool_]:
+        """Whether a layer's output is uncertain when its input is known, shape (n,)."""
+
+    def derivatives(self, r: Array, v: Array) -> Derivatives:
+        """Derivatives at precisions `r` and variances `v`, both of shape (n, K)."""
+
+    def information(self, r: Array, v: Array) -> Array:
+        """`J(r, V)` in nats, shape (n, K)."""
+
+    def part(self, rows: Rows, layers: slice) -> LayerChannel:
+        """The channels of some of the points and layers."""
+
+
+class Source(Protocol):
+    """Where the chain begins: the channel from the input to its noisy observation."""
+
+    def derivatives(self, r: Array) -> tuple[Array, Array, Array]:
+        """`E = 2 J_0'(r)`, `dE/dr` and `1 - r E`, each of shape (n,)."""
+
+    def information(self, r: Array) -> Array:
+        """`J_0(r)` in nats, shape (n,)."""
+
+    def part(self, rows: Rows) -> Source:
+        """The source of some of the points."""
+
+
+@dataclass(frozen=True)
+class GaussianInput:
+    """Gaussian input entries of the given variance, shape (n,): `J_0 = ln(1 + q_x r) / 2`."""
+
+    variance: Array
+
+    def derivatives(self, r: Array) -> tuple[Array, Array, Array]:
+        """See `Source.derivatives`."""
+        rest = 1.0 / (1.0 + self.variance * r)
+        e = self.variance * rest
+        return e, -e * e, rest
+
+    def information(self, r: Array) -> Array:
+        """See `Source.information`."""
+        return 0.5 * np.log1p(self.variance * r)
+
+    def part(self, rows: Rows) -> GaussianInput:
+        """See `Source.part`."""
+        return GaussianInput(self.variance[rows])
+
+
+@dataclass(frozen=True)
+class FirstLayer:
+    """A chain that begins with a layer channel at a given variance of its pre-activations, shape (n,).
+
+    At variance 0 this is a network whose input is given: the potential drops `J_0` and the first bracket (theory
+    section 3). At the prior variance it is a network whose first pre-activations are independent gaussian variables,
+    as an orthogonal matrix makes them of gaussian inputs.
+    """
+
+    layer: LayerChannel
+    variance: Array
+
+    def derivatives(self, r: Array) -> tuple[Array, Array, Array]:
+        """See `Source.derivatives`."""
+        d = self.layer.derivatives(r[:, None], self.variance[:, None])
+        return d.e[:, 0], d.e_r[:, 0], d.rest_r[:, 0]
+
+    def information(self, r: Array) -> Array:
+        """See `Source.information`."""
+        return self.layer.information(r[:, None], self.variance[:, None])[:, 0]
+
+    def part(self, rows: Rows) -> FirstLayer:
+        """See `Source.part`."""
+        return FirstLayer(self.layer.part(rows, slice(None)), self.variance[rows])
+
+
+@dataclass(frozen=True)
+class GaussianOutput:
+    """The observed layer: `J_out = ln(1 + V / sigma_o^2) / 2`, with `noise` the variance `sigma_o^2`, shape (n,)."""
+
+    noise: Array
+
+    def derivatives(self, v: Array) -> tuple[Array, Array, Array]:
+        """`A = 2 J_out'(V)`, `dA/dV` and `1 - A V`, each of shape (n,)."""
+        a = 1.0 / (self.noise + v)
+        return a, -a * a, self.noise * a
+
+    def information(self, v: Array) -> Array:
+        """`J_out(V)` in nats, shape (n,)."""
+        return 0.5 * np.log1p(v / self.noise)
+
+    def part(self, rows: Rows) -> GaussianOutput:
+        """The output channel of some of the points."""
+        return GaussianOutput(self.noise[rows])
+
+
+@dataclass(frozen=True)
+class Surrogate:
+    """The linear network with the same second moments (theory (18)).
+
+    `J = E_m ln(1 + r P_m) / 2` with `P_m = gain_m (V + sigma_h^2) + residual_m`; the average over the neuron's offset
+    m is a sum over nodes and stays outside the logarithm: taking the mean of the gain instead breaks the bound.
+
+    Attributes
+    ----------
+    gain, residual, weight : `kappa(m)^2`, `d(m)` and the weights of the nodes, shape (n, K, M).
+    hidden_noise : `sigma_h^2`, shape (n, 1).
+    """
+
+    gain: Array
+    residual: Array
+    weight: Array
+    hidden_noise: Array
+
+    @property
+    def has_noise(self) -> NDArray[np.bool_]:
+        """See `LayerChannel.has_noise`: the residual of a nonlinear layer counts as noise."""
+        return np.asarray((self.hidden_noise[:, 0] > 0.0) | np.any(self.residual > 0.0, axis=(1, 2)))
+
+    def _power(self, v: Array) -> Array:
+        return self.gain * (v + self.hidden_noise)[:, :, None] + self.residual
+
+    def derivatives(self, r: Array, v: Array) -> Derivatives:
+        """See `LayerChannel.derivatives`."""
+        power = self._power(v)
+        left = 1.0 / (1.0 + r[:, :, None] * power)
+        gain = self.gain * left
+        power *= left
+        signal = gain * v[:, :, None]
+        return Derivatives(
+            e=self._mean(power),
+            a=r * self._mean(gain),
+            e_r=-self._mean(power * power),
+            e_v=self._mean(gain * left),
+            a_v=-(r * r) * self._mean(gain * gain),
+            rest_r=self._mean(left),
+            rest_v=self._mean(left + r[:, :, None] * (power - signal)),
+        )
+
+    def information(self, r: Array, v: Array) -> Array:
+        """See `LayerChannel.information`."""
+        return 0.5 * self._mean(np.log1p(r[:, :, None] * self._power(v)))
+
+    def part(self, rows: Rows, layers: slice) -> Surrogate:
+        """See `LayerChannel.part`."""
+        return Surrogate(
+            self.gain[rows, layers], self.residual[rows, layers], self.weight[rows, layers], self.hidden_noise[rows]
+        )
+
+    def _mean(self, values: Array) -> Array:
+        return np.asarray(np.einsum("nkm,nkm->nk", self.weight, values))
+
+
+@dataclass(frozen=True)
+class Tabulated:
+    """A nonlinear scalar channel in every layer, by its table (theory (14)-(17)).
+
+    Attributes
+    ----------
+    table : the channel of one activation.
+    total : variances `s^l` of the layers, shape (n, K).
+    hidden_noise : `sigma_h^2`, shape (n, 1).
+    """
+
+    table: ChannelTable
+    total: Array
+    hidden_noise: Array
+
+    @property
+    def has_noise(self) -> NDArray[np.bool_]:
+        """See `LayerChannel.has_noise`."""
+        return np.asarray(self.hidden_noise[:, 0] > 0.0)
+
+    def derivatives(self, r: Array, v: Array) -> Derivatives:
+        """See `LayerChannel.derivatives`."""
+        found = self.table.evaluate(r, v + self.hidden_noise, self.total)
+        return Derivatives(found.e, found.a, found.e_r, found.e_v, found.a_v, found.rest_r, 1.0 - found.a * v)
+
+    def information(self, r: Array, v: Array) -> Array:
+        """See `LayerChannel.information`."""
+        return self.table.evaluate(r, v + self.hidden_noise, self.total).j
+
+    def part(self, rows: Rows, layers: slice) -> Tabulated:
+        """See `LayerChannel.part`."""
+        return Tabulated(self.table, self.total[rows, layers], self.hidden_noise[rows])

@@ -1,0 +1,221 @@
+"""The edge of chaos, every branch of it (theory (7))."""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import lru_cache
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+from scipy.optimize import elementwise
+
+from mfmi.activations import Activation
+from mfmi.activations import get as get_activation
+from mfmi.meanfield._fixed_points import Table, fixed_point, nonnegative, slope_moment
+from mfmi.meanfield._length_map import ROUNDING, length_map_grid
+from mfmi.meanfield._roots import Array, brackets, solve
+
+# Relative distance of sigma_w from a marginal one that rounding of its square explains.
+_MARGINAL = 8.0 * np.finfo(np.float64).eps
+
+# The slope of the length map up to which a point of the edge counts as attracting.
+_ATTRACTING = 1.0 + 1e-9
+
+# Relative distance within which the fixed point that a network reaches is the one on the edge; at chi_q near 1 it moves
+# by far more than the rounding of sigma_w.
+_SAME = 1e-5
+
+
+@dataclass(frozen=True)
+class EdgeOfChaos(Table):
+    """Points of the edge of chaos, one entry per branch and argument, each field of shape (m,).
+
+    Attributes
+    ----------
+    index : position of the argument (in the flattened broadcast arguments) that the entry answers.
+    sigma_b, sigma_w : standard deviations of biases and weights on the edge.
+    q_star : pre-activation variance there; NaN where a continuum of variances lies on the edge (relu).
+    chi_q : slope of the length map there. Above 1 the fixed point repels and a real network ends elsewhere.
+    stable : whether the fixed point attracts (`chi_q <= 1`).
+    reached : whether an input of the given variance ends there; with several fixed points another may be in its way.
+    kind : "interior", "zero" (limit of vanishing variance) or "continuum".
+    """
+
+    index: NDArray[np.int64]
+    sigma_b: Array
+    sigma_w: Array
+    q_star: Array
+    chi_q: Array
+    stable: NDArray[np.bool_]
+    reached: NDArray[np.bool_]
+    kind: NDArray[np.object_]
+
+
+@dataclass(frozen=True)
+class _Points:
+    """Points of the edge in the making: argument, variance that the activation sees, and kind."""
+
+    index: NDArray[np.intp]
+    s: Array
+    kind: NDArray[np.object_]
+
+
+def edge_of_chaos(
+    activation: str | Activation,
+    sigma_b: ArrayLike | None = None,
+    sigma_noise: ArrayLike = 0.0,
+    *,
+    sigma_w: ArrayLike | None = None,
+    input_variance: ArrayLike = 1.0,
+) -> EdgeOfChaos:
+    """Every branch of the edge of chaos at given biases, or at given weights (theory (7)).
+
+    Parameters
+    ----------
+    activation : name, or an `Activation`.
+    sigma_b : standard deviation of the biases (default 0), shape (n,) or scalar.
+    sigma_noise : standard deviation of the noise in the hidden layers; 0 for noise at the output only.
+    sigma_w : standard deviation of the weights, instead of `sigma_b`.
+    input_variance : variance of an input entry, which decides `reached`.
+
+    Returns
+    -------
+    EdgeOfChaos
+        Sorted by argument, then by `q_star`; empty where there is no edge.
+
+    Raises
+    ------
+    ValueError
+        For a negative or non-finite argument, an unknown activation, one without a derivative, or both deviations at
+        once.
+    """
+    phi = get_activation(activation)
+    if sigma_b is not None and sigma_w is not None:
+        raise ValueError("give sigma_b or sigma_w, not both")
+    if not phi.differentiable:
+        raise ValueError(f"activation {phi.name} has no derivative, so its chi_1 and edge of chaos do not exist")
+    by_weight = sigma_w is not None
+    name, given = ("sigma_w", sigma_w) if sigma_w is not None else ("sigma_b", 0.0 if sigma_b is None else sigma_b)
+    named = {name: given, "sigma_noise": sigma_noise, "input_variance": input_variance}
+    axis, noise, q_x = (
+        array.ravel() for array in np.broadcast_arrays(*(nonnegative(key, value) for key, value in named.items()))
+    )
+    target, h2 = axis * axis, noise * noise
+    points = _homogeneous(phi, target, h2, by_weight) if phi.homogeneous else _branches(phi, target, h2, by_weight)
+    return _table(phi, target, h2, q_x, points, by_weight)
+
+
+def _table(phi: Activation, target: Array, h2: Array, q_x: Array, points: _Points, by_weight: bool) -> EdgeOfChaos:
+    index, s, kind = points.index, points.s, points.kind
+    gain = slope_moment(phi, s)
+    w2 = target[index] if by_weight else 1.0 / gain
+    # On the boundary lies any variance s of a continuum, of which 1 stands for all.
+    boundary = kind != "interior"
+    needed = np.where(boundary, 0.0, s - h2[index] - w2 * np.asarray(phi.second_moment(s)))
+    b2 = needed if by_weight else target[index]
+    chi_q = w2 * np.where(boundary, gain, np.asarray(phi.second_moment_slope(s)))
+    q_star = np.where(kind == "continuum", np.nan, s - h2[index])
+    order = np.lexsort((q_star, index))
+    keep = order[(b2 >= -ROUNDING * s)[order]]
+    w, b = np.sqrt(w2)[keep], np.sqrt(np.maximum(b2, 0.0))[keep]
+    q_star, chi_q, kind, index = q_star[keep], chi_q[keep], kind[keep], index[keep]
+    end = fixed_point(phi, w, b, np.sqrt(h2[index]), q_x[index])
+    return EdgeOfChaos(
+        index=index,
+        sigma_b=b,
+        sigma_w=w,
+        q_star=q_star,
+        chi_q=chi_q,
+        stable=np.abs(chi_q) <= _ATTRACTING,
+        reached=(kind == "continuum") | (np.abs(end.q_star - q_star) <= _SAME * q_star),
+        kind=kind,
+    )
+
+
+def _homogeneous(phi: Activation, target: Array, h2: Array, by_weight: bool) -> _Points:
+    """The edge of relu and its kin: one sigma_w without bias and noise, where every variance is a fixed point."""
+    edge = 1.0 / float(phi.slope_moment(1.0))
+    on_it = np.abs(target / edge - 1.0) <= _MARGINAL if by_weight else target == 0.0
+    index = np.flatnonzero(on_it & (h2 == 0.0))
+    return _Points(index, np.ones(len(index)), np.full(len(index), "continuum", dtype=object))
+
+
+@dataclass(frozen=True)
+class _EdgeGrid:
+    """`E phi'^2` and the biases `s - V / E phi'^2` of theory (7) on a grid, their turning points among the nodes."""
+
+    s: Array
+    gain: Array
+    bias: Array
+
+
+@lru_cache(maxsize=64)
+def _edge_grid(phi: Activation) -> _EdgeGrid:
+    grid = length_map_grid(phi)
+    usable = (grid.slope_moment > 1e-200) & np.isfinite(grid.slope_moment)
+    s = grid.s[usable]
+    # With its extrema among the nodes a function is monotone between them, and no pair of roots is missed.
+    turns = [_turning_points(lambda x: _gain(phi, x), s, 0.0), _turning_points(lambda x: _bias(phi, x), s, 1.0)]
+    s = np.unique(np.concatenate((s, *turns)))
+    return _EdgeGrid(s, _gain(phi, s), _bias(phi, s))
+
+
+def _gain(phi: Activation, s: Array) -> Array:
+    return np.asarray(phi.slope_moment(s))
+
+
+def _bias(phi: Activation, s: Array) -> Array:
+    """`sigma_b^2 / s` on the edge without noise."""
+    return np.asarray(1.0 - np.asarray(phi.second_moment(s)) / (s * _gain(phi, s)))
+
+
+def _turning_points(function: Callable[[Array], Array], s: Array, subtracted: float) -> Array:
+    """Interior extrema of a function on a grid; `subtracted` is what its rounding is relative to besides itself."""
+    values, log_s = function(s), np.log(s)
+    low, middle, high = values[:-2], values[1:-1], values[2:]
+    margin = ROUNDING * (np.abs(middle) + subtracted)
+    found = []
+    for sign in (1.0, -1.0):
+        at = np.flatnonzero((sign * (low - middle) > margin) & (sign * (high - middle) > margin))
+        if len(at):
+            bracket = (log_s[at], log_s[at + 1], log_s[at + 2])
+            result = elementwise.find_minimum(functools.partial(_scaled, function, sign), bracket)
+            found.append(np.exp(result.x[np.isfinite(result.x)]))
+    return np.concatenate(found) if found else np.empty(0)
+
+
+def _scaled(function: Callable[[Array], Array], factor: float, log_s: Array) -> Array:
+    return np.asarray(factor * function(np.exp(log_s)))
+
+
+def _branches(phi: Activation, target: Array, h2: Array, by_weight: bool) -> _Points:
+    """Argument number, s and kind of every point of the edge."""
+    grid = _edge_grid(phi)
+    if by_weight:
+        values = target[:, None] * grid.gain - 1.0
+        values[np.abs(values) <= ROUNDING] = 0.0
+    else:
+        values = grid.bias - (h2 + target)[:, None] / grid.s
+        values[np.abs(values) <= ROUNDING] = 0.0
+
+    def mismatch(s: Array, aim: Array, noise: Array) -> Array:
+        return aim * _gain(phi, s) - 1.0 if by_weight else _bias(phi, s) - (noise + aim) / s
+
+    rows, lower, upper, _ = brackets(grid.s, values)
+    s = solve(mismatch, lower, upper, target[rows], h2[rows])
+    inside = s > h2[rows]
+    rows, s = rows[inside], s[inside]
+    zero = _at_zero(phi, target, h2, by_weight)
+    kind = np.concatenate((np.full(len(rows), "interior", dtype=object), np.full(len(zero), "zero", dtype=object)))
+    return _Points(np.concatenate((rows, zero)), np.concatenate((s, np.zeros(len(zero)))), kind)
+
+
+def _at_zero(phi: Activation, target: Array, h2: Array, by_weight: bool) -> NDArray[np.intp]:
+    """Arguments whose edge has the limit of vanishing variance as a point: no bias, no noise and phi(0) = 0."""
+    slope = phi.slope_at_zero_squared
+    if slope <= 0.0 or float(phi(0.0)) != 0.0:
+        return np.empty(0, dtype=np.intp)
+    on_it = np.abs(target * slope - 1.0) <= _MARGINAL if by_weight else target == 0.0
+    return np.flatnonzero(on_it & (h2 == 0.0))

@@ -1,0 +1,231 @@
+"""Fixed points of the length and correlation maps, phases and depth scales (theory (5)-(6))."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, fields
+from typing import Any
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from mfmi.activations import Activation
+from mfmi.activations import get as get_activation
+from mfmi.meanfield._correlation_map import CRITICAL, correlation_fixed_point
+from mfmi.meanfield._length_map import reached, roots
+from mfmi.meanfield._roots import Array
+
+
+class Table(Mapping[str, Any]):
+    """A result whose fields are arrays of one shape: attributes, and a mapping that pandas can take as it is."""
+
+    def __getitem__(self, name: str) -> Any:
+        if name not in self:
+            raise KeyError(name)
+        return getattr(self, name)
+
+    def __iter__(self) -> Iterator[str]:
+        return (field.name for field in fields(self))  # type: ignore[arg-type]
+
+    def __len__(self) -> int:
+        return len(fields(self))  # type: ignore[arg-type]
+
+    def __contains__(self, name: object) -> bool:
+        return any(name == field for field in self)
+
+
+@dataclass(frozen=True)
+class FixedPoint(Table):
+    """Fixed points, phase and depth scales of a network, each field of the broadcast shape of the arguments.
+
+    Attributes
+    ----------
+    q_star : pre-activation variance the input ends at, without the layer's noise; NaN in the unbounded phase.
+    c_star : correlation two inputs end at; 1 in the ordered phase without hidden noise.
+    chi_1 : slope of the correlation map at correlation 1 (theory (5)); the edge of chaos is 1.
+    chi_q : slope of the length map at `q_star`.
+    chi_c : slope of the correlation map at `c_star`.
+    xi_q, xi_c, xi_grad : depth scales in layers (theory (6)); inf where the slope is 1, 0 where it is 0. `xi_grad` is
+        negative in the chaotic phase: gradients then grow with depth, by e in so many layers.
+    phase : "ordered", "critical", "chaotic" or "unbounded"; None where the length map settles nowhere, as one that is
+        not monotone may.
+    n_stable : number of attracting fixed points of the length map; above 1, another input variance may end elsewhere.
+    residual : relative mismatch of the length map at the fixed point.
+    """
+
+    q_star: Any
+    c_star: Any
+    chi_1: Any
+    chi_q: Any
+    chi_c: Any
+    xi_q: Any
+    xi_c: Any
+    xi_grad: Any
+    phase: Any
+    n_stable: Any
+    residual: Any
+
+
+@dataclass(frozen=True)
+class FixedPoints(Table):
+    """All fixed points of the length map, attracting or not, each field of shape (m,).
+
+    Attributes
+    ----------
+    index : position of the network (in the flattened broadcast arguments) that the entry belongs to.
+    q_star : pre-activation variance there, without the layer's noise.
+    chi_q : slope of the length map there.
+    stable : whether it attracts its neighbourhood.
+    reached : whether the input ends there.
+    c_star, chi_1, chi_c, xi_q, xi_c, xi_grad, phase : as in `FixedPoint`, of a network whose variance is `q_star`.
+    """
+
+    index: NDArray[np.intp]
+    q_star: Array
+    chi_q: Array
+    stable: NDArray[np.bool_]
+    reached: NDArray[np.bool_]
+    c_star: Array
+    chi_1: Array
+    chi_c: Array
+    xi_q: Array
+    xi_c: Array
+    xi_grad: Array
+    phase: NDArray[np.object_]
+
+
+def fixed_point(
+    activation: str | Activation,
+    sigma_w: ArrayLike,
+    sigma_b: ArrayLike = 0.0,
+    sigma_noise: ArrayLike = 0.0,
+    input_variance: ArrayLike = 1.0,
+) -> FixedPoint:
+    """Fixed points, phase and depth scales (theory (5)-(6)).
+
+    Parameters
+    ----------
+    activation : name, or an `Activation`.
+    sigma_w, sigma_b : standard deviations of weights and biases; broadcast against each other.
+    sigma_noise : standard deviation of the noise in the hidden layers; 0 for noise at the output only.
+    input_variance : variance of an input entry; decides which of several fixed points is reached.
+
+    Returns
+    -------
+    FixedPoint
+        Scalars where all arguments are scalars, else arrays of the broadcast shape.
+
+    Raises
+    ------
+    ValueError
+        For a negative or non-finite argument, or an unknown activation.
+    """
+    phi = get_activation(activation)
+    shape, w2, b2, h2, s_1 = _variances(sigma_w, sigma_b, sigma_noise, input_variance)
+    ends = reached(phi, w2, b2 + h2, s_1)
+    found = _scales(phi, w2, b2, h2, ends.s)
+    found |= {"n_stable": ends.n_stable, "residual": _residual(phi, w2, b2 + h2, ends.s)}
+    return FixedPoint(**{name: value.reshape(shape)[()] for name, value in found.items()})
+
+
+def fixed_points(
+    activation: str | Activation,
+    sigma_w: ArrayLike,
+    sigma_b: ArrayLike = 0.0,
+    sigma_noise: ArrayLike = 0.0,
+    input_variance: ArrayLike = 1.0,
+) -> FixedPoints:
+    """Every fixed point of the length map, which of them attract, and which one the input reaches.
+
+    Parameters
+    ----------
+    activation, sigma_w, sigma_b, sigma_noise, input_variance
+        As in `fixed_point`.
+
+    Returns
+    -------
+    FixedPoints
+        Sorted by network, then by `q_star`. Of a continuum (relu at `sigma_w^2 = 2`) the input's own.
+
+    Raises
+    ------
+    ValueError
+        For a negative or non-finite argument, or an unknown activation.
+    """
+    phi = get_activation(activation)
+    _, w2, b2, h2, s_1 = _variances(sigma_w, sigma_b, sigma_noise, input_variance)
+    found = roots(phi, w2, b2 + h2, s_1)
+    end = reached(phi, w2, b2 + h2, s_1).s[found.row]
+    scales = _scales(phi, w2[found.row], b2[found.row], h2[found.row], found.s)
+    # Both come out of the same bracket, but for a continuum, which has one entry.
+    at_end = np.isfinite(end) & (np.abs(found.s - end) <= CRITICAL * end)
+    return FixedPoints(index=found.row, stable=found.attracting, reached=at_end, **scales)
+
+
+def nonnegative(name: str, value: ArrayLike) -> Array:
+    """The value as an array, or a ValueError that names the argument and its first bad entry."""
+    array = np.asarray(value, dtype=np.float64)
+    bad = ~(np.isfinite(array) & (array >= 0.0))
+    if bad.any():
+        raise ValueError(f"{name} must be finite and at least 0, not {array[bad].flat[0]}")
+    return array
+
+
+def _variances(
+    sigma_w: ArrayLike, sigma_b: ArrayLike, sigma_noise: ArrayLike, input_variance: ArrayLike
+) -> tuple[tuple[int, ...], Array, Array, Array, Array]:
+    """Broadcast shape, and flat: variances of weights, biases and noise, and the one that the first layer sees."""
+    named = {"sigma_w": sigma_w, "sigma_b": sigma_b, "sigma_noise": sigma_noise, "input_variance": input_variance}
+    arrays = np.broadcast_arrays(*(nonnegative(name, value) for name, value in named.items()))
+    w, b, h, q_x = (array.ravel() for array in arrays)
+    return arrays[0].shape, w * w, b * b, h * h, w * w * q_x + b * b + h * h
+
+
+def _scales(phi: Activation, w2: Array, b2: Array, h2: Array, s: Array) -> dict[str, NDArray[Any]]:
+    """Slopes, depth scales and phase at a fixed point s; NaN where s is not finite."""
+    bounded = np.isfinite(s)
+    at = np.where(bounded, s, 1.0)
+    # Not s - h2, which would lose what is small beside the noise.
+    q_star = np.where(h2 > 0.0, w2 * np.asarray(phi.second_moment(at)) + b2, at)
+    chi_1 = w2 * slope_moment(phi, at)
+    chi_q = w2 * np.asarray(phi.second_moment_slope(at))
+    q_star, chi_1, chi_q = (np.where(bounded, value, np.nan) for value in (q_star, chi_1, chi_q))
+    c_star, chi_c = correlation_fixed_point(phi, w2, b2, h2, at, q_star, chi_1)
+    phase = np.where(chi_1 < 1.0, "ordered", "chaotic").astype(object)
+    phase[np.abs(chi_1 - 1.0) <= CRITICAL] = "critical"
+    phase[~bounded] = None
+    phase[np.isposinf(s)] = "unbounded"
+    scales = {f"xi_{name}": _depth_scale(slope) for name, slope in (("q", chi_q), ("c", chi_c), ("grad", chi_1))}
+    return {
+        "q_star": q_star,
+        "c_star": c_star,
+        "chi_1": chi_1,
+        "chi_q": chi_q,
+        "chi_c": chi_c,
+        **scales,
+        "phase": phase,
+    }
+
+
+def _residual(phi: Activation, w2: Array, shift: Array, s: Array) -> Array:
+    """Relative mismatch of the length map at s; NaN where s is not finite."""
+    positive = np.isfinite(s) & (s > 0.0)
+    at = np.where(positive, s, 1.0)
+    mismatch = np.abs(w2 * np.asarray(phi.second_moment(at)) + shift - at) / at
+    return np.where(positive, mismatch, np.where(np.isfinite(s), 0.0, np.nan))
+
+
+def _depth_scale(slope: Array) -> Array:
+    """`-1 / ln |slope|`; inf at slope 1, where memory is not lost exponentially."""
+    with np.errstate(divide="ignore", invalid="ignore"):
+        scale = -1.0 / np.log(np.abs(slope))
+    return np.where(np.abs(np.abs(slope) - 1.0) <= CRITICAL, np.inf, np.where(slope == 0.0, 0.0, scale))
+
+
+def slope_moment(phi: Activation, s: Array) -> Array:
+    """`E phi'^2`, with its limit at s = 0; NaN for an activation without derivative."""
+    if not phi.differentiable:
+        return np.full_like(s, np.nan)
+    positive = s > 0.0
+    moment = np.asarray(phi.slope_moment(np.where(positive, s, 1.0)))
+    return np.where(positive, moment, phi.slope_at_zero_squared)

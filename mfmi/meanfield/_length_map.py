@@ -1,0 +1,257 @@
+"""Fixed points of the length map: all of them, and the one that a given input reaches (theory (3)).
+
+With hidden noise the map of `s = q + sigma_h^2` is `s -> sigma_w^2 V(s) + sigma_b^2 + sigma_h^2`. Its only function is
+V, so V on one grid of s serves all networks with one activation.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from mfmi.activations import Activation
+from mfmi.meanfield._roots import Array, Brackets, blocks, brackets, merged, signs, solve
+
+# Below the first a fixed point counts as zero, beyond the last as absent.
+S_MIN, S_MAX = 1e-60, 1e12
+# Between the first and `SCALE` every activation is V(0) + V'(0) s to twelve digits.
+SCALE = 1e-12
+_PER_DECADE = 24
+
+# What V(s)/s may be off by, from rounding in its quadrature; a map that leaves s alone up to this leaves it alone.
+ROUNDING = 32.0 * np.finfo(np.float64).eps
+
+# A slope of a homogeneous map so close to 1 that two roundings of sigma_w^2 explain the difference.
+_MARGINAL = 8.0 * np.finfo(np.float64).eps
+
+# A tangent construction that comes this close to zero, relative to the ends of its cell, is looked at more closely.
+_NEAR = 0.5
+
+# Iterates of a map that is not monotone: how many at most, and when they rest.
+_STEPS = 500
+_REST = 1e-7
+
+
+@dataclass(frozen=True)
+class LengthMapGrid:
+    """Moments of an activation on the grid of s that fixed points are looked for on, each of shape (m,).
+
+    Attributes
+    ----------
+    s : the nodes; the last lies below `S_MAX` where an activation overflows or has no value beyond.
+    second_moment, slope, slope_moment : V(s), V'(s) and `E phi'^2`.
+    increasing : whether V increases throughout.
+    beyond : where a variance that grows beyond the last node ends: inf, or NaN where V has no value there.
+    """
+
+    s: Array
+    second_moment: Array
+    slope: Array
+    slope_moment: Array
+    increasing: bool
+    beyond: float
+
+
+@lru_cache(maxsize=64)
+def length_map_grid(phi: Activation) -> LengthMapGrid:
+    """The grid of an activation, computed once."""
+    tiny = np.geomspace(S_MIN, SCALE, round(np.log10(SCALE / S_MIN)) + 1)[:-1]
+    s = np.concatenate((tiny, np.geomspace(SCALE, S_MAX, round(np.log10(S_MAX / SCALE)) * _PER_DECADE + 1)))
+    with np.errstate(over="ignore", invalid="ignore"):
+        second, slope = np.asarray(phi.second_moment(s)), np.asarray(phi.second_moment_slope(s))
+        gain = np.asarray(phi.slope_moment(s)) if phi.differentiable else np.full_like(s, np.nan)
+    bad = ~(np.isfinite(second) & np.isfinite(slope))
+    end = int(np.argmax(bad)) if bad.any() else len(s)
+    increasing = bool(np.all(slope[:end] >= -ROUNDING * second[:end] / s[:end]))
+    beyond = np.nan if bad.any() and not np.isposinf(second[end]) else np.inf
+    return LengthMapGrid(s[:end], second[:end], slope[:end], gain[:end], increasing, beyond)
+
+
+class Roots(NamedTuple):
+    """Fixed points of length maps, sorted by row and then by s.
+
+    Attributes
+    ----------
+    row : which map, shape (m,).
+    s : the fixed point, shape (m,); 0 is one where neither bias nor noise nor phi(0) keeps it away.
+    attracting : whether it attracts its neighbourhood, shape (m,).
+    """
+
+    row: NDArray[np.intp]
+    s: Array
+    attracting: NDArray[np.bool_]
+
+
+class Ends(NamedTuple):
+    """Where inputs end.
+
+    Attributes
+    ----------
+    s : fixed point reached, shape (n,); inf where there is none, NaN where the map moves on for ever within bounds.
+    n_stable : number of attracting fixed points, shape (n,).
+    """
+
+    s: Array
+    n_stable: NDArray[np.int64]
+
+
+def reached(phi: Activation, w2: Array, shift: Array, s_1: Array) -> Ends:
+    """Fixed point of `s -> w2 V(s) + shift` that the first layer's variance leads to.
+
+    Parameters
+    ----------
+    phi : the activation.
+    w2, shift, s_1 : `sigma_w^2`, `sigma_b^2 + sigma_h^2` and the variance seen by the first layer, shape (n,).
+    """
+    if phi.homogeneous:
+        return _reached_homogeneous(phi, w2, shift, s_1)
+    grid = length_map_grid(phi)
+    ends = Ends(np.empty_like(w2), np.empty(len(w2), dtype=np.int64))
+    for rows in blocks(len(w2), len(grid.s)):
+        part = _reached(phi, grid, w2[rows], shift[rows], s_1[rows])
+        ends.s[rows], ends.n_stable[rows] = part
+    return ends
+
+
+def roots(phi: Activation, w2: Array, shift: Array, s_1: Array) -> Roots:
+    """Every fixed point of `s -> w2 V(s) + shift`; of a continuum (relu at `w2 = 2`) the start's."""
+    if phi.homogeneous:
+        s, _ = _reached_homogeneous(phi, w2, shift, s_1)
+        slope = w2 * float(phi.second_moment(1.0))
+        repelling = (slope > 1.0 + _MARGINAL) & (shift == 0.0)
+        row = np.flatnonzero(np.isfinite(s) | repelling)
+        return Roots(row, np.where(repelling, 0.0, s)[row], ~repelling[row])
+    grid = length_map_grid(phi)
+    found = []
+    for rows in blocks(len(w2), len(grid.s)):
+        excess = _excess(grid, w2[rows], shift[rows])
+        crossings = _crossings(phi, grid, excess, w2[rows], shift[rows])
+        part = _roots(phi, grid, excess, crossings, w2[rows], shift[rows])
+        found.append(part._replace(row=part.row + rows.start))
+    return Roots(*(np.concatenate(parts) for parts in zip(*found, strict=True)))
+
+
+def _roots(phi: Activation, grid: LengthMapGrid, excess: Array, crossings: Brackets, w2: Array, shift: Array) -> Roots:
+    s = _solved(phi, crossings, w2, shift)
+    attracting = crossings.falling
+    if not grid.increasing:
+        attracting = attracting & (np.abs(w2[crossings.row] * np.asarray(phi.second_moment_slope(s))) < 1.0)
+    first = signs(excess)[:, 0]
+    at_zero = np.flatnonzero((first < 0) | ((w2 * float(phi.second_moment(0.0)) + shift == 0.0) & (first > 0)))
+    row = np.concatenate((at_zero, crossings.row))
+    s = np.concatenate((np.zeros(len(at_zero)), s))
+    attracting = np.concatenate((first[at_zero] < 0, attracting))
+    order = np.lexsort((s, row))
+    return Roots(row[order], s[order], attracting[order])
+
+
+def _excess(grid: LengthMapGrid, w2: Array, shift: Array) -> Array:
+    """`map(s) / s - 1` at every node, 0 where it is rounding; shape (n, m)."""
+    grown = w2[:, None] * (grid.second_moment / grid.s) + shift[:, None] / grid.s
+    excess: Array = grown - 1.0
+    excess[np.abs(excess) <= ROUNDING * (grown + 1.0)] = 0.0
+    return excess
+
+
+def _mismatch(phi: Activation, s: Array, w2: Array, shift: Array) -> Array:
+    return np.asarray(w2 * np.asarray(phi.second_moment(s)) + shift - s) / s
+
+
+def _solved(phi: Activation, crossings: Brackets, w2: Array, shift: Array) -> Array:
+    def mismatch(s: Array, weight: Array, constant: Array) -> Array:
+        return _mismatch(phi, s, weight, constant)
+
+    return solve(mismatch, crossings.lower, crossings.upper, w2[crossings.row], shift[crossings.row])
+
+
+def _crossings(phi: Activation, grid: LengthMapGrid, excess: Array, w2: Array, shift: Array) -> Brackets:
+    """Changes of sign between nodes, and pairs of them within one cell: at a fold two fixed points lie close."""
+    plain = brackets(grid.s, excess)
+    bend = w2[:, None] * (grid.slope - grid.second_moment / grid.s) - shift[:, None] / grid.s
+    left, right = excess[:, :-1], excess[:, 1:]
+    sign = np.sign(left)
+    turning = (left * right > 0.0) & (sign * bend[:, :-1] < 0.0) & (sign * bend[:, 1:] > 0.0)
+    row, cell = np.nonzero(turning)
+    if not len(row):
+        return plain
+    a, b, da, db = (part[row, cell] for part in (left, right, bend[:, :-1], bend[:, 1:]))
+    width = np.log(grid.s[cell + 1] / grid.s[cell])
+    # Of a function that turns once in a cell, the end tangents meet beyond its turning point.
+    tangents = a + da * (b - a - db * width) / (da - db)
+    close = np.sign(a) * tangents <= _NEAR * np.minimum(np.abs(a), np.abs(b))
+    row, cell, sign = row[close], cell[close], np.sign(a[close])
+
+    def turn(s: Array, weight: Array, constant: Array) -> Array:
+        moments = np.asarray(phi.second_moment_slope(s)) - np.asarray(phi.second_moment(s)) / s
+        return np.asarray(weight * moments - constant / s)
+
+    lower, upper = grid.s[cell], grid.s[cell + 1]
+    middle = solve(turn, lower, upper, w2[row], shift[row])
+    split = sign * _mismatch(phi, middle, w2[row], shift[row]) < 0.0
+    first, second = Brackets(row, lower, middle, sign > 0.0), Brackets(row, middle, upper, sign < 0.0)
+    return merged(plain, first.take(split), second.take(split))
+
+
+def _reached(phi: Activation, grid: LengthMapGrid, w2: Array, shift: Array, s_1: Array) -> Ends:
+    excess = _excess(grid, w2, shift)
+    crossings = _crossings(phi, grid, excess, w2, shift)
+    if not grid.increasing:
+        return _reached_by_iteration(phi, _roots(phi, grid, excess, crossings, w2, shift), w2, shift, s_1)
+    rests_at_zero = signs(excess)[:, 0] < 0
+    row, _, _, attracts = crossings
+    n_stable = np.bincount(row[attracts], minlength=len(w2)) + rests_at_zero
+    # Iterates of an increasing map move in one direction, up to the first fixed point on their way, which attracts.
+    first = _mismatch(phi, np.maximum(s_1, S_MIN), w2, shift)
+    rising = first > 0.0
+    number = np.arange(len(row))
+    ahead = attracts & rising[row] & (crossings.upper >= s_1[row])
+    behind = attracts & ~rising[row] & (crossings.lower <= s_1[row])
+    chosen = np.full(len(w2), len(row))
+    np.minimum.at(chosen, row[ahead], number[ahead])
+    last = np.full(len(w2), -1)
+    np.maximum.at(last, row[behind], number[behind])
+    chosen = np.where(rising, np.where(chosen < len(row), chosen, -1), last)
+    s = np.where(rising, grid.beyond, 0.0)
+    has = np.flatnonzero(chosen >= 0)
+    s[has] = _solved(phi, crossings.take(chosen[has]), w2, shift)
+    # A variance of 0 that nothing raises, and a map that leaves every variance alone, up to rounding.
+    nothing = (s_1 <= 0.0) & (w2 * float(phi.second_moment(0.0)) + shift == 0.0)
+    idle = ~excess.any(axis=1)
+    return Ends(np.where(idle | nothing, s_1, s), n_stable + idle)
+
+
+def _reached_homogeneous(phi: Activation, w2: Array, shift: Array, s_1: Array) -> Ends:
+    """`V(s) = V(1) s`: the map is a straight line, and at slope 1 without offset every variance stays where it is."""
+    slope = w2 * float(phi.second_moment(1.0))
+    marginal = np.abs(slope - 1.0) <= _MARGINAL
+    with np.errstate(divide="ignore", invalid="ignore"):
+        line = np.where(slope < 1.0, shift / (1.0 - slope), np.inf)
+    steep = np.where((shift > 0.0) | (s_1 > 0.0), np.inf, 0.0)
+    level = np.where(shift > 0.0, np.inf, s_1)
+    s = np.where(marginal, level, np.where(slope > 1.0, steep, line))
+    attracts = marginal & (shift == 0.0) | ~marginal & (slope < 1.0)
+    return Ends(s, attracts.astype(np.int64))
+
+
+def _reached_by_iteration(phi: Activation, found: Roots, w2: Array, shift: Array, s_1: Array) -> Ends:
+    """Where V falls, iterates jump over fixed points: follow them into a neighbourhood that the map contracts."""
+    s = s_1.copy()
+    for _ in range(_STEPS):
+        with np.errstate(over="ignore", invalid="ignore"):
+            following = np.fmin(w2 * np.asarray(phi.second_moment(s)) + shift, S_MAX)
+        rest = (np.abs(following - s) <= _REST * s) | (s >= S_MAX)
+        s = following
+        if rest.all():
+            break
+    end = np.where(s >= S_MAX, np.inf, np.nan)
+    row, root = found.row[found.attracting], found.s[found.attracting]
+    distance = np.abs(s[row] - root)
+    around = np.maximum(root + np.linspace(-1.0, 1.0, 9)[:, None] * distance, 0.0)
+    slope = w2[row] * np.asarray(phi.second_moment_slope(around))
+    contracts = np.all(np.abs(slope) < 1.0, axis=0)
+    end[row[contracts]] = root[contracts]
+    return Ends(end, np.bincount(row, minlength=len(w2)).astype(np.int64))

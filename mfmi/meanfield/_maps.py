@@ -1,0 +1,110 @@
+"""Length and correlation maps through the layers (theory (3)-(4)).
+
+A covariance `k` is never carried as such: close to `c = 1` it would lose everything that matters. What is carried is
+the gap `q - k`, whose map `gap -> sigma_w^2 (V(s) - K(s, k))` an activation computes without cancellation
+(`Activation.decorrelation`).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from mfmi.activations import Activation
+
+Array = NDArray[np.float64]
+
+
+@dataclass(frozen=True)
+class Trajectory:
+    """What a wide random network does to its input, layer by layer (theory (3)-(5)).
+
+    Every field has shape (n, depth); column `l - 1` is layer `l`. Variances and gaps are those of the pre-activation
+    `y^l`, before that layer's noise.
+
+    Attributes
+    ----------
+    q : variance of `y^l`.
+    s : variance `q + sigma_h^2` that the activation of layer `l` sees when the layer is hidden.
+    chi : `sigma_w^2 E phi'(sqrt(s) z)^2`, slope of the map at the layer; NaN for an activation without derivative.
+    gap : `q - k` of the tracked pair of inputs.
+    offset_gap : `q - a`: variance of `y^l` around the neuron's known offset (independent inputs, theory section 2).
+    noise_gap : `q - rho`: variance that the noise has put into `y^l` (same input, independent noise).
+    """
+
+    q: Array
+    s: Array
+    chi: Array
+    gap: Array
+    offset_gap: Array
+    noise_gap: Array
+
+    def take(self, rows: NDArray[np.intp]) -> Trajectory:
+        """The trajectories of the points `rows`, in that order."""
+        return Trajectory(
+            self.q[rows], self.s[rows], self.chi[rows], self.gap[rows], self.offset_gap[rows], self.noise_gap[rows]
+        )
+
+
+def trajectory(
+    phi: Activation,
+    sigma_w2: ArrayLike,
+    sigma_b2: ArrayLike,
+    sigma_h2: ArrayLike,
+    input_variance: ArrayLike,
+    correlation: ArrayLike,
+    depth: int,
+) -> Trajectory:
+    """Iterate the length and correlation maps through `depth` layers (theory (3)-(4)).
+
+    Parameters
+    ----------
+    phi : the activation.
+    sigma_w2, sigma_b2, sigma_h2, input_variance, correlation : broadcast to shape (n,); variances of weights, biases,
+        hidden noise and input entries, and the correlation of the tracked pair of inputs.
+    depth : number of layers.
+
+    Returns
+    -------
+    Trajectory
+        Arrays of shape (n, depth). A variance that overflows is inf, and what follows from it NaN.
+    """
+    w2, b2, h2, q_x, c_0 = (
+        np.atleast_1d(a)
+        for a in np.broadcast_arrays(
+            *(np.asarray(a, dtype=np.float64) for a in (sigma_w2, sigma_b2, sigma_h2, input_variance, correlation))
+        )
+    )
+    n = w2.shape[0]
+    q, chi = np.empty((2, n, depth))
+    gaps = np.empty((3, n, depth))
+    q[:, 0] = w2 * q_x + b2
+    gaps[:, :, 0] = w2 * q_x * np.stack([1.0 - c_0, np.ones(n), np.zeros(n)])
+    noisy = bool(np.any(h2 > 0.0))
+    starts = 3 if noisy else 2
+    with np.errstate(over="ignore", invalid="ignore"):
+        for layer in range(depth):
+            s = q[:, layer] + h2
+            chi[:, layer] = w2 * _finite(phi.slope_moment, s)
+            if layer + 1 == depth:
+                break
+            q[:, layer + 1] = w2 * _finite(phi.second_moment, s) + b2
+            # One call for all starts: a table look-up costs far less than three of a third the size.
+            inner = np.minimum(gaps[:starts, :, layer] + h2, 2.0 * s)
+            gaps[:starts, :, layer + 1] = w2 * _finite(phi.decorrelation, np.broadcast_to(s, inner.shape), inner)
+            gaps[starts:, :, layer + 1] = 0.0
+    gaps[:, ~np.isfinite(q)] = np.nan
+    return Trajectory(q, q + h2[:, None], chi, gaps[0], gaps[1], gaps[2])
+
+
+def _finite(moment: Callable[..., ArrayLike], s: Array, *rest: Array) -> Array:
+    """Apply a moment where `s` is finite; an overflowed length map stays NaN instead of raising."""
+    good = np.isfinite(s)
+    if good.all():
+        return np.asarray(moment(s, *rest))
+    out = np.full(s.shape, np.nan)
+    out[good] = moment(s[good], *(a[good] for a in rest))
+    return out

@@ -1,0 +1,22 @@
+"""The words of the interface; free of numpy, so that help and completion stay fast."""
+
+ESTIMATORS = ("mean_field", "linear", "entropy_power", "layerwise", "gaussian_upper", "replica")
+DEFAULT_ESTIMATORS = ESTIMATORS[:-1]
+
+# What the value rests on (theory section 4); the file's metadata and every summary repeat it.
+STATUS = {
+    "mean_field": "approximation",
+    "linear": "theorem given Gaussian equivalence of second moments",
+    "entropy_power": "theorem in the mean-field limit",
+    "layerwise": "rests on the replica formula",
+    "gaussian_upper": "rests on the replica formula",
+    "replica": "theorem for two layers with gaussian weights, conjecture beyond",
+}
+LOWER_BOUNDS = ("linear", "entropy_power", "layerwise")
+UPPER_BOUNDS = ("gaussian_upper",)
+
+WEIGHTS = ("gaussian", "orthogonal")
+NOISE_PLACEMENTS = ("output", "every")
+UNITS = ("nats", "bits")
+PHASES = ("ordered", "critical", "chaotic", "unbounded")
+STATUSES = ("ok", "unbounded", "unconverged", "failed")

@@ -1,0 +1,197 @@
+"""The exact scalar channel by deterministic quadrature, for every activation, theory (14).
+
+J(r, tau; s) = E_omega I(u; sqrt(r) u + n | omega),  u = phi(omega + sqrt(tau) g),  omega ~ N(0, s - tau). It is concave in r,
+E = 2 dJ/dr is the remaining variance of u and A = 2 dJ/dtau (with s held, so that the law of omega moves) the curvature that the
+channel returns. This is the reference: slow, with an error estimate. `mfmi.channel_tables` interpolates it.
+"""
+
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import ArrayLike
+
+from mfmi.panels import REACH, FloatArray, ScalarFunction, normal_density, panel_nodes, partition, sum_by_row
+from mfmi.segment_channel import Segments, linear_segments, segment_channel
+from mfmi.smooth_channel import SmoothChannel, activation_cells
+
+OFFSET_GRADING = np.array([0.0, 1.0, 2.0, 3.2, 4.6, 6.4, REACH, 12.0])
+GAUSSIAN_GRADING = np.array([0.0, 1.2, 2.4, 3.7, 5.2, 6.8, REACH])
+CELL_SPACING = 0.4
+CELL_TOLERANCE = 1e-9
+SHARED_WIDTH = 2.5
+"""Width of a panel of offsets, in sqrt(tau), up to which its offsets share one set of panels in x and y."""
+BLOCK = 8_000
+"""Pairs (point, offset) handled at once: bounds the memory to some hundred megabytes."""
+
+
+class ChannelValue(NamedTuple):
+    """Information J in nats, remaining variance E = 2 dJ/dr and curvature A = 2 dJ/dtau, arrays of one shape."""
+
+    J: FloatArray
+    E: FloatArray
+    A: FloatArray
+
+
+class ChannelEstimate(NamedTuple):
+    """A `ChannelValue` and the estimated absolute errors of its members."""
+
+    value: ChannelValue
+    error: ChannelValue
+
+
+def offset_features(
+    phi: ScalarFunction, width: FloatArray, reach: FloatArray, segments: Segments | None
+) -> FloatArray:
+    """Offsets between which the channel is smooth: an inner noise of deviation `width` has blurred phi's features.
+
+    Parameters
+    ----------
+    phi : ScalarFunction
+    width, reach : ndarray, shape (n,)
+        Deviation of the inner noise, largest offset of interest.
+    segments : Segments or None
+        The segments of a piecewise linear phi.
+
+    Returns
+    -------
+    ndarray, shape (n, m)
+        Break points, in no order.
+    """
+    n = len(width)
+    cuts = [np.empty((n, 0))]
+    cuts += [kink + width[:, None] * _both_sides(OFFSET_GRADING) for kink in phi.kinks]
+    if segments is None:
+        extent = max(float(np.max(reach, initial=0.0)), 1.0)
+        cells = activation_cells(phi, max(3, int(np.ceil(np.log2(extent)))), CELL_TOLERANCE)
+        bins = np.floor(cells.edges / CELL_SPACING)
+        coarse = cells.edges[np.flatnonzero(np.diff(bins, prepend=-np.inf))]
+        cuts.append(np.broadcast_to(coarse, (n, len(coarse))))
+        # ln(1 + r tau phi'^2) has a singularity as near to a turning point as the inner noise lets it come
+        levels = max(1, int(np.ceil(np.log2(2.0 / float(np.min(width))))))
+        dyadic = _both_sides(np.concatenate([OFFSET_GRADING, OFFSET_GRADING[-1] * 2.0 ** np.arange(1, levels)]))
+        cuts += [point + width[:, None] * dyadic for point in cells.turning[np.abs(cells.turning) < extent]]
+    return np.concatenate(cuts, axis=1)
+
+
+def _both_sides(grading: FloatArray) -> FloatArray:
+    return np.concatenate([-grading[:0:-1], grading])
+
+
+def channel_at_offset(
+    phi: ScalarFunction, r: FloatArray, tau: FloatArray, omega: FloatArray, order: int = 8, moments: bool = True
+) -> ChannelValue:
+    """Return the channel of neurons whose offsets omega are known, before the average over offsets.
+
+    Parameters
+    ----------
+    phi : ScalarFunction
+        The activation.
+    r, tau : ndarray, shape (n,)
+        Precision > 0 and inner variance > 0.
+    omega : ndarray, shape (n, k)
+        Offsets; those of a row closer than a few sqrt(tau) share their work.
+    order : int
+        Gauss-Legendre nodes per panel; 6 gives 1e-9, 8 about 1e-11.
+    moments : bool
+        Whether E and A are wanted; they are zero otherwise.
+
+    Returns
+    -------
+    ChannelValue
+        I(u; y | omega), E[Var(u | omega, y)] and E[(d_omega ln p(y | omega))^2], each of shape (n, k).
+    """
+    n, k = omega.shape
+    parts = [np.zeros((n, k)) for _ in range(3)]
+    segments = linear_segments(phi, phi.kinks)
+    near = np.ptp(omega, axis=1) < SHARED_WIDTH * np.sqrt(tau)
+    alone = np.ones(n, dtype=bool) if segments is not None else ~near
+    for chosen, together in ((np.flatnonzero(alone), False), (np.flatnonzero(~alone), True)):
+        for rows in np.array_split(chosen, max(1, len(chosen) * k // BLOCK)):
+            if len(rows) == 0:
+                continue
+            if together:
+                found = SmoothChannel(phi, r[rows], tau[rows], omega[rows], order).evaluate(moments)
+            else:
+                flat = np.repeat(r[rows], k), np.repeat(tau[rows], k), omega[rows].ravel()
+                if segments is not None:
+                    found = segment_channel(segments, *flat, order, moments)
+                else:
+                    found = SmoothChannel(phi, flat[0], flat[1], flat[2][:, None], order).evaluate(moments)
+            for part, values in zip(parts, found, strict=True):
+                part[rows] = values.reshape(len(rows), k)
+    return ChannelValue(*parts)
+
+
+def exact_channel(
+    phi: ScalarFunction, r: ArrayLike, tau: ArrayLike, s: ArrayLike, order: int = 8, moments: bool = True
+) -> ChannelValue:
+    """Exact interface by quadrature, theory (14).
+
+    Parameters
+    ----------
+    phi : ScalarFunction
+        The activation.
+    r : array_like
+        Precision of the effective observation of u, r >= 0.
+    tau : array_like
+        Inner variance V + sigma_h^2, 0 < tau <= s.
+    s : array_like
+        Whole variance of the noisy pre-activation; broadcasts with `r` and `tau`.
+    order : int
+        Gauss-Legendre nodes per panel.
+    moments : bool
+        Whether E and A are wanted; they are zero otherwise.
+
+    Returns
+    -------
+    ChannelValue
+        J in nats, E = 2 dJ/dr, A = 2 dJ/dtau, each of the broadcast shape.
+
+    Raises
+    ------
+    ValueError
+        If an argument lies outside its range.
+    """
+    r_all, tau_all, s_all = np.broadcast_arrays(*(np.asarray(a, dtype=np.float64) for a in (r, tau, s)))
+    _check_range(r_all, tau_all, s_all)
+    shape = r_all.shape
+    flat = [np.ravel(a) for a in (r_all, tau_all, s_all)]
+    if not flat[0].size:
+        return ChannelValue(*(np.zeros(shape) for _ in range(3)))
+    return ChannelValue(*(part.reshape(shape) for part in _average_over_offsets(phi, *flat, order, moments)))
+
+
+def _check_range(r: FloatArray, tau: FloatArray, s: FloatArray) -> None:
+    for name, values, good in (
+        ("r", r, (r >= 0.0) & np.isfinite(r)),
+        ("tau", tau, (tau > 0.0) & np.isfinite(tau)),
+        ("s", s, (s >= tau * (1.0 - 1e-12)) & np.isfinite(s)),
+    ):
+        if not np.all(good):
+            raise ValueError(f"{name} is out of range: {float(values[~good].flat[0])!r}")
+
+
+def _average_over_offsets(
+    phi: ScalarFunction, r: FloatArray, tau: FloatArray, s: FloatArray, order: int, moments: bool
+) -> ChannelValue:
+    """Average `channel_at_offset` over omega ~ N(0, s - tau)."""
+    n = len(r)
+    variance = np.maximum(s - tau, 0.0)
+    width, deviation = np.sqrt(tau), np.sqrt(variance)
+    features = offset_features(phi, width, REACH * deviation, linear_segments(phi, phi.kinks))
+    cut = np.concatenate([deviation[:, None] * _both_sides(GAUSSIAN_GRADING), features], axis=1)
+    lower = np.zeros(n) if phi.odd or phi.even else -REACH * deviation
+    spacing = np.minimum(0.5 * width, 0.3 * deviation)
+    row, lower, upper = partition(
+        np.repeat(np.arange(n), cut.shape[1]), cut.ravel(), lower, REACH * deviation, np.where(spacing > 0.0, spacing, 1.0)
+    )
+    omega, weights = panel_nodes(lower, upper, order)
+    deviation = deviation[row, None]
+    weights = weights * normal_density(omega / deviation) / deviation * (2.0 if phi.odd or phi.even else 1.0)
+    # a row without known offset is its own average
+    still = np.flatnonzero(variance == 0.0)
+    point = np.concatenate([row, still])
+    omega = np.concatenate([omega, np.zeros((len(still), order))])
+    weights = np.concatenate([weights, np.full((len(still), order), 1.0 / order)])
+    value = channel_at_offset(phi, r[point], tau[point], omega, order, moments)
+    return ChannelValue(*(sum_by_row(point, np.sum(weights * part, axis=1), n) for part in value))

@@ -1,0 +1,38 @@
+"""Finite random networks, theory (1): the oracle that the theory is tested against.
+
+Every measure here looks at one network and takes one seed; :func:`over_networks` averages it over independent
+networks, so that each standard error is the scatter between networks, which holds the randomness of weights, biases,
+inputs, and noise at once. A network's seed is its own branch of one :class:`numpy.random.SeedSequence`: a result
+depends neither on the number of processes nor on which other measures are taken.
+"""
+
+from mfmi.simulate._average import Average, average, jackknife, over_networks
+from mfmi.simulate._decoder import DecoderSample, measure_decoder
+from mfmi.simulate._maps import JacobianSample, MapSample, measure_jacobian, measure_maps, relative_variance
+from mfmi.simulate._nested_monte_carlo import InformationBracket, measure_information
+from mfmi.simulate._network import Network, NetworkLaw, Nonlinearity, gaussian_matrix, network_seed, orthogonal_matrix
+from mfmi.simulate._trend import Trend, fit_trend
+
+__all__ = [
+    "Average",
+    "DecoderSample",
+    "InformationBracket",
+    "JacobianSample",
+    "MapSample",
+    "Network",
+    "NetworkLaw",
+    "Nonlinearity",
+    "Trend",
+    "average",
+    "fit_trend",
+    "gaussian_matrix",
+    "jackknife",
+    "measure_decoder",
+    "measure_information",
+    "measure_jacobian",
+    "measure_maps",
+    "network_seed",
+    "orthogonal_matrix",
+    "over_networks",
+    "relative_variance",
+]

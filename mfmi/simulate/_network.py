@@ -1,0 +1,154 @@
+"""The random network of theory (1), at finite width."""
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from itertools import pairwise
+from typing import Literal, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+Array = NDArray[np.float64]
+BLOCK_ELEMENTS = 1 << 18
+"""Samples times units in one block, 2 MB an array, so that many samples need no more memory than a few."""
+
+
+class Nonlinearity(Protocol):
+    """What a network asks of its activation: phi and phi', elementwise."""
+
+    def __call__(self, u: Array, /) -> Array:
+        """Return phi(u)."""
+
+    def derivative(self, u: Array, /) -> Array:
+        """Return phi'(u)."""
+
+
+@dataclass(frozen=True)
+class NetworkLaw:
+    """The law of the random network of theory (1).
+
+    Parameters
+    ----------
+    activation : Nonlinearity
+        phi with its derivative, elementwise on float64 arrays; picklable where several processes are used.
+    widths : tuple of int
+        n_0, n_1, ..., n_L: the input dimension, then one width per layer.
+    sigma_w, sigma_b : float
+        Standard deviations of sqrt(n_{l-1}) W_ij and of b_i.
+    sigma_noise : float
+        Standard deviation of the noise of the observed layer, sigma_o.
+    noise_at : {"output", "every"}
+        Whether the layers below the observed one carry no noise, or the same.
+    weights : {"gaussian", "orthogonal"}
+        Independent entries, or Haar; both with E[W_ij^2] = sigma_w^2 / n_{l-1}.
+    input_variance : float
+        q_x, the variance of the Gaussian input's entries.
+    """
+
+    activation: Nonlinearity
+    widths: tuple[int, ...]
+    sigma_w: float
+    sigma_b: float = 0.0
+    sigma_noise: float = 0.1
+    noise_at: Literal["output", "every"] = "output"
+    weights: Literal["gaussian", "orthogonal"] = "gaussian"
+    input_variance: float = 1.0
+
+    def __post_init__(self) -> None:
+        if len(self.widths) < 2 or min(self.widths) < 1:
+            raise ValueError(f"widths must hold n_0 and at least one layer, all positive, got {self.widths!r}")
+        if self.noise_at not in ("output", "every"):
+            raise ValueError(f"noise_at must be 'output' or 'every', got {self.noise_at!r}")
+        if self.weights not in ("gaussian", "orthogonal"):
+            raise ValueError(f"weights must be 'gaussian' or 'orthogonal', got {self.weights!r}")
+        for name in ("sigma_w", "sigma_b"):
+            if not 0 <= getattr(self, name) < np.inf:
+                raise ValueError(f"{name} must be finite and not negative, got {getattr(self, name)!r}")
+        for name in ("sigma_noise", "input_variance"):
+            if not 0 < getattr(self, name) < np.inf:
+                raise ValueError(f"{name} must be finite and positive, got {getattr(self, name)!r}")
+
+    @property
+    def depth(self) -> int:
+        """L, the number of layers."""
+        return len(self.widths) - 1
+
+    @property
+    def sigma_hidden(self) -> float:
+        """Standard deviation of the noise of a layer that is not observed, sigma_h."""
+        return self.sigma_noise if self.noise_at == "every" else 0.0
+
+    def draw(self, rng: np.random.Generator) -> "Network":
+        """Draw the weights and biases of one network."""
+        draw_matrix = gaussian_matrix if self.weights == "gaussian" else orthogonal_matrix
+        weights = tuple(draw_matrix(rows, columns, self.sigma_w, rng) for columns, rows in pairwise(self.widths))
+        biases = tuple(self.sigma_b * rng.standard_normal(rows) for rows in self.widths[1:])
+        return Network(self, weights, biases)
+
+
+def gaussian_matrix(rows: int, columns: int, sigma_w: float, rng: np.random.Generator) -> Array:
+    """Draw independent Gaussian entries of variance sigma_w^2 / columns."""
+    return np.asarray(rng.standard_normal((rows, columns)) * (sigma_w / np.sqrt(columns)))
+
+
+def orthogonal_matrix(rows: int, columns: int, sigma_w: float, rng: np.random.Generator) -> Array:
+    """Draw a Haar matrix with E[W_ij^2] = sigma_w^2 / columns, all its nonzero singular values equal.
+
+    The squared Frobenius norm is rows sigma_w^2, shared by min(rows, columns) equal squared singular values, each
+    therefore sigma_w^2 max(1, rows / columns). The QR factor of a Gaussian matrix is Haar once R's diagonal is made
+    positive.
+    """
+    frame, triangle = np.linalg.qr(rng.standard_normal((max(rows, columns), min(rows, columns))))
+    frame = frame * np.sign(np.diagonal(triangle))
+    scale = sigma_w * np.sqrt(max(1.0, rows / columns))
+    return np.asarray(scale * (frame if rows >= columns else frame.T))
+
+
+@dataclass(frozen=True)
+class Network:
+    """One network: a law and what was drawn from it.
+
+    Parameters
+    ----------
+    law : NetworkLaw
+        What it was drawn from.
+    weights : tuple of ndarray (n_l, n_{l-1})
+        W^1, ..., W^L.
+    biases : tuple of ndarray (n_l,)
+        b^1, ..., b^L.
+    """
+
+    law: NetworkLaw
+    weights: tuple[Array, ...]
+    biases: tuple[Array, ...]
+
+    def propagate(self, x: Array, rng: np.random.Generator) -> Iterator[tuple[Array, Array]]:
+        """Yield (y^l, T^l) of shape (samples, n_l) for l = 1..L, T^l with the noise of a hidden layer.
+
+        With output noise T^l is y^l itself: a network cut at layer l adds its observation noise to what is yielded.
+        """
+        signal, law = x, self.law
+        for weight, bias in zip(self.weights, self.biases, strict=True):
+            y = signal @ weight.T + bias
+            t = y + law.sigma_hidden * rng.standard_normal(y.shape) if law.sigma_hidden > 0 else y
+            yield y, t
+            signal = law.activation(t)
+
+    def observe(self, y: Array, t: Array, rng: np.random.Generator) -> Array:
+        """Return T of the network cut at this layer: noise on y, which with noise in every layer is already in t."""
+        return t if self.law.sigma_hidden > 0 else y + self.law.sigma_noise * rng.standard_normal(y.shape)
+
+    def gaussian_inputs(self, samples: int, rng: np.random.Generator) -> Array:
+        """Draw inputs (samples, n_0) with independent entries of variance q_x."""
+        return np.asarray(np.sqrt(self.law.input_variance) * rng.standard_normal((samples, self.law.widths[0])))
+
+
+def blocks(samples: int, width: int) -> Iterable[int]:
+    """Cut a number of samples into blocks of bounded memory; the cut depends on the width alone."""
+    size = max(1, BLOCK_ELEMENTS // width)
+    return (min(size, samples - start) for start in range(0, samples, size))
+
+
+def network_seed(seed: int, width: int, network: int) -> np.random.SeedSequence:
+    """Return the branch of the seed that belongs to one network; adding networks or widths changes no other branch."""
+    return np.random.SeedSequence(seed, spawn_key=(width, network))

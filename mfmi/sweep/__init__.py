@@ -1,0 +1,1 @@
+"""Sweeps: a config in, a plan of chunks, a table out."""

@@ -1,0 +1,228 @@
+"""One chunk of a sweep, evaluated: plan and number in, bytes of a small Parquet file out. What every worker does."""
+
+from __future__ import annotations
+
+import hashlib
+import pickle
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from mfmi.columns import COLUMNS, Points
+from mfmi.sweep import store
+
+Block = dict[str, NDArray[Any]]
+Depths = Sequence[int] | NDArray[np.int64]
+
+IDENTITY = ("activation", "weights", "noise_at", "sigma_w", "sigma_b", "sigma_noise", "input_variance")
+
+
+class Evaluate(Protocol):
+    """The evaluator, `mfmi.evaluation.evaluate_points` or a stand-in of the same signature."""
+
+    def __call__(self, points: Points, depths: Depths, estimators: Sequence[str], unit: str = "nats", /) -> Block:
+        """Return the rows of `points` at `depths`."""
+        ...
+
+
+class Span(Protocol):
+    """Grid indices [start, stop) of one chunk."""
+
+    @property
+    def start(self) -> int:
+        """First grid index."""
+        ...
+
+    @property
+    def stop(self) -> int:
+        """First grid index behind the chunk."""
+        ...
+
+
+class Config(Protocol):
+    """What a file and its parts repeat of a config."""
+
+    @property
+    def text(self) -> str:
+        """The config as it was written."""
+        ...
+
+    @property
+    def sha256(self) -> str:
+        """Hash of the text."""
+        ...
+
+    def canonical(self) -> dict[str, Any]:
+        """Return the meaning, ready for JSON, with every default filled in."""
+        ...
+
+
+class Plan(Protocol):
+    """What running a sweep needs to know of its plan."""
+
+    @property
+    def config(self) -> Config:
+        """Where the plan comes from."""
+        ...
+
+    @property
+    def n_chunks(self) -> int:
+        """Number of chunks."""
+        ...
+
+    @property
+    def n_grid(self) -> int:
+        """Number of grid points before exclusion."""
+        ...
+
+    @property
+    def n_points(self) -> int | None:
+        """Number of points after exclusion, if it is known."""
+        ...
+
+    @property
+    def estimators(self) -> Sequence[str]:
+        """Names of the estimators."""
+        ...
+
+    @property
+    def unit(self) -> str:
+        """Unit of information, nats or bits."""
+        ...
+
+    def chunk(self, number: int, /) -> Span:
+        """Return the span of a chunk."""
+        ...
+
+    def points(self, start: int, stop: int, /) -> Points:
+        """Return the points with grid indices [start, stop) that are not excluded."""
+        ...
+
+    def depths_for(self, points: Points, /) -> Depths:
+        """Return the depths of all points, or a row of depths for each."""
+        ...
+
+
+def provenance_of(plan: Plan) -> dict[str, Any]:
+    """Return the `store.provenance` of the rows of a plan."""
+    config = plan.config
+    return store.provenance(config.canonical(), config.text, config.sha256, plan.estimators, plan.unit)
+
+
+@dataclass(frozen=True)
+class Task:
+    """All that a worker must know to evaluate any chunk of a sweep; picklable and small.
+
+    Attributes
+    ----------
+    plan : the plan of the sweep.
+    evaluate : the evaluator, a module-level function; None is `mfmi.evaluation.evaluate_points`.
+    """
+
+    plan: Plan
+    evaluate: Evaluate | None = None
+
+    def pickled(self) -> bytes:
+        """Return the task for a worker."""
+        return pickle.dumps(self, protocol=pickle.HIGHEST_PROTOCOL)
+
+    def names(self, number: int) -> str:
+        """Name the points of a chunk, for a message."""
+        span = self.plan.chunk(number)
+        return f"points {span.start} to {span.stop - 1}"
+
+    def run(self, number: int) -> bytes:
+        """Evaluate chunk `number`.
+
+        Returns
+        -------
+        bytes
+            A Parquet file with the chunk's rows, the same whoever computes it. A point whose evaluation raises is a row
+            per depth with status ``failed``.
+
+        Raises
+        ------
+        MemoryError
+            The memory is exhausted, which says nothing about the points.
+        """
+        evaluate = self.evaluate or _evaluator()
+        span = self.plan.chunk(number)
+        points = self.plan.points(span.start, span.stop)
+        block = evaluate_guarded(evaluate, points, self.plan.depths_for(points), self.plan.estimators, self.plan.unit)
+        return store.encode(store.to_table(block, store.columns_in(self.plan.unit)))
+
+
+def _evaluator() -> Evaluate:
+    from mfmi.evaluation import evaluate_points
+
+    return evaluate_points
+
+
+def evaluate_guarded(evaluate: Evaluate, points: Points, depths: Depths, estimators: Sequence[str], unit: str) -> Block:
+    """Evaluate points; if that raises, one by one, so that only the culprits fail.
+
+    Parameters
+    ----------
+    evaluate
+        The evaluator.
+    points
+        The points, n of them.
+    depths
+        Depths of all points, or an (n, D) array.
+    estimators, unit
+        As for the evaluator.
+
+    Returns
+    -------
+    dict
+        The evaluator's columns; rows of a point that raised have status ``failed`` and what was raised as message.
+    """
+    if not len(points):
+        return _rows(0, {})
+    try:
+        return evaluate(points, depths, estimators, unit)
+    except MemoryError:
+        raise
+    except Exception:  # one of the points; which one is found out below
+        own = np.broadcast_to(np.atleast_1d(depths), (len(points), np.shape(depths)[-1]))
+    blocks = [_evaluate_one(evaluate, points[i : i + 1], own[i], estimators, unit) for i in range(len(points))]
+    return {column.name: np.concatenate([block[column.name] for block in blocks]) for column in COLUMNS}
+
+
+def _evaluate_one(
+    evaluate: Evaluate, point: Points, depths: NDArray[np.int64], estimators: Sequence[str], unit: str
+) -> Block:
+    try:
+        return evaluate(point, depths, estimators, unit)
+    except MemoryError:
+        raise
+    except Exception as error:
+        known = {name: getattr(point, name)[0] for name in IDENTITY}
+        message = " ".join(f"{type(error).__name__}: {error}".split())
+        known |= {"point": point.index[0], "depth": depths, "status": "failed", "message": message}
+        return _rows(len(depths), known)
+
+
+_EMPTY: dict[str, tuple[type, Any]] = {
+    "int64": (np.int64, 0),
+    "int32": (np.int32, 0),
+    "float64": (np.float64, np.nan),
+    "string": (np.object_, None),
+}
+
+
+def _rows(n: int, known: Mapping[str, Any]) -> Block:
+    """Return n rows with all columns, null where nothing is known."""
+    block: Block = {}
+    for column in COLUMNS:
+        dtype, empty = _EMPTY[column.dtype]
+        block[column.name] = np.full(n, known.get(column.name, empty), dtype=dtype)
+    return block
+
+
+def digest(data: bytes, key: bytes) -> int:
+    """Return a 64-bit digest, never 0, of a chunk's bytes, keyed with the fingerprint of its sweep."""
+    return int.from_bytes(hashlib.blake2b(data, key=key, digest_size=8).digest(), "big") or 1

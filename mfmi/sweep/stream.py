@@ -1,0 +1,63 @@
+"""The rows of a sweep in order, for a pipe."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Iterator
+
+from mfmi.sweep import store
+from mfmi.sweep.chunks import Evaluate, Plan, Task, provenance_of
+from mfmi.sweep.execute import check_size, results
+from mfmi.sweep.progress import Clock, OnProgress, SweepResult
+
+
+class SweepStream:
+    """The rows of a plan in order, as they are finished; nothing touches the disk.
+
+    Parameters
+    ----------
+    plan, jobs, scheduler, max_points, on_progress, evaluate
+        As for `run_sweep`.
+
+    Attributes
+    ----------
+    result : what was done, once the iteration has ended; None before.
+    """
+
+    def __init__(
+        self,
+        plan: Plan,
+        *,
+        jobs: int = 1,
+        scheduler: str | None = None,
+        max_points: int | None = None,
+        on_progress: OnProgress | None = None,
+        evaluate: Evaluate | None = None,
+    ) -> None:
+        check_size(plan, jobs, max_points)
+        self.result: SweepResult | None = None
+        self.about = provenance_of(plan)
+        self._task = Task(plan, evaluate)
+        self._jobs = jobs
+        self._scheduler = scheduler
+        self._on_progress = on_progress
+
+    def __iter__(self) -> Iterator[store.Block]:
+        """Evaluate the plan; yield a block of rows per chunk."""
+        n_chunks = self._task.plan.n_chunks
+        clock = Clock(self._on_progress, n_chunks)
+        tally = store.Tally()
+        held: dict[int, bytes] = {}
+        following = 0
+        window = 4 * self._jobs + 8
+        finished = results(self._task, range(n_chunks), n_chunks, self._jobs, self._scheduler, window)
+        with contextlib.closing(finished):
+            for number, data in finished:
+                clock.finish(store.rows_of(data))
+                held[number] = data
+                while following in held:
+                    table = store.decode(held.pop(following))
+                    tally.add(table)
+                    following += 1
+                    yield store.to_block(table)
+        self.result = clock.result(tally, complete=True, path=None, notes=[])

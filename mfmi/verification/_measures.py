@@ -1,0 +1,229 @@
+"""What is measured of a finite network, and which values of the theory it is for; all that a worker process needs."""
+
+from __future__ import annotations
+
+import pickle
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from mfmi.activations import Activation
+from mfmi.columns import Points
+from mfmi.names import DEFAULT_ESTIMATORS, LOWER_BOUNDS, UPPER_BOUNDS
+from mfmi.simulate import (
+    Average,
+    NetworkLaw,
+    average,
+    jackknife,
+    measure_decoder,
+    measure_information,
+    measure_jacobian,
+    measure_maps,
+    network_seed,
+    relative_variance,
+)
+
+Array = NDArray[np.float64]
+BRACKET_WIDTH = 32
+"""Largest width at which the true mutual information is bracketed too; nested Monte Carlo costs its cube."""
+
+
+@dataclass(frozen=True)
+class Setting:
+    """The network to verify; names and units as in `mfmi bound`.
+
+    Parameters
+    ----------
+    pairs : pair of ndarray (pairs, n_0), optional
+        Real inputs, two by two; without them the input is Gaussian, as wide as the layers, and input_variance and
+        correlation say how its pairs are drawn.
+    """
+
+    activation: Activation
+    sigma_w: float
+    sigma_b: float = 0.0
+    sigma_noise: float = 0.1
+    noise_at: Literal["output", "every"] = "output"
+    weights: Literal["gaussian", "orthogonal"] = "gaussian"
+    depth: int = 10
+    input_variance: float = 1.0
+    correlation: float = 0.5
+    pairs: tuple[Array, Array] | None = None
+
+    def law(self, width: int) -> NetworkLaw:
+        """Return the law of this network with all layers of one width."""
+        return NetworkLaw(
+            self.activation,
+            (self.pairs[0].shape[1] if self.pairs else width, *(width,) * self.depth),
+            self.sigma_w,
+            self.sigma_b,
+            self.sigma_noise,
+            self.noise_at,
+            self.weights,
+            self.input_variance,
+        )
+
+    def points(self) -> Points:
+        """Return the same network as one grid point."""
+        return Points.of(
+            [self.activation],  # type: ignore[list-item]
+            self.sigma_w,
+            sigma_b=self.sigma_b,
+            sigma_noise=self.sigma_noise,
+            weights=self.weights,
+            noise_at=self.noise_at,
+            input_variance=self.input_variance,
+            correlation=self.correlation,
+        )
+
+
+@dataclass(frozen=True)
+class Effort:
+    """How much to measure.
+
+    Parameters
+    ----------
+    widths : tuple of int
+        Units per layer, at least two different ones.
+    networks : int
+        Independent networks per width, at least 2.
+    seed : int
+        Seed of everything random.
+    samples : int, optional
+        Inputs per network for the linear decoder; default as in `mfmi.simulate.measure_decoder`.
+    estimators : tuple of str
+        Which information to compare: linear with the decoder's, and at widths up to `BRACKET_WIDTH` every bound and the
+        replica value with a bracket on the true information of the last layer.
+    """
+
+    widths: tuple[int, ...] = (200, 400)
+    networks: int = 16
+    seed: int = 0
+    samples: int | None = None
+    estimators: tuple[str, ...] = DEFAULT_ESTIMATORS
+
+    def measures(self, setting: Setting) -> tuple[str, ...]:
+        """Return the names of the measurements to take: of real inputs the maps, the rest is about Gaussian ones."""
+        if setting.pairs:
+            return ("maps",)
+        bracketed = {*LOWER_BOUNDS, *UPPER_BOUNDS, "replica"}.intersection(self.estimators)
+        asked = {
+            "maps": True,
+            "jacobian": True,
+            "decoder": "linear" in self.estimators,
+            "information": bool(bracketed) and max(self.widths) <= BRACKET_WIDTH,
+        }
+        return tuple(name for name, wanted in asked.items() if wanted)
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """A value of the theory, what is measured for it, and how it should stand to that.
+
+    Parameters
+    ----------
+    quantity : str
+        Name of the value.
+    measured : tuple of str
+        Arrays that a measurement returns: one, or the mean and the second moment of which the relative variance is
+        meant.
+    relation : {"equal", "at most", "at least"}
+        Of the theory's value to the measured one.
+    """
+
+    quantity: str
+    measured: tuple[str, ...]
+    relation: Literal["equal", "at most", "at least"] = "equal"
+
+    def average(self, samples: Sequence[dict[str, Array]]) -> Average:
+        """Average over networks what is measured of each."""
+        arrays = [[sample[name] for sample in samples] for name in self.measured]
+        return average(arrays[0]) if len(arrays) == 1 else jackknife(relative_variance, *arrays)
+
+
+def comparisons(measure: str, estimators: Iterable[str]) -> list[Comparison]:
+    """Return the comparisons that a measurement serves.
+
+    The information of a small network lies between a lower and an upper estimate: a lower bound of the theory must not
+    exceed the upper one, an upper bound not fall below the lower one, and the replica value must do neither.
+    """
+    if measure == "maps":
+        return [Comparison(name, (name,)) for name in ("q", "c", "chi")]
+    if measure == "jacobian":
+        return [Comparison("jacobian_mean", ("mean",)), Comparison("jacobian_variance", ("mean", "second"))]
+    if measure == "decoder":
+        return [Comparison("mi_linear", ("information",))]
+    found = []
+    for name in estimators:
+        if name in LOWER_BOUNDS or name == "replica":
+            found.append(Comparison(f"mi_{name}", ("upper",), "at most"))
+        if name in UPPER_BOUNDS or name == "replica":
+            found.append(Comparison(f"mi_{name}", ("lower",), "at least"))
+    return found
+
+
+def _take_maps(setting: Setting, width: int, seed: np.random.SeedSequence, _: Effort) -> dict[str, Array]:
+    sample = measure_maps(setting.law(width), seed, correlation=setting.correlation, inputs=setting.pairs)
+    return {"q": sample.q, "c": sample.c, "chi": sample.chi}
+
+
+def _take_jacobian(setting: Setting, width: int, seed: np.random.SeedSequence, _: Effort) -> dict[str, Array]:
+    sample = measure_jacobian(setting.law(width), seed)
+    return {"mean": sample.mean, "second": sample.second}
+
+
+def _take_decoder(setting: Setting, width: int, seed: np.random.SeedSequence, effort: Effort) -> dict[str, Array]:
+    return {"information": measure_decoder(setting.law(width), seed, samples=effort.samples).information}
+
+
+def _take_information(setting: Setting, width: int, seed: np.random.SeedSequence, _: Effort) -> dict[str, Array]:
+    bracket = measure_information(setting.law(width), seed)
+    above = np.full(setting.depth - 1, np.nan)
+    found = {"lower": bracket.lower, "upper": bracket.upper, "own_share": bracket.own_share}
+    return {name: np.append(above, value) for name, value in found.items()}
+
+
+Take = Callable[[Setting, int, np.random.SeedSequence, Effort], dict[str, Array]]
+_TAKES: dict[str, Take] = {
+    "maps": _take_maps,
+    "jacobian": _take_jacobian,
+    "decoder": _take_decoder,
+    "information": _take_information,
+}
+
+
+@dataclass(frozen=True)
+class Simulation:
+    """Measurements to take, in the form that worker processes take them: by number.
+
+    Parameters
+    ----------
+    setting, effort : Setting, Effort
+        The network and how much to measure.
+    entries : tuple of (str, int, int)
+        Measure, width, and network of each.
+    """
+
+    setting: Setting
+    effort: Effort
+    entries: tuple[tuple[str, int, int], ...]
+
+    def pickled(self) -> bytes:
+        """Return the simulation for a worker."""
+        return pickle.dumps(self, protocol=pickle.HIGHEST_PROTOCOL)
+
+    def names(self, number: int) -> str:
+        """Name a measurement, for a message."""
+        measure, width, network = self.entries[number]
+        return f"{measure} of network {network} at width {width}"
+
+    def run(self, number: int) -> bytes:
+        """Take measurement `number`; return its pickled arrays."""
+        measure, width, network = self.entries[number]
+        # Each measure has a branch of its own, so that it stays the same whichever others are taken.
+        branches = network_seed(self.effort.seed, width, network).spawn(len(_TAKES))
+        branch = branches[list(_TAKES).index(measure)]
+        return pickle.dumps(_TAKES[measure](self.setting, width, branch, self.effort))

@@ -1,0 +1,50 @@
+"""The theory's values, in the order of layers, of all that is measured."""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+from mfmi.evaluation import evaluate_points
+from mfmi.isometry import jacobian_moments
+from mfmi.pairs import pair_covariance
+from mfmi.verification._measures import Effort, Setting, comparisons
+
+Array = NDArray[np.float64]
+
+
+def theory_values(setting: Setting, effort: Effort) -> dict[tuple[str, str], Array]:
+    """Return the theory's value by (measure, quantity), one per layer; NaN where it has none."""
+    if setting.pairs:
+        return {("maps", name): values for name, values in _maps_of_pairs(setting, *setting.pairs).items()}
+    depths = np.arange(1, setting.depth + 1)
+    measures = effort.measures(setting)
+    columns = evaluate_points(setting.points(), depths, ("linear",) if "decoder" in measures else ())
+    values = {("maps", name): columns[name] for name in ("q", "c", "chi")}
+    values["decoder", "mi_linear"] = columns["mi_linear"]
+    moments = jacobian_moments(setting)
+    values["jacobian", "jacobian_mean"], values["jacobian", "jacobian_variance"] = moments
+    if "information" in measures:
+        last = evaluate_points(setting.points(), depths[-1:], effort.estimators)
+        for comparison in comparisons("information", effort.estimators):
+            above = np.full(setting.depth - 1, np.nan)
+            values["information", comparison.quantity] = np.append(above, last[comparison.quantity])
+    return values
+
+
+def _maps_of_pairs(setting: Setting, first: Array, second: Array) -> dict[str, Array]:
+    """Return q, c and chi averaged over pairs of inputs, each of its own norms and angle, theory (3)-(5)."""
+    phi, hidden = setting.activation, setting.sigma_noise**2 if setting.noise_at == "every" else 0.0
+    q = np.stack([np.mean(side**2, axis=1) for side in (first, second)])
+    k = np.mean(first * second, axis=1)
+    found: dict[str, list[float]] = {"q": [], "c": [], "chi": []}
+    for layer in range(setting.depth):
+        if layer:
+            s_i, s_j = q + hidden
+            k = pair_covariance(phi, s_i, s_j, k)
+            q = phi.second_moment(q + hidden)
+        q, k = (setting.sigma_w**2 * moment + setting.sigma_b**2 for moment in (q, k))
+        found["q"].append(float(np.mean(q)))
+        found["c"].append(float(np.mean(k) / np.mean(q)) if np.any(q > 0) else np.nan)
+        found["chi"].append(float(setting.sigma_w**2 * np.mean(phi.slope_moment(q + hidden))))
+    return {name: np.array(values) for name, values in found.items()}

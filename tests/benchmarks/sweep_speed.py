@@ -1,0 +1,103 @@
+"""How many rows per second a sweep computes, and where the time goes.
+
+Two sweeps: `spine`, 10,000 points of tanh at six depths with three estimators, and `grid`, tanh on 101 x 101 points
+with both ensembles and both noise placements at six depths with four estimators (244,824 rows). Run it alone on the
+machine:
+
+    python tests/benchmarks/sweep_speed.py [--case spine|grid] [--shrink 10] [--jobs 2]
+"""
+
+from __future__ import annotations
+
+import argparse
+import cProfile
+import os
+import pstats
+import tempfile
+from collections import Counter
+from pathlib import Path
+
+from mfmi.sweep.processes import ONE_THREAD, available_cpus
+
+os.environ.update(ONE_THREAD)  # before numpy is there, so that the profile is that of a worker
+
+from mfmi.sweep.chunks import Task
+from mfmi.sweep.config import load_config
+from mfmi.sweep.plan import Plan
+from mfmi.sweep.run import run_sweep
+
+CASES = {
+    "spine": """
+version: 1
+sweep:
+  activation: tanh
+  sigma_w: {{start: 0.5, stop: 3.0, num: {side}}}
+  sigma_b: {{start: 0.0, stop: 1.0, num: {side}}}
+  depth: [1, 2, 5, 10, 20, 50]
+estimators: [linear, entropy_power, gaussian_upper]
+""",
+    "grid": """
+version: 1
+sweep:
+  activation: tanh
+  sigma_w: {{start: 0.5, stop: 3.0, num: {side}}}
+  sigma_b: {{start: 0.0, stop: 1.0, num: {side}}}
+  weights: [gaussian, orthogonal]
+  noise_at: [output, every]
+  depth: [1, 2, 5, 10, 20, 50]
+estimators: [linear, entropy_power, layerwise, gaussian_upper]
+""",
+}
+SIDES = {"spine": 100, "grid": 101}
+SHOWN = 12
+
+
+def plan_of(case: str, shrink: int) -> Plan:
+    """Return the plan of a case, its grid `shrink` times coarser along both axes."""
+    side = max(2, SIDES[case] // shrink)
+    return Plan.from_config(load_config(CASES[case].format(side=side), f"{case}.yaml"))
+
+
+def time_sweep(case: str, shrink: int, jobs: int) -> None:
+    """Run a sweep and print its rate."""
+    with tempfile.TemporaryDirectory() as folder:
+        result = run_sweep(plan_of(case, shrink), Path(folder) / "out.parquet", jobs=jobs)
+    print(
+        f"{case}: {result.rows:,} rows in {result.seconds:.1f} s, {result.rows_per_second:,.0f} rows/s, "
+        f"{jobs} jobs, status {dict(result.statuses)}",
+        flush=True,
+    )
+
+
+def profile_chunk(case: str, shrink: int) -> None:
+    """Evaluate a chunk from the middle of the plan here, twice, and print where the second time goes."""
+    task = Task(plan_of(case, shrink))
+    number = task.plan.n_chunks // 2
+    task.run(number)
+    profiler = cProfile.Profile()
+    profiler.enable()
+    task.run(number)
+    profiler.disable()
+    spent: Counter[str] = Counter()
+    for (file, line, name), (_, _, own, _, _) in pstats.Stats(profiler).stats.items():  # type: ignore[attr-defined]
+        spent[f"{Path(file).parent.name}/{Path(file).name}:{line} {name}" if line else name] += own
+    total = sum(spent.values())
+    print(f"{case}: own time in chunk {number} of {task.plan.n_chunks}, {total:.2f} s under the profiler")
+    for name, seconds in spent.most_common(SHOWN):
+        print(f"  {seconds / total:6.1%}  {name}")
+
+
+def main() -> None:
+    """Run the cases asked for."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--case", choices=list(CASES), action="append")
+    parser.add_argument("--shrink", type=int, default=1, help="coarser grid along both axes")
+    parser.add_argument("--jobs", type=int, default=available_cpus())
+    options = parser.parse_args()
+    for case in options.case or CASES:
+        time_sweep(case, options.shrink, options.jobs)
+        profile_chunk(case, options.shrink)
+
+
+if __name__ == "__main__":
+    main()

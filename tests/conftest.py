@@ -1,0 +1,60 @@
+"""Ways to run the command line: inside this process, which is fast, and for real."""
+
+import os
+import subprocess
+import sys
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+from mfmi.cli.main import main
+
+SETTINGS = ("NO_COLOR", "FORCE_COLOR", "MFMI_DEBUG", "COLUMNS", "TERM", "_MFMI_COMPLETE")
+
+
+@dataclass(frozen=True)
+class Outcome:
+    code: int
+    out: str
+    err: str
+
+
+@pytest.fixture
+def plain_environment(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in SETTINGS:
+        monkeypatch.delenv(name, raising=False)
+
+
+@pytest.fixture
+def command_line(capsys: pytest.CaptureFixture[str], plain_environment: None) -> Callable[..., Outcome]:
+    """Run the program inside this process: arguments in; exit code, standard output and error out."""
+
+    def run(*arguments: str | Path) -> Outcome:
+        capsys.readouterr()
+        with pytest.raises(SystemExit) as left:
+            main([str(argument) for argument in arguments])
+        captured = capsys.readouterr()
+        return Outcome(int(left.value.code or 0), captured.out, captured.err)
+
+    return run
+
+
+@pytest.fixture
+def process(tmp_path: Path) -> Callable[..., subprocess.CompletedProcess[str]]:
+    """Run the program for real, in an empty folder."""
+
+    def run(
+        *arguments: str | Path, env: dict[str, str] | None = None, **settings: object
+    ) -> subprocess.CompletedProcess[str]:
+        environment = {name: value for name, value in os.environ.items() if name not in SETTINGS} | (env or {})
+        options: dict[str, object] = {"capture_output": True, "text": True, "cwd": tmp_path, "timeout": 120}
+        if "stdout" in settings or "stderr" in settings:
+            del options["capture_output"]
+            options |= {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE}
+        command = [sys.executable, "-m", "mfmi", *map(str, arguments)]
+        done: subprocess.CompletedProcess[str] = subprocess.run(command, env=environment, **(options | settings))  # type: ignore[call-overload]
+        return done
+
+    return run

@@ -1,0 +1,366 @@
+"""Small faults that the tests must notice: a sign, a factor, a dropped bias, an average on the wrong side of a logarithm."""
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class Mutant:
+    """One fault: what stands in a file exactly once, and what it becomes."""
+
+    name: str
+    file: str
+    original: str
+    mutated: str
+
+    def applied_to(self, text: str) -> str:
+        """The file's text with the fault in it; a ValueError unless the original stands there exactly once."""
+        if text.count(self.original) != 1:
+            raise ValueError(f"{self.name}: found {text.count(self.original)} times in {self.file}")
+        return text.replace(self.original, self.mutated)
+
+
+# The tests to try first, nearest to the fault; what they miss meets the whole fast suite.
+TESTS_OF = {
+    "mfmi/gaussian.py": ("tests/test_gaussian.py",),
+    "mfmi/activations/relu.py": ("tests/test_activations.py",),
+    "mfmi/activations/erf.py": ("tests/test_activations.py",),
+    "mfmi/activations/sign.py": ("tests/test_activations.py",),
+    "mfmi/activations/hard_tanh.py": ("tests/test_activations.py",),
+    "mfmi/activations/tanh.py": ("tests/test_activations.py",),
+    "mfmi/activations/elu.py": ("tests/test_activations.py",),
+    "mfmi/activations/trigonometric.py": ("tests/test_activations.py",),
+    "mfmi/meanfield/_maps.py": ("tests/test_meanfield.py",),
+    "mfmi/meanfield/_fixed_points.py": ("tests/test_meanfield.py",),
+    "mfmi/meanfield/_correlation_map.py": ("tests/test_meanfield.py",),
+    "mfmi/meanfield/_edge.py": ("tests/test_meanfield.py",),
+    "mfmi/ensembles.py": ("tests/test_ensembles.py", "tests/test_chain.py"),
+    "mfmi/interfaces.py": ("tests/test_interfaces.py", "tests/test_chain.py", "tests/test_estimators.py"),
+    "mfmi/closed_channels.py": ("tests/test_interfaces.py", "tests/test_estimators.py"),
+    "mfmi/chain.py": ("tests/test_chain.py", "tests/test_estimators.py"),
+    "mfmi/estimators.py": ("tests/test_estimators.py", "tests/test_honesty.py", "tests/test_tightness.py"),
+    "mfmi/evaluation.py": ("tests/test_evaluation.py", "tests/test_api.py"),
+    "mfmi/capacity.py": ("tests/test_capacity.py",),
+    "mfmi/pairs.py": ("tests/test_datasets_pairs.py",),
+    "mfmi/datasets.py": ("tests/test_datasets.py",),
+    "mfmi/simulate/_network.py": ("tests/test_simulate.py",),
+    "mfmi/simulate/_maps.py": ("tests/test_simulate.py",),
+    "mfmi/simulate/_decoder.py": ("tests/test_simulate.py",),
+    "mfmi/simulate/_nested_monte_carlo.py": ("tests/test_simulate.py",),
+    "mfmi/simulate/_trend.py": ("tests/test_simulate.py",),
+    "mfmi/simulate/_average.py": ("tests/test_simulate.py",),
+    "mfmi/verification/_theory.py": ("tests/test_cli_verify.py",),
+}
+
+# Survivors, each with its paragraph in docs/testing.md.
+EXPLAINED: tuple[str, ...] = ()
+
+_FAULTS: dict[str, tuple[tuple[str, str, str], ...]] = {
+    "mfmi/gaussian.py": (
+        (
+            "the measure of the map is forgotten",
+            "np.exp(-0.5 * nodes_z**2) * np.cosh(t) * np.abs(reach) * w",
+            "np.exp(-0.5 * nodes_z**2) * np.abs(reach) * w",
+        ),
+        ("the node at the origin counts twice", "    doubled[:, 0] *= 0.5\n", ""),
+        (
+            "kinks are ignored",
+            "    if len(kinks):\n        return _panel_rule",
+            "    if False:\n        return _panel_rule",
+        ),
+    ),
+    "mfmi/activations/relu.py": (
+        (
+            "half of the slope moment",
+            "slope_at_zero_squared=0.5 * (left * left + right * right)",
+            "slope_at_zero_squared=0.25 * (left * left + right * right)",
+        ),
+        (
+            "a sign in the arc-cosine kernel",
+            "+ (0.5 * np.pi - theta) * np.cos(theta)",
+            "- (0.5 * np.pi - theta) * np.cos(theta)",
+        ),
+        (
+            "left and right are swapped in kappa",
+            "self.right * ndtr(t) + self.left * ndtr(-t)",
+            "self.right * ndtr(-t) + self.left * ndtr(t)",
+        ),
+        ("a factor 2 in the residual", "4.0 * self._even_part**2 * v", "2.0 * self._even_part**2 * v"),
+    ),
+    "mfmi/activations/erf.py": (
+        (
+            "a factor 2 in the arcsine law",
+            "2.0 / np.pi * np.arctan2(2.0 * s, np.sqrt(1.0 + 4.0 * s))",
+            "2.0 / np.pi * np.arctan2(2.0 * s, np.sqrt(1.0 + 2.0 * s))",
+        ),
+        ("a factor 2 in the slope moment", "np.sqrt(1.0 + 4.0 * k * s)", "np.sqrt(1.0 + 2.0 * k * s)"),
+        ("variance for deviation in kappa", "kappa = _SLOPE / np.sqrt(scale)", "kappa = _SLOPE / scale"),
+    ),
+    "mfmi/activations/sign.py": (
+        ("a factor 2 in the gain of a step", "2.0 * density(t) / sigma, 0.0)", "density(t) / sigma, 0.0)"),
+        ("half of the decorrelation", "return 4.0 / np.pi * np.arctan2", "return 2.0 / np.pi * np.arctan2"),
+    ),
+    "mfmi/activations/hard_tanh.py": (
+        ("one of two tails", "+ erfc(np.sqrt(half_square))", "+ 0.5 * erfc(np.sqrt(half_square))"),
+        ("half of the covariance of the ramps", "- 2.0 * covariance, 0.0)", "- covariance, 0.0)"),
+    ),
+    "mfmi/activations/tanh.py": (
+        ("the pole is taken too far away", "pole = 0.5 * math.pi", "pole = 5.0 * math.pi"),
+        ("a sign in ln phi'", "far = 2.0 * (x - math.log(2.0) +", "far = 2.0 * (x + math.log(2.0) +"),
+    ),
+    "mfmi/activations/elu.py": (
+        (
+            "a sign in E ln phi'",
+            "+ math.log(self.alpha) - np.sqrt(2.0 * s / np.pi)",
+            "+ math.log(self.alpha) + np.sqrt(2.0 * s / np.pi)",
+        ),
+        (
+            "the positive half is forgotten",
+            "self.scale ** (2.0 * k) * (0.5 + self.alpha",
+            "self.scale ** (2.0 * k) * (self.alpha",
+        ),
+    ),
+    "mfmi/activations/trigonometric.py": (
+        (
+            "deviation for variance in E cos",
+            "-0.5 * np.expm1(-2.0 * s) if self.odd",
+            "-0.5 * np.expm1(-2.0 * np.sqrt(s)) if self.odd",
+        ),
+    ),
+    "mfmi/meanfield/_maps.py": (
+        ("the first bias is dropped", "q[:, 0] = w2 * q_x + b2", "q[:, 0] = w2 * q_x"),
+        ("the later biases are dropped", "_finite(phi.second_moment, s) + b2", "_finite(phi.second_moment, s)"),
+        ("hidden noise is not seen", "        s = q[:, layer] + h2\n", "        s = q[:, layer]\n"),
+        ("the sign of the correlation", "np.stack([1.0 - c_0, np.ones(n)", "np.stack([1.0 + c_0, np.ones(n)"),
+        (
+            "noise of two runs is the same",
+            "np.minimum(gaps[:starts, :, layer] + h2, 2.0 * s)",
+            "np.minimum(gaps[:starts, :, layer], 2.0 * s)",
+        ),
+        ("chi without sigma_w^2", "chi[:, layer] = w2 * _finite", "chi[:, layer] = _finite"),
+        ("deviation for variance of the weights", "q[:, 0] = w2 * q_x", "q[:, 0] = np.sqrt(w2) * q_x"),
+    ),
+    "mfmi/meanfield/_fixed_points.py": (
+        ("the sign of a depth scale", "scale = -1.0 / np.log(np.abs(slope))", "scale = 1.0 / np.log(np.abs(slope))"),
+        (
+            "V' and E phi'^2 are mixed up",
+            "chi_q = w2 * np.asarray(phi.second_moment_slope(at))",
+            "chi_q = w2 * slope_moment(phi, at)",
+        ),
+        (
+            "q* without the bias",
+            "w2 * np.asarray(phi.second_moment(at)) + b2, at)",
+            "w2 * np.asarray(phi.second_moment(at)), at)",
+        ),
+    ),
+    "mfmi/meanfield/_correlation_map.py": (
+        (
+            "the slope of the correlation map without noise",
+            "phi.slope_correlation_gap(s[rows], np.minimum(gap + h2[rows], 2 * s[rows]))",
+            "phi.slope_correlation_gap(s[rows], np.minimum(gap, 2 * s[rows]))",
+        ),
+        ("c* without its q*", "c_star[rows] = 1.0 - gap / q_star[rows]", "c_star[rows] = 1.0 - gap"),
+    ),
+    "mfmi/meanfield/_edge.py": (
+        (
+            "the edge of chaos without noise",
+            "s - h2[index] - w2 * np.asarray(phi.second_moment(s))",
+            "s - w2 * np.asarray(phi.second_moment(s))",
+        ),
+        ("a branch is lost", "inside = s > h2[rows]", "inside = s > h2[rows] + 1.0"),
+    ),
+    "mfmi/ensembles.py": (
+        (
+            "a sign in the gaussian bracket",
+            "self.alpha * a * (v - self.sigma_w2 * e)",
+            "self.alpha * a * (v + self.sigma_w2 * e)",
+        ),
+        (
+            "alpha is dropped",
+            "np.log(self.alpha * self.sigma_w2 * np.where(inside, a",
+            "np.log(self.sigma_w2 * np.where(inside, a",
+        ),
+        (
+            "a sign in the R transform",
+            "np.log(self.sigma_w2 * e) - np.log(left)",
+            "np.log(self.sigma_w2 * e) + np.log(left)",
+        ),
+        (
+            "wide for narrow",
+            "return -np.maximum(1.0, self.alpha) * np.log",
+            "return -np.minimum(1.0, self.alpha) * np.log",
+        ),
+    ),
+    "mfmi/interfaces.py": (
+        (
+            "twice the input's information",
+            "return 0.5 * np.log1p(self.variance * r)",
+            "return np.log1p(self.variance * r)",
+        ),
+        (
+            "the average inside the logarithm",
+            "return 0.5 * self._mean(np.log1p(r[:, :, None] * self._power(v)))",
+            "return 0.5 * np.log1p(r * self._mean(self._power(v)))",
+        ),
+        (
+            "the residual is dropped",
+            "(v + self.hidden_noise)[:, :, None] + self.residual",
+            "(v + self.hidden_noise)[:, :, None]",
+        ),
+        (
+            "the surrogate's noise is dropped",
+            "self.gain * (v + self.hidden_noise)[:, :, None]",
+            "self.gain * v[:, :, None]",
+        ),
+        (
+            "the channel's noise is dropped",
+            "self.table.evaluate(r, v + self.hidden_noise, self.total).j",
+            "self.table.evaluate(r, v, self.total).j",
+        ),
+    ),
+    "mfmi/closed_channels.py": (
+        ("the residual does not disturb", " / (1.0 + precision * residual[rows, :, None])))", "))"),
+        ("every piece is certain", "weight * share[..., piece],", "weight,"),
+        (
+            "maximum entropy twice",
+            "return 0.5 * _mean(lambda rows: np.log1p(r[rows, None, :] * power",
+            "return _mean(lambda rows: np.log1p(r[rows, None, :] * power",
+        ),
+        ("the law of the offset is too wide", "offset_rule(s - tau, np.sqrt(tau)", "offset_rule(s, np.sqrt(tau)"),
+    ),
+    "mfmi/chain.py": (
+        (
+            "half of the bracket",
+            "value = value - 0.5 * (chain.ensemble.bracket",
+            "value = value - 0.25 * (chain.ensemble.bracket",
+        ),
+        (
+            "the larger of two minima",
+            "one.converged & (one.value <= other.value)",
+            "one.converged & (one.value >= other.value)",
+        ),
+        ("the output's width is forgotten", "+ ratio[-1] * chain.output.information", "+ chain.output.information"),
+    ),
+    "mfmi/estimators.py": (
+        (
+            "q for the variance around the offset",
+            "total = path.offset_gap[:, depth - 1] + problem.output_noise",
+            "total = path.q[:, depth - 1] + problem.output_noise",
+        ),
+        (
+            "the ensembles are swapped",
+            'loss = 1.0 if problem.weights == "gaussian" else 0.0',
+            'loss = 0.0 if problem.weights == "gaussian" else 1.0',
+        ),
+        (
+            "hidden noise is no noise",
+            "np.log(path.noise_gap[:, depth - 1] + problem.output_noise)",
+            "np.log(problem.output_noise)",
+        ),
+        (
+            "kappa for its square",
+            "gain, residual = np.square(moments.kappa), moments.residual",
+            "gain, residual = np.abs(moments.kappa), moments.residual",
+        ),
+        (
+            "what is known of the noise is not subtracted",
+            "np.maximum(found.value[noisy] - noise.value, 0.0)",
+            "np.maximum(found.value[noisy], 0.0)",
+        ),
+        (
+            "the same in the upper bound",
+            "value[noisy] = np.maximum(value[noisy] - known, 0.0)",
+            "value[noisy] = np.maximum(value[noisy], 0.0)",
+        ),
+    ),
+    "mfmi/evaluation.py": (
+        (
+            "the largest upper bound so far",
+            "running = np.fmin.accumulate(sorted_best, axis=1)",
+            "running = np.fmax.accumulate(sorted_best, axis=1)",
+        ),
+        (
+            "the worst lower bound",
+            'columns["mi_lower"] = np.fmax.reduce(lower)',
+            'columns["mi_lower"] = np.fmin.reduce(lower)',
+        ),
+        (
+            "noise in the wrong place",
+            'np.where(points.noise_at == "every", points.sigma_noise, 0.0)',
+            'np.where(points.noise_at == "output", points.sigma_noise, 0.0)',
+        ),
+        (
+            "bits are more than nats by the wrong factor",
+            "columns[column.name] /= np.log(2.0)",
+            "columns[column.name] *= np.log(2.0)",
+        ),
+        (
+            "deviation for variance of the bias",
+            "trajectory(phi, w * w, b * b, h * h,",
+            "trajectory(phi, w * w, b, h * h,",
+        ),
+    ),
+    "mfmi/capacity.py": (
+        ("slopes instead of their squares", "2.0 * (layers - 1.0) * np.where", "(layers - 1.0) * np.where"),
+        ("twice the capacity", "float(0.5 * np.logaddexp(0.0, log_snr", "float(np.logaddexp(0.0, log_snr"),
+    ),
+    "mfmi/pairs.py": (
+        ("one of two variances", "(mean_i - mean_j) ** 2 + var_i + var_j", "(mean_i - mean_j) ** 2 + var_i"),
+        ("sigma_w^2 is forgotten", "v = sigma_w2 * pair_distance(phi", "v = pair_distance(phi"),
+    ),
+    "mfmi/datasets.py": (("Chernoff's exponent twice", "rows, None", "rows, None"),),
+    "mfmi/simulate/_network.py": (
+        ("the scale of a tall rotation", "scale = sigma_w * np.sqrt(max(1.0, rows / columns))", "scale = sigma_w"),
+        ("entries without fan-in", "(sigma_w / np.sqrt(columns))", "(sigma_w / np.sqrt(rows))"),
+        ("QR's signs are kept", "    frame = frame * np.sign(np.diagonal(triangle))\n", ""),
+        ("networks share their bias", "y = signal @ weight.T + bias", "y = signal @ weight.T"),
+    ),
+    "mfmi/simulate/_maps.py": (
+        ("a pair of the wrong correlation", "np.sqrt(1 - correlation**2) * other", "(1 - correlation) * other"),
+        (
+            "slopes instead of their squares, measured",
+            "np.mean(law.activation.derivative(t) ** 2)",
+            "np.mean(law.activation.derivative(t))",
+        ),
+    ),
+    "mfmi/simulate/_decoder.py": (
+        (
+            "the finite-sample bias stays",
+            "rates.append((raw - bias) / (2 * inputs))",
+            "rates.append(raw / (2 * inputs))",
+        ),
+        ("degrees of freedom of the residual", "self.count - 1 - inputs)", "self.count - 1)"),
+        ("Bartlett's degrees do not fall", "(degrees - np.arange(size)) / 2", "(degrees - 0 * np.arange(size)) / 2"),
+    ),
+    "mfmi/simulate/_nested_monte_carlo.py": (
+        (
+            "the own sample counts in both",
+            "below = logsumexp(weights[:, 1:], axis=1)",
+            "below = logsumexp(weights, axis=1)",
+        ),
+        ("the prior is forgotten", "weights = prior + latent.log_likelihood", "weights = latent.log_likelihood"),
+        ("upper and lower are swapped", "lower.append(known_below - above)", "lower.append(known_above - below)"),
+    ),
+    "mfmi/simulate/_trend.py": (
+        ("few networks count as many", "stats.t.logsf(abs(ratio), self.degrees)", "stats.norm.logsf(abs(ratio))"),
+        (
+            "errors add up instead of their squares",
+            "parts = (solver[0] * error[kept]) ** 2",
+            "parts = np.abs(solver[0]) * error[kept] ** 2",
+        ),
+    ),
+    "mfmi/simulate/_average.py": (
+        (
+            "the scatter instead of the error of the mean",
+            "values.std(axis=0, ddof=1) / np.sqrt(len(values))",
+            "values.std(axis=0, ddof=1)",
+        ),
+        ("the jackknife keeps its bias", "average(count * whole - (count - 1) * left", "average(whole + 0 * left"),
+    ),
+    "mfmi/verification/_theory.py": (
+        ("pairs of one norm", "k = pair_covariance(phi, s_i, s_j, k)", "k = pair_covariance(phi, s_i, s_i, k)"),
+    ),
+}
+
+MUTANTS = [
+    Mutant(f"{name}", file, original, mutated) for file, faults in _FAULTS.items() for name, original, mutated in faults
+]

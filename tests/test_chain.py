@@ -1,0 +1,122 @@
+"""The chain solver against laws that were worked out without it."""
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+from exact_laws import deep_linear, marchenko_pastur
+
+from mfmi.chain import Chain, solve
+from mfmi.ensembles import ENSEMBLES
+from mfmi.interfaces import GaussianInput, GaussianOutput, Surrogate
+
+REPLICA = json.loads((Path(__file__).parent / "data" / "replica.json").read_text())["cases"]
+LINEAR = [
+    case
+    for case in REPLICA
+    if case["prior"][0] == "Normal"
+    and all(layer[0] == "Linear" for layer in case["layers"])
+    and case["confidence"] == "exact"
+    and case["prior"][1:] == [0.0, 1.0]
+    and all(layer[1] == 0.0 for layer in case["layers"][:-1])
+    and len({w[0] for w in case["weights"]}) == 1
+    and len({w[2] for w in case["weights"]}) == 1
+]
+
+
+def linear_chain(ensemble, sigma_w2, noise, alpha, input_variance=1.0):
+    """Linear layers without hidden noise, one point per entry of the broadcast arguments."""
+    w2, o2, q_x = np.broadcast_arrays(*(np.atleast_1d(np.asarray(a, float)) for a in (sigma_w2, noise, input_variance)))
+    n, hidden = len(w2), len(alpha) - 1
+    ones = np.ones((n, hidden, 1))
+    layers = Surrogate(ones, 0.0 * ones, ones, np.zeros((n, 1))) if hidden else None
+    weights = ENSEMBLES[ensemble](w2[:, None], np.asarray(alpha, float))
+    return Chain(GaussianInput(q_x), weights, layers, GaussianOutput(o2))
+
+
+@pytest.mark.parametrize("depth", [1, 2, 5, 10, 50])
+def test_deep_linear_law(depth):
+    noise = np.array([10.0, 0.1, 0.01, 1e-6])
+    found = solve(linear_chain("gaussian", 1.3, noise, [1.0] * depth, 0.7), unique=True)
+    expected = np.array([deep_linear(0.7 * 1.3**depth / o2, [1.0] * depth) for o2 in noise])
+    assert found.converged.all()
+    np.testing.assert_allclose(found.value, expected[:, 0], rtol=1e-11)
+    np.testing.assert_allclose(found.mmse / 0.7, expected[:, 1], rtol=1e-9)
+
+
+def test_marchenko_pastur():
+    found = solve(linear_chain("gaussian", 1.0, 0.1, [1.0]), unique=True)
+    assert found.value[0] == pytest.approx(0.94383, abs=5e-6)
+    assert found.value[0] == pytest.approx(marchenko_pastur(10.0), rel=1e-12)
+
+
+@pytest.mark.parametrize("alpha", [[2.0, 0.5], [0.5, 0.5], [2.0, 1.0, 0.5], [0.5, 4.0, 0.25], [3.0]])
+def test_deep_linear_law_of_rectangular_layers(alpha):
+    found = solve(linear_chain("gaussian", 0.8, 0.05, alpha), unique=True)
+    # With variance sigma_w^2 / columns the law's signal gains a factor sigma_w^2 per layer.
+    value, mmse = deep_linear(0.8 ** len(alpha) / 0.05, alpha)
+    assert found.value[0] == pytest.approx(value, rel=1e-11)
+    assert found.mmse[0] == pytest.approx(mmse, rel=1e-9)
+
+
+@pytest.mark.parametrize("depth", [1, 2, 5, 10, 50])
+def test_orthogonal_linear_network_is_one_gaussian_channel(depth):
+    noise = np.array([10.0, 0.1, 1e-6])
+    found = solve(linear_chain("orthogonal", 1.3, noise, [1.0] * depth), unique=True)
+    np.testing.assert_allclose(found.value, 0.5 * np.log1p(1.3**depth / noise), rtol=1e-12)
+
+
+@pytest.mark.parametrize("case", LINEAR, ids=lambda case: case["id"])
+def test_linear_reference_values(case):
+    kind, scale = case["weights"][0][0], case["weights"][0][2]
+    found = solve(linear_chain(kind, scale, case["layers"][-1][1], [w[1] for w in case["weights"]]), unique=True)
+    assert found.value[0] == pytest.approx(case["exact_mi"], rel=1e-9)
+    assert found.mmse[0] == pytest.approx(case["mmse"], rel=1e-6)
+
+
+def test_the_reference_has_linear_cases_of_both_ensembles():
+    assert {case["weights"][0][0] for case in LINEAR} == {"gaussian", "orthogonal"}
+    assert len(LINEAR) >= 12
+
+
+@pytest.mark.parametrize("ensemble", ["gaussian", "orthogonal"])
+def test_information_and_error_are_derivatives_of_each_other(ensemble):
+    """The I-MMSE relation at the output: dI / d(1 / sigma_o^2) is half the remaining variance of the output signal."""
+    rng = np.random.default_rng(3)
+    gain, residual = rng.uniform(0.2, 1.0, (1, 3, 4)), rng.uniform(0.0, 0.3, (1, 3, 4))
+    weight = np.full((1, 3, 4), 0.25)
+    alpha = np.array([1.0, 0.8, 1.5, 0.7])
+
+    def solved(precision):
+        layers = Surrogate(gain, residual, weight, np.full((1, 1), 0.1))
+        weights = ENSEMBLES[ensemble](np.full((1, 1), 1.4), alpha)
+        return solve(
+            Chain(GaussianInput(np.ones(1)), weights, layers, GaussianOutput(np.array([1.0 / precision]))), True
+        )
+
+    step = 1e-4
+    slope = (solved(20.0 + step).value - solved(20.0 - step).value)[0] / (2.0 * step)
+    v = solved(20.0).v[0, -1]
+    remaining = v / (1.0 + 20.0 * v)
+    assert slope == pytest.approx(0.5 * np.prod(alpha) * remaining, rel=1e-7)
+
+
+def test_no_signal_is_no_information():
+    found = solve(linear_chain("gaussian", [0.0, 1.0], 0.1, [1.0, 1.0]), unique=True)
+    assert found.value[0] == 0.0
+    assert found.converged.all()
+
+
+def test_an_overflowing_variance_is_said_and_not_guessed():
+    found = solve(linear_chain("gaussian", [1e300, 1.0], 0.1, [1.0] * 3), unique=True)
+    assert np.isnan(found.value[0])
+    assert not found.converged[0]
+    assert found.converged[1]
+
+
+def test_a_point_does_not_depend_on_its_neighbours():
+    noise = np.geomspace(1e-6, 10.0, 7)
+    together = solve(linear_chain("gaussian", 1.2, noise, [1.0] * 4), unique=True).value
+    alone = [solve(linear_chain("gaussian", 1.2, o2, [1.0] * 4), unique=True).value[0] for o2 in noise]
+    np.testing.assert_array_equal(together, alone)

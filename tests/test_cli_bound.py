@@ -1,0 +1,185 @@
+"""``mfmi bound``: the values of the literature, the rows of the contract, and the drawing."""
+
+import json
+import math
+import re
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+import pytest
+from conftest import Outcome
+
+import mfmi
+from mfmi.cli.bound import BARS, command
+from mfmi.cli.numbers import number
+from mfmi.columns import COLUMNS
+from mfmi.names import ESTIMATORS
+
+CommandLine = Callable[..., Outcome]
+
+
+def rows(command_line: CommandLine, *arguments: str) -> list[dict[str, Any]]:
+    done = command_line("bound", *arguments, "--format", "json")
+    assert done.code == 0, done.err
+    found: list[dict[str, Any]] = json.loads(done.out)
+    return found
+
+
+# Theory section 8: activation, depth, variances of weights, biases, output and hidden noise; gaussian, orthogonal.
+LINEAR = [
+    ("tanh", 2, 1.5, 0.0, 0.01, 0.0, 0.7604, 1.1169),
+    ("tanh", 4, 2.0, 0.3, 0.01, 0.0, 0.2815, 0.5548),
+    ("relu", 2, 2.0, 0.05, 0.05, 0.05, 0.4031, 0.5896),
+    ("relu", 4, 1.5, 0.0, 0.01, 0.0, 0.1369, 0.2236),
+]
+
+
+@pytest.mark.parametrize(("act", "depth", "w2", "b2", "noise2", "hidden2", "gaussian", "orthogonal"), LINEAR)
+def test_linearly_readable_information_to_four_decimals(
+    command_line: CommandLine,
+    act: str,
+    depth: int,
+    w2: float,
+    b2: float,
+    noise2: float,
+    hidden2: float,
+    gaussian: float,
+    orthogonal: float,
+) -> None:
+    network = ["--act", act, "--sw", repr(math.sqrt(w2)), "--sb", repr(math.sqrt(b2)), "--sn", repr(math.sqrt(noise2))]
+    network += ["--noise-at", "every" if hidden2 else "output", "--depth", str(depth), "--estimator", "linear"]
+    for weights, expected in (("gaussian", gaussian), ("orthogonal", orthogonal)):
+        last = rows(command_line, *network, "--weights", weights)[-1]
+        assert last["depth"] == depth
+        assert round(last["mi_linear"], 4) == expected
+
+
+def test_marchenko_pastur(command_line: CommandLine) -> None:
+    network = ["--act", "linear", "--sw", "1", "--sn", repr(math.sqrt(0.1)), "--depth", "1", "--estimator", "linear"]
+    (row,) = rows(command_line, *network)
+    gamma = 10.0
+    root = math.sqrt(1 + 4 * gamma)
+    exact = math.log((1 + root) / 2) - (root - 1) ** 2 / (8 * gamma)
+    assert row["mi_linear"] == pytest.approx(exact, abs=1e-9)
+    assert round(exact, 5) == 0.94383
+
+
+def test_the_rows_are_the_contract(command_line: CommandLine) -> None:
+    found = rows(command_line, "--act", "tanh", "--sw", "1.5", "--depth", "3", "--estimator", "linear")
+    assert [row["depth"] for row in found] == [1, 2, 3]
+    names = [column.name for column in COLUMNS if column.name != "point"]
+    for row in found:
+        assert list(row) == names
+        asked = {name: row[f"mi_{name}"] for name in ESTIMATORS}
+        assert asked.pop("linear") > 0
+        assert set(asked.values()) == {None}
+        assert row["mi_upper"] is None
+        assert row["mi_lower"] == row["mi_linear"]
+
+
+def test_by_default_all_but_the_replica() -> None:
+    (option,) = (option for option in command.params if option.name == "estimators")
+    for given, meant in (((), ESTIMATORS[:-1]), (("replica", "linear", "linear"), ("linear", "replica"))):
+        assert option.callback is not None
+        assert option.callback(None, None, given) == meant  # type: ignore[arg-type]
+
+
+def test_bits_are_nats_over_ln_2(command_line: CommandLine) -> None:
+    network = ["--act", "tanh", "--sw", "1.2", "--depth", "2", "--estimator", "linear"]
+    nats, bits = (rows(command_line, *network, "--unit", unit)[-1]["mi_linear"] for unit in ("nats", "bits"))
+    assert bits == pytest.approx(nats / math.log(2.0), rel=1e-15)
+
+
+def test_python_and_the_command_line_say_the_same(command_line: CommandLine) -> None:
+    found = rows(command_line, "--act", "tanh", "--sw", "1.5", "--sb", "0.3", "--depth", "4", "--estimator", "linear")
+    frame = mfmi.evaluate("tanh", 1.5, 0.3, depth=range(1, 5), estimators="linear")
+    assert frame["mi_linear"].tolist() == [row["mi_linear"] for row in found]
+    assert frame["q"].tolist() == [row["q"] for row in found]
+
+
+def test_a_file_instead_of_the_terminal(command_line: CommandLine, tmp_path: Path) -> None:
+    path = tmp_path / "rows.parquet"
+    network = ["--act", "linear", "--sw", "1", "--depth", "2", "--estimator", "linear", "--unit", "bits"]
+    done = command_line("bound", *network, "-o", path)
+    assert (done.code, done.out, done.err) == (0, "", "")
+    assert pd.read_parquet(path)["depth"].tolist() == [1, 2]
+    again = command_line("bound", *network, "-o", path)
+    assert again.code == 5
+    assert again.err == f"mfmi: error: {path} exists: --force replaces it\n"
+    assert command_line("bound", *network, "-o", path, "--force").code == 0
+
+
+def test_an_activation_of_ones_own(command_line: CommandLine, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "my_activations.py").write_text("import numpy as np\n\n\ndef wave(u):\n    return np.tanh(u)\n")
+    monkeypatch.chdir(tmp_path)
+    network = ["--sw", "1.2", "--depth", "2", "--estimator", "linear"]
+    own = rows(command_line, "--act", "my_activations:wave", *network)[-1]
+    known = rows(command_line, "--act", "tanh", *network)[-1]
+    assert own["activation"] == "my_activations:wave"
+    assert own["mi_linear"] == pytest.approx(known["mi_linear"], rel=1e-6)
+
+
+def drawing(command_line: CommandLine, *arguments: str) -> list[str]:
+    done = command_line("bound", *arguments, "--format", "table")
+    assert done.code == 0, done.err
+    return done.out.splitlines()
+
+
+def test_the_drawing_fits_80_columns(command_line: CommandLine) -> None:
+    lines = drawing(command_line, "--act", "tanh", "--sw", "1.5", "--depth", "2")
+    assert lines[0] == "tanh · sigma_w 1.5 · sigma_b 0 · noise 0.1 at the output · gaussian weights"
+    assert lines[1] == "chaotic: chi_1 1.139, q* 0.793; the edge of chaos is at sigma_w 1.000"
+    assert max(map(len, lines)) <= 80
+    assert re.search(r"^ +2 +1\.216 +0\.450 +0\.968 +0\.719 +1\.29\d ≤ I ≤ 1\.639 +█+▓+▒+$", lines[5])
+    assert "linear, entropy_power, layerwise" in lines[-1]
+
+
+def test_bars_are_in_proportion(command_line: CommandLine) -> None:
+    lines = drawing(command_line, "--act", "tanh", "--sw", "1.5", "--depth", "5", "--estimator", "linear")
+    lengths = [sum(line.count(mark) for mark in BARS) for line in lines[4:9]]
+    values = [float(line.split()[4]) for line in lines[4:9]]
+    for length, value in zip(lengths, values, strict=True):
+        assert length == pytest.approx(value / values[0] * lengths[0], abs=0.51)
+
+
+def test_colour_changes_nothing_but_colour(command_line: CommandLine) -> None:
+    network = ["--act", "tanh", "--sw", "1.5", "--depth", "3", "--estimator", "linear"]
+    coloured = "\n".join(drawing(command_line, *network, "--color", "always"))
+    assert "\x1b[" in coloured
+    assert re.sub(r"\x1b\[[0-9;]*m", "", coloured) == "\n".join(drawing(command_line, *network, "--color", "never"))
+
+
+def test_what_is_unbounded_is_said(command_line: CommandLine) -> None:
+    lines = drawing(command_line, "--act", "relu", "--sw", "2", "--sb", "0.5", "--depth", "2", "--estimator", "linear")
+    assert lines[1].startswith("unbounded: no finite q*; there is no edge of chaos")
+
+
+def test_one_sided_bounds(command_line: CommandLine) -> None:
+    upper = drawing(command_line, "--act", "tanh", "--sw", "1", "--depth", "1", "--estimator", "gaussian_upper")[4]
+    assert "I ≤" in upper
+    assert "≤ I" not in upper
+    neither = drawing(command_line, "--act", "tanh", "--sw", "1", "--depth", "1", "--estimator", "mean_field")[4]
+    assert "≤" not in neither
+
+
+@pytest.mark.parametrize(
+    ("value", "text"),
+    [
+        (None, ""),
+        (math.nan, ""),
+        (0.0, "0.000"),
+        (1.23456, "1.235"),
+        (9.9996, "10.00"),
+        (99.996, "100.0"),
+        (12.345, "12.35"),
+        (1234.56, "1234.6"),
+        (12345.6, "1.2e+04"),
+        (1e-9, "1.0e-09"),
+        (-0.5, "-0.500"),
+        (math.inf, "inf"),
+    ],
+)
+def test_numbers_for_people(value: float | None, text: str) -> None:
+    assert number(value) == text

@@ -1,0 +1,178 @@
+"""Help, examples and completion of every command."""
+
+import os
+import re
+import shlex
+import shutil
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import click
+import pytest
+from conftest import Outcome
+
+import mfmi
+from mfmi.cli.command import Command
+from mfmi.cli.main import COMMANDS, cli
+from mfmi.cli.manual import page
+
+CommandLine = Callable[..., Outcome]
+ROOT = Path(__file__).parent.parent
+
+
+def walk(command: click.Command, path: tuple[str, ...]) -> Iterator[tuple[tuple[str, ...], Command]]:
+    assert isinstance(command, Command), f"{' '.join(path)} is not made with mfmi.cli.command"
+    yield path, command
+    if isinstance(command, click.Group):
+        context = click.Context(command)
+        for name in command.list_commands(context):
+            found = command.get_command(context, name)
+            assert found is not None
+            yield from walk(found, (*path, name))
+
+
+ALL = dict(walk(cli, ("mfmi",)))
+EACH = pytest.mark.parametrize("path", list(ALL), ids=" ".join)
+EXAMPLES = sorted({example for command in ALL.values() for example in command.examples})
+
+
+@EACH
+def test_help_opens_with_examples(command_line: CommandLine, path: tuple[str, ...]) -> None:
+    done = command_line(*path[1:], "-h")
+    assert done.code == 0
+    assert done.err == ""
+    assert done.out == command_line(*path[1:], "--help").out
+    lines = done.out.splitlines()
+    assert lines[0] == "Examples:"
+    assert len(ALL[path].examples) >= 2
+    for line, example in zip(lines[1:], ALL[path].examples, strict=False):
+        assert line == f"  {example}"
+
+
+@EACH
+def test_everything_is_explained(path: tuple[str, ...]) -> None:
+    command = ALL[path]
+    assert command.help
+    assert command.get_short_help_str()
+    for parameter in command.params:
+        if isinstance(parameter, click.Option):
+            assert parameter.help, f"{' '.join(path)} {parameter.opts}"
+
+
+@EACH
+def test_help_fits_80_columns(
+    command_line: CommandLine, path: tuple[str, ...], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("COLUMNS", "80")
+    lines = command_line(*path[1:], "-h").out.splitlines()
+    wide = [line for line in lines[len(ALL[path].examples) + 1 :] if len(line) > 80]
+    assert not wide
+
+
+@pytest.mark.parametrize("name", COMMANDS)
+def test_the_short_help_is_not_something_else(name: str) -> None:
+    _, short_help = COMMANDS[name]
+    assert short_help[0].isupper()
+    assert short_help.endswith(".")
+    assert len(short_help) <= 80
+
+
+@pytest.mark.parametrize("name", COMMANDS)
+def test_every_command_is_documented(name: str) -> None:
+    assert re.search(rf"\bmfmi {name}\b", (ROOT / "README.md").read_text())
+
+
+def test_the_nearest_word(command_line: CommandLine) -> None:
+    for name in COMMANDS:
+        assert f"Did you mean {name!r}?" in command_line(name[:1] + name[2:]).err
+
+
+@pytest.mark.parametrize("example", EXAMPLES)
+def test_examples_are_understood(example: str) -> None:
+    """The first command of each example parses; the slow suite runs them whole."""
+    words = re.split(r"[|;&)>]", example.replace('eval "$(', "").strip())[0]
+    program, *arguments = shlex.split(words.strip().removesuffix('"'))
+    assert program == "mfmi"
+    if arguments == ["--version"]:
+        return
+    command: click.Command = cli
+    with click.Context(cli) as context:
+        while isinstance(command, click.Group):
+            name = arguments.pop(0)
+            found = command.get_command(context, name)
+            assert found is not None, name
+            command = found
+        command.make_context(name, arguments, parent=context)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("example", EXAMPLES)
+def test_examples_run(example: str, tmp_path: Path) -> None:
+    shutil.copytree(ROOT / "configs", tmp_path / "configs")
+    shutil.copy(tmp_path / "configs" / "tiny.yaml", tmp_path / "configs" / "edge_of_chaos.yaml")
+    (tmp_path / "build").mkdir()
+    folder = os.path.dirname(sys.executable)
+    environment = os.environ | {"PATH": f"{folder}{os.pathsep}{os.environ['PATH']}", "HOME": str(tmp_path)}
+    (tmp_path / ".config" / "fish" / "completions").mkdir(parents=True)
+    script = f"set -e -o pipefail\nmfmi -q sweep configs/tiny.yaml -o build/demo.parquet >/dev/null\n{example}\n"
+    done = subprocess.run(["bash", "-c", script], cwd=tmp_path, env=environment, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+
+
+@pytest.mark.parametrize("shell", ["bash", "zsh", "fish"])
+def test_completion_scripts(command_line: CommandLine, shell: str) -> None:
+    done = command_line("completion", shell)
+    assert done.code == 0
+    assert "_MFMI_COMPLETE" in done.out
+
+
+def completed(line: str, monkeypatch: pytest.MonkeyPatch, command_line: CommandLine) -> list[str]:
+    words = line.split(" ")
+    monkeypatch.setenv("_MFMI_COMPLETE", "bash_complete")
+    monkeypatch.setenv("COMP_WORDS", line)
+    monkeypatch.setenv("COMP_CWORD", str(len(words) - 1))
+    return [entry.partition(",")[2] for entry in command_line().out.splitlines()]
+
+
+@pytest.mark.parametrize(
+    ("line", "words"),
+    [
+        ("mfmi bo", ["bound"]),
+        ("mfmi bound --noise", ["--noise-at"]),
+        ("mfmi bound --noise-at e", ["every"]),
+        ("mfmi bound --act ta", ["tanh"]),
+        ("mfmi bound --weights ", ["gaussian", "orthogonal"]),
+        ("mfmi completion z", ["zsh"]),
+    ],
+)
+def test_completion(monkeypatch: pytest.MonkeyPatch, command_line: CommandLine, line: str, words: list[str]) -> None:
+    assert completed(line, monkeypatch, command_line) == words
+
+
+def test_completion_knows_every_activation(monkeypatch: pytest.MonkeyPatch, command_line: CommandLine) -> None:
+    assert completed("mfmi bound --act ", monkeypatch, command_line) == list(mfmi.activation_names())
+
+
+def test_the_manual_page() -> None:
+    lines = page().splitlines()
+    assert lines[0].startswith('.TH MFMI 1 "" "mfmi ')
+    requests = {line.split()[0] for line in lines if line.startswith((".", "'"))}
+    assert requests == {".TH", ".SH", ".SS", ".PP", ".TP", ".B", ".RS", ".RE", ".nf", ".fi"}
+    assert {line[4:] for line in lines if line.startswith(".SS ")} == {" ".join(path) for path in ALL} - {"mfmi"}
+    assert not any(line == "" for line in lines)
+
+
+@pytest.mark.skipif(shutil.which("groff") is None, reason="needs groff")
+def test_the_manual_page_is_set_without_complaint() -> None:
+    done = subprocess.run(["groff", "-man", "-ww", "-Tutf8"], input=page(), capture_output=True, text=True, check=True)
+    assert done.stderr == ""
+    assert "mfmi bound" in done.stdout
+
+
+def test_version(command_line: CommandLine) -> None:
+    assert command_line("--version").out == f"mfmi {mfmi.__version__}\n"
+    lines = command_line("version").out.splitlines()
+    assert lines[0] == f"mfmi {mfmi.__version__}"
+    assert any(line.startswith("numpy ") for line in lines)

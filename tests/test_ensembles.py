@@ -1,0 +1,61 @@
+"""Weight ensembles against the general law of a spectrum (theory (12)) and against finite matrices."""
+
+import numpy as np
+import pytest
+from scipy.optimize import brentq
+
+from mfmi.ensembles import ENSEMBLES, Orthogonal
+
+
+def spectrum_maps(eigenvalues, alpha, e, r):
+    """V from E and r by theory (12), for eigenvalues of W^T W with zeros included."""
+    theta = r * e / alpha
+
+    def mismatch(x):
+        return np.mean(1.0 / (eigenvalues * x + (1 - theta) * (1 - alpha * theta))) - 1.0 / (1.0 - theta)
+
+    x = brentq(mismatch, 1e-12, 1e6, xtol=1e-15, rtol=1e-14)
+    return theta * e / x, x / e
+
+
+@pytest.mark.parametrize("alpha", [0.25, 0.5, 1.0, 2.0, 4.0])
+def test_orthogonal_maps_solve_the_spectrum_equations(alpha):
+    sigma_w2, e, r = 1.7, 0.6, 0.3
+    columns = 400
+    rows = round(alpha * columns)
+    eigenvalues = np.where(np.arange(columns) < min(rows, columns), sigma_w2 * max(1.0, alpha), 0.0)
+    v, a = spectrum_maps(eigenvalues, alpha, e, r)
+    ensemble = Orthogonal(np.full((1, 1), sigma_w2), np.array([alpha]))
+    one = np.ones((1, 1))
+    assert np.exp(ensemble.variance(e * one, (1 - r * e) * one).log[0, 0]) == pytest.approx(v, rel=1e-10)
+    assert np.exp(ensemble.precision(a * one, v * one, (1 - a * v) * one).log[0, 0]) == pytest.approx(r, rel=1e-9)
+
+
+@pytest.mark.parametrize("ensemble", ["gaussian", "orthogonal"])
+@pytest.mark.parametrize("alpha", [0.5, 1.0, 3.0])
+def test_derivatives_of_the_maps(ensemble, alpha):
+    weights = ENSEMBLES[ensemble](np.full((1, 1), 1.3), np.array([alpha]))
+    message, conjugate = np.array([[0.4]]), np.array([[0.8]])
+
+    def forward(shift_e, shift_r):
+        e, r = message * np.exp(shift_e), conjugate * np.exp(shift_r)
+        return weights.variance(e, 1.0 - r * e)
+
+    def backward(shift_a, shift_v):
+        a, v = message * np.exp(shift_a), conjugate * np.exp(shift_v)
+        return weights.precision(a, v, 1.0 - a * v)
+
+    h = 1e-5
+    for law in (forward, backward):
+        here = law(0.0, 0.0)
+        by_message = (law(h, 0.0).log - law(-h, 0.0).log) / (2 * h)
+        by_conjugate = (law(0.0, h).log - law(0.0, -h).log) / (2 * h)
+        np.testing.assert_allclose(here.by_message, by_message, rtol=1e-8)
+        np.testing.assert_allclose(np.broadcast_to(here.by_conjugate, (1, 1)), by_conjugate, rtol=1e-8, atol=1e-10)
+
+
+def test_part_keeps_the_layers_apart():
+    per_layer = np.array([[1.0, 2.0, 3.0], [4.0, 5.0, 6.0]])
+    part = Orthogonal(per_layer, np.array([1.0, 0.5, 2.0])).part(np.array([1]), slice(1, 3))
+    np.testing.assert_array_equal(part.sigma_w2, [[5.0, 6.0]])
+    np.testing.assert_array_equal(part.alpha, [0.5, 2.0])

@@ -1,0 +1,155 @@
+"""The named bounds: values worked out elsewhere, exact limits, order and invariances."""
+
+import numpy as np
+import pytest
+from exact_laws import deep_linear
+
+from mfmi.columns import Points
+from mfmi.evaluation import evaluate_points
+from mfmi.names import DEFAULT_ESTIMATORS
+
+# theory section 8: activation, L, sigma_w2, sigma_b2, sigma_o2, sigma_h2, then gaussian and orthogonal.
+LINEAR = [
+    ("tanh", 2, 1.5, 0.0, 0.01, 0.0, 0.7604, 1.1169),
+    ("tanh", 4, 2.0, 0.3, 0.01, 0.0, 0.2815, 0.5548),
+    ("relu", 2, 2.0, 0.05, 0.05, 0.05, 0.4031, 0.5896),
+    ("relu", 4, 1.5, 0.0, 0.01, 0.0, 0.1369, 0.2236),
+]
+# The same, then weights, linear, layerwise, gaussian_upper. With hidden noise layerwise and gaussian_upper were worked
+# out by direct quadrature of theory (8) for two layers, apart from this program's tables and solver.
+SANDWICH = [
+    ("tanh", 2, 1.5, 0.0, 0.01, 0.0, "gaussian", 0.7604, 1.2356, 1.4465),
+    ("tanh", 2, 1.5, 0.0, 0.01, 0.0, "orthogonal", 1.1169, None, None),
+    ("tanh", 2, 2.0, 0.05, 0.05, 0.05, "gaussian", 0.5570, 0.62366, 0.85234),
+    ("tanh", 2, 2.0, 0.05, 0.05, 0.05, "orthogonal", 0.8559, None, None),
+    ("tanh", 3, 1.0, 0.0, 0.1, 0.0, "gaussian", 0.2936, 0.3452, 0.3769),
+    ("tanh", 3, 1.0, 0.0, 0.1, 0.0, "orthogonal", 0.5049, 0.5113, 0.6066),
+    ("relu", 2, 1.5, 0.0, 0.01, 0.0, "gaussian", 0.4583, 0.9305, 1.3951),
+    ("relu", 2, 2.0, 0.3, 0.01, 0.0, "gaussian", 0.4996, 1.0896, 1.5794),
+]
+
+
+def evaluate(act, depth, w2, b2, o2, h2, weights="gaussian", estimators=DEFAULT_ESTIMATORS, **more):
+    points = Points.of(
+        act,
+        np.sqrt(w2),
+        sigma_b=np.sqrt(b2),
+        sigma_noise=np.sqrt(o2),
+        weights=weights,
+        noise_at="every" if h2 else "output",
+        **more,
+    )
+    return evaluate_points(points, depth, estimators)
+
+
+@pytest.mark.parametrize(("act", "depth", "w2", "b2", "o2", "h2", "gaussian", "orthogonal"), LINEAR)
+def test_linear_values_of_the_theory(act, depth, w2, b2, o2, h2, gaussian, orthogonal):
+    for weights, expected in (("gaussian", gaussian), ("orthogonal", orthogonal)):
+        found = evaluate(act, depth, w2, b2, o2, h2, weights, ["linear"])["mi_linear"][0]
+        assert found == pytest.approx(expected, abs=5.1e-5)
+
+
+@pytest.mark.parametrize(("act", "depth", "w2", "b2", "o2", "h2", "weights", "linear", "layerwise", "upper"), SANDWICH)
+def test_sandwich_of_the_theory(act, depth, w2, b2, o2, h2, weights, linear, layerwise, upper):
+    found = evaluate(act, depth, w2, b2, o2, h2, weights)
+    assert found["mi_linear"][0] == pytest.approx(linear, abs=5.1e-5)
+    if layerwise is not None:
+        assert found["mi_layerwise"][0] == pytest.approx(layerwise, abs=6e-5)
+    if upper is not None:
+        assert found["mi_gaussian_upper"][0] == pytest.approx(upper, abs=6e-5)
+    assert found["status"][0] in ("ok", "unbounded")
+
+
+@pytest.mark.parametrize("weights", ["gaussian", "orthogonal"])
+@pytest.mark.parametrize("depth", [1, 2, 5, 10])
+def test_every_bound_is_exact_for_a_linear_network(depth, weights):
+    found = evaluate("linear", depth, 1.2, 0.3, 0.05, 0.0, weights)
+    snr = 1.2**depth / 0.05
+    exact = deep_linear(snr, [1.0] * depth)[0] if weights == "gaussian" else 0.5 * np.log1p(snr)
+    assert found["mi_linear"][0] == pytest.approx(exact, rel=1e-9)
+    assert found["mi_layerwise"][0] == pytest.approx(exact, rel=1e-7)
+    assert found["mi_gaussian_upper"][0] == pytest.approx(exact, rel=1e-7)
+    assert found["mi_entropy_power"][0] <= exact * (1.0 + 1e-12)
+    if weights == "orthogonal":
+        assert found["mi_entropy_power"][0] == pytest.approx(exact, rel=1e-12)
+
+
+def test_linear_network_with_noise_in_every_layer():
+    """Two orthogonal layers and noise in both: one gaussian channel per direction, noise adding up."""
+    found = evaluate("linear", [1, 2, 3], 1.5, 0.2, 0.1, 0.1, "orthogonal")
+    signal = 1.5 ** np.arange(1, 4)
+    noise = 0.1 * np.cumsum(1.5 ** np.arange(3))
+    exact = 0.5 * np.log1p(signal / noise)
+    for name in ("mean_field", "linear", "layerwise", "gaussian_upper", "entropy_power"):
+        np.testing.assert_allclose(found[f"mi_{name}"], exact, rtol=1e-7, err_msg=name)
+
+
+def test_mean_field_is_no_bound():
+    """For gaussian weights it lies above the truth already at three layers, so it never enters mi_lower."""
+    found = evaluate("tanh", 3, 1.0, 0.0, 0.1, 0.0, "gaussian")
+    assert found["mi_mean_field"][0] == pytest.approx(0.505, abs=5e-4)
+    assert found["mi_mean_field"][0] > found["mi_upper"][0]
+    alone = evaluate("tanh", 3, 1.0, 0.0, 0.1, 0.0, "gaussian", ["mean_field"])
+    assert np.isnan(alone["mi_lower"][0])
+    assert np.isnan(alone["mi_upper"][0])
+
+
+def test_mean_field_is_linear_for_orthogonal_weights_without_spread():
+    found = evaluate("tanh", [1, 2, 5, 10], 1.3, 0.0, 0.01, 0.0, "orthogonal", ["mean_field", "linear"])
+    np.testing.assert_allclose(found["mi_mean_field"], found["mi_linear"], rtol=1e-9)
+
+
+def test_entropy_power_needs_a_strictly_monotone_activation():
+    for act in ("relu", "hard_tanh"):
+        found = evaluate(act, 3, 1.5, 0.1, 0.01, 0.0, estimators=["entropy_power"])
+        assert np.isnan(found["mi_entropy_power"][0])
+        assert found["status"][0] == "ok"
+    assert evaluate("leaky_relu(0.5)", 2, 1.5, 0.1, 0.01, 0.0, "orthogonal")["mi_entropy_power"][0] > 0.0
+
+
+GRID = [
+    (act, w2, b2, o2, h2)
+    for act in ("tanh", "relu", "hard_tanh", "erf")
+    for w2, b2 in ((0.7, 0.0), (1.5, 0.0), (1.8, 0.3), (4.0, 0.1))
+    for o2, h2 in ((0.01, 0.0), (0.1, 0.1))
+]
+
+
+@pytest.mark.parametrize(("act", "w2", "b2", "o2", "h2"), GRID)
+def test_order_of_the_bounds(act, w2, b2, o2, h2):
+    found = {w: evaluate(act, [1, 2, 3, 6], w2, b2, o2, h2, w) for w in ("gaussian", "orthogonal")}
+    for weights in found.values():
+        assert set(weights["status"]) <= {"ok", "unbounded"}
+        assert np.all(weights["mi_lower"] <= weights["mi_upper"] * (1.0 + 1e-6))
+        assert np.all(weights["mi_lower"] >= 0.0)
+        ceiling = 0.5 * np.log1p((weights["q"]) / o2)
+        assert np.all(weights["mi_upper"] <= ceiling * (1.0 + 1e-9))
+        if h2:
+            assert np.all(np.diff(weights["mi_upper"]) <= 1e-12)
+    # Isometry carries more (theory section 5): for the bound that is a theorem at every depth.
+    assert np.all(found["orthogonal"]["mi_linear"] >= found["gaussian"]["mi_linear"] * (1.0 - 1e-9))
+
+
+@pytest.mark.parametrize("weights", ["gaussian", "orthogonal"])
+def test_more_noise_is_less_information(weights):
+    noise = np.geomspace(1e-3, 1.0, 9)
+    for noise_at in ("output", "every"):
+        points = Points.of("tanh", 1.4, sigma_b=0.2, sigma_noise=noise, weights=weights, noise_at=noise_at)
+        found = evaluate_points(points, 4, DEFAULT_ESTIMATORS)
+        for name in ("linear", "gaussian_upper"):
+            assert np.all(np.diff(found[f"mi_{name}"]) < 0.0)
+
+
+def test_scale_law_of_relu():
+    """Without bias relu carries a scale through: the input's variance is as good as less noise."""
+    one = evaluate("relu", 5, 1.7, 0.0, 0.01, 0.0, input_variance=1.0)
+    other = evaluate("relu", 5, 1.7, 0.0, 0.04, 0.0, input_variance=4.0)
+    for name in ("mean_field", "linear", "layerwise", "gaussian_upper"):
+        assert one[f"mi_{name}"][0] == pytest.approx(other[f"mi_{name}"][0], rel=1e-9)
+
+
+def test_deep_ordered_network_keeps_relative_accuracy():
+    """Deep in the ordered phase the information is tiny and linear in the remaining signal."""
+    found = evaluate("tanh", [10, 20, 40], 0.25, 0.0, 0.01, 0.0, "orthogonal", ["linear", "mean_field"])
+    np.testing.assert_allclose(found["mi_linear"], found["mi_mean_field"], rtol=1e-6)
+    assert 0.0 < found["mi_linear"][2] < 1e-20

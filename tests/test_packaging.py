@@ -1,0 +1,72 @@
+"""The package as others meet it: metadata, the public names, and the files a fresh clone needs."""
+
+import importlib.metadata
+import re
+import subprocess
+import sys
+import tomllib
+from pathlib import Path
+
+import pytest
+
+import mfmi
+
+ROOT = Path(__file__).parent.parent
+PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+
+
+def test_the_version_stands_in_one_place() -> None:
+    assert PROJECT["dynamic"] == ["version"]
+    assert importlib.metadata.version("mfmi") == mfmi.__version__
+
+
+def test_dependencies_have_floors_and_no_caps() -> None:
+    extras = PROJECT["optional-dependencies"]
+    for requirement in [*PROJECT["dependencies"], *(one for extra in extras.values() for one in extra)]:
+        assert re.fullmatch(r"[A-Za-z0-9_-]+>=[0-9.]+", requirement), requirement
+
+
+def test_the_run_time_needs_nothing_else() -> None:
+    names = {requirement.split(">=")[0] for requirement in PROJECT["dependencies"]}
+    assert names == {"click", "numpy", "scipy", "pandas", "pyarrow", "rich", "PyYAML", "pydantic"}
+
+
+def test_every_public_name_is_there() -> None:
+    for name in mfmi.__all__:
+        assert getattr(mfmi, name) is not None
+    assert set(dir(mfmi)) == set(mfmi.__all__)
+
+
+def test_public_names_are_declared_and_found_alike() -> None:
+    assert set(mfmi._HOMES) | {"__version__"} == set(mfmi.__all__)
+
+
+def test_an_unknown_name_is_an_attribute_error() -> None:
+    with pytest.raises(AttributeError, match="no attribute 'evalute'"):
+        mfmi.evalute  # type: ignore[attr-defined]  # noqa: B018
+
+
+def test_evaluate_stays_a_function_once_the_evaluator_is_loaded() -> None:
+    code = "import mfmi, mfmi.evaluation, mfmi.api; assert callable(mfmi.evaluate); assert callable(mfmi.evaluate)"
+    subprocess.run([sys.executable, "-c", code], check=True)
+
+
+def test_the_program_runs_as_a_module() -> None:
+    done = subprocess.run([sys.executable, "-m", "mfmi", "--version"], capture_output=True, text=True, check=True)
+    assert done.stdout == f"mfmi {mfmi.__version__}\n"
+
+
+@pytest.mark.parametrize("name", ["LICENSE", "README.md", "Makefile", ".ci/run", ".gitignore", "mfmi/py.typed"])
+def test_a_clone_has(name: str) -> None:
+    assert (ROOT / name).is_file()
+
+
+def test_the_license_is_mit() -> None:
+    assert PROJECT["license"] == "MIT"
+    assert (ROOT / "LICENSE").read_text().startswith("MIT License\n\nCopyright (c)")
+
+
+def test_make_knows_its_targets() -> None:
+    text = (ROOT / "Makefile").read_text()
+    for target in ("demo", "test", "test-slow", "lint", "bench", "clean"):
+        assert re.search(rf"^{target}:", text, re.MULTILINE), target

@@ -1,0 +1,117 @@
+"""The rooms of docs/design.md: a module imports only from rooms above its own; heavy packages stay at home."""
+
+import ast
+import re
+import subprocess
+import sys
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parent.parent
+MODULES = sorted(path.relative_to(ROOT) for path in (ROOT / "mfmi").rglob("*.py"))
+DOORS = {"mfmi/__init__.py", "mfmi/__main__.py"}  # they only pass on what is asked for
+
+_ROOMS = re.compile(r"^ {6}((?:\w+(?:\.py|/) +)+)", re.MULTILINE)
+
+
+def rooms() -> list[str]:
+    """Names of the rooms from the top of the list to its end."""
+    text = (ROOT / "docs" / "design.md").read_text()
+    return [name.removesuffix(".py").removesuffix("/") for line in _ROOMS.findall(text) for name in line.split()]
+
+
+@dataclass(frozen=True)
+class Import:
+    name: str
+    line: int
+    at_top: bool
+    for_types: bool
+
+
+def imports(path: Path) -> Iterator[Import]:
+    tree = ast.parse((ROOT / path).read_text())
+
+    def visit(node: ast.AST, at_top: bool, for_types: bool) -> Iterator[Import]:
+        for child in ast.iter_child_nodes(node):
+            if isinstance(child, ast.Import):
+                yield from (Import(alias.name, child.lineno, at_top, for_types) for alias in child.names)
+            elif isinstance(child, ast.ImportFrom):
+                assert child.level == 0, f"{path}:{child.lineno}: relative import"
+                names = [child.module or ""]
+                if child.module == "mfmi":
+                    names = [f"mfmi.{alias.name}" for alias in child.names]
+                yield from (Import(name, child.lineno, at_top, for_types) for name in names)
+            elif isinstance(child, ast.If) and ast.unparse(child.test) == "TYPE_CHECKING":
+                for statement in child.body:
+                    yield from visit(ast.Module([statement], []), at_top, True)
+                for statement in child.orelse:
+                    yield from visit(ast.Module([statement], []), at_top, for_types)
+            else:
+                inner = at_top and not isinstance(child, ast.FunctionDef | ast.AsyncFunctionDef | ast.Lambda)
+                yield from visit(child, inner, for_types)
+
+    yield from visit(tree, True, False)
+
+
+def room_of(path: Path) -> str:
+    return path.parts[1].removesuffix(".py")
+
+
+def test_the_list_of_rooms_is_read() -> None:
+    found = rooms()
+    assert found[0] == "errors"
+    assert found[-1] == "cli"
+    assert len(found) == len(set(found))
+
+
+def test_every_module_has_its_room() -> None:
+    missing = {room_of(path) for path in MODULES if str(path) not in DOORS} - set(rooms())
+    assert not missing, f"not in docs/design.md: {sorted(missing)}"
+
+
+@pytest.mark.parametrize("path", [path for path in MODULES if str(path) not in DOORS], ids=str)
+def test_imports_go_up(path: Path) -> None:
+    order = {name: place for place, name in enumerate(rooms())}
+    own = room_of(path)
+    wrong = [
+        f"{path}:{found.line}: {found.name}"
+        for found in imports(path)
+        if found.name.startswith("mfmi.") and order.get(found.name.split(".")[1], len(order)) > order.get(own, -1)
+    ]
+    assert not wrong, f"imports from below {own}, or from a room that is not in docs/design.md"
+
+
+HEAVY = {
+    "click": ("mfmi/cli/",),
+    "rich": ("mfmi/cli/",),
+    "pyarrow": ("mfmi/sweep/store.py", "mfmi/report/", "mfmi/cli/"),
+    "pandas": ("mfmi/sweep/store.py", "mfmi/report/", "mfmi/cli/"),
+}
+ON_DEMAND = {"matplotlib", "dask", "distributed", "torch", "sklearn"}
+
+
+@pytest.mark.parametrize("path", MODULES, ids=str)
+def test_heavy_packages_stay_where_they_belong(path: Path) -> None:
+    for found in imports(path):
+        package = found.name.split(".")[0]
+        if package in HEAVY and not found.for_types:
+            assert str(path).startswith(HEAVY[package]), f"{path}:{found.line} imports {package}"
+        if package in ON_DEMAND and not found.for_types:
+            assert not found.at_top, f"{path}:{found.line} imports {package} before it is needed"
+
+
+@pytest.mark.parametrize(
+    ("statement", "light_without"),
+    [
+        ("import mfmi", {"numpy", "pandas", "click", "scipy"}),
+        ("import mfmi.cli.main", {"numpy", "pandas", "rich", "scipy", "pyarrow"}),
+        ("import mfmi; mfmi.activation('tanh')(0.5)", {"pandas", "pyarrow", "click", "rich"}),
+    ],
+)
+def test_nothing_is_loaded_before_it_is_needed(statement: str, light_without: set[str]) -> None:
+    code = f"{statement}\nimport sys\nprint(*set({sorted(light_without)!r}).intersection(sys.modules))"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.split() == []
