@@ -30,7 +30,9 @@ LARGEST_STEP = 3.0
 
 @dataclass(frozen=True)
 class Chain:
-    """A cut network: source, weight matrices, hidden layers and observed layer, for n points and L matrices.
+    """Cut networks: source, weight matrices, hidden layers and observed layer, for n points of at most L matrices.
+
+    Points of different length share the arrays: what lies behind a point's observed layer is passed over.
 
     Attributes
     ----------
@@ -38,17 +40,29 @@ class Chain:
     ensemble : the L weight matrices.
     layers : the L - 1 hidden layers, or None where L = 1.
     output : the observed layer.
+    length : number of matrices of each point, from 1 to L, shape (n,).
     """
 
     source: Source
     ensemble: Ensemble
     layers: LayerChannel | None
     output: GaussianOutput
+    length: NDArray[np.intp]
 
     @property
     def depth(self) -> int:
-        """Number of weight matrices L."""
+        """Largest number of weight matrices L."""
         return len(self.ensemble.alpha)
+
+    @property
+    def last(self) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
+        """Row and column of every point's observed layer in an array of shape (n, L)."""
+        return np.arange(self.size), self.length - 1
+
+    @property
+    def inside(self) -> NDArray[np.bool_]:
+        """Which entries of an array of shape (n, L) belong to the points."""
+        return np.arange(self.depth) < self.length[:, None]
 
     @property
     def size(self) -> int:
@@ -59,7 +73,8 @@ class Chain:
         """The chain of some of the points."""
         every = slice(None)
         layers = self.layers.part(rows, every) if self.layers is not None else None
-        return Chain(self.source.part(rows), self.ensemble.part(rows, every), layers, self.output.part(rows))
+        parts = self.source.part(rows), self.ensemble.part(rows, every), layers, self.output.part(rows)
+        return Chain(*parts, self.length[rows])
 
 
 class Solution(NamedTuple):
@@ -100,29 +115,55 @@ class _Linearisation:
     r_by_v: Array
 
 
-def _linearise(chain: Chain, log_r: Array, log_v: Array) -> _Linearisation:
-    r, v = np.exp(log_r), np.exp(log_v)
+@dataclass(frozen=True)
+class _Messages:
+    """Derivatives of all channels of a chain, arranged by weight matrix, each of shape (n, L).
+
+    `e`, `e_r`, `e_v`, `rest_r` belong to the channel before the matrix, `a`, `a_v`, `a_r`, `rest_v` to that behind it.
+    """
+
+    e: Array
+    e_r: Array
+    e_v: Array
+    rest_r: Array
+    a: Array
+    a_r: Array
+    a_v: Array
+    rest_v: Array
+
+
+def _messages(chain: Chain, r: Array, v: Array) -> _Messages:
+    zero = np.zeros((len(r), 1))
     e, e_r, rest_r = (part[:, None] for part in chain.source.derivatives(r[:, 0]))
-    a, a_v, rest_v = (part[:, None] for part in chain.output.derivatives(v[:, -1]))
-    zero = np.zeros_like(e)
-    e_v, a_r = zero, zero
+    e_v, a_r = zero, np.zeros_like(r)
+    a, a_v, rest_v = (np.ones_like(r) for _ in range(3))
     if chain.layers is not None:
         d = chain.layers.derivatives(r[:, 1:], v[:, :-1])
-        e, e_r, rest_r = (np.hstack(pair) for pair in ((e, d.e), (e_r, d.e_r), (rest_r, d.rest_r)))
-        a, a_v, rest_v = (np.hstack(pair) for pair in ((d.a, a), (d.a_v, a_v), (d.rest_v, rest_v)))
-        e_v, a_r = np.hstack((e_v, d.e_v)), np.hstack((d.e_v, a_r))
+        e, e_r, rest_r, e_v = (np.hstack(pair) for pair in ((e, d.e), (e_r, d.e_r), (rest_r, d.rest_r), (e_v, d.e_v)))
+        a[:, :-1], a_v[:, :-1], rest_v[:, :-1], a_r[:, :-1] = d.a, d.a_v, d.rest_v, d.e_v
+    a[chain.last], a_v[chain.last], rest_v[chain.last] = chain.output.derivatives(v[chain.last])
+    a_r[chain.last] = 0.0
+    return _Messages(e, e_r, e_v, rest_r, a, a_r, a_v, rest_v)
+
+
+def _linearise(chain: Chain, log_r: Array, log_v: Array) -> _Linearisation:
+    r, v = np.exp(log_r), np.exp(log_v)
+    m = _messages(chain, r, v)
+    zero = np.zeros((len(r), 1))
     # The variance that enters layer l of the forward map is V_l, the precision that enters the backward map r_{l+1}.
     v_before, r_after = np.hstack((zero, v[:, :-1])), np.hstack((r[:, 1:], zero))
-    forward = chain.ensemble.variance(e, rest_r)
-    backward = chain.ensemble.precision(a, v, rest_v)
-    return _Linearisation(
-        v_gap=forward.log - log_v,
-        r_gap=backward.log - log_r,
-        v_by_r=forward.by_message * r * e_r / e + forward.by_conjugate,
-        v_by_v=forward.by_message * v_before * e_v / e,
-        r_by_r=backward.by_message * r_after * a_r / a,
-        r_by_v=backward.by_message * v * a_v / a + backward.by_conjugate,
+    forward = chain.ensemble.variance(m.e, m.rest_r)
+    backward = chain.ensemble.precision(m.a, v, m.rest_v)
+    parts = (
+        forward.log - log_v,
+        backward.log - log_r,
+        forward.by_message * r * m.e_r / m.e + forward.by_conjugate,
+        forward.by_message * v_before * m.e_v / m.e,
+        backward.by_message * r_after * m.a_r / m.a,
+        backward.by_message * v * m.a_v / m.a + backward.by_conjugate,
     )
+    # Behind the observed layer nothing moves.
+    return _Linearisation(*(np.where(chain.inside, part, 0.0) for part in parts))
 
 
 def _newton_step(m: _Linearisation) -> tuple[Array, Array, Array]:
@@ -155,13 +196,17 @@ def _newton_step(m: _Linearisation) -> tuple[Array, Array, Array]:
 
 def _backward_start(chain: Chain, log_v: Array) -> Array:
     """Precisions that belong to the variances of a start: one pass from the output inwards."""
-    log_r = np.empty_like(log_v)
+    log_r = np.zeros_like(log_v)
     v = np.exp(log_v)
-    a, _, rest = chain.output.derivatives(v[:, -1])
+    a_out, _, rest_out = chain.output.derivatives(v[chain.last])
+    a, rest = a_out, rest_out
     everyone = slice(None)
     for layer in range(chain.depth - 1, -1, -1):
+        observed, inside = chain.length - 1 == layer, layer < chain.length
+        a, rest = np.where(observed, a_out, a), np.where(observed, rest_out, rest)
         matrix = chain.ensemble.part(everyone, slice(layer, layer + 1))
-        log_r[:, layer] = matrix.precision(a[:, None], v[:, layer : layer + 1], rest[:, None]).log[:, 0]
+        found = matrix.precision(a[:, None], v[:, layer : layer + 1], rest[:, None]).log[:, 0]
+        log_r[:, layer] = np.where(inside, found, 0.0)
         if layer and chain.layers is not None:
             here = chain.layers.part(everyone, slice(layer - 1, layer))
             d = here.derivatives(np.exp(log_r[:, layer : layer + 1]), v[:, layer - 1 : layer])
@@ -182,7 +227,7 @@ def prior_variances(chain: Chain) -> Array:
             if chain.layers is not None and layer + 1 < chain.depth:
                 here = chain.layers.part(everyone, slice(layer, layer + 1))
                 e = here.derivatives(nothing[:, None], v[:, layer : layer + 1]).e
-    return v
+    return np.where(chain.inside, v, 1.0)
 
 
 def solve(chain: Chain, unique: bool = False) -> Solution:
@@ -201,7 +246,7 @@ def solve(chain: Chain, unique: bool = False) -> Solution:
         the observed layer the value is exactly 0.
     """
     start = prior_variances(chain)
-    silent = start[:, -1] == 0.0
+    silent = start[chain.last] == 0.0
     usable = np.all(np.isfinite(start) & (start > 0.0), axis=1)
     found = _descend(chain, start, usable)
     if not unique:
@@ -265,18 +310,17 @@ def _descend(chain: Chain, start: Array, usable: NDArray[np.bool_]) -> Solution:
 
 def _solution(chain: Chain, log_r: Array, log_v: Array, residual: Array, minimum: NDArray[np.bool_]) -> Solution:
     r, v = np.exp(log_r), np.exp(log_v)
-    e, _, _ = (part[:, None] for part in chain.source.derivatives(r[:, 0]))
-    a, _, rest = (part[:, None] for part in chain.output.derivatives(v[:, -1]))
-    mmse = e[:, 0]
+    m = _messages(chain, r, v)
     # Units of layer l per unit of the source.
     ratio = np.concatenate(([1.0], np.cumprod(chain.ensemble.alpha)))
-    value = chain.source.information(r[:, 0]) + ratio[-1] * chain.output.information(v[:, -1])
+    value = chain.source.information(r[:, 0]) + ratio[chain.length] * chain.output.information(v[chain.last])
     if chain.layers is not None:
-        d = chain.layers.derivatives(r[:, 1:], v[:, :-1])
-        e, a, rest = np.hstack((e, d.e)), np.hstack((d.a, a)), np.hstack((d.rest_v, rest))
-        value = value + (chain.layers.information(r[:, 1:], v[:, :-1]) * ratio[1:-1]).sum(axis=1)
-    value = value - 0.5 * (chain.ensemble.bracket(r, e, a, v, rest) * ratio[:-1]).sum(axis=1)
+        information = np.where(chain.inside[:, 1:], chain.layers.information(r[:, 1:], v[:, :-1]), 0.0)
+        value = value + (information * ratio[1:-1]).sum(axis=1)
+    bracket = np.where(chain.inside, chain.ensemble.bracket(r, m.e, m.a, v, m.rest_v), 0.0)
+    value = value - 0.5 * (bracket * ratio[:-1]).sum(axis=1)
     # `1 - A V` is positive for every channel that exists; a closed upper bound can leave that range.
-    converged = np.isfinite(value) & (residual <= TOLERANCE) & minimum & np.all(rest > 0.0, axis=1)
+    converged = np.isfinite(value) & (residual <= TOLERANCE) & minimum
+    converged &= np.all((m.rest_v > 0.0) | ~chain.inside, axis=1)
     nowhere = np.zeros(len(value), dtype=bool)
-    return Solution(np.where(np.isfinite(residual), value, np.nan), mmse, residual, converged, r, v, nowhere)
+    return Solution(np.where(np.isfinite(residual), value, np.nan), m.e[:, 0], residual, converged, r, v, nowhere)

@@ -59,7 +59,7 @@ class Propagation:
 
 @dataclass(frozen=True)
 class Problem:
-    """n points with one activation and one ensemble, to be cut at any layer up to D.
+    """n points with one activation and one ensemble, each cut at a layer of its own up to D.
 
     Attributes
     ----------
@@ -67,6 +67,7 @@ class Problem:
     rows : which network of `propagation` each point is, shape (n,).
     weights : name of the ensemble.
     sigma_w2, output_noise, input_variance : shape (n,).
+    depth : the observed layer of each point, shape (n,).
     """
 
     propagation: Propagation
@@ -75,6 +76,16 @@ class Problem:
     sigma_w2: Array
     output_noise: Array
     input_variance: Array
+    depth: NDArray[np.intp]
+
+    @cached_property
+    def deepest(self) -> int:
+        """The deepest observed layer."""
+        return int(self.depth.max())
+
+    def observed(self, values: Array) -> Array:
+        """Entries of an array of shape (n, D) at every point's observed layer."""
+        return values[np.arange(len(self.rows)), self.depth - 1]
 
     @cached_property
     def path(self) -> Trajectory:
@@ -96,8 +107,15 @@ class Problem:
 
     def part(self, chosen: NDArray[np.intp]) -> Problem:
         """The problem of some of the points."""
-        arrays = (a[chosen] for a in (self.sigma_w2, self.output_noise, self.input_variance))
-        return Problem(self.propagation, self.rows[chosen], self.weights, *arrays)
+        return Problem(
+            self.propagation,
+            self.rows[chosen],
+            self.weights,
+            self.sigma_w2[chosen],
+            self.output_noise[chosen],
+            self.input_variance[chosen],
+            self.depth[chosen],
+        )
 
 
 class Estimate(NamedTuple):
@@ -119,40 +137,40 @@ def _closed(value: Array) -> Estimate:
     return Estimate(value, np.zeros_like(value), np.ones(len(value), dtype=bool))
 
 
-def mean_field(problem: Problem, depth: int) -> Estimate:
+def mean_field(problem: Problem) -> Estimate:
     """The classic mean-field value (theory (17a)): an approximation, for gaussian weights above the truth.
 
     Parameters
     ----------
-    problem : the points.
-    depth : the observed layer.
+    problem : the points and their observed layers.
 
     Returns
     -------
     Estimate
         Closed form.
     """
-    path = problem.path
-    before = slice(0, depth - 1)
+    path, before = problem.path, slice(0, problem.deepest - 1)
     inner = path.offset_gap[:, before] + problem.hidden_noise[:, None]
     finite = np.isfinite(inner) & np.isfinite(path.s[:, before])
     s, gap = (np.where(finite, a, 1.0) for a in (path.s[:, before], inner))
     slope = problem.sigma_w2[:, None] * np.asarray(problem.propagation.phi.slope_correlation_gap(s, gap))
-    signal = problem.input_variance * problem.sigma_w2 * np.prod(slope, axis=1)
-    total = path.offset_gap[:, depth - 1] + problem.output_noise
+    first = (problem.input_variance * problem.sigma_w2)[:, None]
+    gains = np.asarray(np.cumprod(np.hstack((first, slope)), axis=1), dtype=np.float64)
+    signal = problem.observed(gains)
+    total = problem.observed(path.offset_gap) + problem.output_noise
     return _closed(-0.5 * np.log1p(-np.minimum(signal / total, 1.0)))
 
 
-def linear(problem: Problem, depth: int) -> Estimate:
+def linear(problem: Problem) -> Estimate:
     """Linearly readable information: lower bound by the best linear decoder (theory 4.1).
 
     A theorem given that the network's second moments are those of its linear surrogate.
     """
-    surrogate = problem.propagation.surrogate.part(problem.rows, slice(0, depth - 1))
-    found = _difference(problem, depth, surrogate, [surrogate])
-    faint = np.flatnonzero(found.converged & (found.value < _FAINT))
-    if depth > 1 and len(faint):
-        found.value[faint] = _faint(problem.part(faint), depth, surrogate.part(faint, slice(None)))
+    surrogate = problem.propagation.surrogate.part(problem.rows, slice(0, problem.deepest - 1))
+    found = _difference(problem, surrogate, [surrogate])
+    faint = np.flatnonzero(found.converged & (found.value < _FAINT) & (problem.depth > 1))
+    if len(faint):
+        found.value[faint] = _faint(problem.part(faint), surrogate.part(faint, slice(None)))
     return found
 
 
@@ -160,7 +178,7 @@ def linear(problem: Problem, depth: int) -> Estimate:
 _FAINT = 1e-4
 
 
-def _faint(problem: Problem, depth: int, surrogate: Surrogate) -> Array:
+def _faint(problem: Problem, surrogate: Surrogate) -> Array:
     """`Phi_full - Phi_known` of a linear network without cancellation.
 
     The known potential is the full one at input variance 0, and by stationarity the potential changes with the input
@@ -170,13 +188,12 @@ def _faint(problem: Problem, depth: int, surrogate: Surrogate) -> Array:
     value = np.zeros(len(problem.rows))
     for node in (0.5 - np.sqrt(1.0 / 12.0), 0.5 + np.sqrt(1.0 / 12.0)):
         variance = node * problem.input_variance
-        chain = Chain(GaussianInput(variance), problem.ensemble(depth), surrogate, GaussianOutput(problem.output_noise))
-        r = solve(chain, unique=True).r[:, 0]
+        r = solve(_chain(problem, GaussianInput(variance), surrogate), unique=True).r[:, 0]
         value += 0.25 * problem.input_variance * r / (1.0 + variance * r)
     return value
 
 
-def entropy_power(problem: Problem, depth: int) -> Estimate:
+def entropy_power(problem: Problem) -> Estimate:
     """Lower bound by the entropy power inequality (theory (19)); a theorem in the mean-field limit.
 
     Strictly monotone activations and square layers only, else null.
@@ -186,38 +203,40 @@ def entropy_power(problem: Problem, depth: int) -> Estimate:
         return _closed(np.full(len(problem.rows), np.nan))
     loss = 1.0 if problem.weights == "gaussian" else 0.0
     scale = np.log(problem.sigma_w2) - loss
-    log_power = np.log(problem.input_variance) + scale
-    for layer in range(depth - 1):
-        noisy = np.logaddexp(log_power, np.log(problem.hidden_noise))
-        log_power = noisy + np.asarray(phi.log_slope(path.s[:, layer])) + scale
-    noise = np.log(problem.output_noise)
-    floor = np.log(path.noise_gap[:, depth - 1] + problem.output_noise)
-    return _closed(np.maximum(0.5 * (np.logaddexp(log_power, noise) - floor), 0.0))
+    log_power = np.empty((len(problem.rows), problem.deepest))
+    log_power[:, 0] = np.log(problem.input_variance) + scale
+    for layer in range(problem.deepest - 1):
+        noisy = np.logaddexp(log_power[:, layer], np.log(problem.hidden_noise))
+        s = np.where(np.isfinite(path.s[:, layer]), path.s[:, layer], 1.0)
+        log_power[:, layer + 1] = noisy + np.asarray(phi.log_slope(s)) + scale
+    floor = np.log(problem.observed(path.noise_gap) + problem.output_noise)
+    total = np.logaddexp(problem.observed(log_power), np.log(problem.output_noise))
+    return _closed(np.maximum(0.5 * (total - floor), 0.0))
 
 
-def layerwise(problem: Problem, depth: int) -> Estimate:
+def layerwise(problem: Problem) -> Estimate:
     """Lower bound by closed scalar channels: the larger of theory (16) and (17), each on all layers.
 
     Rests on the replica formula.
     """
     known: list[LayerChannel] = [problem.tabulated(GaussianUpper())]
-    found = [_difference(problem, depth, problem.tabulated(channel), known) for channel in _lower_channels(problem)]
+    found = [_difference(problem, problem.tabulated(channel), known) for channel in _lower_channels(problem)]
     return _best(found, np.fmax)
 
 
-def gaussian_upper(problem: Problem, depth: int) -> Estimate:
+def gaussian_upper(problem: Problem) -> Estimate:
     """Upper bound by maximum entropy in every layer (theory (15)); rests on the replica formula.
 
     With hidden noise, what the layer knows of the noise is bounded from below by theory (16) and (17). Never above
     maximum entropy at the observed layer alone, `ln(1 + (q - a) / sigma_o^2) / 2`, which needs no replica formula.
     """
-    cruder = 0.5 * np.log1p(problem.path.offset_gap[:, depth - 1] / problem.output_noise)
-    found = _everything(problem, depth, problem.tabulated(GaussianUpper()))
+    cruder = 0.5 * np.log1p(problem.observed(problem.path.offset_gap) / problem.output_noise)
+    found = _everything(problem, problem.tabulated(GaussianUpper()))
     value = np.fmin(np.where(found.converged, found.value, np.inf), cruder)
-    noisy = np.flatnonzero(problem.hidden_noise > 0.0)
-    if depth > 1 and len(noisy):
+    noisy = np.flatnonzero((problem.hidden_noise > 0.0) & (problem.depth > 1))
+    if len(noisy):
         some, nothing = problem.part(noisy), np.zeros(len(noisy))
-        noise = [_from_first_layer(some, depth, some.tabulated(channel), nothing) for channel in _lower_channels(some)]
+        noise = [_from_first_layer(some, some.tabulated(channel), nothing) for channel in _lower_channels(some)]
         # A term that did not converge is left out: it can only be subtracted.
         known = np.fmax.reduce([np.where(e.converged, e.value, 0.0) for e in noise])
         value[noisy] = np.maximum(value[noisy] - known, 0.0)
@@ -239,19 +258,19 @@ def _best(found: list[Estimate], choose: Callable[[Array, Array], Array]) -> Est
     return Estimate(value, np.minimum.reduce([e.residual for e in found]), converged)
 
 
-def _difference(problem: Problem, depth: int, full: LayerChannel, known: list[LayerChannel]) -> Estimate:
+def _difference(problem: Problem, full: LayerChannel, known: list[LayerChannel]) -> Estimate:
     """`Phi_full - Phi_known`: what the observed layer knows of everything, less what it knows of the noise.
 
     Several channels for the second term: the largest value counts, which is the tightest where they are lower bounds.
     """
-    found = _everything(problem, depth, full)
-    noisy = np.flatnonzero(known[0].has_noise)
-    if depth == 1 or not len(noisy):
+    found = _everything(problem, full)
+    noisy = np.flatnonzero(known[0].has_noise & (problem.depth > 1))
+    if not len(noisy):
         return found
     some = problem.part(noisy)
     nothing = np.zeros(len(noisy))
     channels = [channel.part(noisy, slice(None)) for channel in known]
-    noise = _best([_from_first_layer(some, depth, channel, nothing) for channel in channels], np.fmax)
+    noise = _best([_from_first_layer(some, channel, nothing) for channel in channels], np.fmax)
     value, residual, converged = found.value.copy(), found.residual.copy(), found.converged.copy()
     value[noisy] = np.maximum(value[noisy] - noise.value, 0.0)
     residual[noisy] = np.maximum(residual[noisy], noise.residual)
@@ -259,31 +278,42 @@ def _difference(problem: Problem, depth: int, full: LayerChannel, known: list[La
     return Estimate(value, residual, converged)
 
 
-def _everything(problem: Problem, depth: int, channel: LayerChannel) -> Estimate:
+def _everything(problem: Problem, channel: LayerChannel) -> Estimate:
     """`Phi_full`: information about the input and all noise on the way."""
-    if depth > 1 and problem.weights == "orthogonal":
-        # An orthogonal matrix leaves gaussian inputs independent and gaussian, so the first matrix drops out.
-        return _from_first_layer(problem, depth, channel, problem.sigma_w2 * problem.input_variance)
-    layers = channel.part(slice(None), slice(0, depth - 1)) if depth > 1 else None
-    return _solve(problem, GaussianInput(problem.input_variance), depth, layers)
+    if problem.weights != "orthogonal":
+        return _solve(problem, GaussianInput(problem.input_variance), channel)
+    # An orthogonal matrix leaves gaussian inputs independent and gaussian, so the first matrix drops out.
+    first = problem.sigma_w2 * problem.input_variance
+    found = _closed(0.5 * np.log1p(first / problem.output_noise))
+    deep = np.flatnonzero(problem.depth > 1)
+    if len(deep):
+        rest = _from_first_layer(problem.part(deep), channel.part(deep, slice(None)), first[deep])
+        found.value[deep], found.residual[deep], found.converged[deep] = rest
+    return found
 
 
-def _from_first_layer(problem: Problem, depth: int, channel: LayerChannel, variance: Array) -> Estimate:
-    """Potential of a chain that begins with the first hidden layer at a given variance."""
+def _from_first_layer(problem: Problem, channel: LayerChannel, variance: Array) -> Estimate:
+    """Potential of chains that begin with the first hidden layer at a given variance; all depths above 1."""
     first = FirstLayer(channel.part(slice(None), slice(0, 1)), variance)
-    rest = channel.part(slice(None), slice(1, depth - 1)) if depth > 2 else None
-    return _solve(problem, first, depth - 1, rest)
+    return _solve(problem, first, channel.part(slice(None), slice(1, None)))
 
 
-def _solve(problem: Problem, source: Source, count: int, layers: LayerChannel | None) -> Estimate:
-    chain = Chain(source, problem.ensemble(count), layers, GaussianOutput(problem.output_noise))
+def _solve(problem: Problem, source: Source, layers: LayerChannel) -> Estimate:
     # A linear network's potential has one minimum; that of a bound on a nonlinear channel need not.
-    first = source.layer if isinstance(source, FirstLayer) else layers
-    solution = solve(chain, unique=first is None or isinstance(first, Surrogate))
+    solution = solve(_chain(problem, source, layers), unique=isinstance(layers, Surrogate))
     return Estimate(np.where(solution.converged, solution.value, np.nan), solution.residual, solution.converged)
 
 
-REGISTRY: dict[str, Callable[[Problem, int], Estimate]] = {
+def _chain(problem: Problem, source: Source, layers: LayerChannel) -> Chain:
+    """The points' networks behind a source, which stands for the first layer where it is one."""
+    gone = 1 if isinstance(source, FirstLayer) else 0
+    count = problem.deepest - gone
+    hidden = layers.part(slice(None), slice(0, count - 1)) if count > 1 else None
+    output = GaussianOutput(problem.output_noise)
+    return Chain(source, problem.ensemble(count), hidden, output, problem.depth - gone)
+
+
+REGISTRY: dict[str, Callable[[Problem], Estimate]] = {
     "mean_field": mean_field,
     "linear": linear,
     "entropy_power": entropy_power,

@@ -132,33 +132,41 @@ def _evaluate_activation(points: Points, layers: NDArray[np.intp], estimators: S
     out.note("failed", _OVERFLOW, (row[~finite], column[~finite]))
     propagation = Propagation(phi, path, h * h)
     for rows in _groups(points.weights):
+        row, column = np.indices((len(rows), layers.shape[1])).reshape(2, -1)
         problem = Problem(
             propagation,
-            which[rows],
+            which[rows[row]],
             points.weights[rows[0]],
-            points.sigma_w[rows] ** 2,
-            points.sigma_noise[rows] ** 2,
-            points.input_variance[rows],
+            points.sigma_w[rows[row]] ** 2,
+            points.sigma_noise[rows[row]] ** 2,
+            points.input_variance[rows[row]],
+            layers[rows].ravel(),
         )
-        for depth in np.unique(layers[rows]):
-            row, column = np.nonzero(layers[rows] == depth)
-            _estimate(problem.part(row), int(depth), estimators, out, (rows[row], column))
+        for chosen in _similar(problem.depth):
+            _estimate(problem.part(chosen), estimators, out, (rows[row[chosen]], column[chosen]))
+
+
+def _similar(depths: NDArray[np.intp]) -> Iterator[NDArray[np.intp]]:
+    """Positions of depths within a quarter of each other: solved together they waste little and save turns."""
+    left = np.unique(depths)
+    while len(left):
+        together = left[left <= max(left[0], int(1.25 * left[0]))]
+        yield np.flatnonzero(np.isin(depths, together))
+        left = left[len(together) :]
 
 
 def _estimate(
     problem: Problem,
-    depth: int,
     estimators: Sequence[str],
     out: _View,
     where: tuple[NDArray[np.intp], NDArray[np.intp]],
 ) -> None:
-    usable = np.isfinite(problem.path.q[:, depth - 1])
+    usable = np.isfinite(problem.observed(problem.path.q))
     for name in estimators:
         with np.errstate(over="ignore", invalid="ignore", divide="ignore"):
-            found: Estimate = REGISTRY[name](problem, depth)
+            found: Estimate = REGISTRY[name](problem)
         out.put(f"mi_{name}", np.where(usable & found.converged, found.value, np.nan), where)
-        lost = usable & ~found.converged
-        for entry in np.flatnonzero(lost):
+        for entry in np.flatnonzero(usable & ~found.converged):
             message = f"{name}: residual {found.residual[entry]:.1e}"
             out.note("unconverged", message, (where[0][entry : entry + 1], where[1][entry : entry + 1]))
 

@@ -21,7 +21,7 @@ from numpy.typing import NDArray
 from scipy.optimize import brentq
 
 from mfmi.errors import NumericsError
-from mfmi.slope_law import SlopeLaw, log_lower
+from mfmi.slope_law import NEAR, ROUGHLY_NEAR, SlopeLaw, log_lower
 
 Array = NDArray[np.float64]
 Complex = NDArray[np.complex128]
@@ -38,7 +38,7 @@ _ACCEPTED = 1e-9
 _ARC = 16
 _MOST_HALVINGS = 22
 
-# How many of the last steps know the whole laws.
+# How many of the last steps take the laws at full accuracy.
 _FINE_STEPS = 2
 
 # Steps in search of an edge, each 1.3 times the last; distance from a point mass, relative to it, never gone below.
@@ -47,6 +47,12 @@ _GAP_MARGIN = 1e-13
 
 # Angle in the complex plane below which a number counts as real.
 _REAL = 1e-10
+
+# Points of the table of a law's resolvent on the positive axis.
+_TABLE = 4000
+
+# Less than this is rounding.
+_LEAST_ATOM = 1e-12
 
 # Work arrays of this many elements.
 _BLOCK = 1 << 18
@@ -91,14 +97,14 @@ class Product:
     counts : how often each stands in the product; they add up to L - 1.
     is_gaussian : gaussian weights; else orthogonal ones.
     log_scale : `L ln sigma_w^2`.
-    is_rough : the laws' short intervals count as two points each, which is enough away from the axis.
+    near : accuracy of the laws, as in `SlopeLaw.resolvent`.
     """
 
     laws: tuple[SlopeLaw, ...]
     counts: Array
     is_gaussian: bool
     log_scale: float
-    is_rough: bool = False
+    near: float = NEAR
 
     @property
     def n_layers(self) -> int:
@@ -165,8 +171,8 @@ class Product:
         return lowest, highest
 
     def _carry(self, log_x: Array) -> Solution:
-        """Carry the solutions at -x along the arc, most of it with two points for each short interval."""
-        rough = replace(self, is_rough=True)
+        """Carry the solutions at -x along the arc, most of it with rough laws."""
+        rough = replace(self, near=ROUGHLY_NEAR)
         current = rough._start(log_x)
         angles = np.linspace(0.0, np.pi, _ARC + 1)
         for number, (before, after) in enumerate(pairwise(angles), 1):
@@ -245,7 +251,7 @@ class Product:
         """Return `h = E[d / (omega + d)]` of every law and `a = d ln h / d ln omega`, shape (laws, n)."""
         h, a = np.empty_like(log_omega), np.empty_like(log_omega)
         for k, law in enumerate(self.laws):
-            h[k], a[k] = law.resolvent(log_omega[k], is_rough=self.is_rough)
+            h[k], a[k] = law.resolvent(log_omega[k], self.near)
         return h, a
 
     def _start(self, log_x: Array) -> Solution:
@@ -353,27 +359,34 @@ def atoms_of_product(factors: Product) -> tuple[tuple[float, float], ...]:
     """
     zero = factors.zero_mass
     found = [(0.0, zero)] if zero > 0.0 else []
+    return tuple(sorted(found + [atom for atom in atom_products(factors, 0.0) if atom[1] > _LEAST_ATOM]))
+
+
+def atom_products(factors: Product, least: float) -> list[tuple[float, float]]:
+    """Return products of positive atoms, one a factor, with `sum p - (factors - 1)` if that is at least `least`.
+
+    Where it is about 0 there is no atom but a peak of the density.
+    """
     if factors.is_gaussian:
-        return tuple(found)
-    positive = [(float(np.exp(factors.log_scale)), 1.0)]
+        return []
+    products = [(float(np.exp(factors.log_scale)), 1.0)]
     for law, count in zip(factors.laws, factors.counts, strict=True):
         for _ in range(int(count)):
-            positive = [
+            products = [
                 (value * atom, mass + share - 1.0)
-                for value, mass in positive
+                for value, mass in products
                 for atom, share in law.atoms
-                if atom > 0.0 and mass + share - 1.0 > 1e-12
+                if atom > 0.0 and mass + share - 1.0 >= least
             ]
-    return tuple(sorted(found + positive))
+    return products
 
 
 def _inverse(law: SlopeLaw, log_m: Array) -> Array:
     """Return ln omega where `E[d / (omega + d)] = m`, by interpolation."""
-    values, masses = law.nodes
-    log_values = np.log(values)
-    grid = np.linspace(log_values.min() - 40.0, log_values.max() + 65.0, 4000)
-    ratio = 1.0 / (1.0 + np.exp(np.minimum(grid[:, None] - log_values, 700.0)))
-    return np.interp(log_m, np.log(ratio @ masses)[::-1], grid[::-1])
+    log_values = np.log(law.nodes[0])
+    grid = np.linspace(log_values.min() - 40.0, log_values.max() + 65.0, _TABLE)
+    log_h = np.log(law.resolvent(grid.astype(np.complex128))[0].real)
+    return np.interp(log_m, log_h[::-1], grid[::-1])
 
 
 def _logistic(x: Complex) -> Complex:

@@ -204,9 +204,7 @@ def blocked_rules(
         yield rows, *fixed_rule(sigma[rows], widths[rows], places, pole, nodes, tolerance=tolerance, period=period)
 
 
-def blocks(
-    labels: NDArray[np.int64], elements: Callable[[int], int]
-) -> Iterator[tuple[int, NDArray[np.int64]]]:
+def blocks(labels: NDArray[np.int64], elements: Callable[[int], int]) -> Iterator[tuple[int, NDArray[np.int64]]]:
     """Group rows by label and cut the groups so that a block's work arrays fit the cache.
 
     Parameters
@@ -273,13 +271,11 @@ def _scale_ratio(sigma: FloatArray, width: FloatArray, pole: float, kinked: bool
     return np.where(ratio < _STRAIGHT, ratio, _STRAIGHT)
 
 
-def _step(
-    sigma: FloatArray, width: FloatArray, pole: float, ratio: FloatArray, digits: float
-) -> FloatArray:
+def _step(sigma: FloatArray, width: FloatArray, pole: float, ratio: FloatArray, digits: float) -> FloatArray:
     """Step in t at which the trapezoidal rule after x = c sinh(t) converges to exp(-digits).
 
-    Unsmoothed, the strip is pi/2 wide for the singularity at distance c and pi/4 for the Gaussian factor once c is below
-    sigma. Above, the Gaussian of width sigma / c in t asks for the step 2 pi / sqrt(2 digits) of its own.
+    Unsmoothed, the strip is pi/2 wide for the singularity at distance c and pi/4 for the Gaussian factor once c is
+    below sigma. Above, the Gaussian of width sigma / c in t asks for the step 2 pi / sqrt(2 digits) of its own.
     """
     unsmoothed = 0.25 * np.pi * np.maximum(1.0, (1.0 + 0.3 * ratio) / 1.3)
     distance = np.hypot(_STRIP_POLE * pole, _STRIP_WIDTH * width)
@@ -287,7 +283,8 @@ def _step(
         smoothed = np.arcsin(np.minimum(distance / (ratio * sigma), 1.0))
     strip = np.where((width > 0.0) & (sigma > 0.0), smoothed, unsmoothed)
     bell = np.sqrt(2.0 / digits) * np.pi
-    return 1.0 / (digits / (2.0 * np.pi * strip) + ratio / bell)
+    step: FloatArray = 1.0 / (digits / (2.0 * np.pi * strip) + ratio / bell)
+    return step
 
 
 def _round_up(needed: FloatArray) -> NDArray[np.int64]:
@@ -322,7 +319,7 @@ def _panels(sigma: FloatArray, kinks: Kinks, tail: float) -> tuple[FloatArray, F
 def _panel_rule(
     sigma: FloatArray, ratio: FloatArray, kinks: Kinks, nodes: int, tail: float
 ) -> tuple[FloatArray, FloatArray]:
-    """Gauss-Legendre panels from each kink half way to the next, graded towards the kink by z = kink + ratio sinh(t)."""
+    """Gauss-Legendre panels from each kink half way to the next, graded towards it by z = kink + ratio sinh(t)."""
     starts, length = _panels(sigma, kinks, tail)
     x, w = legendre_rule(nodes)
     reach = np.arcsinh(length / ratio[:, None])[:, :, None]

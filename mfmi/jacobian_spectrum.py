@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from mfmi.free_probability import Product, RealBranch, Solution, atoms_of_product, product
+from mfmi.free_probability import Product, RealBranch, Solution, atom_products, atoms_of_product, product
 from mfmi.slope_law import SlopeLaw
 
 Array = NDArray[np.float64]
@@ -18,8 +18,12 @@ _NEGLIGIBLE = 1e-12
 
 # Points that look for the intervals of the spectrum; nodes in each of them at first and at most; error to reach.
 _SCAN = 320
-_NODES, _MOST_NODES = 96, 768
-_TARGET = 2e-8
+_NODES, _MOST_NODES = 96, 1536
+_TARGET = 1e-7
+
+# Excess of the masses of atoms over 1 from which their product shows in the density, and its distance from an edge.
+_PEAK = -0.3
+_APART = 1e-9
 
 # Logarithm of the least value that is told apart from 0.
 _LEAST_LOG = -690.0
@@ -111,8 +115,9 @@ def spectrum(laws: Sequence[SlopeLaw], *, is_gaussian: bool, log_scale: float) -
     intervals = _intervals(factors)
     edges = tuple((float(np.exp(interval.low)), float(np.exp(interval.high))) for interval in intervals)
     nodes = _NODES
+    pieces = _split_at_peaks(factors, intervals)
     while True:
-        parts = [_interval_rule(factors, interval, nodes) for interval in intervals]
+        parts = [_interval_rule(factors, piece, nodes) for piece in pieces]
         log_x, density, masses = (np.concatenate(part) for part in zip(*parts, strict=True))
         x = np.exp(np.maximum(log_x, _LEAST_LOG))
         found = Spectrum(x, density / x, masses, atoms, edges, 0.0)
@@ -168,6 +173,20 @@ def _scan_points(factors: Product) -> Array:
 def _edge(factors: Product, solution: Solution, outside: int, *, toward: float) -> float:
     """Return ln x at the edge next to a point outside the spectrum."""
     return RealBranch(factors, solution.take(np.array([outside]))).edge(toward)
+
+
+def _split_at_peaks(factors: Product, intervals: Sequence[_Interval]) -> list[_Interval]:
+    """Divide the intervals where products of atoms make, or nearly make, a singular point of the density."""
+    peaks = np.log([value for value, _ in atom_products(factors, _PEAK)])
+    pieces = []
+    for interval in intervals:
+        low = interval.low
+        lowest = max(low, interval.cut) if np.isfinite(low) else interval.cut
+        for peak in np.unique(peaks[(peaks > lowest + _APART) & (peaks < interval.high - _APART)]):
+            pieces.append(_Interval(low, float(peak), interval.cut))
+            low = float(peak)
+        pieces.append(_Interval(low, interval.high, interval.cut))
+    return pieces
 
 
 def _interval_rule(factors: Product, interval: _Interval, nodes: int) -> tuple[Array, Array, Array]:

@@ -28,8 +28,8 @@ _MOST_HALVINGS = 12
 # Half the length of a short interval over its middle.
 _LEAST_REACH, _LARGEST_REACH = 1e-9, 0.999
 
-# Lengths of a short interval within which a pole feels that it is not two points.
-_NEAR = 40.0
+# Lengths of a short interval within which a pole feels that it is not two points: to 1e-10, and roughly.
+NEAR, ROUGHLY_NEAR = 40.0, 3.0
 
 # A slope smaller than this is a slope that has underflowed: not an atom at zero.
 _LEAST_VALUE = 1e-290
@@ -128,29 +128,29 @@ class SlopeLaw:
         index = np.searchsorted(low, w, side="right") - 1
         return np.asarray((index >= 0) & (w <= high[np.maximum(index, 0)]))
 
-    def resolvent(self, log_omega: Complex, *, is_rough: bool = False) -> tuple[Complex, Complex]:
+    def resolvent(self, log_omega: Complex, near: float = NEAR) -> tuple[Complex, Complex]:
         """Return `h = E[d / (omega + d)]` and `d ln h / d ln omega`, elementwise.
 
         Parameters
         ----------
         log_omega
             ln omega with imaginary part in [-pi, 0], shape (n,).
-        is_rough
-            Far from the negative axis two values for an interval are enough, whatever its length.
+        near
+            How many lengths of a short interval away from it two points stand for it.
         """
         values, masses = self.nodes
         omega: Complex = np.exp(log_omega)
         ratio: Complex = 1.0 / (1.0 + omega[:, None] / values)
         h: Complex = ratio @ masses
         slope: Complex = (ratio * (ratio - 1.0)) @ masses
-        if self.masses.size and not is_rough:
-            self._correct(omega, h, slope)
+        if self.masses.size:
+            self._correct(omega, near, h, slope)
         return h, slope / h
 
-    def _correct(self, omega: Complex, h: Complex, slope: Complex) -> None:
+    def _correct(self, omega: Complex, near: float, h: Complex, slope: Complex) -> None:
         """Replace two values by the whole interval where the pole at -omega is near it."""
         length = self.high - self.low
-        point, cell = np.nonzero(np.abs(omega[:, None] + 0.5 * (self.low + self.high)) < _NEAR * length)
+        point, cell = np.nonzero(np.abs(omega[:, None] + 0.5 * (self.low + self.high)) < near * length)
         if not point.size:
             return
         w, a, b, mass = omega[point], self.low[cell], self.high[cell], self.masses[cell]
@@ -225,11 +225,12 @@ def slope_law(phi: Activation, s: float, cells: int) -> SlopeLaw:
 def _cells(phi: Activation, deviation: float, edges: Array) -> Array:
     """Return low, high and mass of the uniform laws that stand for the cells, halved where the slope varies much."""
     for _ in range(_MOST_HALVINGS):
-        at_edges = np.maximum(phi.derivative(deviation * edges) ** 2, _LEAST_VALUE)
-        steep = np.abs(np.diff(np.log(at_edges))) > _STEEP
+        middles = 0.5 * (edges[:-1] + edges[1:])
+        ends, inside = (np.log(np.maximum(phi.derivative(deviation * z) ** 2, _LEAST_VALUE)) for z in (edges, middles))
+        steep = np.abs(inside - ends[:-1]) + np.abs(inside - ends[1:]) > _STEEP
         if not steep.any():
             break
-        edges = np.sort(np.concatenate([edges, 0.5 * (edges[:-1] + edges[1:])[steep]]))
+        edges = np.sort(np.concatenate([edges, middles[steep]]))
     z, weights = _cell_rule(edges)
     slopes = np.maximum(phi.derivative(deviation * z) ** 2, _LEAST_VALUE)
     mass = weights.sum(axis=1)

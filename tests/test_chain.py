@@ -32,7 +32,7 @@ def linear_chain(ensemble, sigma_w2, noise, alpha, input_variance=1.0):
     ones = np.ones((n, hidden, 1))
     layers = Surrogate(ones, 0.0 * ones, ones, np.zeros((n, 1))) if hidden else None
     weights = ENSEMBLES[ensemble](w2[:, None], np.asarray(alpha, float))
-    return Chain(GaussianInput(q_x), weights, layers, GaussianOutput(o2))
+    return Chain(GaussianInput(q_x), weights, layers, GaussianOutput(o2), np.full(n, len(alpha)))
 
 
 @pytest.mark.parametrize("depth", [1, 2, 5, 10, 50])
@@ -91,9 +91,8 @@ def test_information_and_error_are_derivatives_of_each_other(ensemble):
     def solved(precision):
         layers = Surrogate(gain, residual, weight, np.full((1, 1), 0.1))
         weights = ENSEMBLES[ensemble](np.full((1, 1), 1.4), alpha)
-        return solve(
-            Chain(GaussianInput(np.ones(1)), weights, layers, GaussianOutput(np.array([1.0 / precision]))), True
-        )
+        output = GaussianOutput(np.array([1.0 / precision]))
+        return solve(Chain(GaussianInput(np.ones(1)), weights, layers, output, np.array([4])), unique=True)
 
     step = 1e-4
     slope = (solved(20.0 + step).value - solved(20.0 - step).value)[0] / (2.0 * step)
@@ -120,3 +119,24 @@ def test_a_point_does_not_depend_on_its_neighbours():
     together = solve(linear_chain("gaussian", 1.2, noise, [1.0] * 4), unique=True).value
     alone = [solve(linear_chain("gaussian", 1.2, o2, [1.0] * 4), unique=True).value[0] for o2 in noise]
     np.testing.assert_array_equal(together, alone)
+
+
+@pytest.mark.parametrize("ensemble", ["gaussian", "orthogonal"])
+def test_points_of_different_length_share_one_solution(ensemble):
+    rng = np.random.default_rng(5)
+    gain, residual = rng.uniform(0.2, 1.0, (1, 4, 3)), rng.uniform(0.0, 0.3, (1, 4, 3))
+    weight = np.full((1, 4, 3), 1 / 3)
+
+    def chain(lengths):
+        n, most = len(lengths), max(lengths)
+        parts = (np.repeat(a[:, : most - 1], n, axis=0) for a in (gain, residual, weight))
+        layers = Surrogate(*parts, np.full((n, 1), 0.1)) if most > 1 else None
+        weights = ENSEMBLES[ensemble](np.full((n, 1), 1.4), np.array([1.0, 0.8, 1.5, 0.7, 1.0])[:most])
+        return Chain(GaussianInput(np.ones(n)), weights, layers, GaussianOutput(np.full(n, 0.05)), np.array(lengths))
+
+    together = solve(chain([3, 1, 5, 2, 4]), unique=True)
+    assert together.converged.all()
+    for row, length in enumerate([3, 1, 5, 2, 4]):
+        alone = solve(chain([length]), unique=True)
+        assert together.value[row] == pytest.approx(alone.value[0], rel=1e-13)
+        assert together.mmse[row] == pytest.approx(alone.mmse[0], rel=1e-10)

@@ -71,7 +71,9 @@ def brute(activation: str, b: float, h: float) -> int:
     return int(np.count_nonzero(np.diff(np.sign(bias - b * b))))
 
 
-@pytest.mark.parametrize("activation", ["tanh", "erf", "gelu", "silu", "sin", "softplus", "sigmoid", "cos", "hard_tanh"])
+@pytest.mark.parametrize(
+    "activation", ["tanh", "erf", "gelu", "silu", "sin", "softplus", "sigmoid", "cos", "hard_tanh"]
+)
 @pytest.mark.parametrize("h", [0.0, 0.2])
 def test_no_branch_is_missed(activation: str, h: float) -> None:
     biases = np.array([0.02, 0.1, 0.3, 0.6, 1.0])
@@ -134,15 +136,15 @@ def test_repelling_points_are_told_and_not_reached() -> None:
     assert edge.chi_q[0] > 1.0
 
 
-def test_an_attracting_point_may_lie_behind_another() -> None:
-    # Two attracting fixed points at one network of gelu: the upper one on the edge is reached from above only.
-    edge = edge_of_chaos("gelu", 0.35, input_variance=[1e-3, 1.0, 100.0])
-    attracting = edge.stable
-    assert attracting.any()
-    for point in np.flatnonzero(attracting):
-        q_x = [1e-3, 1.0, 100.0][edge.index[point]]
-        end = fixed_point("gelu", edge.sigma_w[point], 0.35, 0.0, q_x)
-        assert edge.reached[point] == (end.q_star == pytest.approx(edge.q_star[point], rel=1e-4))
+def test_an_attracting_point_may_lie_behind_a_repelling_one() -> None:
+    # Of gelu's two attracting fixed points at this network the upper one is critical, and only reached from above.
+    found = None
+    for b in np.linspace(0.3, 0.5, 81):
+        edge = edge_of_chaos("gelu", [b, b], input_variance=[1e-3, 100.0])
+        if edge.stable.all() and len(edge.stable) == 2 and fixed_point("gelu", edge.sigma_w[0], b).n_stable == 2:
+            found = edge
+    assert found is not None
+    assert found.reached.tolist() == [False, True]
 
 
 def test_the_answer_is_a_table() -> None:

@@ -47,8 +47,7 @@ class FixedPoint(Table):
     chi_c : slope of the correlation map at `c_star`.
     xi_q, xi_c, xi_grad : depth scales in layers (theory (6)); inf where the slope is 1, 0 where it is 0. `xi_grad` is
         negative in the chaotic phase: gradients then grow with depth, by e in so many layers.
-    phase : "ordered", "critical", "chaotic" or "unbounded"; None where the length map settles nowhere, as one that is
-        not monotone may.
+    phase : "ordered", "critical", "chaotic" or "unbounded"; None where the activation has no second moment on the way.
     n_stable : number of attracting fixed points of the length map; above 1, another input variance may end elsewhere.
     residual : relative mismatch of the length map at the fixed point.
     """

@@ -2,6 +2,11 @@
 
 With hidden noise the map of `s = q + sigma_h^2` is `s -> sigma_w^2 V(s) + sigma_b^2 + sigma_h^2`. Its only function is
 V, so V on one grid of s serves all networks with one activation.
+
+`sqrt(s) V(s)` increases for every activation, for it is an integral of `phi(u)^2 exp(-u^2 / 2 s)`. In logarithms the map
+therefore falls by less than half of what its argument rises by: wherever it comes down through the diagonal it
+attracts, no two variances can follow each other in turns, and so (Coppel 1955) every input ends at a fixed point or
+grows without bound.
 """
 
 from __future__ import annotations
@@ -31,9 +36,8 @@ _MARGINAL = 8.0 * np.finfo(np.float64).eps
 # A tangent construction that comes this close to zero, relative to the ends of its cell, is looked at more closely.
 _NEAR = 0.5
 
-# Iterates of a map that is not monotone: how many at most, and when they rest.
-_STEPS = 500
-_REST = 1e-7
+# Steps after which iterates of a map that falls somewhere, which close in on a point by half, no longer swing.
+_STEPS = 100
 
 
 @dataclass(frozen=True)
@@ -91,7 +95,7 @@ class Ends(NamedTuple):
 
     Attributes
     ----------
-    s : fixed point reached, shape (n,); inf where there is none, NaN where the map moves on for ever within bounds.
+    s : fixed point reached, shape (n,); inf where there is none, NaN where V has no value on the way.
     n_stable : number of attracting fixed points, shape (n,).
     """
 
@@ -130,21 +134,17 @@ def roots(phi: Activation, w2: Array, shift: Array, s_1: Array) -> Roots:
     for rows in blocks(len(w2), len(grid.s)):
         excess = _excess(grid, w2[rows], shift[rows])
         crossings = _crossings(phi, grid, excess, w2[rows], shift[rows])
-        part = _roots(phi, grid, excess, crossings, w2[rows], shift[rows])
+        part = _roots(phi, excess, crossings, w2[rows], shift[rows])
         found.append(part._replace(row=part.row + rows.start))
     return Roots(*(np.concatenate(parts) for parts in zip(*found, strict=True)))
 
 
 def _roots(phi: Activation, grid: LengthMapGrid, excess: Array, crossings: Brackets, w2: Array, shift: Array) -> Roots:
-    s = _solved(phi, crossings, w2, shift)
-    attracting = crossings.falling
-    if not grid.increasing:
-        attracting = attracting & (np.abs(w2[crossings.row] * np.asarray(phi.second_moment_slope(s))) < 1.0)
     first = signs(excess)[:, 0]
     at_zero = np.flatnonzero((first < 0) | ((w2 * float(phi.second_moment(0.0)) + shift == 0.0) & (first > 0)))
     row = np.concatenate((at_zero, crossings.row))
-    s = np.concatenate((np.zeros(len(at_zero)), s))
-    attracting = np.concatenate((first[at_zero] < 0, attracting))
+    s = np.concatenate((np.zeros(len(at_zero)), _solved(phi, crossings, w2, shift)))
+    attracting = np.concatenate((first[at_zero] < 0, crossings.falling))
     order = np.lexsort((s, row))
     return Roots(row[order], s[order], attracting[order])
 
@@ -199,17 +199,16 @@ def _crossings(phi: Activation, grid: LengthMapGrid, excess: Array, w2: Array, s
 def _reached(phi: Activation, grid: LengthMapGrid, w2: Array, shift: Array, s_1: Array) -> Ends:
     excess = _excess(grid, w2, shift)
     crossings = _crossings(phi, grid, excess, w2, shift)
-    if not grid.increasing:
-        return _reached_by_iteration(phi, _roots(phi, grid, excess, crossings, w2, shift), w2, shift, s_1)
+    start = s_1 if grid.increasing else _settled(phi, w2, shift, s_1)
     rests_at_zero = signs(excess)[:, 0] < 0
     row, _, _, attracts = crossings
     n_stable = np.bincount(row[attracts], minlength=len(w2)) + rests_at_zero
     # Iterates of an increasing map move in one direction, up to the first fixed point on their way, which attracts.
-    first = _mismatch(phi, np.maximum(s_1, S_MIN), w2, shift)
+    first = _mismatch(phi, np.maximum(start, S_MIN), w2, shift)
     rising = first > 0.0
     number = np.arange(len(row))
-    ahead = attracts & rising[row] & (crossings.upper >= s_1[row])
-    behind = attracts & ~rising[row] & (crossings.lower <= s_1[row])
+    ahead = attracts & rising[row] & (crossings.upper >= start[row])
+    behind = attracts & ~rising[row] & (crossings.lower <= start[row])
     chosen = np.full(len(w2), len(row))
     np.minimum.at(chosen, row[ahead], number[ahead])
     last = np.full(len(w2), -1)
@@ -237,21 +236,10 @@ def _reached_homogeneous(phi: Activation, w2: Array, shift: Array, s_1: Array) -
     return Ends(s, attracts.astype(np.int64))
 
 
-def _reached_by_iteration(phi: Activation, found: Roots, w2: Array, shift: Array, s_1: Array) -> Ends:
-    """Where V falls, iterates jump over fixed points: follow them into a neighbourhood that the map contracts."""
-    s = s_1.copy()
+def _settled(phi: Activation, w2: Array, shift: Array, s_1: Array) -> Array:
+    """Where V falls, iterates may jump over fixed points: follow them until they approach one from one side."""
+    s = s_1
     for _ in range(_STEPS):
         with np.errstate(over="ignore", invalid="ignore"):
-            following = np.fmin(w2 * np.asarray(phi.second_moment(s)) + shift, S_MAX)
-        rest = (np.abs(following - s) <= _REST * s) | (s >= S_MAX)
-        s = following
-        if rest.all():
-            break
-    end = np.where(s >= S_MAX, np.inf, np.nan)
-    row, root = found.row[found.attracting], found.s[found.attracting]
-    distance = np.abs(s[row] - root)
-    around = np.maximum(root + np.linspace(-1.0, 1.0, 9)[:, None] * distance, 0.0)
-    slope = w2[row] * np.asarray(phi.second_moment_slope(around))
-    contracts = np.all(np.abs(slope) < 1.0, axis=0)
-    end[row[contracts]] = root[contracts]
-    return Ends(end, np.bincount(row, minlength=len(w2)).astype(np.int64))
+            s = np.fmin(w2 * np.asarray(phi.second_moment(s)) + shift, S_MAX)
+    return s

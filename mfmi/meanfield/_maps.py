@@ -17,6 +17,9 @@ from mfmi.activations import Activation
 
 Array = NDArray[np.float64]
 
+# The largest gap there can be over V, with room for rounding.
+_TWICE = 2.0 * (1.0 + 1e-9)
+
 
 @dataclass(frozen=True)
 class Trajectory:
@@ -70,7 +73,8 @@ def trajectory(
     Returns
     -------
     Trajectory
-        Arrays of shape (n, depth). A variance that overflows is inf, and what follows from it NaN.
+        Arrays of shape (n, depth). A variance that overflows is inf, and what follows from it NaN; so is a gap that an
+        activation cannot resolve at a variance far beyond those it is made for.
     """
     w2, b2, h2, q_x, c_0 = (
         np.atleast_1d(a)
@@ -91,18 +95,21 @@ def trajectory(
             chi[:, layer] = w2 * _finite(phi.slope_moment, s)
             if layer + 1 == depth:
                 break
-            q[:, layer + 1] = w2 * _finite(phi.second_moment, s) + b2
+            second = w2 * _finite(phi.second_moment, s)
+            q[:, layer + 1] = second + b2
             # One call for all starts: a table look-up costs far less than three of a third the size.
             inner = np.minimum(gaps[:starts, :, layer] + h2, 2.0 * s)
-            gaps[:starts, :, layer + 1] = w2 * _finite(phi.decorrelation, np.broadcast_to(s, inner.shape), inner)
+            gap = w2 * _finite(phi.decorrelation, np.broadcast_to(s, inner.shape), inner)
+            # Beyond what a moment can resolve, at variances on their way to overflow, there is no value.
+            gaps[:starts, :, layer + 1] = np.where((gap >= 0.0) & (gap <= _TWICE * second), gap, np.nan)
             gaps[starts:, :, layer + 1] = 0.0
     gaps[:, ~np.isfinite(q)] = np.nan
     return Trajectory(q, q + h2[:, None], chi, gaps[0], gaps[1], gaps[2])
 
 
 def _finite(moment: Callable[..., ArrayLike], s: Array, *rest: Array) -> Array:
-    """Apply a moment where `s` is finite; an overflowed length map stays NaN instead of raising."""
-    good = np.isfinite(s)
+    """Apply a moment where its arguments are finite; an overflowed length map stays NaN instead of raising."""
+    good = np.isfinite(np.sum((s, *rest), axis=0))
     if good.all():
         return np.asarray(moment(s, *rest))
     out = np.full(s.shape, np.nan)
