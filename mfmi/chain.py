@@ -19,8 +19,8 @@ from mfmi.interfaces import GaussianOutput, LayerChannel, Source
 
 Array = NDArray[np.float64]
 
-MAX_STEPS = 200
-TOLERANCE = 1e-11
+MAX_STEPS = 60
+TOLERANCE = 1e-9
 # A smaller pivot means a maximum of the potential, or nothing but rounding.
 LEAST_PIVOT = 1e-12
 SMALL_START = 1e-6
@@ -214,19 +214,18 @@ def _backward_start(chain: Chain, log_v: Array) -> Array:
     return log_r
 
 
-def prior_variances(chain: Chain) -> Array:
-    """Variances `V_1..V_L` before anything is observed, shape (n, L): the start of largest variance."""
+def _forward_pass(chain: Chain, r: Array) -> Array:
+    """Variances that belong to given precisions: one pass from the source outwards, shape (n, L)."""
     everyone = slice(None)
-    nothing = np.zeros(chain.size)
-    e = chain.source.derivatives(nothing)[0][:, None]
+    e, _, rest = (part[:, None] for part in chain.source.derivatives(r[:, 0]))
     v = np.empty((chain.size, chain.depth))
-    with np.errstate(over="ignore", invalid="ignore", divide="ignore"):
-        for layer in range(chain.depth):
-            matrix = chain.ensemble.part(everyone, slice(layer, layer + 1))
-            v[:, layer : layer + 1] = np.exp(matrix.variance(e, np.ones_like(e)).log)
-            if chain.layers is not None and layer + 1 < chain.depth:
-                here = chain.layers.part(everyone, slice(layer, layer + 1))
-                e = here.derivatives(nothing[:, None], v[:, layer : layer + 1]).e
+    for layer in range(chain.depth):
+        matrix = chain.ensemble.part(everyone, slice(layer, layer + 1))
+        v[:, layer : layer + 1] = np.exp(matrix.variance(e, rest).log)
+        if chain.layers is not None and layer + 1 < chain.depth:
+            here = chain.layers.part(everyone, slice(layer, layer + 1))
+            d = here.derivatives(r[:, layer + 1 : layer + 2], v[:, layer : layer + 1])
+            e, rest = d.e, d.rest_r
     return np.where(chain.inside, v, 1.0)
 
 
@@ -236,8 +235,8 @@ def solve(chain: Chain, unique: bool = False) -> Solution:
     Parameters
     ----------
     chain : the network, n points and L matrices.
-    unique : the potential is known to have one minimum, as for a linear network; else the search begins both from the
-        prior variances and from small ones, and the smaller value counts.
+    unique : one minimum will do, because there is only one or because any is a bound; else the search begins both from
+        the prior variances and from small ones, and the smaller value counts.
 
     Returns
     -------
@@ -245,12 +244,15 @@ def solve(chain: Chain, unique: bool = False) -> Solution:
         `value` is NaN and `converged` False where a variance overflows or no start converges; where no variance reaches
         the observed layer the value is exactly 0.
     """
-    start = prior_variances(chain)
+    with np.errstate(over="ignore", invalid="ignore", divide="ignore"):
+        start = _forward_pass(chain, np.zeros((chain.size, chain.depth)))
     silent = start[chain.last] == 0.0
     usable = np.all(np.isfinite(start) & (start > 0.0), axis=1)
     found = _descend(chain, start, usable)
     if not unique:
-        other = _descend(chain, SMALL_START * start, usable)
+        with np.errstate(over="ignore", invalid="ignore", divide="ignore"):
+            small = _forward_pass(chain, np.exp(_backward_start(chain, np.log(SMALL_START * start))))
+        other = _descend(chain, small, usable & np.all(small > 0.0, axis=1))
         found = _lower(found, other)
     found.value[silent], found.residual[silent], found.converged[silent] = 0.0, 0.0, True
     return found

@@ -167,7 +167,7 @@ def linear(problem: Problem) -> Estimate:
     A theorem given that the network's second moments are those of its linear surrogate.
     """
     surrogate = problem.propagation.surrogate.part(problem.rows, slice(0, problem.deepest - 1))
-    found = _difference(problem, surrogate, [surrogate])
+    found = _difference(problem, surrogate)
     faint = np.flatnonzero(found.converged & (found.value < _FAINT) & (problem.depth > 1))
     if len(faint):
         found.value[faint] = _faint(problem.part(faint), surrogate.part(faint, slice(None)))
@@ -217,11 +217,19 @@ def entropy_power(problem: Problem) -> Estimate:
 def layerwise(problem: Problem) -> Estimate:
     """Lower bound by closed scalar channels: the larger of theory (16) and (17), each on all layers.
 
-    Rests on the replica formula.
+    Rests on the replica formula. With hidden noise, what the layer knows of the noise is bounded from above by theory
+    (15), and never by more than maximum entropy at the observed layer, `ln(1 + (q - rho) / sigma_o^2) / 2`.
     """
-    known: list[LayerChannel] = [problem.tabulated(GaussianUpper())]
-    found = [_difference(problem, problem.tabulated(channel), known) for channel in _lower_channels(problem)]
-    return _best(found, np.fmax)
+    full = [_everything(problem, problem.tabulated(channel)) for channel in _lower_channels(problem)]
+    found = _best(full, np.fmax)
+    noisy = np.flatnonzero((problem.hidden_noise > 0.0) & (problem.depth > 1))
+    if len(noisy):
+        some = problem.part(noisy)
+        known = _from_first_layer(some, some.tabulated(GaussianUpper()), np.zeros(len(noisy)))
+        cruder = 0.5 * np.log1p(some.observed(some.path.noise_gap) / some.output_noise)
+        less = np.fmin(np.where(known.converged, known.value, np.inf), cruder)
+        found.value[noisy] = np.maximum(found.value[noisy] - less, 0.0)
+    return found
 
 
 def gaussian_upper(problem: Problem) -> Estimate:
@@ -258,24 +266,16 @@ def _best(found: list[Estimate], choose: Callable[[Array, Array], Array]) -> Est
     return Estimate(value, np.minimum.reduce([e.residual for e in found]), converged)
 
 
-def _difference(problem: Problem, full: LayerChannel, known: list[LayerChannel]) -> Estimate:
-    """`Phi_full - Phi_known`: what the observed layer knows of everything, less what it knows of the noise.
-
-    Several channels for the second term: the largest value counts, which is the tightest where they are lower bounds.
-    """
-    found = _everything(problem, full)
-    noisy = np.flatnonzero(known[0].has_noise & (problem.depth > 1))
-    if not len(noisy):
-        return found
-    some = problem.part(noisy)
-    nothing = np.zeros(len(noisy))
-    channels = [channel.part(noisy, slice(None)) for channel in known]
-    noise = _best([_from_first_layer(some, channel, nothing) for channel in channels], np.fmax)
-    value, residual, converged = found.value.copy(), found.residual.copy(), found.converged.copy()
-    value[noisy] = np.maximum(value[noisy] - noise.value, 0.0)
-    residual[noisy] = np.maximum(residual[noisy], noise.residual)
-    converged[noisy] &= noise.converged
-    return Estimate(value, residual, converged)
+def _difference(problem: Problem, channel: LayerChannel) -> Estimate:
+    """`Phi_full - Phi_known`: what the observed layer knows of everything, less what it knows of the noise."""
+    found = _everything(problem, channel)
+    noisy = np.flatnonzero(channel.has_noise & (problem.depth > 1))
+    if len(noisy):
+        noise = _from_first_layer(problem.part(noisy), channel.part(noisy, slice(None)), np.zeros(len(noisy)))
+        found.value[noisy] = np.maximum(found.value[noisy] - noise.value, 0.0)
+        found.residual[noisy] = np.maximum(found.residual[noisy], noise.residual)
+        found.converged[noisy] &= noise.converged
+    return found
 
 
 def _everything(problem: Problem, channel: LayerChannel) -> Estimate:
@@ -299,8 +299,12 @@ def _from_first_layer(problem: Problem, channel: LayerChannel, variance: Array) 
 
 
 def _solve(problem: Problem, source: Source, layers: LayerChannel) -> Estimate:
-    # A linear network's potential has one minimum; that of a bound on a nonlinear channel need not.
-    solution = solve(_chain(problem, source, layers), unique=isinstance(layers, Surrogate))
+    # A linear network's potential has one minimum, and of an upper bound any minimum is an upper bound; a lower bound
+    # must not miss the smallest.
+    unique = isinstance(layers, Surrogate) or (
+        isinstance(layers, Tabulated) and layers.table.channel == GaussianUpper()
+    )
+    solution = solve(_chain(problem, source, layers), unique)
     return Estimate(np.where(solution.converged, solution.value, np.nan), solution.residual, solution.converged)
 
 
