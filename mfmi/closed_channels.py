@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mfmi.activations import Activation
-from mfmi.gaussian import offset_rule
+from mfmi.gaussian import even_rule, offset_rule
 
 Array = NDArray[np.float64]
 
@@ -29,13 +29,7 @@ def _offsets(phi: Activation, tau: Array, s: Array, finer: float = 1.0) -> tuple
     pole = phi.pole / finer
     omega, weight = offset_rule(s - tau, np.sqrt(tau), phi.kinks, pole, tolerance=1e-9, period=phi.period)
     if phi.odd or phi.even:
-        middle = omega.shape[1] // 2
-        # Rules around kinks are symmetric up to rounding, and in ascending order only without them.
-        order = np.argsort(omega, axis=1)
-        omega, weight = np.take_along_axis(omega, order, axis=1), np.take_along_axis(weight, order, axis=1)
-        if np.allclose(omega, -omega[:, ::-1], rtol=1e-9) and np.allclose(weight, weight[:, ::-1], rtol=1e-9):
-            omega, weight = omega[:, middle:], weight[:, middle:].copy()
-            weight[:, -middle:] *= 2.0
+        omega, weight = even_rule(omega, weight)
     return omega, weight, np.broadcast_to(tau[:, None], omega.shape)
 
 

@@ -18,6 +18,7 @@ from mfmi.chain import Chain, solve
 from mfmi.channel_tables import Channel, table
 from mfmi.closed_channels import EntropyPowerLower, GaussianUpper, LinearLower
 from mfmi.ensembles import ENSEMBLES, Ensemble
+from mfmi.gaussian import even_rule
 from mfmi.interfaces import FirstLayer, GaussianInput, GaussianOutput, LayerChannel, Source, Surrogate, Tabulated
 from mfmi.meanfield import Trajectory
 
@@ -48,7 +49,9 @@ class Propagation:
         inner = np.where(finite, inner, 1.0)
         offset = np.where(finite, np.maximum(self.path.s[:, :-1] - inner, 0.0), 1.0)
         flat_offset, flat_inner = offset.ravel(), inner.ravel()
-        m, weight = self.phi.offset_rule(flat_offset, flat_inner, tolerance=1e-11)
+        m, weight = self.phi.offset_rule(flat_offset, flat_inner, tolerance=1e-10)
+        if self.phi.odd or self.phi.even:
+            m, weight = even_rule(m, weight)
         moments = self.phi.conditional(m, np.broadcast_to(flat_inner[:, None], m.shape))
         shape = (*inner.shape, m.shape[1])
         gain, residual = np.square(moments.kappa), moments.residual

@@ -73,6 +73,31 @@ def offset_rule(
     return fixed_rule(sigma, widths, kinks, pole, nodes, tolerance=tolerance, period=period)
 
 
+def even_rule(x: FloatArray, w: FloatArray) -> tuple[FloatArray, FloatArray]:
+    """Half of a rule, for integrands that are even; a rule that is not symmetric comes back whole.
+
+    Parameters
+    ----------
+    x, w : ndarray, shape (n, M)
+        Nodes and weights.
+
+    Returns
+    -------
+    x, w : ndarray, shape (n, M - M // 2)
+        The nodes from 0 on, with the weights of both sides.
+    """
+    # Rules around kinks are symmetric up to rounding, and in ascending order only without them.
+    order = np.argsort(x, axis=1)
+    x, w = np.take_along_axis(x, order, axis=1), np.take_along_axis(w, order, axis=1)
+    if not (np.allclose(x, -x[:, ::-1], rtol=1e-9) and np.allclose(w, w[:, ::-1], rtol=1e-9)):
+        return x, w
+    middle = x.shape[1] // 2
+    x, w = x[:, middle:], w[:, middle:].copy()
+    if middle:
+        w[:, -middle:] *= 2.0
+    return x, w
+
+
 def node_count(
     sigma: FloatArray,
     width: FloatArray,
@@ -118,12 +143,27 @@ def fixed_rule(
     *,
     tolerance: float = 1e-12,
     period: float = math.inf,
+    half: bool = False,
 ) -> tuple[FloatArray, FloatArray]:
-    """Build the rule of `offset_rule` with a given number of nodes per panel; arguments as in `node_count`."""
+    """Build the rule of `offset_rule` with a given number of nodes per panel.
+
+    Parameters
+    ----------
+    sigma, width, kinks, pole, tolerance, period
+        As in `node_count`.
+    nodes : int
+        Nodes per half-panel (kinks), per half-axis (no kinks) or per period.
+    half : bool
+        As in `blocked_rules`; rules with kinks or a period stay whole.
+
+    Returns
+    -------
+    x, w : ndarray, shape (n, M)
+    """
     ratio = _scale_ratio(sigma, width, pole, len(kinks) > 0)
     if len(kinks):
         return _panel_rule(sigma, ratio, kinks, nodes, _tail(tolerance))
-    x, w = _smooth_rule(sigma, ratio, nodes, _tail(tolerance))
+    x, w = _smooth_rule(sigma, ratio, nodes, _tail(tolerance), half and math.isinf(period))
     wrapped = sigma > _WRAPPED * period
     if wrapped.any():
         x, w = _pad(x, w, nodes), _pad(w, w, nodes)
@@ -168,10 +208,8 @@ def expectation(
     ndarray, shape (outputs, n)
     """
     result = np.empty((outputs, sigma.size))
-    fold = even and not len(kinks) and not math.isfinite(period)
-    rules = blocked_rules(sigma, width, kinks, pole, tolerance=tolerance, period=period, refine=refine)
-    for rows, nodes, weights in rules:
-        x, w = (_folded(nodes, weights)) if fold else (nodes, weights)
+    rules = blocked_rules(sigma, width, kinks, pole, tolerance=tolerance, period=period, refine=refine, half=even)
+    for rows, x, w in rules:
         result[:, rows] = np.einsum("kij,ij->ki", integrand(x, rows), w)
     return result
 
@@ -185,8 +223,16 @@ def blocked_rules(
     tolerance: float = 1e-12,
     period: float = math.inf,
     refine: float = 1.0,
+    half: bool = False,
 ) -> Iterator[tuple[NDArray[np.int64], FloatArray, FloatArray]]:
-    """Iterate over blocks of rows that share a number of nodes; parameters as in `expectation`.
+    """Iterate over blocks of rows that share a number of nodes.
+
+    Parameters
+    ----------
+    sigma, width, kinks, pole, tolerance, period, refine
+        As in `expectation`.
+    half : bool
+        Leave out the left half of symmetric rules and double the right half: for even integrands.
 
     Yields
     ------
@@ -201,7 +247,10 @@ def blocked_rules(
     for count, rows in blocks(counts, lambda count: count * panels):
         nodes = max(4, round(count * refine))
         places = kinks[rows] if isinstance(kinks, np.ndarray) else kinks
-        yield rows, *fixed_rule(sigma[rows], widths[rows], places, pole, nodes, tolerance=tolerance, period=period)
+        yield (
+            rows,
+            *fixed_rule(sigma[rows], widths[rows], places, pole, nodes, tolerance=tolerance, period=period, half=half),
+        )
 
 
 def blocks(labels: NDArray[np.int64], elements: Callable[[int], int]) -> Iterator[tuple[int, NDArray[np.int64]]]:
@@ -226,14 +275,6 @@ def blocks(labels: NDArray[np.int64], elements: Callable[[int], int]) -> Iterato
         size = max(1, _BLOCK_ELEMENTS // elements(label))
         for start in range(0, members.size, size):
             yield label, members[start : start + size]
-
-
-def _folded(x: FloatArray, w: FloatArray) -> tuple[FloatArray, FloatArray]:
-    """Keep the right half of a symmetric rule for even integrands."""
-    middle = x.shape[1] // 2
-    doubled = 2.0 * w[:, middle:]
-    doubled[:, 0] *= 0.5
-    return x[:, middle:], doubled
 
 
 @lru_cache(maxsize=64)
@@ -293,12 +334,16 @@ def _round_up(needed: FloatArray) -> NDArray[np.int64]:
     return np.ceil(8.0 * 2.0 ** (classes / 4.0) - 1e-9).astype(np.int64)
 
 
-def _smooth_rule(sigma: FloatArray, ratio: FloatArray, nodes: int, tail: float) -> tuple[FloatArray, FloatArray]:
+def _smooth_rule(
+    sigma: FloatArray, ratio: FloatArray, nodes: int, tail: float, half: bool
+) -> tuple[FloatArray, FloatArray]:
     """Trapezoidal rule in t with x = sigma ratio sinh(t): dense where the integrand varies, wide in the tails."""
     step = np.arcsinh(tail / ratio) / nodes
-    t = np.arange(-nodes, nodes + 1) * step[:, None]
+    t = np.arange(0 if half else -nodes, nodes + 1) * step[:, None]
     z = ratio[:, None] * np.sinh(t)
     w = np.exp(-0.5 * z * z) * np.cosh(t)
+    if half:
+        w[:, 0] *= 0.5
     w /= w.sum(axis=1, keepdims=True)
     return sigma[:, None] * z, w
 

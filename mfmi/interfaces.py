@@ -6,6 +6,7 @@ and returns the information `J` and its derivatives. Arrays have shape (n, K): p
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import NamedTuple, Protocol
 
@@ -16,6 +17,9 @@ from mfmi.channel_tables import ChannelTable
 
 Array = NDArray[np.float64]
 Rows = NDArray[np.intp] | slice
+
+# Elements of a work array that fits the second-level cache with its companions.
+_BLOCK = 1 << 15
 
 
 class Derivatives(NamedTuple):
@@ -158,29 +162,41 @@ class Surrogate:
         """See `LayerChannel.has_noise`: the residual of a nonlinear layer counts as noise."""
         return np.asarray((self.hidden_noise[:, 0] > 0.0) | np.any(self.residual > 0.0, axis=(1, 2)))
 
-    def _power(self, v: Array) -> Array:
-        return self.gain * (v + self.hidden_noise)[:, :, None] + self.residual
-
     def derivatives(self, r: Array, v: Array) -> Derivatives:
         """See `LayerChannel.derivatives`."""
-        power = self._power(v)
-        left = 1.0 / (1.0 + r[:, :, None] * power)
-        gain = self.gain * left
+        out = np.empty((7, *r.shape))
+        for rows in self._blocks():
+            out[:, rows] = self._derivatives(rows, r[rows], v[rows])
+        return Derivatives(*out)
+
+    def _derivatives(self, rows: slice, r: Array, v: Array) -> tuple[Array, ...]:
+        weight, precision = self.weight[rows], r[:, :, None]
+        power = self.gain[rows] * (v + self.hidden_noise[rows])[:, :, None]
+        power += self.residual[rows]
+        left = precision * power
+        left += 1.0
+        np.reciprocal(left, out=left)
+        gain = self.gain[rows] * left
         power *= left
-        signal = gain * v[:, :, None]
-        return Derivatives(
-            e=self._mean(power),
-            a=r * self._mean(gain),
-            e_r=-self._mean(power * power),
-            e_v=self._mean(gain * left),
-            a_v=-(r * r) * self._mean(gain * gain),
-            rest_r=self._mean(left),
-            rest_v=self._mean(left + r[:, :, None] * (power - signal)),
-        )
+        noise = power - gain * v[:, :, None]
+        noise *= precision
+        noise += left
+
+        def mean(one: Array, other: Array | None = None) -> Array:
+            if other is None:
+                return np.asarray(np.einsum("nkm,nkm->nk", weight, one))
+            return np.asarray(np.einsum("nkm,nkm,nkm->nk", weight, one, other))
+
+        a_v = -(r * r) * mean(gain, gain)
+        return mean(power), r * mean(gain), -mean(power, power), mean(gain, left), a_v, mean(left), mean(noise)
 
     def information(self, r: Array, v: Array) -> Array:
         """See `LayerChannel.information`."""
-        return 0.5 * self._mean(np.log1p(r[:, :, None] * self._power(v)))
+        out = np.empty_like(r)
+        for rows in self._blocks():
+            power = self.gain[rows] * (v[rows] + self.hidden_noise[rows])[:, :, None] + self.residual[rows]
+            out[rows] = 0.5 * np.einsum("nkm,nkm->nk", self.weight[rows], np.log1p(r[rows, :, None] * power))
+        return out
 
     def part(self, rows: Rows, layers: slice) -> Surrogate:
         """See `LayerChannel.part`."""
@@ -188,8 +204,11 @@ class Surrogate:
             self.gain[rows, layers], self.residual[rows, layers], self.weight[rows, layers], self.hidden_noise[rows]
         )
 
-    def _mean(self, values: Array) -> Array:
-        return np.asarray(np.einsum("nkm,nkm->nk", self.weight, values))
+    def _blocks(self) -> Iterator[slice]:
+        """Stretches of points whose work arrays stay in the cache."""
+        n, layers, nodes = self.gain.shape
+        step = max(1, _BLOCK // max(1, layers * nodes))
+        return (slice(start, start + step) for start in range(0, n, step))
 
 
 @dataclass(frozen=True)
