@@ -15,13 +15,14 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import lru_cache
-from typing import NamedTuple, Protocol
+from typing import Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 from scipy.interpolate import BSpline
 
 from mfmi.activations import Activation
+from mfmi.exact_tables import TableValue
 
 Array = NDArray[np.float64]
 
@@ -46,18 +47,6 @@ class Channel(Protocol):
 
     def information(self, phi: Activation, r: Array, tau: Array, s: Array) -> Array:
         """`J` in nats at precisions `r`, shape (n, R), and variances `tau`, `s`, shape (n,); returns shape (n, R)."""
-
-
-class Information(NamedTuple):
-    """`J` with its derivatives: `e = 2 dJ/dr`, `a = 2 dJ/dtau` (total), and the derivatives of e and a."""
-
-    j: Array
-    e: Array
-    a: Array
-    e_r: Array
-    e_v: Array
-    a_v: Array
-    rest_r: Array
 
 
 @dataclass(frozen=True)
@@ -121,16 +110,16 @@ class ChannelTable:
         self.phi, self.channel = phi, channel
         self._tiles: dict[int, _Tile] = {}
 
-    def evaluate(self, r: Array, tau: Array, s: Array) -> Information:
+    def evaluate(self, r: Array, tau: Array, s: Array) -> TableValue:
         """`J` and its derivatives at precisions `r`, remaining variances `tau` and total variances `s`, one shape.
 
         Parameters
         ----------
-        r, tau, s : same shape; r >= 0, 0 <= tau <= s.
+        r, tau, s : same shape; r >= 0, 0 < tau <= s.
 
         Returns
         -------
-        Information
+        TableValue
             Arrays of that shape, in nats and the inverse units of r and tau.
         """
         shape = r.shape
@@ -144,9 +133,7 @@ class ChannelTable:
             rows = np.flatnonzero(usable & (level == number))
             for block in _blocks(rows):
                 out[:, block] = self._within(int(number), r[block], tau[block], s[block], scale[block])
-        # Without uncertainty nothing is carried, and nothing remains.
-        out[:, (tau == 0.0) & (s >= 0.0)] = np.array([0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 1.0])[:, None]
-        return Information(*(part.reshape(shape) for part in out))
+        return TableValue(*(part.reshape(shape) for part in out))
 
     def _within(self, number: int, r: Array, tau: Array, s: Array, scale: Array) -> Array:
         tile = self._tile(number)

@@ -18,6 +18,7 @@ from mfmi.chain import Chain, solve
 from mfmi.channel_tables import Channel, table
 from mfmi.closed_channels import EntropyPowerLower, GaussianUpper, LinearLower
 from mfmi.ensembles import ENSEMBLES, Ensemble
+from mfmi.exact_tables import exact_table
 from mfmi.gaussian import even_rule
 from mfmi.interfaces import FirstLayer, GaussianInput, GaussianOutput, LayerChannel, Source, Surrogate, Tabulated
 from mfmi.meanfield import Trajectory
@@ -108,6 +109,10 @@ class Problem:
         """A nonlinear scalar channel in layers 1 to D - 1 (theory (14)-(17))."""
         return Tabulated(table(self.propagation.phi, channel), self.path.s[:, :-1], self.hidden_noise[:, None])
 
+    def exact(self) -> Tabulated:
+        """The exact scalar channel in layers 1 to D - 1 (theory (14))."""
+        return Tabulated(exact_table(self.propagation.phi), self.path.s[:, :-1], self.hidden_noise[:, None])
+
     def part(self, chosen: NDArray[np.intp]) -> Problem:
         """The problem of some of the points."""
         return Problem(
@@ -170,7 +175,7 @@ def linear(problem: Problem) -> Estimate:
     A theorem given that the network's second moments are those of its linear surrogate.
     """
     surrogate = problem.propagation.surrogate.part(problem.rows, slice(0, problem.deepest - 1))
-    found = _difference(problem, surrogate)
+    found = _difference(problem, surrogate, unique=True)
     faint = np.flatnonzero(found.converged & (found.value < _FAINT) & (problem.depth > 1))
     if len(faint):
         found.value[faint] = _faint(problem.part(faint), surrogate.part(faint, slice(None)))
@@ -228,7 +233,7 @@ def layerwise(problem: Problem) -> Estimate:
     noisy = np.flatnonzero((problem.hidden_noise > 0.0) & (problem.depth > 1))
     if len(noisy):
         some = problem.part(noisy)
-        known = _from_first_layer(some, some.tabulated(GaussianUpper()), np.zeros(len(noisy)))
+        known = _from_first_layer(some, some.tabulated(GaussianUpper()), np.zeros(len(noisy)), unique=True)
         cruder = 0.5 * np.log1p(some.observed(some.path.noise_gap) / some.output_noise)
         less = np.fmin(np.where(known.converged, known.value, np.inf), cruder)
         found.value[noisy] = np.maximum(found.value[noisy] - less, 0.0)
@@ -242,7 +247,7 @@ def gaussian_upper(problem: Problem) -> Estimate:
     maximum entropy at the observed layer alone, `ln(1 + (q - a) / sigma_o^2) / 2`, which needs no replica formula.
     """
     cruder = 0.5 * np.log1p(problem.observed(problem.path.offset_gap) / problem.output_noise)
-    found = _everything(problem, problem.tabulated(GaussianUpper()))
+    found = _everything(problem, problem.tabulated(GaussianUpper()), unique=True)
     value = np.fmin(np.where(found.converged, found.value, np.inf), cruder)
     noisy = np.flatnonzero((problem.hidden_noise > 0.0) & (problem.depth > 1))
     if len(noisy):
@@ -252,6 +257,15 @@ def gaussian_upper(problem: Problem) -> Estimate:
         known = np.fmax.reduce([np.where(e.converged, e.value, 0.0) for e in noise])
         value[noisy] = np.maximum(value[noisy] - known, 0.0)
     return _closed(value)
+
+
+def replica(problem: Problem) -> Estimate:
+    """The replica value: the exact scalar channel in every layer (theory (14)).
+
+    A theorem for two layers with gaussian weights, a conjecture beyond. Both ends of the range of variances are
+    searched for a minimum of the potential, and the smaller one counts.
+    """
+    return _difference(problem, problem.exact())
 
 
 def _lower_channels(problem: Problem) -> list[Channel]:
@@ -269,44 +283,44 @@ def _best(found: list[Estimate], choose: Callable[[Array, Array], Array]) -> Est
     return Estimate(value, np.minimum.reduce([e.residual for e in found]), converged)
 
 
-def _difference(problem: Problem, channel: LayerChannel) -> Estimate:
+def _difference(problem: Problem, channel: LayerChannel, unique: bool = False) -> Estimate:
     """`Phi_full - Phi_known`: what the observed layer knows of everything, less what it knows of the noise."""
-    found = _everything(problem, channel)
+    found = _everything(problem, channel, unique)
     noisy = np.flatnonzero(channel.has_noise & (problem.depth > 1))
     if len(noisy):
-        noise = _from_first_layer(problem.part(noisy), channel.part(noisy, slice(None)), np.zeros(len(noisy)))
+        some, nothing = problem.part(noisy), np.zeros(len(noisy))
+        noise = _from_first_layer(some, channel.part(noisy, slice(None)), nothing, unique)
         found.value[noisy] = np.maximum(found.value[noisy] - noise.value, 0.0)
         found.residual[noisy] = np.maximum(found.residual[noisy], noise.residual)
         found.converged[noisy] &= noise.converged
     return found
 
 
-def _everything(problem: Problem, channel: LayerChannel) -> Estimate:
-    """`Phi_full`: information about the input and all noise on the way."""
+def _everything(problem: Problem, channel: LayerChannel, unique: bool = False) -> Estimate:
+    """`Phi_full`: information about the input and all noise on the way.
+
+    With `unique` one minimum of the potential will do: a linear network has no other, and of an upper bound any
+    minimum is an upper bound. A lower bound must not miss the smallest.
+    """
     if problem.weights != "orthogonal":
-        return _solve(problem, GaussianInput(problem.input_variance), channel)
+        return _solve(problem, GaussianInput(problem.input_variance), channel, unique)
     # An orthogonal matrix leaves gaussian inputs independent and gaussian, so the first matrix drops out.
     first = problem.sigma_w2 * problem.input_variance
     found = _closed(0.5 * np.log1p(first / problem.output_noise))
     deep = np.flatnonzero(problem.depth > 1)
     if len(deep):
-        rest = _from_first_layer(problem.part(deep), channel.part(deep, slice(None)), first[deep])
+        rest = _from_first_layer(problem.part(deep), channel.part(deep, slice(None)), first[deep], unique)
         found.value[deep], found.residual[deep], found.converged[deep] = rest
     return found
 
 
-def _from_first_layer(problem: Problem, channel: LayerChannel, variance: Array) -> Estimate:
+def _from_first_layer(problem: Problem, channel: LayerChannel, variance: Array, unique: bool = False) -> Estimate:
     """Potential of chains that begin with the first hidden layer at a given variance; all depths above 1."""
     first = FirstLayer(channel.part(slice(None), slice(0, 1)), variance)
-    return _solve(problem, first, channel.part(slice(None), slice(1, None)))
+    return _solve(problem, first, channel.part(slice(None), slice(1, None)), unique)
 
 
-def _solve(problem: Problem, source: Source, layers: LayerChannel) -> Estimate:
-    # A linear network's potential has one minimum, and of an upper bound any minimum is an upper bound; a lower bound
-    # must not miss the smallest.
-    unique = isinstance(layers, Surrogate) or (
-        isinstance(layers, Tabulated) and layers.table.channel == GaussianUpper()
-    )
+def _solve(problem: Problem, source: Source, layers: LayerChannel, unique: bool) -> Estimate:
     solution = solve(_chain(problem, source, layers), unique)
     return Estimate(np.where(solution.converged, solution.value, np.nan), solution.residual, solution.converged)
 
@@ -326,4 +340,5 @@ REGISTRY: dict[str, Callable[[Problem], Estimate]] = {
     "entropy_power": entropy_power,
     "layerwise": layerwise,
     "gaussian_upper": gaussian_upper,
+    "replica": replica,
 }

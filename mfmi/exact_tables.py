@@ -18,7 +18,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from mfmi.panels import REACH, FloatArray, IntArray, ScalarFunction, normal_density, panel_nodes, partition
-from mfmi.scalar_channel import channel_at_offset, exact_channel, offset_features
+from mfmi.scalar_channel import channel_at_offset, exact_channel, offset_features, offset_scale
 from mfmi.segment_channel import linear_segments
 from mfmi.tile_cache import TileCache
 
@@ -217,7 +217,8 @@ class ExactTable:
         """J at every combination of r, tau and c, shape (r, tau, c): the channel at an offset serves every c."""
         sigma = np.sqrt(tau)
         deviation = sigma[:, None] * np.sqrt(0.5 * np.expm1(c))
-        finest = np.minimum(deviation[:, 1 if c[0] == 0.0 else 0], sigma)
+        # the narrowest law of offsets, and the length on which the channel varies with them
+        finest = np.minimum(deviation[:, 1 if c[0] == 0.0 else 0], offset_scale(self.phi, sigma, self.segments))
         reach = REACH * deviation[:, -1]
         steps = int(np.ceil(np.log(float(np.max(reach / finest))) / np.log(OFFSET_RATIO)))
         grading = OFFSET_RATIO ** np.arange(steps + 1)
@@ -226,7 +227,7 @@ class ExactTable:
         mirrored = self.phi.odd or self.phi.even
         row, lower, upper = partition(
             np.repeat(np.arange(len(tau)), cut.shape[1]), cut.ravel(), 0.0 * reach if mirrored else -reach, reach,
-            0.4 * finest,
+            0.5 * finest,
         )
         omega, weights = panel_nodes(lower, upper, NODES)
         weights = weights * (2.0 if mirrored else 1.0)

@@ -315,10 +315,10 @@ def _scale_ratio(sigma: FloatArray, width: FloatArray, pole: float, kinked: bool
 def _step(sigma: FloatArray, width: FloatArray, pole: float, ratio: FloatArray, digits: float) -> FloatArray:
     """Step in t at which the trapezoidal rule after x = c sinh(t) converges to exp(-digits).
 
-    Unsmoothed, the strip is pi/2 wide for the singularity at distance c and pi/4 for the Gaussian factor once c is
-    below sigma. Above, the Gaussian of width sigma / c in t asks for the step 2 pi / sqrt(2 digits) of its own.
+    Unsmoothed, the strip is pi/2 wide for the singularity at distance c and not quite pi/4 for the Gaussian factor once
+    c is below sigma. Above, the Gaussian of width sigma / c in t asks for the step 2 pi / sqrt(2 digits) of its own.
     """
-    unsmoothed = 0.25 * np.pi * np.maximum(1.0, (1.0 + 0.3 * ratio) / 1.3)
+    unsmoothed = 0.7 * np.maximum(1.0, (1.0 + 0.3 * ratio) / 1.3)
     distance = np.hypot(_STRIP_POLE * pole, _STRIP_WIDTH * width)
     with np.errstate(divide="ignore", invalid="ignore"):
         smoothed = np.arcsin(np.minimum(distance / (ratio * sigma), 1.0))

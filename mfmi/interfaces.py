@@ -13,13 +13,16 @@ from typing import NamedTuple, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from mfmi.channel_tables import ChannelTable
+from mfmi.exact_tables import TableValue
 
 Array = NDArray[np.float64]
 Rows = NDArray[np.intp] | slice
 
 # Elements of a work array that fits the second-level cache with its companions.
 _BLOCK = 1 << 15
+
+# Share of the mean variance below which a tabulated E is noise.
+_ROUNDING = 1e-12
 
 
 class Derivatives(NamedTuple):
@@ -211,6 +214,13 @@ class Surrogate:
         return (slice(start, start + step) for start in range(0, n, step))
 
 
+class Table(Protocol):
+    """A scalar channel over (r, tau, s), as `channel_tables` and `exact_tables` have it."""
+
+    def evaluate(self, r: Array, tau: Array, s: Array) -> TableValue:
+        """`J` and its derivatives up to the second, arrays of one shape; NaN outside the table."""
+
+
 @dataclass(frozen=True)
 class Tabulated:
     """A nonlinear scalar channel in every layer, by its table (theory (14)-(17)).
@@ -222,7 +232,7 @@ class Tabulated:
     hidden_noise : `sigma_h^2`, shape (n, 1).
     """
 
-    table: ChannelTable
+    table: Table
     total: Array
     hidden_noise: Array
 
@@ -231,14 +241,31 @@ class Tabulated:
         """See `LayerChannel.has_noise`."""
         return np.asarray(self.hidden_noise[:, 0] > 0.0)
 
+    def _evaluate(self, r: Array, v: Array) -> TableValue:
+        tau = v + self.hidden_noise
+        # A closed bound can ask for more variance than there is on its way to a solution.
+        inside = np.clip(tau, np.finfo(np.float64).tiny, self.total)
+        found = self.table.evaluate(r, inside, self.total)
+        # Without uncertainty nothing is carried, and nothing remains.
+        nothing = tau == 0.0
+        j, e, a, e_r, e_v, a_v = (np.where(nothing, 0.0, part) for part in found[:-1])
+        return TableValue(j, e, a, e_r, e_v, a_v, np.where(nothing, 1.0, found.rest_r))
+
     def derivatives(self, r: Array, v: Array) -> Derivatives:
         """See `LayerChannel.derivatives`."""
-        found = self.table.evaluate(r, v + self.hidden_noise, self.total)
-        return Derivatives(found.e, found.a, found.e_r, found.e_v, found.a_v, found.rest_r, 1.0 - found.a * v)
+        found = self._evaluate(r, v)
+        # J is concave in r, so E lies below its mean 2 J / r from 0 to r. Far below, as behind a step at high precision,
+        # it is the rounding of J and matters to nothing but the solver, which needs it positive.
+        with np.errstate(invalid="ignore", divide="ignore"):
+            least = np.where(r > 0.0, _ROUNDING * 2.0 * found.j / r, 0.0)
+            lost = found.e < least
+            e = np.where(lost, least, found.e)
+            e_r, e_v = np.where(lost, -least / r, found.e_r), np.where(lost, 0.0, found.e_v)
+        return Derivatives(e, found.a, e_r, e_v, found.a_v, found.rest_r, 1.0 - found.a * v)
 
     def information(self, r: Array, v: Array) -> Array:
         """See `LayerChannel.information`."""
-        return self.table.evaluate(r, v + self.hidden_noise, self.total).j
+        return self._evaluate(r, v).j
 
     def part(self, rows: Rows, layers: slice) -> Tabulated:
         """See `LayerChannel.part`."""

@@ -17,7 +17,7 @@ from mfmi.smooth_channel import SmoothChannel, activation_cells
 OFFSET_GRADING = np.array([0.0, 1.0, 2.0, 3.2, 4.6, 6.4, REACH, 12.0])
 GAUSSIAN_GRADING = np.array([0.0, 1.2, 2.4, 3.7, 5.2, 6.8, REACH])
 CELL_SPACING = 0.4
-CELL_TOLERANCE = 1e-9
+CELL_TOLERANCE = 1e-7
 SHARED_WIDTH = 2.5
 """Width of a panel of offsets, in sqrt(tau), up to which its offsets share one set of panels in x and y."""
 BLOCK = 8_000
@@ -71,6 +71,26 @@ def offset_features(
         dyadic = _both_sides(np.concatenate([OFFSET_GRADING, OFFSET_GRADING[-1] * 2.0 ** np.arange(1, levels)]))
         cuts += [point + width[:, None] * dyadic for point in cells.turning[np.abs(cells.turning) < extent]]
     return np.concatenate(cuts, axis=1)
+
+
+def offset_scale(phi: ScalarFunction, width: FloatArray, segments: Segments | None) -> FloatArray:
+    """Length on which the channel varies with the offset: that of the inner noise, or of phi where that has no finer feature.
+
+    Parameters
+    ----------
+    phi : ScalarFunction
+    width : ndarray, shape (n,)
+        Deviation of the inner noise.
+    segments : Segments or None
+        The segments of a piecewise linear phi.
+
+    Returns
+    -------
+    ndarray, shape (n,)
+    """
+    if segments is not None or phi.kinks or len(activation_cells(phi, 3, CELL_TOLERANCE).turning):
+        return width
+    return np.maximum(width, CELL_SPACING)
 
 
 def _both_sides(grading: FloatArray) -> FloatArray:
@@ -178,10 +198,11 @@ def _average_over_offsets(
     n = len(r)
     variance = np.maximum(s - tau, 0.0)
     width, deviation = np.sqrt(tau), np.sqrt(variance)
-    features = offset_features(phi, width, REACH * deviation, linear_segments(phi, phi.kinks))
+    segments = linear_segments(phi, phi.kinks)
+    features = offset_features(phi, width, REACH * deviation, segments)
     cut = np.concatenate([deviation[:, None] * _both_sides(GAUSSIAN_GRADING), features], axis=1)
     lower = np.zeros(n) if phi.odd or phi.even else -REACH * deviation
-    spacing = np.minimum(0.5 * width, 0.3 * deviation)
+    spacing = np.minimum(0.5 * offset_scale(phi, width, segments), 0.3 * deviation)
     row, lower, upper = partition(
         np.repeat(np.arange(n), cut.shape[1]), cut.ravel(), lower, REACH * deviation, np.where(spacing > 0.0, spacing, 1.0)
     )
