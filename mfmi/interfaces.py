@@ -254,8 +254,8 @@ class Tabulated:
     def derivatives(self, r: Array, v: Array) -> Derivatives:
         """See `LayerChannel.derivatives`."""
         found = self._evaluate(r, v)
-        # J is concave in r, so E lies below its mean 2 J / r from 0 to r. Far below, as behind a step at high precision,
-        # it is the rounding of J and matters to nothing but the solver, which needs it positive.
+        # J is concave in r, so E lies below its mean 2 J / r from 0 to r. Far below, as behind a step at high
+        # precision, it is the rounding of J and matters to nothing but the solver, which needs it positive.
         with np.errstate(invalid="ignore", divide="ignore"):
             least = np.where(r > 0.0, _ROUNDING * 2.0 * found.j / r, 0.0)
             lost = found.e < least
