@@ -14,7 +14,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import cached_property, lru_cache
 from typing import Protocol
 
 import numpy as np
@@ -61,7 +61,7 @@ class _Axis:
         grid = np.linspace(0.0, 1.0, self.cells + 1)
         return np.sort(np.concatenate((grid, [0.5 / self.cells, 1.0 - 0.5 / self.cells])))
 
-    @property
+    @cached_property
     def coefficients(self) -> Array:
         """Matrix from values at the sites to coefficients, shape (cells + 3, cells + 3)."""
         knots = np.arange(-3, self.cells + 4) / self.cells
@@ -89,14 +89,6 @@ _X_AXIS, _TAU_AXIS, _S_AXIS = _Axis(_X_CELLS), _Axis(_TAU_CELLS), _Axis(_S_CELLS
 _XI_MAX = float(np.arcsinh(_X_MAX))
 
 
-@dataclass(frozen=True)
-class _Tile:
-    """Coefficients of Q over (X, tau, s) and of ln(D / tau) over (tau, s), for s within one tile."""
-
-    ratio: Array
-    log_power: Array
-
-
 class ChannelTable:
     """One channel of one activation, by interpolation.
 
@@ -108,7 +100,10 @@ class ChannelTable:
 
     def __init__(self, phi: Activation, channel: Channel) -> None:
         self.phi, self.channel = phi, channel
-        self._tiles: dict[int, _Tile] = {}
+        # A homogeneous activation knows no scale, and its table has a single s.
+        self._columns = 1 if phi.homogeneous else _S_CELLS + 3
+        self._slots: dict[int, int] = {}
+        self._ratios, self._log_powers = np.empty(0), np.empty(0)
 
     def evaluate(self, r: Array, tau: Array, s: Array) -> TableValue:
         """`J` and its derivatives at precisions `r`, remaining variances `tau` and total variances `s`, one shape.
@@ -120,43 +115,37 @@ class ChannelTable:
         Returns
         -------
         TableValue
-            Arrays of that shape, in nats and the inverse units of r and tau.
+            Arrays of that shape, in nats and the inverse units of r and tau; NaN where an argument is out of range.
         """
         shape = r.shape
         r, tau, s = (np.ascontiguousarray(a, dtype=np.float64).ravel() for a in (r, tau, s))
         out = np.full((7, len(r)), np.nan)
-        usable = np.isfinite(r) & np.isfinite(s) & (tau > 0.0) & (s > 0.0)
-        scale = s if self.phi.homogeneous else np.ones_like(s)
-        level = np.zeros(len(s), dtype=np.int64)
-        level[usable] = np.floor(_coordinate(s[usable] / scale[usable]))
-        for number in np.unique(level[usable]):
-            rows = np.flatnonzero(usable & (level == number))
-            for block in _blocks(rows):
-                out[:, block] = self._within(int(number), r[block], tau[block], s[block], scale[block])
+        usable = np.flatnonzero(np.isfinite(r) & np.isfinite(s) & (tau > 0.0) & (s > 0.0))
+        for rows in _blocks(usable):
+            out[:, rows] = self._values(r[rows], tau[rows], s[rows])
         return TableValue(*(part.reshape(shape) for part in out))
 
-    def _within(self, number: int, r: Array, tau: Array, s: Array, scale: Array) -> Array:
-        tile = self._tile(number)
-        # A homogeneous activation knows no scale: everything in units of s.
+    def _values(self, r: Array, tau: Array, s: Array) -> Array:
+        scale = s if self.phi.homogeneous else np.ones_like(s)
         r, tau, s = r * scale, np.minimum(tau, s) / scale, s / scale
+        slot, column, at_s = self._place(s)
         share, share_1, share_2 = _share(tau, s)
         row, by_share = _TAU_AXIS.locate(share)
-        column, by_s = _S_AXIS.locate(_coordinate(s) - number)
-        flat = tile.log_power.ravel()
-        width = tile.log_power.shape[1]
-        log_power = _contract(flat, row * width + column, width, by_share, by_s[0])
+        base = (slot * (_TAU_CELLS + 3) + row) * self._columns + column
+        log_power = _contract(self._log_powers, base, self._columns, by_share, at_s)
         power = tau * np.exp(log_power[0])
         # ln D = ln tau + g(share): first and second derivative of D in tau.
         d_1 = 1.0 / tau + log_power[1] * share_1
         d_2 = -1.0 / tau**2 + log_power[2] * share_1**2 + log_power[1] * share_2
         x = np.log1p(r * power)
-        x_r = power / (1.0 + r * power)
-        x_t = -np.expm1(-x) * d_1
+        fade = np.exp(-x)
+        grown = -np.expm1(-x)
+        x_r = power * fade
+        x_t = grown * d_1
         x_rr = -x_r * x_r
-        x_rt = x_r * d_1 * np.exp(-x)
-        x_tt = -np.expm1(-x) * (d_2 + d_1 * d_1 * np.exp(-x))
-        q = self._ratio(tile, x, row, by_share, column, by_s[0])
-        half = 0.5 * x
+        x_rt = x_r * d_1 * fade
+        x_tt = grown * (d_2 + d_1 * d_1 * fade)
+        q = self._ratio(x, (slot, row, column), by_share, at_s)
         g_x, g_xx = q[0][0] + x * q[1][0], 2.0 * q[1][0] + x * q[2][0]
         g_t, g_tt = x * q[0][1] * share_1, x * (q[0][2] * share_1**2 + q[0][1] * share_2)
         g_xt = (q[0][1] + x * q[1][1]) * share_1
@@ -164,27 +153,40 @@ class ChannelTable:
         e_r = g_xx * x_r * x_r + g_x * x_rr
         e_v = g_xx * x_r * x_t + g_xt * x_r + g_x * x_rt
         a_v = g_xx * x_t * x_t + 2.0 * g_xt * x_t + g_x * x_tt + g_tt
-        rest = np.exp(-x) + (1.0 - g_x) * -np.expm1(-x)
-        return np.stack([half * q[0][0], e * scale, a / scale, e_r * scale**2, e_v, a_v / scale**2, rest])
+        rest = fade + (1.0 - g_x) * grown
+        return np.stack([0.5 * x * q[0][0], e * scale, a / scale, e_r * scale**2, e_v, a_v / scale**2, rest])
+
+    def _place(self, s: Array) -> tuple[NDArray[np.intp], NDArray[np.intp], list[Array]]:
+        """Slot of the tile, cell and weights of every s; a tile that is not there yet is built."""
+        coordinate = np.zeros_like(s) if self.phi.homogeneous else _coordinate(s)
+        number = np.floor(coordinate).astype(np.intp)
+        present = np.unique(number)
+        for missing in present:
+            if int(missing) not in self._slots:
+                self._build(int(missing))
+        slots = np.array([self._slots[int(k)] for k in present])
+        slot = slots[np.searchsorted(present, number)]
+        if self.phi.homogeneous:
+            return slot, np.zeros_like(number), [np.ones_like(s)]
+        column, weights = _S_AXIS.locate(coordinate - number)
+        return slot, column, weights[0]
 
     def _ratio(
         self,
-        tile: _Tile,
         x: Array,
-        row: NDArray[np.intp],
+        place: tuple[NDArray[np.intp], NDArray[np.intp], NDArray[np.intp]],
         by_share: list[list[Array]],
-        column: NDArray[np.intp],
         at_s: list[Array],
     ) -> list[list[Array]]:
         """Q and its derivatives in X (first index) and in the share (second), up to total order two."""
         xi = np.arcsinh(x)
         line, by_x = _X_AXIS.locate(np.minimum(xi / _XI_MAX, 1.0))
-        n_tau, n_s = tile.ratio.shape[1:]
-        flat = tile.ratio.ravel()
+        slot, row, column = place
+        width = (_TAU_CELLS + 3) * self._columns
+        base = (slot * (_X_CELLS + 3) + line) * width + row * self._columns + column
         q = [[np.zeros_like(x) for _ in range(3 - k)] for k in range(3)]
-        base = (line * n_tau + row) * n_s + column
         for i in range(4):
-            layer = _contract(flat, base + i * n_tau * n_s, n_s, by_share, at_s)
+            layer = _contract(self._ratios, base + i * width, self._columns, by_share, at_s)
             for k in range(3):
                 for m in range(3 - k):
                     q[k][m] += by_x[k][i] * layer[m]
@@ -197,12 +199,8 @@ class ChannelTable:
         q[1][1] = q[1][1] * slope
         return q
 
-    def _tile(self, number: int) -> _Tile:
-        if number not in self._tiles:
-            self._tiles[number] = self._build(number)
-        return self._tiles[number]
-
-    def _build(self, number: int) -> _Tile:
+    def _build(self, number: int) -> None:
+        """Tabulate the channel for the s of one tile, and append its coefficients."""
         s_sites = np.array([1.0]) if self.phi.homogeneous else _variance_at(number + _S_AXIS.sites)
         share, s = np.meshgrid(_TAU_AXIS.sites, s_sites, indexing="ij")
         # At share 0 the limit is taken a little inside; the table is smooth there.
@@ -213,19 +211,14 @@ class ChannelTable:
         r = np.expm1(x) / power.ravel()[:, None]
         j = self.channel.information(self.phi, r, tau.ravel(), s.ravel())
         ratio = (2.0 * j / x).reshape(*s.shape, len(x))
-        log_power = np.log(power / tau)
-        if self.phi.homogeneous:
-            ratio = np.repeat(ratio, _S_CELLS + 3, axis=1)
-            log_power = np.repeat(log_power, _S_CELLS + 3, axis=1)
+        along_s = np.ones((1, 1)) if self.phi.homogeneous else _S_AXIS.coefficients
         ratio = np.einsum(
-            "ax,bt,cs,tsx->abc",
-            _X_AXIS.coefficients,
-            _TAU_AXIS.coefficients,
-            _S_AXIS.coefficients,
-            ratio,
-            optimize=True,
+            "ax,bt,cs,tsx->abc", _X_AXIS.coefficients, _TAU_AXIS.coefficients, along_s, ratio, optimize=True
         )
-        return _Tile(np.ascontiguousarray(ratio), _TAU_AXIS.coefficients @ log_power @ _S_AXIS.coefficients.T)
+        log_power = _TAU_AXIS.coefficients @ np.log(power / tau) @ along_s.T
+        self._slots[number] = len(self._slots)
+        self._ratios = np.concatenate((self._ratios, ratio.ravel()))
+        self._log_powers = np.concatenate((self._log_powers, log_power.ravel()))
 
 
 def _coordinate(s: Array) -> Array:
@@ -280,7 +273,12 @@ def _contract(
     result = [np.zeros(len(base)) for _ in range(3)]
     for j in range(4):
         start = base + j * width
-        along = sum(flat[start + k] * at_column[k] for k in range(4))
+        along = flat[start]
+        along *= at_column[0]
+        for k in range(1, len(at_column)):
+            term = flat[start + k]
+            term *= at_column[k]
+            along += term
         for order in range(3):
             result[order] += by_row[order][j] * along
     return result
