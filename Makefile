@@ -6,14 +6,14 @@ BIN := $(VENV)/bin
 RUN := $(VENV)/stamp-run
 DEV := $(VENV)/stamp-dev
 
-.PHONY: demo test test-slow lint format bench man clean
+.PHONY: demo test test-slow mutants lint format bench man clean
 
 demo: $(RUN)  ## the main job: sweep the edge of chaos and show the summary
 	mkdir -p build
 	$(BIN)/mfmi sweep configs/edge_of_chaos.yaml -o build/demo.parquet --force
 
 test: $(DEV)  ## the fast tests
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest -n 2 --dist loadfile
 
 test-slow: $(DEV)  ## the tests that take minutes
 	$(BIN)/python -m pytest -m slow
@@ -26,6 +26,9 @@ lint: $(DEV)
 format: $(DEV)
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
+
+mutants: $(DEV)  ## small faults in the numerical modules, one at a time: which do the fast tests miss?
+	$(BIN)/python tests/mutants/run.py
 
 bench: $(DEV)  ## timings on this machine
 	set -e; for script in tests/benchmarks/*.py; do echo "== $$script"; $(BIN)/python "$$script"; done

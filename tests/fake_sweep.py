@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import json
 import os
@@ -16,6 +17,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import psutil
 
 from mfmi.columns import COLUMNS, Points
 from mfmi.errors import OutputError
@@ -45,7 +47,7 @@ class FakeChunk:
 
 @dataclass(frozen=True)
 class FakePlan:
-    """`n_grid` points, sigma_w = 1 + index / 1000, `chunk_size` a chunk, every seventh one excluded."""
+    """`n_grid` points, sigma_w = 1 + index * `step`, `chunk_size` a chunk, every seventh one excluded."""
 
     n_grid: int = 60
     chunk_size: int = 5
@@ -54,6 +56,9 @@ class FakePlan:
     estimators: tuple[str, ...] = ("linear",)
     unit: str = "nats"
     n_points: int | None = None
+    step: float = 1e-3
+    activation: str = "tanh"
+    noise_at: str = "output"
     config: FakeConfig = field(init=False)
 
     def __post_init__(self) -> None:
@@ -71,7 +76,7 @@ class FakePlan:
     def points(self, start: int, stop: int) -> Points:
         index = np.arange(start, stop)
         index = index[index % 7 != 6]
-        points = Points.of(["tanh"] * len(index), 1 + index / 1000)
+        points = Points.of([self.activation] * len(index), 1 + index * self.step, sigma_b=0.3, noise_at=self.noise_at)
         return Points(index, *(getattr(points, name) for name in list(points.__dataclass_fields__)[1:]))
 
     def depths_for(self, points: Points) -> np.ndarray:
@@ -146,6 +151,17 @@ def dies(points: Points, depths: Any, estimators: Sequence[str], unit: str = "na
         time.sleep(0.3)
         os.kill(os.getpid(), signal.SIGKILL)
     return rows(points, depths, estimators, unit)
+
+
+def seconds_until_dead(processes: list[psutil.Process]) -> float:
+    """Wait for processes to end; a zombie that nobody has collected is dead."""
+    began = time.monotonic()
+    for process in processes:
+        with contextlib.suppress(psutil.NoSuchProcess):
+            while process.status() != psutil.STATUS_ZOMBIE:
+                assert time.monotonic() - began < 10, "workers outlive the sweep"
+                time.sleep(0.01)
+    return time.monotonic() - began
 
 
 HERE = Path(__file__).parent

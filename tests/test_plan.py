@@ -167,8 +167,10 @@ def test_chunks_partition_the_grid(n_w: int, n_b: int, n_depths: int) -> None:
     assert chunks[-1].stop == found.n_grid
     assert all(one.stop == other.start for one, other in itertools.pairwise(chunks))
     assert all(0 < chunk.stop - chunk.start <= found.chunk_size for chunk in chunks)
-    assert found.chunk_size >= 64
-    assert found.chunk_size * n_depths <= max(4096, 64 * n_depths)
+    # Bounded in rows, and in layers, on which the memory of a deep grid depends.
+    assert found.chunk_size * n_depths <= 4096
+    assert found.chunk_size * n_depths <= 30_000 or found.chunk_size == 1
+    assert found.chunk_size >= min(4096 // n_depths, 30_000 // n_depths)
     pieces = [row for chunk in chunks for row in rows(found.points(chunk.start, chunk.stop))]
     assert pieces == everything(found)
 

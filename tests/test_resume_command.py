@@ -14,13 +14,14 @@ from pathlib import Path
 
 import psutil
 import pytest
+from fake_sweep import seconds_until_dead
 
 from mfmi.sweep.parts import folder_of
 
 CONFIG = """
 version: 1
 sweep:
-  activation: [tanh, relu]
+  activation: [relu, erf]
   sigma_w: {{start: 0.5, stop: 3.0, num: {points}}}
   sigma_b: [0, 0.1, 0.3, 1]
   depth: {depths}
@@ -70,7 +71,7 @@ def stop(process: subprocess.Popen[str], dice: random.Random) -> str:
     _, errors = process.communicate(timeout=10)
     assert process.returncode in (-signum, 0), errors  # 0: it was faster
     assert "Traceback" not in errors
-    assert not any(worker.is_running() and worker.status() != psutil.STATUS_ZOMBIE for worker in workers)
+    assert seconds_until_dead(workers) < 1
     return errors if signum != signal.SIGKILL else ""
 
 

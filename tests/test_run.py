@@ -17,6 +17,7 @@ from fake_sweep import BrokenPlan, FakePlan, dies, dies_once, forgetful, picky, 
 
 from mfmi.columns import COLUMNS
 from mfmi.errors import ConfigError, OutputError, ResumeError
+from mfmi.names import DEFAULT_ESTIMATORS, ESTIMATORS
 from mfmi.sweep import parts as parts_module
 from mfmi.sweep import store
 from mfmi.sweep.chunks import Task
@@ -30,6 +31,15 @@ from mfmi.sweep.stream import SweepStream
 
 def sha256(path: Path) -> str:
     return hashlib.sha256(path.read_bytes()).hexdigest()
+
+
+ONE_CHUNK = FakePlan(chunk_size=60)  # the same rows and bytes without a worker
+
+
+@pytest.fixture(autouse=True)
+def one_thread(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in THREAD_LIMITS:
+        monkeypatch.setenv(name, "1")
 
 
 @pytest.fixture(scope="module")
@@ -210,11 +220,11 @@ def test_an_existing_file_is_refused_and_the_ways_out_are_named(tmp_path: Path, 
     out = tmp_path / "out.parquet"
     out.write_text("precious")
     with pytest.raises(OutputError, match=r"--force .*--resume"):
-        run_sweep(FakePlan(), out, evaluate=rows)
+        run_sweep(ONE_CHUNK, out, evaluate=rows)
     assert out.read_text() == "precious"
     with pytest.raises(OutputError, match="cannot read"):
-        run_sweep(FakePlan(), out, evaluate=rows, resume=True)
-    run_sweep(FakePlan(), out, evaluate=rows, force=True)
+        run_sweep(ONE_CHUNK, out, evaluate=rows, resume=True)
+    run_sweep(ONE_CHUNK, out, evaluate=rows, force=True)
     assert sha256(out) == sha256(expected)
 
 
@@ -233,12 +243,12 @@ def test_a_file_that_turns_up_meanwhile_is_not_overwritten(tmp_path: Path) -> No
 def test_a_folder_that_is_not_there(tmp_path: Path, where: str) -> None:
     (tmp_path / "file").touch()
     with pytest.raises(OutputError, match=r"cannot write .*(No such file|Not a directory)"):
-        run_sweep(FakePlan(), tmp_path / where, evaluate=rows)
+        run_sweep(ONE_CHUNK, tmp_path / where, evaluate=rows)
 
 
 def test_a_device_is_not_a_place_for_parts() -> None:
     with pytest.raises(OutputError, match="not a regular file"):
-        run_sweep(FakePlan(), "/dev/null", evaluate=rows, force=True)
+        run_sweep(ONE_CHUNK, "/dev/null", evaluate=rows, force=True)
 
 
 def test_two_runs_at_once(tmp_path: Path, expected: Path) -> None:
@@ -281,7 +291,7 @@ def test_a_file_system_without_locks_is_told(tmp_path: Path, expected: Path, mon
         raise OSError(37, "No locks available")
 
     monkeypatch.setattr(parts_module.fcntl, "flock", none)
-    result = run_sweep(FakePlan(), tmp_path / "out.parquet", evaluate=rows)
+    result = run_sweep(ONE_CHUNK, tmp_path / "out.parquet", evaluate=rows)
     assert fcntl.flock is none
     assert "does not support locks" in result.notes[0]
     assert sha256(tmp_path / "out.parquet") == sha256(expected)
@@ -291,7 +301,7 @@ def test_strange_files_in_the_folder_of_parts_are_left_alone(tmp_path: Path, exp
     out = tmp_path / "out.parquet"
     folder_of(out).mkdir()
     (folder_of(out) / "notes.txt").write_text("mine")
-    result = run_sweep(FakePlan(), out, evaluate=rows)
+    result = run_sweep(ONE_CHUNK, out, evaluate=rows)
     assert sha256(out) == sha256(expected)
     assert [path.name for path in folder_of(out).iterdir()] == ["notes.txt"]
     assert "was kept" in result.notes[0]
@@ -300,7 +310,7 @@ def test_strange_files_in_the_folder_of_parts_are_left_alone(tmp_path: Path, exp
 def test_a_link_leads_to_the_file(tmp_path: Path, expected: Path) -> None:
     (tmp_path / "far").mkdir()
     (tmp_path / "out.parquet").symlink_to(tmp_path / "far" / "real.parquet")
-    run_sweep(FakePlan(), tmp_path / "out.parquet", evaluate=rows)
+    run_sweep(ONE_CHUNK, tmp_path / "out.parquet", evaluate=rows)
     assert (tmp_path / "out.parquet").is_symlink()
     assert sha256(tmp_path / "far" / "real.parquet") == sha256(expected)
     assert os.listdir(tmp_path / "far") == ["real.parquet"]
@@ -309,7 +319,7 @@ def test_a_link_leads_to_the_file(tmp_path: Path, expected: Path) -> None:
 def test_another_format_gets_the_same_rows(tmp_path: Path, expected: Path) -> None:
     got = []
     result = run_sweep(
-        FakePlan(), tmp_path / "out.csv", evaluate=rows, publish=lambda blocks, about, _: got.extend([*blocks, about])
+        ONE_CHUNK, tmp_path / "out.csv", evaluate=rows, publish=lambda blocks, about, _: got.extend([*blocks, about])
     )
     assert got.pop() == store.read_provenance(expected)
     assert sum(len(block["point"]) for block in got) == result.rows == 156
@@ -328,7 +338,7 @@ def test_another_format_gets_the_same_rows(tmp_path: Path, expected: Path) -> No
 )
 def test_bad_arguments(tmp_path: Path, settings: dict[str, Any], what: str) -> None:
     with pytest.raises(ValueError, match=what):
-        run_sweep(FakePlan(), tmp_path / "out.parquet", evaluate=rows, **settings)
+        run_sweep(ONE_CHUNK, tmp_path / "out.parquet", evaluate=rows, **settings)
 
 
 def test_too_many_points(tmp_path: Path) -> None:
@@ -356,6 +366,27 @@ def test_a_plan_of_a_hundred_million_points_costs_nothing_to_begin(tmp_path: Pat
     assert len(next(stream)["point"]) == 858 * 3
     stream.close()  # type: ignore[attr-defined]
     assert time.monotonic() - began < 10
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("activation", "noise_at", "estimators"), [("tanh", "output", ESTIMATORS), ("relu", "every", DEFAULT_ESTIMATORS)]
+)
+def test_the_evaluator_does_not_remember(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, activation: str, noise_at: str, estimators: tuple[str, ...]
+) -> None:
+    """One process for all chunks, one for each, tables kept on disk or not: the same bytes."""
+    plan = FakePlan(4, 2, (2, 3), estimators=estimators, step=0.2, activation=activation, noise_at=noise_at)
+    monkeypatch.setenv("MFMI_CACHE_DIR", "")
+    result = run_sweep(plan, tmp_path / "one.parquet")
+    assert not result.statuses.get("failed")
+    for share in (2, 1):
+        run_sweep(plan, tmp_path / "each.parquet", shard=(share, 2))
+    merge_parts(tmp_path / "each.parquet")
+    monkeypatch.setenv("MFMI_CACHE_DIR", str(tmp_path / "cache"))
+    run_sweep(plan, tmp_path / "filling.parquet")
+    run_sweep(plan, tmp_path / "filled.parquet", jobs=2)
+    assert len({sha256(path) for path in tmp_path.glob("*.parquet")}) == 1
 
 
 @pytest.mark.slow

@@ -18,7 +18,8 @@ from mfmi.sweep.config import Config
 
 # Large enough for vectorised arithmetic to pay, small enough for a chunk to be redone without regret.
 _CHUNK_ROWS = 4096
-_LEAST_POINTS = 64
+# Layers times points of a chunk: what bounds its memory when a grid is deep.
+_CHUNK_LAYERS = 30_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,7 +117,9 @@ class Plan:
     @property
     def chunk_size(self) -> int:
         """How many grid points a chunk has."""
-        return max(_LEAST_POINTS, _CHUNK_ROWS // max(1, len(self.config.depths)))
+        depths = self.config.depths
+        by_rows, by_layers = _CHUNK_ROWS // max(1, len(depths)), _CHUNK_LAYERS // max(1, *depths, 1)
+        return max(1, min(by_rows, by_layers))
 
     @property
     def n_chunks(self) -> int:

@@ -97,13 +97,15 @@ class _Worker:
         code = (
             f"import sys; sys.path[:] = {sys.path!r}; from mfmi.sweep.processes import serve; serve({theirs.fileno()})"
         )
+        messages = subprocess.DEVNULL if sys.stderr is None else 2
         # Ctrl-C reaches the whole foreground group; blocked here and so inherited, it is this process that decides.
         mask = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
         try:
             self.process = subprocess.Popen(
                 [sys.executable, "-c", code],
                 stdin=subprocess.DEVNULL,
-                stdout=2,  # rows may be on their way to standard output
+                stdout=messages,  # rows may be on their way to standard output
+                stderr=messages,
                 pass_fds=[theirs.fileno()],
                 env=os.environ | ONE_THREAD,
             )
@@ -220,7 +222,10 @@ def serve(descriptor: int) -> None:
             outcome = ("lost", "ran out of memory")
         except Exception as error:
             outcome = ("raised", _portable(error, number))
-        connection.send_bytes(pickle.dumps(outcome))
+        try:
+            connection.send_bytes(pickle.dumps(outcome))
+        except OSError:
+            os._exit(0)  # nobody is there to receive it
 
 
 def _listen(connection: Connection, messages: queue.SimpleQueue[bytes]) -> None:
