@@ -5,9 +5,11 @@ import re
 import subprocess
 import sys
 import tomllib
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from conftest import Outcome
 
 import mfmi
 
@@ -28,7 +30,7 @@ def test_dependencies_have_floors_and_no_caps() -> None:
 
 def test_the_run_time_needs_nothing_else() -> None:
     names = {requirement.split(">=")[0] for requirement in PROJECT["dependencies"]}
-    assert names == {"click", "numpy", "scipy", "pandas", "pyarrow", "rich", "PyYAML", "pydantic"}
+    assert names == {"click", "numpy", "scipy", "pandas", "pyarrow", "rich", "PyYAML"}
 
 
 def test_every_public_name_is_there() -> None:
@@ -70,3 +72,9 @@ def test_make_knows_its_targets() -> None:
     text = (ROOT / "Makefile").read_text()
     for target in ("demo", "test", "test-slow", "lint", "bench", "clean"):
         assert re.search(rf"^{target}:", text, re.MULTILINE), target
+
+
+def test_the_readme_shows_what_bound_prints(command_line: Callable[..., Outcome]) -> None:
+    text = (ROOT / "README.md").read_text()
+    shown = text.partition("$ mfmi bound --act tanh --sw 1.5\n")[2].partition("```")[0]
+    assert shown == command_line("bound", "--act", "tanh", "--sw", "1.5", "--format", "table").out
