@@ -11,6 +11,7 @@ from functools import lru_cache
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
+from scipy.special import roots_legendre
 
 FloatArray = NDArray[np.float64]
 Kinks = Sequence[float] | FloatArray
@@ -154,7 +155,7 @@ def fixed_rule(
     nodes : int
         Nodes per half-panel (kinks), per half-axis (no kinks) or per period.
     half : bool
-        As in `blocked_rules`; rules with kinks or a period stay whole.
+        As in `blocked_rules`; kinks must then be symmetric about 0. Rules with a period stay whole.
 
     Returns
     -------
@@ -162,7 +163,7 @@ def fixed_rule(
     """
     ratio = _scale_ratio(sigma, width, pole, len(kinks) > 0)
     if len(kinks):
-        return _panel_rule(sigma, ratio, kinks, nodes, _tail(tolerance))
+        return _panel_rule(sigma, ratio, kinks, nodes, _tail(tolerance), half)
     x, w = _smooth_rule(sigma, ratio, nodes, _tail(tolerance), half and math.isinf(period))
     wrapped = sigma > _WRAPPED * period
     if wrapped.any():
@@ -201,7 +202,7 @@ def expectation(
     refine : float
         Multiplies the number of nodes; another value than 1 gives a second opinion for an error estimate.
     even : bool
-        The integrand is an even function, so that half of the nodes of a rule without kinks suffice.
+        The integrand is an even function and the kinks are symmetric about 0, so that half of the nodes suffice.
 
     Returns
     -------
@@ -290,7 +291,7 @@ def legendre_rule(n: int) -> tuple[FloatArray, FloatArray]:
     -------
     x, w : ndarray, shape (n,)
     """
-    x, w = np.polynomial.legendre.leggauss(n)
+    x, w = roots_legendre(n)
     x, w = 0.5 * (x + 1.0), 0.5 * w
     x.flags.writeable = w.flags.writeable = False
     return x, w
@@ -362,10 +363,15 @@ def _panels(sigma: FloatArray, kinks: Kinks, tail: float) -> tuple[FloatArray, F
 
 
 def _panel_rule(
-    sigma: FloatArray, ratio: FloatArray, kinks: Kinks, nodes: int, tail: float
+    sigma: FloatArray, ratio: FloatArray, kinks: Kinks, nodes: int, tail: float, half: bool
 ) -> tuple[FloatArray, FloatArray]:
     """Gauss-Legendre panels from each kink half way to the next, graded towards it by z = kink + ratio sinh(t)."""
     starts, length = _panels(sigma, kinks, tail)
+    if half:
+        # Of symmetric kinks those above the middle one have both panels on the right, the middle one has one of them.
+        count = starts.shape[1] // 2
+        right = np.concatenate([2 * np.arange(count) > count - 1, 2 * np.arange(count) >= count - 1])
+        starts, length = starts[:, right], length[:, right]
     x, w = legendre_rule(nodes)
     reach = np.arcsinh(length / ratio[:, None])[:, :, None]
     t = reach * x

@@ -6,7 +6,7 @@ import math
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from typing import Any, ClassVar, Literal, overload
+from typing import Any, ClassVar, Literal, cast, overload
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -233,15 +233,13 @@ class Activation(ABC):
         self, s: ArrayLike, gap: ArrayLike, *, error: Literal[True]
     ) -> tuple[FloatArray, FloatArray]: ...
     def slope_correlation_gap(self, s: ArrayLike, gap: ArrayLike, *, error: bool = False) -> Any:
-        """E phi'(u) phi'(v) at covariance s - gap, for 0 <= gap <= 2 s: the slope of the correlation map, theory (5)."""
+        """E phi'(u) phi'(v) at covariance s - gap, 0 <= gap <= 2 s: the slope of the correlation map, theory (5)."""
         return self._answer("slope_correlation_gap", _gap(s, gap), error)
 
     @overload
     def conditional(self, m: ArrayLike, v: ArrayLike, *, error: Literal[False] = False) -> Conditional: ...
     @overload
-    def conditional(
-        self, m: ArrayLike, v: ArrayLike, *, error: Literal[True]
-    ) -> tuple[Conditional, Conditional]: ...
+    def conditional(self, m: ArrayLike, v: ArrayLike, *, error: Literal[True]) -> tuple[Conditional, Conditional]: ...
     def conditional(self, m: ArrayLike, v: ArrayLike, *, error: bool = False) -> Any:
         """Mean, variance, kappa and residual of phi(m + sqrt(v) g), theory (16), (18); v >= 0.
 
@@ -355,7 +353,8 @@ class Activation(ABC):
         if moment in self.closed:
             pass
         elif moment in self.tabulated:
-            estimate = estimate + _pairs.error(self, moment, flat[0], flat[1], value)  # type: ignore[arg-type]
+            pair_moment = cast(_pairs.PairMoment, moment)
+            estimate = np.add(estimate, _pairs.error(self, pair_moment, flat[0], flat[1], value))
         else:
             with np.errstate(invalid="ignore"):
                 difference = np.abs(value - method(*flat, *extra, refine=_quadrature.SECOND_OPINION))
@@ -367,7 +366,7 @@ def _finite(name: str, value: ArrayLike) -> FloatArray:
     array = np.asarray(value, dtype=np.float64)
     bad = ~np.isfinite(array)
     if bad.any():
-        raise ValueError(f"{name} must be finite, got {array[bad].flat[0]!r}")
+        raise ValueError(f"{name} must be finite, got {float(array[bad].flat[0])}")
     return array
 
 

@@ -9,21 +9,24 @@ from scipy.special import erfcx, log_ndtr, ndtr
 FloatArray = NDArray[np.float64]
 
 _SQRT_HALF_PI = float(np.sqrt(0.5 * np.pi))
+_SQRT_TWO_PI = float(np.sqrt(2.0 * np.pi))
 
-# From here down the continued fraction below, started from the fixed point of its last step, converges to rounding error
-# within its depth.
+# From here down the continued fraction below, started from the fixed point of its last step, converges to rounding
+# error within its depth.
 _FRACTION_FROM = -2.5
 _FRACTION_DEPTH = 50
 
 
 def density(t: FloatArray) -> FloatArray:
     """Density of the standard normal law, elementwise."""
-    return np.exp(-0.5 * t * t) / np.sqrt(2.0 * np.pi)
+    peak: FloatArray = np.exp(-0.5 * t * t) / _SQRT_TWO_PI
+    return peak
 
 
 def inverse_mills(t: FloatArray) -> FloatArray:
     """Ratio Phi(t) / density(t), finite for t -> -inf where it is about 1 / |t|; inf once the density underflows."""
-    return _SQRT_HALF_PI * erfcx(-t / np.sqrt(2.0))
+    ratio: FloatArray = _SQRT_HALF_PI * erfcx(-t / np.sqrt(2.0))
+    return ratio
 
 
 def ramp_moments(t: FloatArray) -> tuple[FloatArray, FloatArray, FloatArray]:

@@ -99,9 +99,12 @@ def _from_table(phi: PairActivation, moment: PairMoment, s: FloatArray, x: Float
 def _direct(phi: PairActivation, moment: PairMoment, s: FloatArray, x: FloatArray, refine: float) -> FloatArray:
     if moment == "correlation":
         moments = _quadrature.pair_moments(phi, np.abs(x), s - np.abs(x), refine)
-        return moments[1] + np.sign(x) * moments[2]
+        result: FloatArray = moments[1] + np.sign(x) * moments[2]
+        return result
     near = np.minimum(x, 2.0 * s - x)
     moments = _quadrature.pair_moments(phi, s - near, near, refine)
     if moment == "decorrelation":
-        return moments[0] + np.where(x > s, 2.0 * moments[2], 0.0)
-    return moments[3] + np.where(x > s, -moments[4], moments[4])
+        result = moments[0] + np.where(x > s, 2.0 * moments[2], 0.0)
+    else:
+        result = moments[3] + np.where(x > s, -moments[4], moments[4])
+    return result

@@ -21,7 +21,8 @@ _SUSPICIOUS = 1e-5
 _REFINEMENTS = 14
 _SHRINK = 4
 
-# How fourth differences scale with the step: as its power 4 for a smooth function, 0, 1, 2 for a jump in phi, phi', phi''.
+# How fourth differences scale with the step: as its power 4 for a smooth function, 0, 1, 2 for a jump in phi, phi' or
+# phi''.
 _SMOOTH_POWER = 2.6
 _JUMP_POWER = 0.5
 
@@ -131,11 +132,12 @@ def sign_changes(g: Function, lower: float, upper: float, points: int = 4001, no
         middle = 0.5 * (left + right)
         same = np.sign(g(middle)) == signs[changes]
         left, right = np.where(same, middle, left), np.where(same, right, middle)
-    return (0.5 * (left + right)).tolist()
+    return [float(place) for place in 0.5 * (left + right)]
 
 
 def _fourth_difference(f: Function, x: FloatArray, step: float) -> FloatArray:
-    return np.abs(f(x[:, None] + step * np.arange(-2, 3)) @ _FOURTH)
+    difference: FloatArray = f(x[:, None] + step * np.arange(-2, 3)) @ _FOURTH
+    return np.abs(difference)
 
 
 def _locate(f: Function, place: float) -> tuple[float, float]:

@@ -15,16 +15,23 @@ from mfmi.activations._window import smooth_rules
 FloatArray = NDArray[np.float64]
 RowArray = NDArray[np.int64]
 
-# The finer rule that the ordinary one is compared with to estimate its error has this many times the nodes; the difference
-# is doubled for the finer rule's own error.
+# The finer rule that the ordinary one is compared with to estimate its error has this many times the nodes; the
+# difference is doubled for the finer rule's own error.
 SECOND_OPINION = 1.25
 SAFETY = 2.0
 
-# Relative accuracy asked of one-dimensional moments; of the outer rule of pair moments, whose integrands are squares of
-# smoothed moments and converge far better than the functions that the rule is made for; of kinked conditional ones.
+# Relative accuracy asked of one-dimensional moments and of kinked conditional ones.
 _ONE_DIMENSION = 1e-13
-_CONDITIONAL = 1e-12
-_OUTER = 1e-8
+_CONDITIONAL = 1e-11
+
+# Accuracy asked of the outer rule of pair moments, whose integrands are squares of smoothed moments and converge far
+# better than the functions that the rules are made for: to 1e-13 or so.
+_OUTER = 1e-10
+_OUTER_KINKED = 1e-7
+
+# Below this deviation phi - mean - kappa x is rounding noise, and the residual is taken from the slope's variance: for
+# the second Hermite order, which is all there is, E (phi' - kappa)^2 v is twice the residual.
+_TINY_DEVIATION = 1e-4
 
 # Kinks further away than this many standard deviations are out of reach of every rule.
 _REACH = 8.6
@@ -62,7 +69,8 @@ def second_moment(phi: Integrand, s: FloatArray, refine: float) -> FloatArray:
 def second_moment_slope(phi: Integrand, s: FloatArray, refine: float) -> FloatArray:
     """V'(s) = E[phi phi' u] / s, which needs no second derivative.
 
-    By Stein's lemma it is E[(phi - phi(0)) phi' u] / s + phi(0) E[(phi' - phi'(0)) u] / s, without the part that cancels.
+    By Stein's lemma it is E[(phi - phi(0)) phi' u] / s + phi(0) E[(phi' - phi'(0)) u] / s: the part that cancels is
+    left out.
     """
     offset = float(phi(0.0))
     slope = float(phi.derivative(0.0))
@@ -79,9 +87,10 @@ def slope_moment(phi: Integrand, s: FloatArray, k: float, refine: float) -> Floa
     """E |phi'|^(2k)."""
     if phi.slope_zeros and k != round(k):
         points = tuple(sorted({*phi.kinks, *phi.slope_zeros, 0.0}))
-        return gaussian.expectation(
+        powers: FloatArray = gaussian.expectation(
             lambda x, rows: _power(phi.derivative(x) ** 2, k)[None], np.sqrt(s), 0.0, points, _SINGULAR, refine=refine
         )[0]
+        return powers
     return one_dimension(phi, s, lambda x, rows: _power(phi.derivative(x) ** 2, k), refine)
 
 
@@ -94,68 +103,95 @@ def log_slope(phi: Integrand, s: FloatArray, refine: float) -> FloatArray:
 
 def conditional_log_slope(phi: Integrand, m: FloatArray, v: FloatArray, refine: float) -> FloatArray:
     """E ln|phi'(m + sqrt(v) g)|."""
-    points = sorted({*phi.kinks, *phi.slope_zeros, *((0.0,) if phi.slope_zeros else ())})
-    pole = _SINGULAR if phi.slope_zeros else phi.pole
-
-    if not points:
-        result = np.empty_like(m)
-        for rows, x, w in smooth_rules(m, v, phi.pole, refine):
-            result[rows] = _sum(phi.log_abs_derivative(m[rows, None] + x), w)
+    result = phi.log_abs_derivative(m)
+    moving = np.flatnonzero(v > 0.0)
+    centre, variance = m[moving], v[moving]
+    if not phi.kinks and not phi.slope_zeros:
+        for rows, x, w in smooth_rules(centre, variance, phi.pole, refine):
+            result[moving[rows]] = _sum(phi.log_abs_derivative(centre[rows, None] + x), w)
         return result
+    points = {*phi.kinks, *phi.slope_zeros, *((0.0,) if phi.slope_zeros else ())}
 
     def integrand(x: FloatArray, rows: RowArray) -> FloatArray:
-        return phi.log_abs_derivative(m[rows, None] + x)[None]
+        u = centre[rows, None] + x
+        for zero in phi.slope_zeros:
+            # A node that rounds to the zero itself would be -inf, for all its weight is nothing.
+            u = np.where(np.abs(u - zero) < _SINGULAR, zero + _SINGULAR, u)
+        return phi.log_abs_derivative(u)[None]
 
-    return gaussian.expectation(
-        integrand, np.sqrt(v), 0.0, np.asarray(points) - m[:, None], pole, tolerance=_CONDITIONAL, refine=refine
+    result[moving] = gaussian.expectation(
+        integrand,
+        np.sqrt(variance),
+        0.0,
+        np.asarray(sorted(points)) - centre[:, None],
+        _SINGULAR if phi.slope_zeros else phi.pole,
+        tolerance=_CONDITIONAL,
+        refine=refine,
     )[0]
+    return result
 
 
 def conditional(
-    phi: Integrand, m: FloatArray, v: FloatArray, refine: float, *, stein_from: float = math.inf
+    phi: Integrand,
+    m: FloatArray,
+    v: FloatArray,
+    refine: float,
+    *,
+    stein_from: float = math.inf,
+    stein_split: bool = False,
 ) -> FloatArray:
     """Mean, variance, kappa and residual of phi(m + sqrt(v) g), shape (4, n).
 
     kappa = E phi' and residual = E (phi - mean - kappa sqrt(v) g)^2 are sums without cancellation, and the variance is
-    put together from them. From the variance `stein_from` on kappa is E[phi g] / sqrt(v) instead, which needs no slope.
+    put together from them. By Stein's lemma kappa is also E[phi g] / sqrt(v), which needs no slope: that is taken from
+    the variance `stein_from` on, and with `stein_split` wherever a kink is within reach (for phi that jumps).
     """
     result = np.empty((4, m.size))
-    by_stein = v >= stein_from
-    for rows, x, w in _conditional_rules(phi, m, v, by_stein, refine):
-        u = m[rows, None] + x
-        if by_stein[rows[0]]:
-            value = phi(u)
-            mean = _sum(value, w)
-            value -= mean[:, None]
-            kappa = _sum(value * x, w) / v[rows]
-        else:
-            value, slope = phi.conditional_values(u)
-            mean, kappa = _sum(value, w), _sum(slope, w)
-            value -= mean[:, None]
-        value -= kappa[:, None] * x
-        value *= value
-        residual = _sum(value, w)
-        result[:, rows] = mean, kappa * kappa * v[rows] + residual, kappa, residual
+    sigma = np.sqrt(v)
+    kinks = np.sort(np.asarray(phi.kinks)) - m[:, None]
+    split = np.any(np.abs(kinks) <= _REACH * sigma[:, None], axis=1)
+    tiny = ~split & (sigma < _TINY_DEVIATION * min(phi.pole, 1.0))
+    stein = np.where(split, stein_split | (v >= stein_from), v >= stein_from) & ~tiny
+    for by_stein, is_tiny in ((False, False), (True, False), (False, True)):
+        alike = (stein == by_stein) & (tiny == is_tiny)
+        for rows, x, w in _conditional_rules(
+            phi, m, v, kinks, np.flatnonzero(alike & ~split), np.flatnonzero(alike & split), refine
+        ):
+            result[:, rows] = _conditional_sums(phi, m[rows], v[rows], x, w, by_stein, is_tiny)
     return result
 
 
 def _conditional_rules(
-    phi: Integrand, m: FloatArray, v: FloatArray, by_stein: NDArray[np.bool_], refine: float
+    phi: Integrand, m: FloatArray, v: FloatArray, kinks: FloatArray, smooth: RowArray, split: RowArray, refine: float
 ) -> Iterator[tuple[RowArray, FloatArray, FloatArray]]:
-    """Blocks of rules for `conditional`: split at kinks for the rows that have one within reach, smooth for the rest."""
-    sigma = np.sqrt(v)
-    kinks = np.sort(np.asarray(phi.kinks)) - m[:, None]
-    split = np.any(np.abs(kinks) <= _REACH * sigma[:, None], axis=1)
-    for kind in (False, True):
-        smooth, kinked = np.flatnonzero((by_stein == kind) & ~split), np.flatnonzero((by_stein == kind) & split)
+    """Blocks of rules for `conditional`, those of the rows `split` divided at the kinks."""
+    if smooth.size:
         for rows, x, w in smooth_rules(m[smooth], v[smooth], phi.pole, refine):
             yield smooth[rows], x, w
-        if kinked.size:
-            rules = gaussian.blocked_rules(
-                sigma[kinked], 0.0, kinks[kinked], phi.pole, tolerance=_CONDITIONAL, refine=refine
-            )
-            for rows, x, w in rules:
-                yield kinked[rows], x, w
+    if split.size:
+        rules = gaussian.blocked_rules(
+            np.sqrt(v[split]), 0.0, kinks[split], phi.pole, tolerance=_CONDITIONAL, refine=refine
+        )
+        for rows, x, w in rules:
+            yield split[rows], x, w
+
+
+def _conditional_sums(
+    phi: Integrand, m: FloatArray, v: FloatArray, x: FloatArray, w: FloatArray, by_stein: bool, is_tiny: bool
+) -> tuple[FloatArray, FloatArray, FloatArray, FloatArray]:
+    """Mean, variance, kappa and residual of one block; x are the nodes less m."""
+    u = m[:, None] + x
+    value, slope = (phi(u), u) if by_stein else phi.conditional_values(u)
+    mean = _sum(value, w)
+    value -= mean[:, None]
+    kappa = _sum(value * x, w) / v if by_stein else _sum(slope, w)
+    if is_tiny:
+        slope -= kappa[:, None]
+        residual = 0.5 * v * _sum(slope * slope, w)
+    else:
+        value -= kappa[:, None] * x
+        residual = _sum(value * value, w)
+    return mean, kappa * kappa * v + residual, kappa, residual
 
 
 def pair_moments(phi: Integrand, k: FloatArray, gap: FloatArray, refine: float) -> FloatArray:
@@ -202,7 +238,7 @@ def pair_moments(phi: Integrand, k: FloatArray, gap: FloatArray, refine: float) 
         np.sqrt(gap),
         kinks,
         phi.pole,
-        tolerance=_OUTER,
+        tolerance=_OUTER_KINKED if kinks else _OUTER,
         period=phi.period,
         outputs=5,
         refine=refine,
@@ -217,14 +253,16 @@ def _power(square: FloatArray, k: float) -> FloatArray:
 
 
 def _sum(values: FloatArray, w: FloatArray) -> FloatArray:
-    return np.einsum("ij,j->i" if w.ndim == 1 else "ij,ij->i", values, w)
+    total: FloatArray = np.einsum("ij,j->i" if w.ndim == 1 else "ij,ij->i", values, w)
+    return total
 
 
 def one_dimension(
     phi: Integrand, s: FloatArray, f: Callable[[FloatArray, RowArray], FloatArray], refine: float
 ) -> FloatArray:
     """E f(u), u ~ N(0, s), for f as smooth as phi and even if phi is odd or even."""
-    return gaussian.expectation(
+    symmetric = (phi.odd or phi.even) and {-kink for kink in phi.kinks} == set(phi.kinks)
+    result: FloatArray = gaussian.expectation(
         lambda x, rows: f(x, rows)[None],
         np.sqrt(s),
         0.0,
@@ -232,5 +270,6 @@ def one_dimension(
         phi.pole,
         tolerance=_ONE_DIMENSION,
         refine=refine,
-        even=(phi.odd or phi.even) and math.isinf(phi.period),
+        even=symmetric and math.isinf(phi.period),
     )[0]
+    return result

@@ -84,11 +84,12 @@ def _parse(spec: str) -> Activation:
         raise ValueError(f"unknown activation {spec!r}{_suggestion(name)}")
     factory = _FACTORIES[name]
     positional, named = _arguments(spec, call.group(2) or "")
-    parameters = {} if inspect.isclass(factory) else dict(inspect.signature(factory).parameters)
-    unknown = [key for key in named if key not in parameters]
-    if unknown or len(positional) > len(parameters):
-        takes = f"takes {', '.join(parameters)}" if parameters else "takes no parameters"
-        raise ValueError(f"activation {spec!r}: {name} {takes}")
+    signature = inspect.signature(factory)
+    try:
+        signature.bind(*positional, **named)
+    except TypeError as problem:
+        takes = f"takes {', '.join(signature.parameters)}" if signature.parameters else "takes no parameters"
+        raise ValueError(f"activation {spec!r}: {name} {takes}") from problem
     return factory(*positional, **named)
 
 
@@ -97,11 +98,18 @@ def _arguments(spec: str, text: str) -> tuple[list[float], dict[str, float]]:
     try:
         call = ast.parse(f"f({text})", mode="eval").body
         assert isinstance(call, ast.Call)
-        positional = [float(ast.literal_eval(value)) for value in call.args]
-        named = {str(pair.arg): float(ast.literal_eval(pair.value)) for pair in call.keywords}
+        positional = [_number(value) for value in call.args]
+        named = {str(pair.arg): _number(pair.value) for pair in call.keywords}
     except (SyntaxError, ValueError, TypeError) as problem:
         raise ValueError(f"activation {spec!r}: parameters must be numbers, got ({text})") from problem
     return positional, named
+
+
+def _number(node: ast.expr) -> float:
+    value = ast.literal_eval(node)
+    if isinstance(value, bool):
+        raise TypeError("a truth value is not a number")
+    return float(value)
 
 
 def _suggestion(name: str) -> str:

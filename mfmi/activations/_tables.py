@@ -7,6 +7,7 @@ nodes and against direct quadrature; a tile that misses the accuracy wanted is n
 
 from __future__ import annotations
 
+import itertools
 import math
 from dataclasses import dataclass
 from functools import lru_cache
@@ -23,16 +24,19 @@ FloatArray = NDArray[np.float64]
 # Rows of a tile's coefficients.
 DECORRELATION, ODD, EVEN, SLOPE, MIRROR_SLOPE = range(5)
 
-# Edges of the tiles in t = arcsinh(sigma / scale). The functions are smooth but not analytic at sigma = 0, where terms
-# like exp(-scale^2 / (2 s)) begin, hence the narrower first ones. Tiles end at sigma = 330 scale, as they grow dear. Panels are at most so wide in arcsinh(sigma theta / scale).
-_EDGES = np.concatenate([[0.0, 0.125], 0.25 * np.arange(1.0, 27.0)])
+# Edges of the bands in t = arcsinh(sigma / scale). The functions are smooth but not analytic at sigma = 0, where terms
+# like exp(-scale^2 / (2 s)) begin, hence the narrower first bands; far out they are power series in 1 / sigma. A band
+# is cut into panels at most so wide in arcsinh(sigma theta / scale), and each panel is a tile, built on first use.
+_EDGES = np.concatenate([[0.0, 0.125], 0.25 * np.arange(1.0, 27.0), np.arange(7.25, 20.0, 0.75)])
 _PANEL = 0.7
-_NODES = (12, 16)
+_PANELS = np.append(np.ceil(np.arcsinh(0.5 * np.pi * np.sinh(_EDGES[1:])) / _PANEL), 0.0).astype(np.int64)
+_NODES = (14, 16)
 _CHECKS = (4, 5)
+_MOST_PANELS = 64
 _ALMOST_ONE = 0.999
 
-# Tiles are filled with this multiple of the ordinary number of nodes, and checked against the ordinary rule.
-_FINE = 1.25
+# Tiles are filled with the first multiple of the ordinary number of nodes and checked against the second.
+_FINE, _FINER = 1.25, 1.6
 
 # A tile with a larger relative error is left to direct quadrature.
 _WANTED = 2e-10
@@ -43,6 +47,7 @@ _ROUNDING = 1e-14
 class Tabulated(Integrand, Protocol):
     """An activation of which the pair moments are tabulated."""
 
+    def __hash__(self) -> int: ...
     def _second_moment(self, s: FloatArray, refine: float = 1.0, /) -> FloatArray: ...
 
 
@@ -52,7 +57,7 @@ class Tile:
 
     Attributes
     ----------
-    coefficients : ndarray, shape (panels, 5, nodes in t, nodes in y)
+    coefficients : ndarray, shape (5, nodes in t, nodes in y)
         Chebyshev coefficients.
     relative, absolute : ndarray, shape (5,)
         Errors of the five functions: relative for those that are positive, absolute for those that may vanish.
@@ -64,9 +69,6 @@ class Tile:
     relative: FloatArray
     absolute: FloatArray
     usable: NDArray[np.bool_]
-
-
-_NOWHERE = Tile(np.empty((0, 5, *_NODES)), np.full(5, np.inf), np.full(5, np.inf), np.zeros(5, dtype=np.bool_))
 
 
 class PairTable:
@@ -86,7 +88,7 @@ class PairTable:
         finite = [phi.pole, *(0.5 * abs(kink) for kink in phi.kinks if kink != 0.0)]
         length = min(finite)
         self._scale = length if math.isfinite(length) else 1.0
-        self._tiles: dict[int, Tile] = {}
+        self._tiles: dict[tuple[int, int], Tile] = {}
 
     def evaluate(self, s: FloatArray, near: FloatArray, function: int) -> tuple[FloatArray, FloatArray]:
         """Interpolate one of the five functions.
@@ -108,64 +110,70 @@ class PairTable:
         index = np.searchsorted(_EDGES, place, side="right") - 1
         y = _fraction(sigma, 2.0 * np.arctan2(np.sqrt(near), np.sqrt(2.0 * s - near)))
         value, error = np.full((2, s.size), np.nan)
-        for tile_index in np.unique(index).tolist():
-            tile = self._tile(tile_index)
+        # Both bases are built for all points at once, in the order of their panels, which are then slices.
+        panel = np.minimum((y * _PANELS[index]).astype(np.int64), _PANELS[index] - 1)
+        group = index * _MOST_PANELS + panel
+        order = np.argsort(group, kind="stable")
+        order = order[panel[order] >= 0]
+        if order.size == 0:
+            return value, error
+        # Numpy sums a lone column in another order than one among others, and the last bit would tell who came along:
+        # every slice below has two columns at least, the last one doubled for that.
+        order = np.append(order, order[-1])
+        at, columns = index[order], panel[order]
+        low = _EDGES[at]
+        left = _basis(2.0 * (place[order] - low) / (_EDGES[at + 1] - low) - 1.0, _NODES[0])
+        right = _basis(2.0 * (y[order] * _PANELS[at] - columns) - 1.0, _NODES[1])
+        bounds = [*np.flatnonzero(np.diff(group[order[:-1]], prepend=-1)).tolist(), order.size - 1]
+        for start, stop in itertools.pairwise(bounds):
+            tile = self._tile(int(at[start]), int(columns[start]))
             if not tile.usable[function]:
                 continue
-            low, high = _EDGES[tile_index : tile_index + 2]
-            in_tile = np.flatnonzero(index == tile_index)
-            count = tile.coefficients.shape[0]
-            panel = np.minimum((y[in_tile] * count).astype(np.int64), count - 1)
-            for panel_index in np.unique(panel).tolist():
-                rows = in_tile[panel == panel_index]
-                left = _basis(2.0 * (place[rows] - low) / (high - low) - 1.0, _NODES[0])
-                right = _basis(2.0 * (y[rows] * count - panel_index) - 1.0, _NODES[1])
-                partial = np.einsum("ni,ij->nj", left, tile.coefficients[panel_index, function])
-                value[rows] = np.einsum("nj,nj->n", partial, right)
-                error[rows] = tile.relative[function] * np.abs(value[rows]) + tile.absolute[function]
+            rows = order[start:stop]
+            wide = slice(start, max(stop, start + 2))
+            partial = np.einsum("ij,in->jn", tile.coefficients[function], left[:, wide])
+            found = np.einsum("jn,jn->n", partial, right[:, wide])[: rows.size]
+            value[rows] = found
+            error[rows] = tile.relative[function] * np.abs(found) + tile.absolute[function]
         return value, error
 
-    def _tile(self, index: int) -> Tile:
-        tile = self._tiles.get(index)
+    def _tile(self, index: int, panel: int) -> Tile:
+        tile = self._tiles.get((index, panel))
         if tile is None:
-            beyond = index >= _EDGES.size - 1
-            tile = self._tiles[index] = _NOWHERE if beyond else self._build(index)
+            tile = self._tiles[index, panel] = self._build(index, panel)
         return tile
 
-    def _build(self, index: int) -> Tile:
-        largest = math.sinh(_EDGES[index + 1])
-        panels = max(1, math.ceil(math.asinh(0.5 * math.pi * largest) / _PANEL))
-        values = self._sample(index, panels, *(_chebyshev_nodes(n) for n in _NODES), _FINE)
-        coefficients = np.einsum("ai,fipj->pfaj", _transform(_NODES[0]), values)
-        coefficients = np.einsum("bj,pfaj->pfab", _transform(_NODES[1]), coefficients)
-        places = tuple(_ALMOST_ONE * np.cos(np.pi * np.arange(n) / (n - 1)) for n in _CHECKS)
-        exact = self._sample(index, panels, *places, _FINE)
-        rough = self._sample(index, panels, *places, 1.0)
+    def _build(self, index: int, panel: int) -> Tile:
+        values = self._sample(index, panel, _chebyshev_nodes(_NODES[0]), _chebyshev_nodes(_NODES[1]), _FINE)
+        coefficients = np.einsum("ai,fij->faj", _transform(_NODES[0]), values)
+        coefficients = np.einsum("bj,faj->fab", _transform(_NODES[1]), coefficients)
+        places = [_ALMOST_ONE * np.cos(np.pi * np.arange(n) / (n - 1)) for n in _CHECKS]
+        exact = self._sample(index, panel, places[0], places[1], _FINER)
         left, right = (_basis(place, n) for place, n in zip(places, _NODES, strict=True))
-        table = np.einsum("ia,jb,pfab->fipj", left, right, coefficients)
-        return Tile(np.ascontiguousarray(coefficients), *_errors(table, exact, rough))
+        table = np.einsum("ai,bj,fab->fij", left, right, coefficients)
+        return Tile(np.ascontiguousarray(coefficients), *_errors(table, exact))
 
-    def _sample(self, index: int, panels: int, left: FloatArray, right: FloatArray, refine: float) -> FloatArray:
-        """Direct values at the product of places in [-1, 1], shape (5, left, panels, right)."""
+    def _sample(self, index: int, panel: int, left: FloatArray, right: FloatArray, refine: float) -> FloatArray:
+        """Direct values at the product of places in [-1, 1], shape (5, left, right)."""
         low, high = _EDGES[index : index + 2]
         sigma = np.sinh(low + (high - low) * 0.5 * (1.0 + left))[:, None]
-        y = (np.arange(panels)[:, None] + 0.5 + 0.5 * right).ravel() / panels
+        y = (panel + 0.5 + 0.5 * right) / _PANELS[index]
         theta = np.sinh(y * np.arcsinh(0.5 * np.pi * sigma)) / sigma
         s = (self._scale * sigma) ** 2
         k, gap = (s * np.cos(theta)).ravel(), (2.0 * s * np.sin(0.5 * theta) ** 2).ravel()
         power = np.repeat(self._phi._second_moment(s.ravel()), y.size)
         difference, even, odd, slope_even, slope_odd = _quadrature.pair_moments(self._phi, k, gap, refine)
         values = np.stack([difference / gap, odd / k, even / power, slope_even + slope_odd, slope_even - slope_odd])
-        return values.reshape(5, left.size, panels, right.size)
+        return values.reshape(5, left.size, right.size)
 
 
-def _errors(table: FloatArray, exact: FloatArray, rough: FloatArray) -> tuple[FloatArray, FloatArray, NDArray[np.bool_]]:
+def _errors(table: FloatArray, exact: FloatArray) -> tuple[FloatArray, FloatArray, NDArray[np.bool_]]:
     """Relative and absolute errors, and which functions are accurate enough, from values at the check points.
 
     The even part of K over V and the slope correlation at -k may vanish; their errors are absolute and judged against 1
     and the slope correlation at k.
     """
-    difference = np.abs(table - exact) + np.abs(exact - rough)
+    difference = np.abs(table - exact)
     size = np.abs(exact)
     size[EVEN], size[MIRROR_SLOPE] = 1.0, np.abs(exact[SLOPE])
     with np.errstate(invalid="ignore", divide="ignore"):
@@ -200,5 +208,12 @@ def _transform(n: int) -> FloatArray:
 
 
 def _basis(x: FloatArray, n: int) -> FloatArray:
-    """Chebyshev polynomials of degree < n at x, shape (x.size, n)."""
-    return np.cos(np.arccos(np.clip(x, -1.0, 1.0))[:, None] * np.arange(n))
+    """Chebyshev polynomials of degree < n at x, shape (n, x.size), by their recurrence."""
+    bounded = np.clip(x, -1.0, 1.0)
+    basis = np.empty((n, x.size))
+    basis[0], basis[1] = 1.0, bounded
+    twice = 2.0 * bounded
+    for degree in range(2, n):
+        np.multiply(twice, basis[degree - 1], out=basis[degree])
+        basis[degree] -= basis[degree - 2]
+    return basis

@@ -14,9 +14,9 @@ from mfmi import gaussian
 
 FloatArray = NDArray[np.float64]
 
-# Largest sqrt(v) / pole at which a fixed rule reaches 1e-11 of sup |phi| and its number of nodes, measured for tanh with
-# 0 <= m <= 6 (the other smooth activations of the package vary less on that scale). Gauss-Hermite wins at first, then
-# equal steps.
+# Largest sqrt(v) / pole at which a fixed rule reaches 1e-11 of sup |phi| and its number of nodes, measured for tanh
+# with 0 <= m <= 6 (the other smooth activations of the package vary less on that scale). Gauss-Hermite wins at first,
+# then equal steps.
 _HERMITE = ((0.0064, 6), (0.019, 7), (0.038, 8), (0.064, 9), (0.095, 11), (0.127, 14), (0.16, 17), (0.19, 19))
 _EQUAL = ((0.25, 27), (0.32, 31), (0.38, 35), (0.45, 39), (0.54, 45), (0.65, 52))
 _FIXED = _HERMITE + _EQUAL
@@ -54,8 +54,6 @@ def smooth_rules(
     w : ndarray, shape (M,) or (b, M)
         Weights.
     """
-    if m.size == 0:
-        return
     sigma = np.sqrt(v)
     ratio = sigma / pole
     labels = np.searchsorted([limit for limit, _ in _FIXED], ratio)
@@ -78,7 +76,7 @@ def _nodes(label: int) -> int:
     """Nodes of a class of rows: one class per fixed rule, then a few per doubling."""
     if label < len(_FIXED):
         return _FIXED[label][1]
-    return math.ceil(_FEWEST * 2.0 ** ((label - len(_FIXED)) / _PER_OCTAVE))
+    return math.ceil(_FEWEST * math.exp2((label - len(_FIXED)) / _PER_OCTAVE))
 
 
 @lru_cache(maxsize=64)

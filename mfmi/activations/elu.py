@@ -30,7 +30,7 @@ class Elu(Activation):
 
     citation: ClassVar[str] = "truncated lognormal moments; Clevert et al. 2016 (elu), Klambauer et al. 2017 (selu)"
     kinks = (0.0,)
-    pole = 1.0
+    pole = 2.5
     tabulated = PAIR_MOMENTS
     closed: ClassVar[frozenset[str]] = frozenset(
         {"second_moment_slope", "slope_moment", "log_slope", "conditional_log_slope"}
@@ -57,6 +57,13 @@ class Elu(Activation):
         x = np.asarray(u, dtype=np.float64)
         return (self.scale * np.where(x >= 0.0, 1.0, self.alpha * np.exp(np.minimum(x, 0.0))))[()]
 
+    def conditional_values(self, u: FloatArray) -> tuple[FloatArray, FloatArray]:
+        """Return phi(u) and phi'(u) from one exponential."""
+        below = np.expm1(np.minimum(u, 0.0))
+        left = self.scale * self.alpha
+        value = np.where(u > 0.0, self.scale * u, left * below)
+        return value, np.where(u > 0.0, self.scale, left * (1.0 + below))
+
     def log_abs_derivative(self, u: ArrayLike) -> FloatArray:
         """Return ln phi'(u)."""
         x = np.asarray(u, dtype=np.float64)
@@ -73,7 +80,8 @@ class Elu(Activation):
         return self.scale**2 * (0.5 + self.alpha**2 * (2.0 * _below(s, 2.0) - _below(s, 1.0)))
 
     def _slope_moment(self, s: FloatArray, k: float, refine: float = 1.0) -> FloatArray:
-        return self.scale ** (2.0 * k) * (0.5 + self.alpha ** (2.0 * k) * _below(s, 2.0 * k))
+        powers = float(self.scale ** (2.0 * k)), float(self.alpha ** (2.0 * k))
+        return powers[0] * (0.5 + powers[1] * _below(s, 2.0 * k))
 
     def _log_slope(self, s: FloatArray, refine: float = 1.0) -> FloatArray:
         return 2.0 * math.log(self.scale) + math.log(self.alpha) - np.sqrt(2.0 * s / np.pi)

@@ -24,12 +24,14 @@ _LARGEST_SQUARE = 700.0
 class Erf(Activation):
     """phi(u) = erf(u): moments by the arcsine law.
 
-    The conditional variance is the integral of the bivariate density over its correlation (Sheppard, Plackett 1954),
-    in the angle psi, sin(psi) = correlation: (2 / pi) int exp(-h^2 / (1 + sin psi)) d psi, which leaves no difference to
-    cancel; the residual is the same integral with its value at first order in psi taken out under the integral sign.
+    The conditional variance is the integral of the bivariate density over its correlation (Plackett 1954), in the
+    angle psi, sin(psi) = correlation: (2 / pi) int exp(-h^2 / (1 + sin psi)) d psi: there is no difference to cancel.
+    The residual is the same integral with the part that kappa^2 v is taken out under the integral sign.
     """
 
-    citation: ClassVar[str] = "Williams 1997, Computing with infinite networks; Plackett 1954 for the conditional variance"
+    citation: ClassVar[str] = (
+        "Williams 1997, Computing with infinite networks; Plackett 1954 for the conditional variance"
+    )
     odd = True
     pole = 1.0
     lipschitz = _SLOPE
@@ -72,7 +74,7 @@ class Erf(Activation):
         return _SLOPE**2 / ((1.0 + 2.0 * s) * np.sqrt(1.0 + 4.0 * s))
 
     def _slope_moment(self, s: FloatArray, k: float, refine: float = 1.0) -> FloatArray:
-        return _SLOPE ** (2.0 * k) / np.sqrt(1.0 + 4.0 * k * s)
+        return float(_SLOPE ** (2.0 * k)) / np.sqrt(1.0 + 4.0 * k * s)
 
     def _log_slope(self, s: FloatArray, refine: float = 1.0) -> FloatArray:
         return 2.0 * math.log(_SLOPE) - 2.0 * s
@@ -88,7 +90,7 @@ class Erf(Activation):
         lower_cosine = np.sqrt((1.0 + 2.0 * gap) * (1.0 + 4.0 * s - 2.0 * gap)) / total
         plain = upper * lower_cosine - lower * upper_cosine
         with np.errstate(divide="ignore", invalid="ignore"):
-            conjugate = 2.0 * gap / total * (upper + lower) / (upper * lower_cosine + lower * upper_cosine)
+            conjugate = 2.0 * gap / total * ((upper + lower) / (upper * lower_cosine + lower * upper_cosine))
         sine = np.where((lower > 0.0) & (s > 0.0), conjugate, plain)
         return 2.0 / np.pi * np.arctan2(sine, upper_cosine * lower_cosine + upper * lower)
 

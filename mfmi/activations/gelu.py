@@ -10,7 +10,7 @@ from numpy.typing import ArrayLike, NDArray
 from scipy.special import ndtr
 
 from mfmi.activations._base import Activation, Piece
-from mfmi.activations._normal import density
+from mfmi.activations._normal import density, inverse_mills
 
 FloatArray = NDArray[np.float64]
 
@@ -18,6 +18,7 @@ _MINIMUM_AT = -0.75179152469356445
 _STEEPEST = 1.1289041451202054
 
 _TWO_PI = 2.0 * math.pi
+_LOG_SQRT_TWO_PI = 0.5 * math.log(_TWO_PI)
 
 
 class Gelu(Activation):
@@ -55,6 +56,14 @@ class Gelu(Activation):
         x = np.asarray(u, dtype=np.float64)
         return ndtr(x) + x * density(x)
 
+    def log_abs_derivative(self, u: ArrayLike) -> FloatArray:
+        """Return ln|phi'(u)|, in the lower tail from the ratio of Phi to the density."""
+        x = np.asarray(u, dtype=np.float64)
+        below = np.minimum(x, 0.0)
+        with np.errstate(divide="ignore"):
+            tail = np.log(np.abs(inverse_mills(below) + below)) - 0.5 * below * below - _LOG_SQRT_TWO_PI
+            return np.where(x < 0.0, tail, np.log(np.maximum(self.derivative(x), 0.5)))[()]
+
     def _second_moment(self, s: FloatArray, refine: float = 1.0) -> FloatArray:
         root = np.sqrt(1.0 + 2.0 * s)
         return s * np.arctan2(root, -s) / _TWO_PI + s * s / (np.pi * (1.0 + s) * root)
@@ -89,7 +98,8 @@ class Gelu(Activation):
         numerator = s * s + k * k + s * near * (s + k)
         fraction = (s + k) / (a * root_s) * (1.0 - s + numerator / (root_k * (root_s + root_k)))
         slope = 0.25 + (np.arctan2(s, root_s) + k * angle_slope + fraction) / _TWO_PI
-        return near * slope + np.where(gap > s, 0.5 * k, 0.0)
+        result: FloatArray = near * slope + np.where(gap > s, 0.5 * k, 0.0)
+        return result
 
     def _slope_correlation_gap(self, s: FloatArray, gap: FloatArray, refine: float = 1.0) -> FloatArray:
         k, a = s - gap, 1.0 + s

@@ -20,6 +20,9 @@ _WIDE = 100.0
 
 _STRIP_NODES = 64
 
+# exp of minus this is 0.
+_CERTAIN = 1e4
+
 
 class HardTanh(Activation):
     """phi(u) = min(1, max(-1, u)): a difference of two ramps, moments by the normal law and its two-dimensional kin."""
@@ -52,7 +55,7 @@ class HardTanh(Activation):
         return s * gammainc(1.5, half_square) + erfc(np.sqrt(half_square))
 
     def _second_moment_slope(self, s: FloatArray, refine: float = 1.0) -> FloatArray:
-        return gammainc(1.5, _half_square(s))
+        return np.asarray(gammainc(1.5, _half_square(s)), dtype=np.float64)
 
     def _slope_moment(self, s: FloatArray, k: float, refine: float = 1.0) -> FloatArray:
         return erf(np.sqrt(_half_square(s))) if k > 0.0 else np.ones_like(s)
@@ -67,10 +70,10 @@ class HardTanh(Activation):
         """
         result = np.empty_like(s)
         x, w = gaussian.legendre_rule(round(_STRIP_NODES * refine))
-        half = _half_square(s)
+        half = np.minimum(_half_square(s), _CERTAIN)
         with np.errstate(divide="ignore", invalid="ignore"):
             ratio = np.sqrt(gap / (2.0 * s - gap))
-        ratio = np.where(np.isnan(ratio), 0.0, np.clip(ratio, 1e-18, 1e18))
+        ratio = np.clip(np.nan_to_num(ratio, nan=1.0), 1e-18, 1e18)
         for _, rows in gaussian.blocks(np.zeros(s.size, dtype=np.int64), lambda _: 2 * _STRIP_NODES):
             total = np.zeros(rows.size)
             for end in (ratio[rows], 1.0 / ratio[rows]):
@@ -88,7 +91,7 @@ class HardTanh(Activation):
         return result
 
     def _difference_of_ramps(self, m: FloatArray, v: FloatArray) -> FloatArray:
-        """Closed conditional moments, phi + 1 = (u + 1)_+ - (u - 1)_+ for |m|, with every large term cancelled by hand.
+        """Closed conditional moments, phi + 1 = (u + 1)_+ - (u - 1)_+ for |m|, every large term cancelled by hand.
 
         With t = (|m| -+ 1) / sigma the residual is that of each ramp less twice their residual covariance,
         Phi(-upper) Phi(lower) - I1(-upper) I1(lower), where I1(t) = E (z + t)_+.

@@ -120,7 +120,8 @@ class TwoSlopes(Activation):
         t = _offset(m, np.sqrt(v))
         with np.errstate(invalid="ignore"):
             parts = np.stack([_log(self.right) * ndtr(t), _log(self.left) * ndtr(-t)])
-        return np.where(np.isnan(parts), 0.0, parts).sum(axis=0)
+        total: FloatArray = np.where(np.isnan(parts), 0.0, parts).sum(axis=0)
+        return total
 
     def _piece_log_slope(self, m: FloatArray, v: FloatArray, piece: Piece) -> FloatArray:
         if piece in WHOLE_LINE:

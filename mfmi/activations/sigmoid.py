@@ -7,7 +7,7 @@ from typing import ClassVar
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
-from scipy.special import expit
+from scipy.special import expit, log_expit
 
 from mfmi.activations import _quadrature
 from mfmi.activations._base import PAIR_MOMENTS, Activation, Piece
@@ -53,7 +53,7 @@ class Sigmoid(Activation):
         return 0.0625 * _TANH._second_moment_slope(0.25 * s, refine)
 
     def _slope_moment(self, s: FloatArray, k: float, refine: float = 1.0) -> FloatArray:
-        return 0.0625**k * _TANH._slope_moment(0.25 * s, k, refine)
+        return float(0.0625**k) * _TANH._slope_moment(0.25 * s, k, refine)
 
     def _log_slope(self, s: FloatArray, refine: float = 1.0) -> FloatArray:
         return 2.0 * _LOG_QUARTER + _TANH._log_slope(0.25 * s, refine)
@@ -76,7 +76,7 @@ class Sigmoid(Activation):
 
 
 class Softplus(Activation):
-    """phi(u) = ln(1 + e^u); its slope is the sigmoid, so that slope moments and slope correlations are those of tanh."""
+    """phi(u) = ln(1 + e^u); its slope is the sigmoid, so that slope correlations are those of tanh."""
 
     citation: ClassVar[str] = "quadrature; slope correlation from tanh, the other pair moments tabulated"
     pole = math.pi
@@ -142,6 +142,12 @@ class Silu(Activation):
     def derivative(self, u: ArrayLike) -> FloatArray:
         """Return sigma(u) (1 + u sigma(-u)), sigma the sigmoid."""
         return self.conditional_values(np.asarray(u, dtype=np.float64))[1]
+
+    def log_abs_derivative(self, u: ArrayLike) -> FloatArray:
+        """Return ln|phi'(u)| = ln sigma(u) + ln|1 + u sigma(-u)|."""
+        x = np.asarray(u, dtype=np.float64)
+        with np.errstate(divide="ignore"):
+            return log_expit(x) + np.log(np.abs(1.0 + x * expit(-x)))
 
     def conditional_values(self, u: FloatArray) -> tuple[FloatArray, FloatArray]:
         """Return phi(u) and phi'(u) from one exponential."""

@@ -22,6 +22,9 @@ _HARMONICS = 32
 _SMALL = 0.5
 
 _SINGULAR = 1e-14
+
+# ln of the least positive number: a node that falls on a zero of the slope has no weight, but must not be -inf.
+_LOWEST = -745.0
 _SERIES_COEFFICIENTS = [1.0 / math.factorial(2 * n + 1) for n in range(8, 0, -1)]
 
 
@@ -66,8 +69,10 @@ class Wave(Activation):
     def log_abs_derivative(self, u: ArrayLike) -> FloatArray:
         """Return ln|phi'(u)|; -inf at the extrema."""
         x = np.asarray(u, dtype=np.float64)
+        slope = np.abs(self.derivative(x))
         with np.errstate(divide="ignore"):
-            return 0.5 * np.log1p(-(np.sin(x) ** 2)) if self.odd else np.log(np.abs(np.sin(x)))
+            # Near an extremum of the slope its logarithm is small, and needs what the slope lacks to 1.
+            return np.where(slope > 0.5, 0.5 * np.log1p(-(self(x) ** 2)), np.log(slope))[()]
 
     def _second_moment(self, s: FloatArray, refine: float = 1.0) -> FloatArray:
         return -0.5 * np.expm1(-2.0 * s) if self.odd else 0.5 * (1.0 + np.exp(-2.0 * s))
@@ -99,14 +104,16 @@ class Wave(Activation):
         result = np.full_like(m, -math.log(2.0))
         for harmonic, sign in zip(n.tolist(), signs.tolist(), strict=True):
             result += sign / harmonic * np.exp(-2.0 * harmonic**2 * v) * np.cos(2.0 * harmonic * m)
-        small = np.flatnonzero(v < _SERIES_FROM)
+        still = v == 0.0
+        result[still] = self.log_abs_derivative(m[still])
+        small = np.flatnonzero((v < _SERIES_FROM) & ~still)
         if small.size:
             centre = m[small]
             shift = 0.5 * np.pi if self.odd else 0.0
             zero = shift + np.pi * np.round((centre - shift) / np.pi)
             places = np.sort(np.stack([zero - centre, np.zeros_like(centre)], axis=1), axis=1)
             result[small] = gaussian.expectation(
-                lambda x, rows: self.log_abs_derivative(centre[rows, None] + x)[None],
+                lambda x, rows: np.maximum(self.log_abs_derivative(centre[rows, None] + x), _LOWEST)[None],
                 np.sqrt(v[small]),
                 0.0,
                 places,
@@ -118,7 +125,7 @@ class Wave(Activation):
     def _correlation(self, s: FloatArray, k: FloatArray, refine: float = 1.0) -> FloatArray:
         """exp(-s) sinh(k) or exp(-s) cosh(k)."""
         if self.odd:
-            return -0.5 * np.sign(k) * np.expm1(-2.0 * np.abs(k)) * np.exp(np.abs(k) - s)
+            return _damped_sinh(s, k)
         return 0.5 * (np.exp(k - s) + np.exp(-k - s))
 
     def _decorrelation(self, s: FloatArray, gap: FloatArray, refine: float = 1.0) -> FloatArray:
@@ -128,7 +135,7 @@ class Wave(Activation):
     def _slope_correlation_gap(self, s: FloatArray, gap: FloatArray, refine: float = 1.0) -> FloatArray:
         if self.odd:
             return 0.5 * (np.exp(-gap) + np.exp(gap - 2.0 * s))
-        return 0.5 * np.exp(-gap) * -np.expm1(2.0 * (gap - s))
+        return _damped_sinh(s, s - gap)
 
     def _conditional(self, m: FloatArray, v: FloatArray, refine: float = 1.0) -> FloatArray:
         """Conditional moments; the residual sums the Hermite orders from 2 on, even ones in phi^2, odd in phi'^2."""
@@ -150,6 +157,12 @@ def sine() -> Wave:
 def cosine() -> Wave:
     """Build cos(u)."""
     return Wave("cos", odd=False)
+
+
+def _damped_sinh(s: FloatArray, k: FloatArray) -> FloatArray:
+    """Return exp(-s) sinh(k) for |k| <= s."""
+    size = np.abs(k)
+    return -0.5 * np.sign(k) * np.expm1(-2.0 * size) * np.exp(size - s)
 
 
 def _sinh_less_argument(v: FloatArray) -> FloatArray:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import difflib
 import importlib
+import itertools
 import math
 import os
 import sys
@@ -28,6 +29,7 @@ _STEPS = (0.05, 0.03, 0.01, 0.003, 0.001)
 # Lengths of variation that are tried, the first that gives the same moments as the last to this accuracy is used.
 _POLES = (2.0, 1.5, 1.0, 0.7, 0.5, 0.35, 0.25, 0.15, 0.1, 0.05)
 _POLE_ACCURACY = 1e-10
+_SHORT = 0.3
 _TRIAL_VARIANCES = np.array([0.01, 0.3, 1.0, 10.0, 100.0])
 
 _FLAT = 1e-11
@@ -66,8 +68,7 @@ class UserActivation(Activation):
         self._set(**self._check_derivative())
         self._set(**self._symmetries())
         self._set(**self._shape())
-        given = getattr(function, "pole", None)
-        self._set(pole=float(given) if given is not None else self._length_of_variation())
+        self._set(**self._length_of_variation())
         self._set(largest_variance=self._largest_variance())
 
     def __call__(self, u: ArrayLike) -> FloatArray:
@@ -97,7 +98,8 @@ class UserActivation(Activation):
         size = np.where(size > _UNRESOLVED * self.derivative_error * self.lipschitz, size, 0.0)
         for zero in self.slope_zeros:
             edge = 0.5 * np.abs(self.derivative(np.array([zero - _LINEAR, zero + _LINEAR]))).sum() / _LINEAR
-            size = np.where(np.abs(x - zero) < _LINEAR, edge * np.abs(x - zero), size)
+            distance = np.maximum(np.abs(x - zero), np.finfo(np.float64).eps)
+            size = np.where(distance < _LINEAR, edge * distance, size)
         with np.errstate(divide="ignore"):
             return np.log(size)[()]
 
@@ -135,8 +137,8 @@ class UserActivation(Activation):
             if error > _DERIVATIVE_ERROR:
                 raise ValueError(
                     f"activation {self.name!r}: its slope cannot be found by differences to {_DERIVATIVE_ERROR:g} "
-                    f"(error about {error:.1g} at u = {at:.6g}); give it as {self.name.partition(':')[2]}_derivative, or "
-                    "its kinks as an attribute of the function"
+                    f"(error about {error:.1g} at u = {at:.6g}); give it as {self.name.partition(':')[2]}_derivative, "
+                    "or its kinks as an attribute of the function"
                 )
             return {"derivative_error": error}
         _check_vectorised(self, self._slope, " derivative")
@@ -178,14 +180,14 @@ class UserActivation(Activation):
         ends = [-_probe.REACH, *inner, _probe.REACH]
         zeros: list[float] = []
         steepest = 0.0
-        for lower, upper in zip(ends[:-1], ends[1:], strict=True):
+        for lower, upper in itertools.pairwise(ends):
             grid = np.linspace(lower, upper, 4003)[1:-1]
             size = np.abs(self.derivative(grid))
-            steepest = max(steepest, float(size.max()))
+            steepest = max(steepest, self._steepest(grid, size))
             if size.max() > _FLAT:
                 zeros.extend(_probe.sign_changes(self.derivative, lower, upper))
         bounds = [-math.inf, *sorted({*inner, *zeros}), math.inf]
-        pieces = self._merge([self._piece(a, b, steepest) for a, b in zip(bounds[:-1], bounds[1:], strict=True)])
+        pieces = self._merge([self._piece(a, b, steepest) for a, b in itertools.pairwise(bounds)])
         active = [piece for piece in pieces if piece.kind != "flat"]
         return {
             "slope_zeros": tuple(zeros),
@@ -194,6 +196,14 @@ class UserActivation(Activation):
             "images_disjoint": self._disjoint(pieces),
             "lipschitz": math.inf if self.jumps else steepest * (1.0 + 1e-6),
         }
+
+    def _steepest(self, grid: FloatArray, size: FloatArray) -> float:
+        """Refine the largest slope on a grid by two finer grids around it."""
+        for _ in range(2):
+            at = int(np.argmax(size))
+            grid = np.linspace(grid[max(at - 1, 0)], grid[min(at + 1, grid.size - 1)], 201)
+            size = np.abs(self.derivative(grid))
+        return float(size.max())
 
     def _piece(self, lower: float, upper: float, steepest: float) -> Piece:
         inside = np.linspace(max(lower, -_probe.REACH), min(upper, _probe.REACH), 403)[1:-1]
@@ -221,10 +231,28 @@ class UserActivation(Activation):
             images.append(sorted((float(self(lower)), float(self(upper)))))
         images.sort()
         slack = 1e-7 * max(1.0, *(abs(value) for image in images for value in image))
-        return all(later[0] >= earlier[1] - slack for earlier, later in zip(images[:-1], images[1:], strict=True))
+        return all(later[0] >= earlier[1] - slack for earlier, later in itertools.pairwise(images))
 
-    def _length_of_variation(self) -> float:
-        """Largest length on which quadrature finds the moments that it finds on the smallest."""
+    def _length_of_variation(self) -> dict[str, Any]:
+        """Largest length on which quadrature finds the moments that it finds on the smallest.
+
+        The rules grade their nodes towards 0 and the kinks. Where they need a short length with that, they are tried
+        with a split at the steepest place, which is where a shifted function has its structure.
+        """
+        given = getattr(self._function, "pole", None)
+        if given is not None:
+            return {"pole": float(given)}
+        pole = self._largest_pole()
+        if pole >= _SHORT:
+            return {"pole": pole}
+        kinks = self.kinks
+        grid = np.linspace(-_probe.REACH, _probe.REACH, 6001)
+        steepest = float(grid[np.argmax(np.abs(self.derivative(grid)))])
+        self._set(kinks=tuple(sorted({*kinks, steepest})))
+        split_pole = self._largest_pole()
+        return {"pole": split_pole} if split_pole > pole else {"pole": pole, "kinks": kinks}
+
+    def _largest_pole(self) -> float:
         wanted = self._trial(_POLES[-1])
         for pole in _POLES:
             found = self._trial(pole)
@@ -277,9 +305,8 @@ class UserActivation(Activation):
         return super()._log_slope(s, refine)
 
     def _conditional(self, m: FloatArray, v: FloatArray, refine: float = 1.0) -> FloatArray:
-        if self._slope is not None and not self.jumps:
-            return super()._conditional(m, v, refine)
-        return _quadrature.conditional(self, m, v, refine, stein_from=1e-300 if self.jumps else _STEIN_FROM)
+        stein_from = _STEIN_FROM if self._slope is None else math.inf
+        return _quadrature.conditional(self, m, v, refine, stein_from=stein_from, stein_split=bool(self.jumps))
 
     def _rounding(self, moment: str, value: FloatArray, *arguments: Any) -> FloatArray:
         """Add the error of a numerical slope where the slope enters."""
@@ -303,7 +330,8 @@ def load(spec: str) -> UserActivation:
     Raises
     ------
     ValueError
-        It cannot be imported, is not a function of arrays, returns NaN, or its derivative is wrong; the message says which.
+        It cannot be imported, is not a function of arrays, returns NaN, or its derivative is wrong; the message says
+        which.
     """
     module_name, _, function_name = spec.partition(":")
     here = os.getcwd()

@@ -1,0 +1,136 @@
+"""Tables of pair moments: errors told and kept, the same numbers whatever was asked before."""
+
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+
+from mfmi import activations
+from mfmi.activations import Activation
+from mfmi.activations._pairs import _direct
+from mfmi.activations._tables import DECORRELATION, PairTable
+
+TABULATED = tuple(name for name in activations.names() if activations.get(name).tabulated)
+
+PROGRAM = """
+import numpy as np
+from mfmi import activations
+phi = activations.get("tanh")
+if {first}:
+    phi.decorrelation(np.array([5.0, 0.2, 40.0]), 0.1)
+    phi.correlation(0.3, -0.1)
+s = np.linspace(0.01, 3.0, 40)
+print(phi.decorrelation(s, 0.3 * s).tobytes().hex(), phi.correlation(s, -0.9 * s).tobytes().hex())
+"""
+
+
+def points(count, seed):
+    rng = np.random.default_rng(seed)
+    s = 10.0 ** rng.uniform(-5.0, 2.0, count)
+    return s, 2.0 * s * rng.uniform(0.0, 1.0, count) ** 3
+
+
+def test_tables_serve_the_activations_without_closed_pair_moments():
+    assert set(TABULATED) == {"tanh", "hard_tanh", "softplus", "elu", "selu", "silu"}
+
+
+@pytest.mark.parametrize("name", TABULATED)
+def test_errors_told_bound_the_errors_made(name):
+    phi = activations.get(name)
+    s, gap = points(60, 1)
+    power = phi.second_moment(s)
+    for moment, x, size in (
+        ("decorrelation", gap, 0.0),
+        ("slope_correlation_gap", gap, phi.slope_moment(s)),
+        ("correlation", s - gap, power),
+    ):
+        value, error = getattr(phi, moment)(s, x, error=True)
+        fine = _direct(phi, moment, s, x, 2.0)
+        scale = np.maximum(np.abs(fine), size)
+        assert np.all(np.abs(value - fine) <= error + 1e-14 * scale), moment
+        assert np.all(np.abs(value - fine) <= 1e-10 * scale), moment
+        assert np.all(error <= 1e-9 * scale), moment
+
+
+@pytest.mark.parametrize("name", [name for name in activations.names() if name != "linear"])
+def test_errors_told_are_not_zero(name):
+    phi = activations.get(name)
+    for moment, arguments in (("second_moment", (2.0,)), ("correlation", (2.0, 1.0)), ("decorrelation", (2.0, 1.0))):
+        assert getattr(phi, moment)(*arguments, error=True)[1] > 0.0
+    assert phi.conditional(0.3, 0.5, error=True)[1].variance > 0.0
+
+
+def test_coarse_rules_tell_larger_errors(monkeypatch):
+    """The estimate follows the error: with a fifth of the nodes both grow, and the one stays above the other."""
+    phi = activations.get("tanh")
+    s = np.array([0.5, 3.0, 20.0])
+    exact = phi.second_moment(s)
+    ordinary = Activation._second_moment
+
+    def coarse(self, s, refine=1.0):
+        return ordinary(self, s, 0.2 * refine)
+
+    monkeypatch.setattr(Activation, "_second_moment", coarse)
+    value, error = phi.second_moment(s, error=True)
+    assert np.all(np.abs(value - exact) > 1e-10 * exact)
+    assert np.all(error >= np.abs(value - exact))
+
+
+def test_values_do_not_depend_on_what_was_asked_before():
+    outcomes = {
+        subprocess.run(
+            [sys.executable, "-c", PROGRAM.format(first=first)],
+            capture_output=True,
+            text=True,
+            check=True,
+            env={"OPENBLAS_NUM_THREADS": threads, "PATH": ""},
+        ).stdout
+        for first, threads in ((True, "1"), (False, "2"))
+    }
+    assert len(outcomes) == 1
+
+
+@pytest.mark.parametrize("name", activations.names())
+def test_values_do_not_depend_on_neighbours(name):
+    """To the last bit: a row of `bound` is the row of a sweep."""
+    phi = activations.get(name)
+    s, gap = points(40, 2)
+    for moment, arguments in (
+        ("decorrelation", (s, gap)),
+        ("correlation", (s, s - gap)),
+        ("slope_correlation_gap", (s, gap)),
+        ("second_moment", (s,)),
+        ("slope_moment", (s,)),
+        ("conditional_log_slope", (s - gap, gap)),
+    ):
+        together = getattr(phi, moment)(*arguments)
+        alone = [getattr(phi, moment)(*row) for row in zip(*arguments, strict=True)]
+        np.testing.assert_array_equal(alone, together, err_msg=moment)
+    together = phi.conditional(s - gap, gap)
+    alone = [phi.conditional(*row) for row in zip(s - gap, gap, strict=True)]
+    for part in ("mean", "variance", "kappa", "residual"):
+        np.testing.assert_array_equal([getattr(row, part) for row in alone], getattr(together, part), err_msg=part)
+
+
+def test_an_inaccurate_tile_is_not_used(monkeypatch):
+    phi = activations.get("tanh")
+    monkeypatch.setattr("mfmi.activations._tables._WANTED", 1e-20)
+    table = PairTable(phi)
+    value, error = table.evaluate(np.array([1.0]), np.array([0.1]), DECORRELATION)
+    assert np.isnan(value[0])
+    assert np.isnan(error[0])
+    monkeypatch.setattr("mfmi.activations._pairs.pair_table", lambda _: table)
+    by_quadrature, told = phi.decorrelation(1.0, 0.1, error=True)
+    monkeypatch.undo()
+    assert by_quadrature == pytest.approx(phi.decorrelation(1.0, 0.1), rel=1e-10)
+    assert told > 0.0
+
+
+def test_far_scales_are_left_to_quadrature():
+    value, error = PairTable(activations.get("tanh")).evaluate(np.array([1e20]), np.array([1.0]), DECORRELATION)
+    assert np.isnan(value[0])
+    assert np.isnan(error[0])
+    phi = activations.get("tanh")
+    # Saturated: two inputs of correlation c differ in sign with probability arccos(c) / pi.
+    assert phi.decorrelation(1e20, 1e20) == pytest.approx(1.0, rel=1e-9)

@@ -1,0 +1,210 @@
+"""A user's own activation: what is found out about it, and what is refused in which words."""
+
+import math
+import pickle
+
+import numpy as np
+import pytest
+
+from mfmi import activations
+
+SOURCE = """
+import numpy as np
+from scipy.special import ndtr
+
+def tanh(u): return np.tanh(u)
+def tanh_derivative(u): return 1.0 / np.cosh(np.clip(u, -300, 300)) ** 2
+def plain_tanh(u): return np.tanh(u)
+def relu(u): return np.maximum(u, 0)
+def two_slopes(u): return np.where(u > 0, 1.5 * u, -0.5 * u)
+def elu(u): return np.where(u > 0, u, np.expm1(np.minimum(u, 0)))
+def hard_tanh(u): return np.clip(u, -1, 1)
+def gelu(u): return u * ndtr(u)
+def step(u): return np.where(u >= 0.25, 1.0, -1.0)
+def step_and_slope(u): return np.sign(u) + u
+def steep(u): return np.tanh(5 * u)
+def shifted(u): return np.tanh(u - 3)
+def hard_swish(u): return u * np.clip(u / 6 + 0.5, 0, 1)
+def wave(u): return np.sin(u)
+def cube(u): return u ** 3
+def given(u): return np.abs(u - 0.123456789)
+given.kinks = [0.123456789]
+given.pole = 1.0
+def attribute(u): return 2 * np.tanh(u)
+attribute.derivative = lambda u: 2 * tanh_derivative(u)
+
+def scalar_only(u): return 1.0 if u > 0 else 0.0
+def logarithm(u): return np.log(u)
+def total(u): return np.sum(u)
+def flattened(u): return np.ravel(np.tanh(u))
+def normalised(u): return u / np.max(np.abs(u))
+def imaginary(u): return np.asarray(u) * 1j
+def text(u): return "tanh"
+def infinite(u): return np.where(u > 7, np.inf, u)
+def wrong_slope(u): return np.tanh(u)
+def wrong_slope_derivative(u): return 1 - np.tanh(u)
+def nan_slope(u): return np.tanh(u)
+def nan_slope_derivative(u): return np.where(u > 3, np.nan, 1 - np.tanh(u) ** 2)
+def rough(u): return np.tanh(u) + 1e-3 * np.sin(3000 * u)
+def bad_kinks(u): return np.tanh(u)
+bad_kinks.kinks = [float("nan")]
+number = 3
+"""
+
+
+@pytest.fixture
+def mine(tmp_path, monkeypatch):
+    """Load an activation of a module in the working directory."""
+    module = f"own_{abs(hash(tmp_path))}"
+    (tmp_path / f"{module}.py").write_text(SOURCE)
+    monkeypatch.chdir(tmp_path)
+    return lambda name: activations.get(f"{module}:{name}")
+
+
+S = np.array([1e-6, 0.1, 1.0, 20.0])
+
+
+@pytest.mark.parametrize("name", ["tanh", "relu", "elu", "hard_tanh", "gelu"])
+def test_moments_agree_with_the_activation_of_the_package(mine, name):
+    phi, known = mine(name), activations.get(name)
+    for moment, arguments in (
+        ("second_moment", (S,)),
+        ("second_moment_slope", (S,)),
+        ("slope_moment", (S,)),
+        ("correlation", (S[:3], 0.5 * S[:3])),
+        ("decorrelation", (S[:3], 1e-3 * S[:3])),
+        ("decorrelation", (S[:3], 1.7 * S[:3])),
+    ):
+        value, error = getattr(phi, moment)(*arguments, error=True)
+        exact = getattr(known, moment)(*arguments)
+        np.testing.assert_allclose(value, exact, rtol=1e-8, err_msg=moment)
+        assert np.all(np.abs(value - exact) <= error + 1e-12 * np.abs(exact)), moment
+    m, v = np.array([-2.0, 0.0, 0.9, 3.0]), np.array([1e-3, 0.5, 2.0, 10.0])
+    found, exact = phi.conditional(m, v), known.conditional(m, v)
+    for part in ("mean", "variance", "kappa", "residual"):
+        np.testing.assert_allclose(getattr(found, part), getattr(exact, part), rtol=1e-8, atol=1e-11, err_msg=part)
+    assert (phi.odd, phi.even, phi.homogeneous) == (known.odd, known.even, known.homogeneous)
+    assert (phi.strictly_monotone, phi.images_disjoint) == (known.strictly_monotone, known.images_disjoint)
+    assert [piece.kind for piece in phi.pieces] == [piece.kind for piece in known.pieces]
+    assert phi.lipschitz == pytest.approx(known.lipschitz, rel=1e-4)
+    assert phi.lipschitz >= known.lipschitz * (1.0 - 1e-6)
+    assert phi.slope_at_zero_squared == pytest.approx(known.slope_at_zero_squared, rel=1e-7)
+
+
+@pytest.mark.parametrize(
+    ("name", "kinks", "jumps"),
+    [
+        ("tanh", (), ()),
+        ("relu", (0.0,), ()),
+        ("elu", (0.0,), ()),
+        ("hard_tanh", (-1.0, 1.0), ()),
+        ("hard_swish", (-3.0, 3.0), ()),
+        ("step", (0.25,), (0.25,)),
+        ("step_and_slope", (0.0,), (0.0,)),
+        ("steep", (), ()),
+        ("wave", (), ()),
+        ("given", (0.123456789,), ()),
+    ],
+)
+def test_kinks_are_found(mine, name, kinks, jumps):
+    phi = mine(name)
+    assert phi.kinks == kinks
+    assert phi.jumps == jumps
+    assert phi.differentiable == (not jumps)
+
+
+def test_log_slope_with_and_without_a_derivative(mine):
+    exact = activations.get("tanh").log_slope(S)
+    np.testing.assert_allclose(mine("tanh").log_slope(S), exact, rtol=1e-10)
+    # Differences cannot tell the slope deep in saturation from 0; the logarithm may then only be too small.
+    found = mine("plain_tanh").log_slope(S)
+    assert np.all(found <= exact + 1e-9)
+    np.testing.assert_allclose(found[:3], exact[:3], rtol=1e-8)
+    assert found[3] == -math.inf
+
+
+def test_attributes_of_the_function_are_used(mine):
+    phi = mine("attribute")
+    assert phi.derivative_error == 0.0
+    assert phi.second_moment(1.0) == pytest.approx(4.0 * activations.get("tanh").second_moment(1.0), rel=1e-12)
+    assert mine("given").pole == 1.0
+
+
+def test_a_shifted_function_is_resolved(mine):
+    phi = mine("shifted")
+    for variance in (1e-3, 1.0, 1e3, 1e5):
+        value, error = phi.second_moment(variance, error=True)
+        t = np.linspace(-10.0, 10.0, 2_000_001)
+        w = np.exp(-0.5 * t * t)
+        assert value == pytest.approx((w * np.tanh(math.sqrt(variance) * t - 3.0) ** 2).sum() / w.sum(), rel=1e-8)
+        assert error < 1e-9
+
+
+def test_a_step_has_moments_without_a_slope(mine):
+    phi = mine("step_and_slope")
+    c = 0.3
+    root = math.sqrt(2.0 / math.pi)
+    s = np.array([0.2, 1.0, 5.0])
+    np.testing.assert_allclose(phi.second_moment(s), 1.0 + s + 2.0 * np.sqrt(s) * root, rtol=1e-11)
+    np.testing.assert_allclose(phi.second_moment_slope(s), 1.0 + root / np.sqrt(s), rtol=1e-9)
+    exact = 2.0 / math.pi * math.asin(c) + c * s + 2.0 * c * np.sqrt(s) * root
+    np.testing.assert_allclose(phi.correlation(s, c * s), exact, rtol=1e-9)
+    assert np.all(np.isnan(phi.slope_moment(s)))
+    assert phi.conditional(0.0, 4.0).kappa == pytest.approx(1.0 + root / 2.0, rel=1e-10)
+
+
+def test_where_quadrature_fails_the_answer_is_nan(mine):
+    phi = mine("wave")
+    known = activations.get("sin")
+    assert phi.second_moment(1.0) == pytest.approx(known.second_moment(1.0), rel=1e-9)
+    assert 1.0 < phi.largest_variance < 1e4
+    assert np.isnan(phi.second_moment(1e5))
+    assert np.all(np.isnan(phi.correlation([1e5, 1e6], 0.0, error=True)))
+
+
+def test_a_slope_that_vanishes_at_a_point(mine):
+    phi = mine("cube")
+    s = np.array([0.1, 2.0])
+    np.testing.assert_allclose(phi.second_moment(s), 15.0 * s**3, rtol=1e-10)
+    np.testing.assert_allclose(phi.slope_moment(s), 27.0 * s**2, rtol=1e-9)
+
+
+@pytest.mark.parametrize(
+    ("name", "parts"),
+    [
+        ("scalar_only", ("is not vectorised", "from -100.0 on", "ValueError")),
+        ("logarithm", ("returns nan at u = -100",)),
+        ("total", ("wrong shape", "()")),
+        ("flattened", ("wrong shape", "(40, 40)")),
+        ("normalised", ("is not elementwise", "at u =")),
+        ("imaginary", ("complex128", "not real numbers", "u = -100")),
+        ("text", ("wrong shape",)),
+        ("infinite", ("returns inf at u = 100",)),
+        ("wrong_slope", ("its derivative is wrong", "at u = -10", "it returns 2")),
+        ("nan_slope", ("derivative returns nan at u = 100",)),
+        ("rough", ("slope cannot be found", "rough_derivative", "kinks")),
+        ("bad_kinks", ("kinks must be finite",)),
+        ("number", ("has no function 'number'",)),
+        ("relo", ("has no function 'relo'", "did you mean relu")),
+    ],
+)
+def test_what_is_wrong_is_said(mine, name, parts):
+    with pytest.raises(ValueError, match=":") as caught:
+        mine(name)
+    for part in (name, *parts):
+        assert part in str(caught.value)
+
+
+def test_a_module_that_cannot_be_imported(tmp_path, monkeypatch):
+    (tmp_path / "broken_module_of_mine.py").write_text("import no_such_package_anywhere\n")
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(ValueError, match="cannot import module 'broken_module_of_mine': ModuleNotFoundError"):
+        activations.get("broken_module_of_mine:f")
+    with pytest.raises(ValueError, match="cannot import module 'no_such_module_of_mine'"):
+        activations.get("no_such_module_of_mine:f")
+
+
+def test_pickled_by_name(mine):
+    phi = mine("tanh")
+    assert pickle.loads(pickle.dumps(phi)) == phi
+    assert ":" in phi.name
