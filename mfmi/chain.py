@@ -19,8 +19,10 @@ from mfmi.interfaces import GaussianOutput, LayerChannel, Source
 
 Array = NDArray[np.float64]
 
-MAX_STEPS = 60
-TOLERANCE = 1e-9
+MAX_STEPS = 300
+# Mismatch of a logarithm at which the iteration ends, and up to which its end is taken: the value is stationary, so its
+# error is the square of the mismatch, and a table's second derivatives can keep Newton's method from more.
+TOLERANCE, ACCEPTED = 1e-9, 1e-6
 # A smaller pivot means a maximum of the potential, or nothing but rounding.
 LEAST_PIVOT = 1e-12
 SMALL_START = 1e-6
@@ -154,13 +156,15 @@ def _linearise(chain: Chain, log_r: Array, log_v: Array) -> _Linearisation:
     v_before, r_after = np.hstack((zero, v[:, :-1])), np.hstack((r[:, 1:], zero))
     forward = chain.ensemble.variance(m.e, m.rest_r)
     backward = chain.ensemble.precision(m.a, v, m.rest_v)
+    # Where A vanishes its message is held, and its logarithm has no slope.
+    a = np.where(m.a == 0.0, 1.0, m.a)
     parts = (
         forward.log - log_v,
         backward.log - log_r,
         forward.by_message * r * m.e_r / m.e + forward.by_conjugate,
         forward.by_message * v_before * m.e_v / m.e,
-        backward.by_message * r_after * m.a_r / m.a,
-        backward.by_message * v * m.a_v / m.a + backward.by_conjugate,
+        backward.by_message * r_after * m.a_r / a,
+        backward.by_message * v * m.a_v / a + backward.by_conjugate,
     )
     # Behind the observed layer nothing moves.
     return _Linearisation(*(np.where(chain.inside, part, 0.0) for part in parts))
@@ -252,22 +256,26 @@ def solve(chain: Chain, unique: bool = False) -> Solution:
     if not unique:
         with np.errstate(over="ignore", invalid="ignore", divide="ignore"):
             small = _forward_pass(chain, np.exp(_backward_start(chain, np.log(SMALL_START * start))))
-        other = _descend(chain, small, usable & np.all(small > 0.0, axis=1))
+        other = _descend(chain, np.maximum(small, np.finfo(np.float64).tiny), usable)
         found = _lower(found, other)
     found.value[silent], found.residual[silent], found.converged[silent] = 0.0, 0.0, True
     return found
 
 
 def _lower(one: Solution, other: Solution) -> Solution:
-    """The converged solution of smaller value at every point; both converged and different means two minima."""
-    better = other.converged & ~(one.converged & (one.value <= other.value))
+    """The solution of smaller value at every point; two values mean two minima.
+
+    Both searches must have ended: the minimum that one of them missed may be the smaller.
+    """
+    better = other.value < one.value
     beside = better[:, None]
-    distinct = one.converged & other.converged & (np.abs(one.value - other.value) > 1e-7 * np.abs(one.value))
+    both = one.converged & other.converged
+    distinct = both & (np.abs(one.value - other.value) > 1e-7 * np.abs(one.value))
     return Solution(
         value=np.where(better, other.value, one.value),
         mmse=np.where(better, other.mmse, one.mmse),
-        residual=np.where(better, other.residual, one.residual),
-        converged=one.converged | other.converged,
+        residual=np.maximum(one.residual, other.residual),
+        converged=both,
         r=np.where(beside, other.r, one.r),
         v=np.where(beside, other.v, one.v),
         coexisting=distinct,
@@ -322,7 +330,7 @@ def _solution(chain: Chain, log_r: Array, log_v: Array, residual: Array, minimum
     bracket = np.where(chain.inside, chain.ensemble.bracket(r, m.e, m.a, v, m.rest_v), 0.0)
     value = value - 0.5 * (bracket * ratio[:-1]).sum(axis=1)
     # `1 - A V` is positive for every channel that exists; a closed upper bound can leave that range.
-    converged = np.isfinite(value) & (residual <= TOLERANCE) & minimum
+    converged = np.isfinite(value) & (residual <= ACCEPTED) & minimum
     converged &= np.all((m.rest_v > 0.0) | ~chain.inside, axis=1)
     nowhere = np.zeros(len(value), dtype=bool)
     return Solution(np.where(np.isfinite(residual), value, np.nan), m.e[:, 0], residual, converged, r, v, nowhere)

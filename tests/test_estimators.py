@@ -109,10 +109,12 @@ def test_entropy_power_needs_a_strictly_monotone_activation():
 
 GRID = [
     (act, w2, b2, o2, h2)
-    for act in ("tanh", "relu", "hard_tanh", "erf")
+    for act in ("tanh", "relu", "erf")
     for w2, b2 in ((0.7, 0.0), (1.5, 0.0), (1.8, 0.3), (4.0, 0.1))
     for o2, h2 in ((0.01, 0.0), (0.1, 0.1))
 ]
+# Its tables take half a minute.
+GRID += [pytest.param("hard_tanh", *setting[1:], marks=pytest.mark.slow) for setting in GRID[:8]]
 
 
 @pytest.mark.parametrize(("act", "w2", "b2", "o2", "h2"), GRID)

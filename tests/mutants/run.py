@@ -3,8 +3,8 @@
     python tests/mutants/run.py [--only WORD] [--jobs N]        (make mutants)
 
 Each fault of the table (tests/mutants/table.py) goes into a copy of the project in a temporary folder. The tests named
-beside its file run first; what survives them meets the whole fast suite. Exit 1 if a fault survives that is not explained
-in docs/testing.md, or if the unchanged copy fails its own tests.
+beside its file run first; what survives them meets the whole fast suite. Exit 1 if a fault survives without an
+explanation in docs/testing.md, or if the unchanged copy fails its own tests.
 """
 
 import argparse
@@ -16,9 +16,10 @@ import tempfile
 import time
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
-from table import EXPLAINED, MUTANTS, TESTS_OF, Mutant
+from table import CACHED, EXPLAINED, MUTANTS, TESTS_OF, Mutant
 
 ROOT = Path(__file__).parents[2]
 COPIED = ("mfmi", "tests", "configs", "docs", "pyproject.toml", "README.md", "Makefile", "LICENSE")
@@ -42,7 +43,7 @@ def copy_project(folder: Path) -> None:
             shutil.copy(source, folder / name)
 
 
-def run_tests(folder: Path, tests: tuple[str, ...]) -> str:
+def run_tests(folder: Path, tests: tuple[str, ...], cached: bool = True) -> str:
     """Run tests in a copy; return the first that fails, or nothing."""
     environment = os.environ | {
         "PYTHONPATH": str(folder),
@@ -50,6 +51,8 @@ def run_tests(folder: Path, tests: tuple[str, ...]) -> str:
         "OMP_NUM_THREADS": "1",
         "OPENBLAS_NUM_THREADS": "1",
     }
+    if not cached:
+        environment["MFMI_CACHE_DIR"] = ""
     command = [sys.executable, "-m", "pytest", "-q", "-x", "-p", "no:cacheprovider", *LEFT_OUT, *tests]
     try:
         done = subprocess.run(
@@ -67,14 +70,17 @@ def run_tests(folder: Path, tests: tuple[str, ...]) -> str:
     )
 
 
-def examine(mutant: Mutant) -> Outcome:
+def examine(mutant: Mutant, near: bool = False) -> Outcome:
     start = time.monotonic()
     with tempfile.TemporaryDirectory(prefix="mutant-") as name:
         folder = Path(name)
         copy_project(folder)
         target = folder / mutant.file
         target.write_text(mutant.applied_to(target.read_text()))
-        caught_by = run_tests(folder, TESTS_OF[mutant.file]) or run_tests(folder, ("tests",))
+        cached = mutant.file not in CACHED
+        caught_by = run_tests(folder, TESTS_OF[mutant.file], cached)
+        if not caught_by and not near:
+            caught_by = run_tests(folder, ("tests",), cached)
     return Outcome(mutant, caught_by, time.monotonic() - start)
 
 
@@ -90,6 +96,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--only", default="", metavar="WORD", help="faults whose name or file contains it")
     parser.add_argument("--jobs", type=int, default=1, metavar="N", help="faults examined at a time")
+    parser.add_argument("--near", action="store_true", help="leave out the whole suite for what the nearest tests miss")
     options = parser.parse_args()
     chosen = [mutant for mutant in MUTANTS if options.only in f"{mutant.file} {mutant.name}"]
     broken = check_unchanged(chosen)
@@ -97,7 +104,7 @@ def main() -> None:
         sys.exit(f"the unchanged project fails: {broken}")
     with ThreadPoolExecutor(options.jobs) as pool:
         outcomes = []
-        for outcome in pool.map(examine, chosen):
+        for outcome in pool.map(partial(examine, near=options.near), chosen):
             outcomes.append(outcome)
             verdict = f"caught by {outcome.caught_by}" if outcome.caught_by else "SURVIVES"
             print(f"{outcome.mutant.file}: {outcome.mutant.name}: {verdict} ({outcome.seconds:.0f} s)", flush=True)
