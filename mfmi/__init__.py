@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     from mfmi.activations import names as activation_names
     from mfmi.api import evaluate
     from mfmi.errors import ConfigError, MfmiError, NumericsError, OutputError, ResumeError
-    from mfmi.meanfield import edge_of_chaos, fixed_point
+    from mfmi.meanfield import edge_of_chaos, fixed_point, fixed_points
 
 __version__ = "0.1.0"
 
@@ -27,6 +27,7 @@ __all__ = [
     "edge_of_chaos",
     "evaluate",
     "fixed_point",
+    "fixed_points",
 ]
 
 _HOMES = {
@@ -40,6 +41,7 @@ _HOMES = {
     "edge_of_chaos": ("mfmi.meanfield", "edge_of_chaos"),
     "evaluate": ("mfmi.api", "evaluate"),
     "fixed_point": ("mfmi.meanfield", "fixed_point"),
+    "fixed_points": ("mfmi.meanfield", "fixed_points"),
 }
 
 

@@ -3,7 +3,6 @@
 import importlib
 import json
 import math
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -81,9 +80,9 @@ def test_depth_scales_are_those_of_the_slopes(activation: str, w: float, b: floa
     assert (found.phase == "chaotic") == (not found.chi_1 < 1.0)
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=20, deadline=None)
 @given(
-    activation=st.sampled_from(["tanh", "erf", "relu", "gelu", "sin", "softplus", "cos"]),
+    activation=st.sampled_from(["tanh", "erf", "relu", "gelu", "sin", "sigmoid", "cos"]),
     w=st.floats(0.1, 2.5),
     b=st.floats(0.0, 1.0),
     h=st.sampled_from([0.0, 0.3]),
@@ -91,7 +90,7 @@ def test_depth_scales_are_those_of_the_slopes(activation: str, w: float, b: floa
 )
 def test_the_input_ends_there(activation: str, w: float, b: float, h: float, q_x: float) -> None:
     found = fixed_point(activation, w, b, h, q_x)
-    path = trajectory(get(activation), w * w, b * b, h * h, q_x, 0.5, 300)
+    path = trajectory(get(activation), w * w, b * b, h * h, q_x, 0.5, 200)
     if found.phase == "unbounded":
         assert path.q[0, -1] > path.q[0, -2] > path.q[0, -10]
         return
@@ -110,7 +109,11 @@ def test_the_input_decides_between_two_stable_fixed_points() -> None:
     assert every.stable.tolist() == [True, False, True]
     assert np.all(np.diff(every.q_star) > 0.0)
     low, middle, high = every.q_star
-    for q_x, end in ((1e-3, low), (0.999 * (middle - b * b) / (w * w), low), (1.001 * (middle - b * b) / (w * w), high)):
+    for q_x, end in (
+        (1e-3, low),
+        (0.999 * (middle - b * b) / (w * w), low),
+        (1.001 * (middle - b * b) / (w * w), high),
+    ):
         found = fixed_point("gelu", w, b, 0.0, q_x)
         assert found.q_star == pytest.approx(end, rel=1e-12)
         assert found.n_stable == 2
@@ -162,9 +165,7 @@ def test_fixed_points_of_several_networks() -> None:
 
 
 @settings(max_examples=60, deadline=None)
-@given(
-    activation=st.sampled_from(SMOOTH), w=st.floats(0.0, 2.5), b=st.floats(0.0, 1.5), h=st.sampled_from([0.0, 0.5])
-)
+@given(activation=st.sampled_from(SMOOTH), w=st.floats(0.0, 2.5), b=st.floats(0.0, 1.5), h=st.sampled_from([0.0, 0.5]))
 def test_the_list_agrees_with_the_one_reached(activation: str, w: float, b: float, h: float) -> None:
     found, every = fixed_point(activation, w, b, h), fixed_points(activation, w, b, h)
     assert every.stable.sum() == found.n_stable
@@ -187,43 +188,41 @@ def test_a_falling_length_map_ends_where_it_crosses() -> None:
     assert np.all(found.xi_q > 0.0)
 
 
-BUMP = """
+BUMPS = """
 import numpy as np
 
 
 def bump(u):
     return 3.0 * np.exp(-4.0 * u * u)
+
+
+def bump_and_slope(u):
+    return 2.0 * np.exp(-40.0 * u * u) + 0.6 * u
 """
 
 
 @pytest.fixture
-def bump(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
-    """An activation whose length map falls so steeply that variances cycle."""
-    (tmp_path / "bumpy_activation.py").write_text(BUMP)
+def bumps(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> str:
+    """A module of activations whose length maps fall."""
+    (tmp_path / "bumpy_activations.py").write_text(BUMPS)
     monkeypatch.syspath_prepend(str(tmp_path))
     importlib.invalidate_caches()
-    yield "bumpy_activation:bump"
+    return "bumpy_activations"
 
 
-def test_variances_that_cycle_have_no_fixed_point(bump: str) -> None:
-    w = 8.0
-    path = trajectory(get(bump), w * w, 0.0, 0.0, 1.0, 0.5, 400)
-    assert path.q[0, -1] == pytest.approx(path.q[0, -3], rel=1e-9)
-    assert path.q[0, -1] != pytest.approx(path.q[0, -2], rel=1e-2)
-    found = fixed_point(bump, w)
-    assert np.isnan(found.q_star)
-    assert found.phase is None
-    assert found.n_stable == 0
-    every = fixed_points(bump, w)
-    assert every.stable.tolist() == [False]
-    assert every.chi_q[0] < -1.0
-
-
-def test_variances_that_swing_in_do_have_one(bump: str) -> None:
-    found = fixed_point(bump, 0.3)
-    path = trajectory(get(bump), 0.09, 0.0, 0.0, 1.0, 0.5, 400)
-    assert -1.0 < found.chi_q < 0.0
-    assert path.q[0, -1] == pytest.approx(found.q_star, rel=1e-10)
+@pytest.mark.parametrize("function", ["bump", "bump_and_slope"])
+def test_variances_that_swing_end_where_they_end(bumps: str, function: str) -> None:
+    phi = get(f"{bumps}:{function}")
+    w, q_x = np.meshgrid([1.5], [1e-3, 30.0])
+    found = fixed_point(phi, w, 0.05, 0.0, q_x)
+    s = w * w * q_x + 0.0025
+    for _ in range(400):
+        s = np.minimum(w * w * phi.second_moment(s) + 0.0025, 1e20)
+    bounded = found.phase != "unbounded"
+    assert found.q_star[bounded] == pytest.approx(s[bounded], rel=1e-9)
+    assert np.all(s[~bounded] > 1e10)
+    assert np.any(phi.second_moment_slope(np.geomspace(1e-3, 1.0, 50)) < 0.0)
+    assert np.all(found.chi_q[bounded] > -0.5)
 
 
 # ---- marginal and critical -------------------------------------------------------------------------------------------
@@ -273,17 +272,14 @@ def test_critical_slowing_down_costs_no_accuracy(delta: float) -> None:
     import mpmath
 
     with mpmath.workdps(30):
-        # E tanh^2 = s - 2 s^2 + 17/3 s^3 - 62/3 s^4 + ...: its first terms give the start of a search at full precision.
-        series = [1, -2, mpmath.mpf(17) / 3, -mpmath.mpf(62) / 3, mpmath.mpf(1382) / 15, -mpmath.mpf(43688) / 90]
 
         def excess(s: Any) -> Any:
             density = mpmath.npdf
             second = mpmath.quad(lambda z: mpmath.tanh(mpmath.sqrt(s) * z) ** 2 * density(z), [-14, -5, 0, 5, 14])
             return mpmath.mpf(w2) * second / s - 1
 
-        start = mpmath.findroot(
-            lambda s: mpmath.mpf(w2) * sum(a * s**n for n, a in enumerate(series[:3])) - 1, delta / 2.0
-        )
+        # E tanh^2 = s - 2 s^2 + ...
+        start = mpmath.mpf(delta) / 2
         expected = float(mpmath.findroot(excess, (start, start * 1.001)))
     found = fixed_point("tanh", math.sqrt(w2))
     # sigma_w2 near 1 is known to rounding only, and s* hangs on its difference from 1.

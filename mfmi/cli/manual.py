@@ -82,7 +82,7 @@ def _command(command: Command, context: click.Context) -> Iterator[str]:
 
 def _options(command: click.Command, context: click.Context) -> Iterator[str]:
     records = [parameter.get_help_record(context) for parameter in command.get_params(context)]
-    yield from _definitions({record[0]: record[1] for record in records if record})
+    yield from _definitions({record[0]: record[1] for record in records if record and record[1]})
 
 
 def _definitions(entries: dict[str, str]) -> Iterator[str]:
@@ -93,7 +93,8 @@ def _definitions(entries: dict[str, str]) -> Iterator[str]:
 
 def _paragraphs(text: str) -> Iterator[str]:
     for paragraph in text.replace("\b", "").split("\n\n"):
-        yield from (".PP", _text(" ".join(paragraph.split())))
+        if paragraph.strip():
+            yield from (".PP", _text(" ".join(paragraph.split())))
 
 
 def _text(text: str) -> str:

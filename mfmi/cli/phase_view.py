@@ -22,7 +22,7 @@ PHASE_MARKS = {
     "critical": ("=", "=", "bold"),
     "chaotic": ("▒", "%", "yellow"),
     "unbounded": ("×", "/", "magenta"),
-    "unsettled": ("?", "?", "red"),
+    "unknown": ("?", "?", "red"),
 }
 EDGE_MARKS = ("█", "#", "bold")
 REPELLING_MARKS = ("▓", "o", "bold")
@@ -59,7 +59,7 @@ def _title(activation: Activation, row: Mapping[str, Any]) -> str:
 def _state(activation: Activation, row: Mapping[str, Any]) -> str:
     from mfmi.meanfield import edge_of_chaos
 
-    phase = row["phase"] or "unsettled (the variance neither rests nor grows without bound)"
+    phase = row["phase"] or "unknown (the activation has no second moment on the way)"
     if not activation.differentiable:
         return f"{phase}: a step has no finite slope, and no edge of chaos"
     hidden = float(row["sigma_noise"]) if row["noise_at"] == "every" else 0.0
@@ -130,8 +130,8 @@ def draw_map(activation: Activation, blocks: Sequence[Block], hidden: float, con
     width = max(10, min(MAP_WIDTH, console.width - MARGIN - 1))
     height = min(MAP_HEIGHT, max(len(y), 2 * MAP_HEIGHT // 3))
     drawn = CharacterMap(x, y, width, height, unicode)
-    phases = np.full((len(y), len(x)), "unsettled", dtype=object)
-    given = np.array([phase or "unsettled" for phase in rows["phase"]], dtype=object)
+    phases = np.full((len(y), len(x)), "unknown", dtype=object)
+    given = np.array([phase or "unknown" for phase in rows["phase"]], dtype=object)
     phases[y.nearest(rows["sigma_b"]), x.nearest(rows["sigma_w"])] = given
     glyphs, styles = np.empty(phases.shape, dtype="<U1"), np.empty(phases.shape, dtype=object)
     for name, (glyph, plain, style) in PHASE_MARKS.items():
@@ -146,7 +146,7 @@ def draw_map(activation: Activation, blocks: Sequence[Block], hidden: float, con
     for line in drawn.lines():
         console.print(Text.assemble(*line), soft_wrap=True)
     legend = Text()
-    for name in (*PHASES, "unsettled"):
+    for name in (*PHASES, "unknown"):
         share = float(np.mean(phases == name))
         if share:
             glyph, plain, style = PHASE_MARKS[name]

@@ -47,8 +47,8 @@ def correlation_fixed_point(
     """
     c_star = np.where(np.isnan(q_star), np.nan, 1.0)
     chi_c = np.where(np.isnan(q_star), np.nan, chi_1)
-    below = (h2 > 0.0) & (w2 > 0.0) | ~(chi_1 <= 1.0 + CRITICAL)
-    rows = np.flatnonzero((q_star > 0.0) & below)
+    below = (h2 > 0.0) | ~(chi_1 <= 1.0 + CRITICAL)
+    rows = np.flatnonzero((q_star > 0.0) & (w2 > 0.0) & below)
     if not len(rows):
         return c_star, chi_c
     gap = _gap(phi, w2[rows], b2[rows], h2[rows], s[rows], q_star[rows])

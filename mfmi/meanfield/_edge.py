@@ -27,6 +27,9 @@ _ATTRACTING = 1.0 + 1e-9
 # by far more than the rounding of sigma_w.
 _SAME = 1e-5
 
+# Variances between which the curve is followed.
+_CURVE = (1e-8, 1e6)
+
 
 @dataclass(frozen=True)
 class EdgeOfChaos(Table):
@@ -105,6 +108,61 @@ def edge_of_chaos(
     target, h2 = axis * axis, noise * noise
     points = _homogeneous(phi, target, h2, by_weight) if phi.homogeneous else _branches(phi, target, h2, by_weight)
     return _table(phi, target, h2, q_x, points, by_weight)
+
+
+@dataclass(frozen=True)
+class EdgeCurve(Table):
+    """The edge of chaos as one curve, each field of shape (m,); NaN between its pieces.
+
+    Attributes
+    ----------
+    sigma_b, sigma_w, q_star, chi_q, stable : as in `EdgeOfChaos`, in order of growing `q_star`.
+    """
+
+    sigma_b: Array
+    sigma_w: Array
+    q_star: Array
+    chi_q: Array
+    stable: NDArray[np.bool_]
+
+
+def edge_curve(activation: str | Activation, sigma_noise: float = 0.0, points: int = 3000) -> EdgeCurve:
+    """The whole edge of chaos, followed by its variance (theory (7)): no search, and no branch that could be missed.
+
+    Parameters
+    ----------
+    activation : name, or an `Activation`.
+    sigma_noise : standard deviation of the noise in the hidden layers; 0 for noise at the output only.
+    points : number of variances.
+
+    Returns
+    -------
+    EdgeCurve
+        A single point where every variance lies on the same one (relu without noise); empty without an edge.
+
+    Raises
+    ------
+    ValueError
+        For a negative or non-finite argument, an unknown activation or one without a derivative.
+    """
+    phi = get_activation(activation)
+    if not phi.differentiable:
+        raise ValueError(f"activation {phi.name} has no derivative, so its chi_1 and edge of chaos do not exist")
+    h2 = float(nonnegative("sigma_noise", sigma_noise)) ** 2
+    if phi.homogeneous:
+        edge = edge_of_chaos(phi, 0.0, sigma_noise)
+        return EdgeCurve(edge.sigma_b, edge.sigma_w, edge.q_star, edge.chi_q, edge.stable)
+    q = np.geomspace(_CURVE[0], _CURVE[1], points)
+    s = q + h2
+    with np.errstate(divide="ignore", invalid="ignore", over="ignore"):
+        w2 = 1.0 / _gain(phi, s)
+        b2 = q - w2 * np.asarray(phi.second_moment(s))
+        # What is left of a difference of equal terms at small variances is rounding.
+        b2[np.abs(b2) <= ROUNDING * s] = 0.0
+        on_it = np.isfinite(w2) & (b2 >= 0.0)
+        w, b = (np.where(on_it, np.sqrt(np.where(on_it, part, 0.0)), np.nan) for part in (w2, b2))
+        chi_q = np.where(on_it, w2 * np.asarray(phi.second_moment_slope(s)), np.nan)
+    return EdgeCurve(b, w, np.where(on_it, q, np.nan), chi_q, np.abs(chi_q) <= _ATTRACTING)
 
 
 def _table(phi: Activation, target: Array, h2: Array, q_x: Array, points: _Points, by_weight: bool) -> EdgeOfChaos:

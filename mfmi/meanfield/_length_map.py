@@ -3,7 +3,7 @@
 With hidden noise the map of `s = q + sigma_h^2` is `s -> sigma_w^2 V(s) + sigma_b^2 + sigma_h^2`. Its only function is
 V, so V on one grid of s serves all networks with one activation.
 
-`sqrt(s) V(s)` increases for every activation, for it is an integral of `phi(u)^2 exp(-u^2 / 2 s)`. In logarithms the map
+`sqrt(s) V(s)` increases for every activation, being an integral of `phi(u)^2 exp(-u^2 / 2 s)`. In logarithms the map
 therefore falls by less than half of what its argument rises by: wherever it comes down through the diagonal it
 attracts, no two variances can follow each other in turns, and so (Coppel 1955) every input ends at a fixed point or
 grows without bound.
@@ -139,7 +139,7 @@ def roots(phi: Activation, w2: Array, shift: Array, s_1: Array) -> Roots:
     return Roots(*(np.concatenate(parts) for parts in zip(*found, strict=True)))
 
 
-def _roots(phi: Activation, grid: LengthMapGrid, excess: Array, crossings: Brackets, w2: Array, shift: Array) -> Roots:
+def _roots(phi: Activation, excess: Array, crossings: Brackets, w2: Array, shift: Array) -> Roots:
     first = signs(excess)[:, 0]
     at_zero = np.flatnonzero((first < 0) | ((w2 * float(phi.second_moment(0.0)) + shift == 0.0) & (first > 0)))
     row = np.concatenate((at_zero, crossings.row))

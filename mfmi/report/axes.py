@@ -80,6 +80,13 @@ class Axis:
         return np.where(inside, cell, -1)
 
 
+def axis_ticks(axis: Axis, most: int) -> Array:
+    """Ticks of a logarithmic axis or one of layers: values that read well, of layers only those there are."""
+    if axis.name != "depth":
+        return ticks(axis, most)
+    return axis.values if len(axis) <= most else axis.values[:: -(-len(axis) // most)]
+
+
 def ticks(axis: Axis, most: int) -> Array:
     """At most `most` values along an axis that read well: 1, 2 or 5 times a power of ten apart, or powers of ten."""
     low, high = axis.values[0], axis.values[-1]

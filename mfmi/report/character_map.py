@@ -58,7 +58,7 @@ class CharacterMap:
         side, corner, along, tick = FRAME if self.unicode else FRAME_ASCII
         places = ticks(self.y, max(2, self.height // 4))
         labels = dict(zip(self.y.cell_of(places, self.height).tolist(), places, strict=True))
-        drawn: list[Line] = [[(f"{self.y.name:>{_LABEL}}", "")]]
+        drawn: list[Line] = [[(f"{self.y.name:>{_LABEL}}", "")]] if self.y.name else []
         for row in reversed(range(self.height)):
             label = f"{labels[row]:.3g}" if row in labels else ""
             drawn.append([(f"{label:>{_LABEL}}{side}", ""), *_runs(self.glyphs[row], self.styles[row])])

@@ -1,0 +1,190 @@
+"""``mfmi plot``: a sweep as a figure, in a file or in characters."""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from mfmi.cli.command import command as make_command
+from mfmi.cli.command import nearest
+from mfmi.cli.options import Real
+from mfmi.cli.sink import Sink
+from mfmi.cli.terminal import terminal
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from mfmi.columns import Column
+    from mfmi.report.figure_choice import Wishes
+    from mfmi.report.figure_data import Figure
+
+AXES = ("sigma_w", "sigma_b", "depth", "sigma_noise", "input_variance")
+KINDS = ("auto", "heat", "curves")
+SUFFIXES = (".png", ".svg", ".pdf")
+MOST_ROWS = 20_000_000
+
+
+@make_command(
+    name="plot",
+    examples=(
+        "mfmi plot build/demo.parquet",
+        "mfmi plot build/demo.parquet --x depth --by sigma_w -o build/depth.pdf --data build/depth.csv",
+        "mfmi plot build/demo.parquet --terminal",
+    ),
+)
+@click.argument("file", type=click.Path())
+@click.option("-o", "--output", metavar="FIG", type=click.Path(), help="PNG, SVG or PDF.  [default: FILE with .png]")
+@click.option("--terminal", "in_terminal", is_flag=True, help="In characters, here; needs no matplotlib.")
+@click.option("--kind", type=click.Choice(KINDS), default="auto", show_default=True, help="Heat map or curves.")
+@click.option("--x", type=click.Choice(AXES), metavar="COLUMN", help=f"What runs to the right: {', '.join(AXES)}.")
+@click.option("--y", type=click.Choice(AXES), metavar="COLUMN", help="What runs upwards in a heat map.")
+@click.option("--by", type=click.Choice(AXES), metavar="COLUMN", help="What tells curves apart by colour.")
+@click.option(
+    "--quantity",
+    "quantities",
+    multiple=True,
+    metavar="COLUMN",
+    help="What is drawn, repeatable.  [default: the linearly readable and the total information]",
+)
+@click.option("--where", metavar="CONDITION", help="Only rows where this is true, as in mfmi show.")
+@click.option("--width", type=Real(least=2, most=20), metavar="INCHES", help="[default: 3.4, or 7 for many panels]")
+@click.option("--data", metavar="FILE", type=click.Path(), help="The data behind the figure: CSV, JSON, Parquet.")
+@click.option("--force", is_flag=True, help="Replace existing files.")
+def command(
+    file: str,
+    output: str | None,
+    in_terminal: bool,
+    kind: str,
+    x: str | None,
+    y: str | None,
+    by: str | None,
+    quantities: tuple[str, ...],
+    where: str | None,
+    width: float | None,
+    data: str | None,
+    force: bool,
+) -> None:
+    """Draw a sweep: FILE is its Parquet file, or the .parts folder of one that is under way.
+
+    Two axes with four values or more make a heat map with the edge of chaos, the phases and the largest values; else
+    curves are drawn against the longest axis, the bounds as a band. Every activation, ensemble and place of the noise
+    has a panel. The figure is as wide as a column of a paper.
+    """
+    from mfmi.report import figure_choice
+
+    if in_terminal and output is not None:
+        raise click.UsageError("--terminal draws here; -o draws into a file.")
+    path = None if in_terminal else _figure_path(file, output, force)
+    sink = Sink.of("auto", data, force) if data is not None else None
+    if sink is not None:
+        sink.check()
+    described = _columns(file)
+    _check_quantities(quantities, described)
+    rows = _read(file, described, quantities, where)
+    wishes = figure_choice.Wishes(kind, x, y, by, quantities)
+    figure = _figure(rows, wishes, {name: column.unit for name, column in described.items()})
+    for note in figure.choice.notes:
+        terminal().note(note)
+    if path is None:
+        from mfmi.cli.plot_view import draw_figure
+
+        Sink("table").draw(functools.partial(draw_figure, figure))
+    else:
+        _write(figure, path, width, force)
+    if sink is not None:
+        from mfmi.report.figure_data import to_block
+
+        block, columns = to_block(figure)
+        sink.write(block, columns)
+
+
+def _figure_path(file: str, output: str | None, force: bool) -> Path:
+    """Where the figure goes; refused now rather than after the work."""
+    from mfmi.report.figures import available
+    from mfmi.sweep.atomic import refuse_existing
+
+    if not available():
+        raise click.UsageError("mfmi plot needs matplotlib: pip install 'mfmi[plot]'. With --terminal it does not.")
+    path = Path(output) if output is not None else Path(file.rstrip("/").removesuffix(".parts")).with_suffix(".png")
+    if path.suffix.lower() not in SUFFIXES:
+        raise click.BadParameter(f"{str(path)!r} must end with one of {', '.join(SUFFIXES)}.", param_hint="'-o'")
+    refuse_existing(path, force)
+    return path
+
+
+def _columns(file: str) -> dict[str, Column]:
+    from mfmi.errors import OutputError
+    from mfmi.report.figure_choice import NUMBERS, WORDS
+    from mfmi.report.source import read_columns
+
+    found = {column.name: column for column in read_columns(file)}
+    missing = [name for name in (*WORDS, *NUMBERS, "phase") if name not in found]
+    if missing:
+        raise OutputError(f"cannot draw {file}: it is no sweep, for it has no column {missing[0]!r}")
+    return found
+
+
+def _check_quantities(quantities: Sequence[str], columns: dict[str, Column]) -> None:
+    drawable = [name for name, column in columns.items() if column.dtype == "float64" and name not in AXES]
+    for name in quantities:
+        if name not in drawable:
+            hint = nearest(name, drawable) or f" Columns: {', '.join(drawable)}."
+            raise click.BadParameter(f"no column of numbers {name!r}.{hint}", param_hint="'--quantity'")
+
+
+def _read(file: str, columns: dict[str, Column], quantities: Sequence[str], where: str | None) -> pd.DataFrame:
+    """Read the columns a figure may need of the rows that meet the condition."""
+    import pyarrow as pa
+
+    from mfmi.report.figure_choice import NUMBERS, SANDWICH, WORDS
+    from mfmi.report.where import parse
+    from mfmi.sweep.store import read_batches
+
+    wanted = (*WORDS, *NUMBERS, "phase", *(name for name in SANDWICH if name in columns), *quantities)
+    names = list(dict.fromkeys(wanted))
+    condition = None
+    if where is not None:
+        try:
+            condition = parse(where, {name: column.dtype for name, column in columns.items()})
+        except ValueError as error:
+            raise click.BadParameter(f"{error}.", param_hint="'--where'") from None
+    read = list(dict.fromkeys((*names, *sorted(condition.columns if condition else ()))))
+    tables: list[Any] = []
+    total = 0
+    for batch in read_batches(file, read):
+        table = pa.Table.from_batches([batch])
+        if condition is not None:
+            table = table.filter(condition.expression)
+        tables.append(table.select(names))
+        total += table.num_rows
+        if total > MOST_ROWS:
+            raise click.UsageError(f"more than {MOST_ROWS:,} rows to draw: narrow them with --where.")
+    if not total:
+        raise click.UsageError("no rows meet --where." if where is not None else f"there are no rows in {file}.")
+    frame: pd.DataFrame = pa.concat_tables(tables).to_pandas()
+    return frame
+
+
+def _figure(rows: pd.DataFrame, wishes: Wishes, units: dict[str, str]) -> Figure:
+    from mfmi.report.figure_choice import choose
+    from mfmi.report.figure_data import build
+
+    try:
+        choice = choose(rows, wishes)
+    except ValueError as error:
+        raise click.UsageError(f"{error}.") from None
+    return build(rows, choice, units)
+
+
+def _write(figure: Figure, path: Path, width: float | None, force: bool) -> None:
+    from mfmi.report.figures import FORMATS, draw
+    from mfmi.sweep.atomic import atomic_path
+
+    image = draw(figure, FORMATS[path.suffix.lower()], width)
+    with atomic_path(path, force) as draft, open(draft, "wb") as file:
+        file.write(image)
+    click.echo(f"wrote {path}")

@@ -1,0 +1,223 @@
+"""``mfmi recommend``: the initialisation that carries most information, and code for it."""
+
+from __future__ import annotations
+
+import functools
+import math
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from mfmi.cli.command import command as make_command
+from mfmi.cli.options import Real, network_option, network_options
+from mfmi.cli.sink import Sink, raw_output_options
+from mfmi.cli.terminal import terminal
+from mfmi.names import ESTIMATORS
+
+if TYPE_CHECKING:
+    import numpy as np
+
+    from mfmi.activations import Activation
+    from mfmi.columns import Column
+    from mfmi.recommend import Baseline, Network, Optimum, Recommendation
+
+    Block = dict[str, np.ndarray[Any, Any]]
+
+QUANTITIES = (*ESTIMATORS, "total")
+LIBRARIES = ("torch", "jax", "keras", "numpy")
+
+
+@make_command(
+    name="recommend",
+    examples=(
+        "mfmi recommend --act tanh --depth 20",
+        "mfmi recommend --act relu --depth 10 --sb 0 --noise-at every --emit torch",
+        "mfmi recommend --all-activations --depth 5 --sb 0",
+    ),
+)
+@network_option("activation", required=False)
+@network_option("depth", default=20, show_default="20")
+@click.option(
+    "--sb", "sigma_b", type=Real(least=0), metavar="S", help="Deviation of the biases.  [default: searched for, 0 to 1]"
+)
+@network_options("weights", "sigma_noise", "noise_at", "input_variance")
+@click.option(
+    "--by",
+    type=click.Choice(QUANTITIES),
+    default="linear",
+    show_default=True,
+    metavar="NAME",
+    help=f"What to maximise: {', '.join(QUANTITIES)} (the best lower bound).",
+)
+@click.option("--emit", type=click.Choice(LIBRARIES), help="Print the code of the initialisation instead.")
+@click.option("--all-activations", is_flag=True, help="Rank all activations by their best initialisation.")
+@network_options("unit")
+@raw_output_options
+def command(
+    activation: Activation | None,
+    depth: int,
+    sigma_b: float | None,
+    weights: str,
+    sigma_noise: float,
+    noise_at: str,
+    input_variance: float,
+    by: str,
+    emit: str | None,
+    all_activations: bool,
+    unit: str,
+    output_format: str,
+    output: str | None,
+    force: bool,
+) -> None:
+    """Find the standard deviations of weights and biases that carry most information to layer N.
+
+    By default the linearly readable information is maximised, which is largest near the edge of chaos; the total
+    information is largest elsewhere, often deep in chaos, and is shown beside it. Networks whose variances grow without
+    bound are never recommended. Glorot's, He's, LeCun's and PyTorch's initialisations are shown in the same units.
+    """
+    from mfmi.activations import get
+    from mfmi.recommend import Network, recommend
+
+    if (activation is None) != all_activations:
+        raise click.UsageError("name one activation with --act, or rank them with --all-activations.")
+    if all_activations and emit is not None:
+        raise click.UsageError("--emit writes the code for one activation: name it with --act.")
+    sink = Sink("table", output, force) if emit is not None else Sink.of(output_format, output, force)
+    sink.check()
+
+    def network(phi: Activation) -> Network:
+        return Network(phi, depth, weights, noise_at, sigma_noise, input_variance, unit)
+
+    if activation is None:
+        _rank(network(get("linear")), by, sigma_b, sink)
+        return
+    try:
+        found = recommend(network(activation), by, sigma_b)
+    except ValueError as error:
+        raise click.UsageError(f"{error}.") from None
+    if emit is not None:
+        from mfmi.report.initialisation import code
+
+        sink.write_text(code(found, emit))
+        return
+    from mfmi.cli.recommend_view import draw
+
+    block, columns = _block(found)
+    sink.write(block, columns, table=functools.partial(draw, found))
+
+
+def _rank(pattern: Network, by: str, sigma_b: float | None, sink: Sink) -> None:
+    """Find the best initialisation of every activation, and sort them."""
+    from dataclasses import replace
+
+    from mfmi.activations import get, names
+    from mfmi.cli.recommend_view import draw_ranking
+    from mfmi.recommend import optimum
+
+    found: list[tuple[Network, Optimum]] = []
+    missing: list[str] = []
+    for name in names():
+        network = replace(pattern, activation=get(name))
+        try:
+            found.append((network, optimum(network, by, sigma_b, tolerance=2e-3, plateau=False)))
+        except ValueError:
+            missing.append(name)
+    if missing:
+        terminal().note(f"without {by}: {', '.join(missing)}")
+    found.sort(key=lambda pair: -pair[1].value)
+    rows = [_optimum_row(network, best, "best") for network, best in found]
+    block, columns = _table(rows, pattern.unit)
+    sink.write(block, columns, table=functools.partial(draw_ranking, found))
+
+
+# ---- as a table ------------------------------------------------------------------------------------------------------
+
+
+def _described(unit: str) -> list[Column]:
+    from mfmi.columns import COLUMNS, Column
+
+    known = {column.name: column for column in COLUMNS}
+    information = f"{unit} per input dimension"
+    return [
+        Column("role", "string", "", "best, other (the optimum of the other kind of information) or baseline"),
+        Column("name", "string", "", "what was maximised, or whose initialisation it is"),
+        *(known[name] for name in ("activation", "weights", "noise_at", "sigma_w", "sigma_b", "sigma_noise")),
+        *(known[name] for name in ("input_variance", "depth")),
+        Column("quantity", "string", "", "the kind of information in the column information"),
+        Column("information", "float64", information, "information of that kind at the observed layer"),
+        Column("of_best", "float64", "1", "its share of the recommendation's"),
+        Column("plateau_low", "float64", "1", "smallest sigma_w within 1 % of the best"),
+        Column("plateau_high", "float64", "1", "largest sigma_w within 1 % of the best"),
+        *(known[name] for name in ("phase", "chi_1", "xi_c")),
+        Column("trainable_depth", "float64", "layers", "6 xi_c, to which such networks train"),
+        Column("edge", "float64", "1", "sigma_w of the nearest edge of chaos at that sigma_b"),
+        Column("limits", "string", "", "what stopped the search: sigma_w, sigma_b or unbounded; empty inside"),
+    ]
+
+
+def _network_row(network: Network, weights: str) -> dict[str, Any]:
+    return {
+        "activation": network.activation.name,
+        "weights": weights,
+        "noise_at": network.noise_at,
+        "sigma_noise": network.sigma_noise,
+        "input_variance": network.input_variance,
+        "depth": network.depth,
+    }
+
+
+def _optimum_row(network: Network, best: Optimum, role: str) -> dict[str, Any]:
+    low, high = best.plateau or (math.nan, math.nan)
+    return {
+        **_network_row(network, network.weights),
+        "role": role,
+        "name": best.quantity,
+        "sigma_w": best.sigma_w,
+        "sigma_b": best.sigma_b,
+        "quantity": best.quantity,
+        "information": best.value,
+        "of_best": 1.0 if role == "best" else math.nan,
+        "plateau_low": low,
+        "plateau_high": high,
+        "phase": best.phase,
+        "chi_1": best.chi_1,
+        "xi_c": best.xi_c,
+        "trainable_depth": best.trainable_depth,
+        "edge": best.edge,
+        "limits": " ".join(best.limits),
+    }
+
+
+def _baseline_rows(network: Network, baseline: Baseline, best: Optimum) -> list[dict[str, Any]]:
+    place = {"role": "baseline", "name": baseline.name, "sigma_w": baseline.sigma_w, "sigma_b": baseline.sigma_b}
+    return [
+        {
+            **_network_row(network, baseline.weights),
+            **place,
+            "phase": baseline.phase,
+            "quantity": quantity,
+            "information": value,
+            "of_best": value / best.value if quantity == best.quantity else math.nan,
+        }
+        for quantity, value in baseline.values.items()
+    ]
+
+
+def _block(found: Recommendation) -> tuple[Block, list[Column]]:
+    rows = [_optimum_row(found.network, found.best, "best"), _optimum_row(found.network, found.other, "other")]
+    for baseline in found.baselines:
+        rows += _baseline_rows(found.network, baseline, found.best)
+    return _table(rows, found.network.unit)
+
+
+def _table(rows: list[dict[str, Any]], unit: str) -> tuple[Block, list[Column]]:
+    import numpy as np
+
+    columns = _described(unit)
+    block: Block = {}
+    for column in columns:
+        if column.dtype == "string":
+            block[column.name] = np.array([row.get(column.name) for row in rows], dtype=object)
+        else:
+            block[column.name] = np.array([row.get(column.name, math.nan) for row in rows], dtype=column.dtype)
+    return block, columns

@@ -1,0 +1,130 @@
+"""Recommendations drawn for people."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+from mfmi.cli.numbers import known, number
+from mfmi.names import STATUS
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+    from mfmi.recommend import Network, Optimum, Recommendation
+
+MEANINGS = {"linear": "linearly readable information", "total": "total information (best lower bound)"}
+
+
+def draw(found: Recommendation, console: Console) -> None:
+    """Draw a recommendation: the optimum, the other one, and the initialisations of others."""
+    network = found.network
+    _say(console, _title(network))
+    _say(console, "")
+    _draw_optimum(console, network, found.best, "Best by")
+    _say(console, "")
+    _draw_optimum(console, network, found.other, "For comparison, best by")
+    _say(console, "")
+    _draw_comparison(console, found)
+    independent = "; the weights of the last three are independent" if network.weights != "gaussian" else ""
+    _say(console, f"linear and total: {network.unit} per input dimension{independent}", "dim")
+    _say(console, "code for it: --emit torch, jax, keras or numpy", "dim")
+
+
+def draw_ranking(found: Sequence[tuple[Network, Optimum]], console: Console) -> None:
+    """Draw activations, best first."""
+    if not found:
+        _say(console, "no activation has a value")
+        return
+    network, best = found[0]
+    where = "in every layer" if network.noise_at == "every" else "at the output"
+    _say(
+        console,
+        f"Best by {_meaning(best.quantity)}, {network.unit} per input dimension:",
+    )
+    _say(console, f"{network.depth} layers, {network.weights} weights, noise {network.sigma_noise:g} {where}")
+    unit = network.unit
+    _say(console, f"{'activation':<12}{unit:>8}{'sigma_w':>9}{'sigma_b':>9}{'chi_1':>8}{'6 xi_c':>9}  phase", "bold")
+    for one, optimum in found:
+        cells = f"{number(optimum.value):>8}{optimum.sigma_w:>9.4g}{optimum.sigma_b:>9.3g}"
+        cells += f"{number(optimum.chi_1):>8}{_layers(optimum.trainable_depth):>9}"
+        stopped = f" ({_limit_words(optimum)})" if optimum.limits else ""
+        _say(console, f"{one.activation.name:<12}{cells}  {optimum.phase}{stopped}")
+
+
+def _say(console: Console, text: str, style: str = "") -> None:
+    console.print(text.rstrip(), style=style, soft_wrap=True)
+
+
+def _title(network: Network) -> str:
+    where = "in every layer" if network.noise_at == "every" else "at the output"
+    title = f"{network.activation.name}, {network.depth} layers, {network.weights} weights"
+    title += f", noise {network.sigma_noise:g} {where}"
+    return title if network.input_variance == 1.0 else f"{title}, input variance {network.input_variance:g}"
+
+
+def _meaning(quantity: str) -> str:
+    return MEANINGS.get(quantity, quantity)
+
+
+def _draw_optimum(console: Console, network: Network, best: Optimum, opening: str) -> None:
+    _say(console, f"{opening} {_meaning(best.quantity)}:", "bold")
+    _say(console, f"  sigma_w {best.sigma_w:.4f}, sigma_b {best.sigma_b:.4f}: {number(best.value)} {network.unit}")
+    _say(console, f"  {_phase(best)}")
+    if math.isfinite(best.trainable_depth):
+        enough = "enough for" if best.trainable_depth >= network.depth else "too few for"
+        _say(console, f"  trains to about 6 xi_c = {_layers(best.trainable_depth)} layers, {enough} {network.depth}")
+    elif best.trainable_depth == math.inf:
+        _say(console, "  trains to any depth: xi_c is infinite")
+    if best.plateau is not None:
+        _say(console, f"  within 1 % of it: sigma_w from {best.plateau[0]:.4g} to {best.plateau[1]:.4g}")
+    if best.quantity in STATUS:
+        _say(console, f"  what this rests on: {STATUS[best.quantity]}", "dim")
+    if best.limits:
+        _say(console, f"  {_limit_words(best)}", "yellow")
+
+
+def _limit_words(best: Optimum) -> str:
+    words = {
+        "sigma_w": "sigma_w is at the end of the search",
+        "sigma_b": "sigma_b is at the end of the search",
+        "unbounded": "just above, variances grow without bound",
+    }
+    return "; ".join(words[limit] for limit in best.limits)
+
+
+def _phase(best: Optimum) -> str:
+    slope = f"{best.phase}, chi_1 {number(best.chi_1)}" if known(best.chi_1) else best.phase
+    if not known(best.edge):
+        return f"{slope}; no edge of chaos at this sigma_b"
+    distance = 100.0 * (best.sigma_w / best.edge - 1.0)
+    if abs(distance) < 0.05:
+        return f"{slope}; on the edge of chaos"
+    return f"{slope}; {abs(distance):.1f} % {'above' if distance > 0 else 'below'} the edge of chaos at {best.edge:.4f}"
+
+
+def _layers(depth: float) -> str:
+    if not known(depth):
+        return ""
+    return "infinite" if math.isinf(depth) else f"{depth:.3g}" if depth < 100.0 else f"{depth:.0f}"
+
+
+def _draw_comparison(console: Console, found: Recommendation) -> None:
+    best, other = found.best, found.other
+    short = {"linear": "linear", "total": "total"}
+    first, second = (short.get(one.quantity, one.quantity) for one in (best, other))
+    header = f"{'':<24}{'sigma_w':>8}{'sigma_b':>8}{first:>10}{'of best':>9}{second:>10}  phase"
+    _say(console, header, "bold")
+    lines = [
+        ("this recommendation", best.sigma_w, best.sigma_b, best.value, found.crossed[other.quantity], best.phase),
+        (f"best by {second}", other.sigma_w, other.sigma_b, found.crossed[best.quantity], other.value, other.phase),
+    ]
+    lines += [
+        (one.name, one.sigma_w, one.sigma_b, one.values[best.quantity], one.values[other.quantity], one.phase)
+        for one in found.baselines
+    ]
+    for name, sigma_w, sigma_b, value, counterpart, phase in lines:
+        share = f"{100.0 * value / best.value:.1f} %" if known(value) and best.value > 0.0 else ""
+        cells = f"{sigma_w:>8.4f}{sigma_b:>8.3f}{number(value):>10}{share:>9}{number(counterpart):>10}"
+        _say(console, f"{name:<24}{cells}  {phase}")

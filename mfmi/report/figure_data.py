@@ -1,0 +1,334 @@
+"""The numbers behind a figure, panel by panel."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from mfmi.activations import get
+from mfmi.columns import COLUMNS, Column
+from mfmi.meanfield import edge_curve, edge_of_chaos, fixed_point
+from mfmi.report.axes import Axis
+from mfmi.report.figure_choice import NUMBERS, WORDS, Choice, axis_of, with_rows_of
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+Array = NDArray[np.float64]
+
+EDGE, REPELLING = "edge of chaos", "edge of chaos, repelling"
+ARGMAX, RIDGE = "largest", "largest along x"
+
+# Positions along the other axis at which a straight or bent edge is looked for.
+_EDGE_POINTS = 200
+# A piece of the edge ends where its next point is further away than this share of the picture.
+_GAP = 0.1
+
+
+@dataclass(frozen=True)
+class Polyline:
+    """A piece of the edge of chaos in the coordinates of a panel; `stable` where the fixed point on it attracts."""
+
+    x: Array
+    y: Array
+    stable: bool
+
+
+@dataclass(frozen=True)
+class Heat:
+    """A quantity over two axes.
+
+    Attributes
+    ----------
+    words : what the panel stands for, by column.
+    quantity : the column that is drawn.
+    x, y : the axes.
+    values : shape (len(y), len(x)), NaN where there is none.
+    phases : the phase of each cell, "" where unknown.
+    edges : the edge of chaos.
+    best : place and value of the largest, or None.
+    ridge : for each y the x of its largest value, NaN without one.
+    """
+
+    words: Mapping[str, str]
+    quantity: str
+    x: Axis
+    y: Axis
+    values: Array
+    phases: NDArray[np.object_]
+    edges: tuple[Polyline, ...]
+    best: tuple[float, float, float] | None
+    ridge: Array
+
+
+@dataclass(frozen=True)
+class Curve:
+    """Quantities along one axis.
+
+    Attributes
+    ----------
+    by : value of the column that tells the curves of a panel apart; NaN for a single one.
+    x : shape (n,), increasing.
+    series : values by quantity, shape (n,), NaN where there is none.
+    """
+
+    by: float
+    x: Array
+    series: Mapping[str, Array]
+
+
+@dataclass(frozen=True)
+class Curves:
+    """A panel of curves.
+
+    Attributes
+    ----------
+    words : what the panel stands for, by column.
+    x : the axis.
+    curves : one a value of the column that tells them apart.
+    edges : positions of the edge of chaos on the axis, attracting ones.
+    trainable : 6 xi_c where the axis is depth and there is one curve, else NaN.
+    """
+
+    words: Mapping[str, str]
+    x: Axis
+    curves: tuple[Curve, ...]
+    edges: Array
+    trainable: float
+
+
+@dataclass(frozen=True)
+class Figure:
+    """A figure ready to be drawn.
+
+    Attributes
+    ----------
+    choice : what it shows.
+    panels : `Heat`, a row of panels after another with a panel per quantity, or `Curves`.
+    context : the words and numbers that all panels have in common.
+    units : unit by column.
+    """
+
+    choice: Choice
+    panels: tuple[Heat, ...] | tuple[Curves, ...]
+    context: Mapping[str, Any]
+    units: Mapping[str, str]
+
+
+def build(rows: pd.DataFrame, choice: Choice, units: Mapping[str, str]) -> Figure:
+    """Gather what a figure shows.
+
+    Parameters
+    ----------
+    rows
+        The table of results.
+    choice
+        Which figure.
+    units
+        Unit by column.
+    """
+    rows = with_rows_of(choice, rows)
+    varying = set(choice.panels[0])
+    context: dict[str, Any] = {name: str(rows[name].iloc[0]) for name in WORDS if name not in varying}
+    context |= dict(choice.fixed)
+    parts = [(panel, _of_panel(rows, panel)) for panel in choice.panels]
+    if choice.kind == "heat":
+        heats = [_heat(part, panel, name, rows, choice, context) for name in choice.quantities for panel, part in parts]
+        return Figure(choice, tuple(heats), context, units)
+    return Figure(choice, tuple(_curves(part, panel, rows, choice, context) for panel, part in parts), context, units)
+
+
+def _of_panel(rows: pd.DataFrame, panel: Mapping[str, str]) -> pd.DataFrame:
+    keep = np.ones(len(rows), dtype=bool)
+    for name, word in panel.items():
+        keep &= (rows[name] == word).to_numpy()
+    return rows[keep]
+
+
+def _network(words: Mapping[str, str], context: Mapping[str, Any]) -> dict[str, Any]:
+    return {**context, **words}
+
+
+def _heat(
+    part: pd.DataFrame,
+    words: Mapping[str, str],
+    quantity: str,
+    rows: pd.DataFrame,
+    choice: Choice,
+    context: Mapping[str, Any],
+) -> Heat:
+    assert choice.y is not None
+    x, y = axis_of(choice, rows, choice.x), axis_of(choice, rows, choice.y)
+    column = np.searchsorted(x.values, part[x.name].to_numpy(np.float64))
+    row = np.searchsorted(y.values, part[y.name].to_numpy(np.float64))
+    values = np.full((len(y), len(x)), np.nan)
+    values[row, column] = part[quantity].to_numpy(np.float64)
+    phases = np.full(values.shape, "", dtype=object)
+    phases[row, column] = part["phase"].fillna("").astype(object).to_numpy()
+    known = np.isfinite(values)
+    ridge = np.full(len(y), np.nan)
+    some = known.any(axis=1)
+    filled = np.where(known, values, -np.inf)
+    ridge[some] = x.values[np.argmax(filled[some], axis=1)]
+    best = None
+    if known.any():
+        place = np.unravel_index(int(np.argmax(filled)), values.shape)
+        best = (float(x.values[place[1]]), float(y.values[place[0]]), float(values[place]))
+    edges = tuple(_edges(_network(words, context), x, y))
+    return Heat(words, quantity, x, y, values, phases, edges, best, ridge)
+
+
+def _edges(network: Mapping[str, Any], x: Axis, y: Axis) -> Iterator[Polyline]:
+    """The edge of chaos in a picture over two axes."""
+    if not get(network["activation"]).differentiable:
+        return
+    names = {x.name, y.name}
+    hidden = network.get("sigma_noise", 0.0) if network["noise_at"] == "every" else 0.0
+    if names == {"sigma_w", "sigma_b"}:
+        curve = edge_curve(network["activation"], hidden)
+        along, across = (curve.sigma_w, curve.sigma_b) if x.name == "sigma_w" else (curve.sigma_b, curve.sigma_w)
+        yield from _pieces(along, across, curve.stable, x, y)
+        return
+    moving = "sigma_w" if "sigma_w" in names else "sigma_b" if "sigma_b" in names else None
+    if moving is None:
+        return
+    other = y if x.name == moving else x
+    places = np.concatenate(([other.borders[0]], other.cells(_EDGE_POINTS), [other.borders[-1]]))
+    noise = np.maximum(places, 0.0) if other.name == "sigma_noise" and network["noise_at"] == "every" else hidden
+    noise = np.broadcast_to(noise, places.shape)
+    for at, stable in _branches(network, moving, noise):
+        along, across = (at, places) if x.name == moving else (places, at)
+        yield from _pieces(along, across, np.full(len(at), stable), x, y)
+
+
+def _branches(network: Mapping[str, Any], moving: str, noise: Array) -> Iterator[tuple[Array, bool]]:
+    """Positions of the edge along sigma_w or sigma_b, branch by branch, for every noise."""
+    if moving == "sigma_w":
+        edge = edge_of_chaos(network["activation"], np.full(len(noise), network["sigma_b"]), noise)
+        found = edge.sigma_w
+    else:
+        edge = edge_of_chaos(network["activation"], None, noise, sigma_w=np.full(len(noise), network["sigma_w"]))
+        found = edge.sigma_b
+    for stable in (True, False):
+        index, values = edge.index[edge.stable == stable], found[edge.stable == stable]
+        rank = np.arange(len(index)) - np.searchsorted(index, index)
+        for branch in range(int(rank.max()) + 1 if len(rank) else 0):
+            at = np.full(len(noise), np.nan)
+            at[index[rank == branch]] = values[rank == branch]
+            yield at, stable
+
+
+def _pieces(along: Array, across: Array, stable: NDArray[np.bool_], x: Axis, y: Axis) -> Iterator[Polyline]:
+    """The parts of a curve inside the picture, split where it is interrupted or changes its stability."""
+    frame = [axis.scaled(axis.borders[[0, -1]]) for axis in (x, y)]
+    place = [
+        (axis.scaled(np.where(part > 0.0, part, np.nan) if axis.logarithmic else part) - low) / (high - low)
+        for axis, part, (low, high) in zip((x, y), (along, across), frame, strict=True)
+    ]
+    inside = np.isfinite(place[0]) & np.isfinite(place[1])
+    inside &= (np.abs(place[0] - 0.5) <= 0.6) & (np.abs(place[1] - 0.5) <= 0.6)
+    points = np.flatnonzero(inside)
+    if not len(points):
+        return
+    step = np.maximum(np.abs(np.diff(place[0][points])), np.abs(np.diff(place[1][points])))
+    breaks = (np.diff(points) > 1) | (step > _GAP) | (stable[points[1:]] != stable[points[:-1]])
+    for piece in np.split(points, np.flatnonzero(breaks) + 1):
+        yield Polyline(along[piece], across[piece], bool(stable[piece[0]]))
+
+
+def _curves(
+    part: pd.DataFrame, words: Mapping[str, str], rows: pd.DataFrame, choice: Choice, context: Mapping[str, Any]
+) -> Curves:
+    x = axis_of(choice, rows, choice.x)
+    keys = np.full(len(part), math.nan) if choice.by is None else part[choice.by].to_numpy(np.float64)
+    curves = []
+    for key in choice.by_values or (math.nan,):
+        group = part if math.isnan(key) else part[keys == key]
+        ordered = group.sort_values(x.name, kind="stable")
+        series = {name: ordered[name].to_numpy(np.float64) for name in choice.quantities}
+        curves.append(Curve(key, ordered[x.name].to_numpy(np.float64), series))
+    network = _network(words, context)
+    edges, trainable = np.empty(0), math.nan
+    if choice.x in ("sigma_w", "sigma_b") and choice.by not in ("sigma_w", "sigma_b", "sigma_noise"):
+        edges = _edge_along(network, x)
+    if choice.x == "depth" and choice.by is None:
+        trainable = 6.0 * _xi_c(network)
+    return Curves(words, x, tuple(curves), edges, trainable)
+
+
+def _edge_along(network: Mapping[str, Any], x: Axis) -> Array:
+    if not get(network["activation"]).differentiable:
+        return np.empty(0)
+    hidden = network["sigma_noise"] if network["noise_at"] == "every" else 0.0
+    if x.name == "sigma_w":
+        edge = edge_of_chaos(network["activation"], network["sigma_b"], hidden)
+        at = edge.sigma_w[edge.stable]
+    else:
+        edge = edge_of_chaos(network["activation"], None, hidden, sigma_w=network["sigma_w"])
+        at = edge.sigma_b[edge.stable]
+    return np.asarray(at[(at >= x.borders[0]) & (at <= x.borders[-1])])
+
+
+def _xi_c(network: Mapping[str, Any]) -> float:
+    hidden = network["sigma_noise"] if network["noise_at"] == "every" else 0.0
+    found = fixed_point(
+        network["activation"], network["sigma_w"], network["sigma_b"], hidden, network["input_variance"]
+    )
+    return float(found.xi_c)
+
+
+# ---- as a table ------------------------------------------------------------------------------------------------------
+
+_SERIES = Column("series", "string", "", "what the row shows: a column of the results, or a mark of the figure")
+_VALUE = Column("value", "float64", "", "its value; empty for marks that are places")
+_UNIT = Column("unit", "string", "", "unit of the value")
+
+
+def to_block(figure: Figure) -> tuple[dict[str, NDArray[Any]], list[Column]]:
+    """All that a figure shows as one long table: a row per value or mark, with the network it belongs to."""
+    rows = [row for panel in figure.panels for row in _panel_rows(figure, panel)]
+    known = {column.name: column for column in COLUMNS}
+    columns = [_SERIES, *(known[name] for name in (*WORDS, *NUMBERS)), _VALUE, _UNIT]
+    block: dict[str, NDArray[Any]] = {}
+    for column in columns:
+        text = column.dtype == "string"
+        block[column.name] = np.array(
+            [row.get(column.name, "" if text else math.nan) for row in rows], dtype=object if text else np.float64
+        )
+    # A mark has a place between the rows of the results, so that depth need not be whole here.
+    columns = [Column(c.name, "float64", c.unit, c.description) if c.name == "depth" else c for c in columns]
+    return block, columns
+
+
+def _panel_rows(figure: Figure, panel: Heat | Curves) -> Iterator[dict[str, Any]]:
+    constant = _network(panel.words, figure.context)
+    if isinstance(panel, Heat):
+        unit = figure.units.get(panel.quantity, "")
+        x, y = panel.x.name, panel.y.name
+        for (i, j), value in np.ndenumerate(panel.values):
+            place = {x: panel.x.values[j], y: panel.y.values[i]}
+            yield {**constant, **place, "series": panel.quantity, "value": value, "unit": unit}
+        for i, at in enumerate(panel.ridge):
+            yield constant | {x: at, y: panel.y.values[i], "series": f"{panel.quantity}, {RIDGE}"}
+        if panel.best is not None:
+            mark = {"series": f"{panel.quantity}, {ARGMAX}", "value": panel.best[2], "unit": unit}
+            yield {**constant, x: panel.best[0], y: panel.best[1], **mark}
+        for line in panel.edges:
+            for at, across in zip(line.x, line.y, strict=True):
+                yield constant | {x: at, y: across, "series": EDGE if line.stable else REPELLING}
+        return
+    for curve in panel.curves:
+        by = {} if figure.choice.by is None else {figure.choice.by: curve.by}
+        for name, values in curve.series.items():
+            for at, value in zip(curve.x, values, strict=True):
+                shown = {"series": name, "value": value, "unit": figure.units.get(name, "")}
+                yield {**constant, **by, panel.x.name: at, **shown}
+    for at in panel.edges:
+        yield constant | {panel.x.name: at, "series": EDGE}
+    if math.isfinite(panel.trainable):
+        yield constant | {panel.x.name: panel.trainable, "series": "6 xi_c"}

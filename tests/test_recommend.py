@@ -1,0 +1,323 @@
+"""``mfmi recommend``: the optimum is one, its plateau, the comparison, and code that runs as pasted."""
+
+import ast
+import importlib
+import json
+import math
+import re
+from collections.abc import Callable
+from importlib.util import find_spec
+from typing import Any
+
+import numpy as np
+import pytest
+from conftest import Outcome
+
+import mfmi
+from mfmi.activations import get
+from mfmi.cli.recommend import LIBRARIES, command
+from mfmi.cli.recommend import QUANTITIES as OFFERED
+from mfmi.recommend import BASELINES, BIASES_UP_TO, PLATEAU, QUANTITIES, Network, Recommendation, optimum, recommend
+from mfmi.report import initialisation
+
+CommandLine = Callable[..., Outcome]
+NETWORK = Network(get("erf"), 5)
+
+
+def information(network: Network, quantity: str, sigma_w: Any, sigma_b: Any = 0.0) -> Any:
+    rows = mfmi.evaluate(
+        network.activation.name,
+        sigma_w,
+        sigma_b,
+        network.sigma_noise,
+        network.depth,
+        weights=network.weights,
+        noise_at=network.noise_at,
+        input_variance=network.input_variance,
+        estimators=["linear", "entropy_power", "layerwise"] if quantity == "total" else [quantity],
+        unit=network.unit,
+    )
+    return rows["mi_lower" if quantity == "total" else f"mi_{quantity}"].to_numpy()
+
+
+@pytest.fixture(scope="module")
+def found() -> Recommendation:
+    return recommend(NETWORK, sigma_b=0.0)
+
+
+# ---- the search ------------------------------------------------------------------------------------------------------
+
+
+def test_nothing_on_a_fine_grid_is_better(found: Recommendation) -> None:
+    best = found.best
+    values = information(NETWORK, "linear", np.linspace(0.5, 2.0, 301))
+    assert best.value >= values.max()
+    assert best.value == information(NETWORK, "linear", best.sigma_w)[0]
+    assert best.sigma_w == pytest.approx(np.linspace(0.5, 2.0, 301)[np.argmax(values)], abs=0.006)
+    assert best.limits == ()
+
+
+@pytest.mark.parametrize(
+    "network",
+    [
+        Network(get("erf"), 8, noise_at="every", weights="orthogonal"),
+        Network(get("relu"), 4),
+        Network(get("gelu"), 3, sigma_noise=0.3),
+    ],
+    ids=lambda network: network.activation.name,
+)
+def test_nothing_around_in_both_deviations_is_better(network: Network) -> None:
+    best = optimum(network, "linear", plateau=False)
+    w, b = np.meshgrid(best.sigma_w * np.linspace(0.8, 1.2, 21), np.linspace(0.0, BIASES_UP_TO, 11))
+    end = mfmi.fixed_point(network.activation, w, b, network.hidden_noise)
+    bounded = end.phase != "unbounded"
+    assert information(network, "linear", w[bounded], b[bounded]).max() <= best.value * (1.0 + 1e-6)
+    assert 0.0 <= best.sigma_b <= BIASES_UP_TO
+
+
+def test_the_plateau_ends_where_a_hundredth_is_lost(found: Recommendation) -> None:
+    best = found.best
+    assert best.plateau is not None
+    low, high = best.plateau
+    assert low < best.sigma_w < high
+    least = (1.0 - PLATEAU) * best.value
+    assert information(NETWORK, "linear", [low, high]) == pytest.approx([least, least], rel=2e-3)
+    assert np.all(information(NETWORK, "linear", np.linspace(low, high, 11)) >= least)
+
+
+def test_the_place_is_described(found: Recommendation) -> None:
+    best = found.best
+    there = mfmi.fixed_point("erf", best.sigma_w, best.sigma_b)
+    assert (best.phase, best.chi_1, best.xi_c) == (there.phase, there.chi_1, there.xi_c)
+    assert best.trainable_depth == 6.0 * there.xi_c
+    assert best.edge == mfmi.edge_of_chaos("erf", 0.0).sigma_w[0]
+
+
+def test_total_and_linear_peak_at_different_places(found: Recommendation) -> None:
+    best, other = found.best, found.other
+    assert (best.quantity, other.quantity) == ("linear", "total")
+    assert other.sigma_w > 1.1 * best.sigma_w
+    assert found.crossed["linear"] < best.value
+    assert found.crossed["total"] < other.value
+    assert recommend(Network(get("erf"), 2), "total", 0.0).other.quantity == "linear"
+
+
+@pytest.mark.parametrize(("depth", "ratio"), [(10, 0.894), (20, 0.949), (40, 0.992)])
+def test_depth_draws_the_optimum_to_the_edge_of_chaos(depth: int, ratio: float) -> None:
+    # The ratios of theory section 8, which come from a grid with steps of five percent.
+    best = optimum(Network(get("tanh"), depth, noise_at="every"), "linear", math.sqrt(0.3), plateau=False)
+    quiet = mfmi.edge_of_chaos("tanh", math.sqrt(0.3), [0.0, 0.1]).sigma_w
+    assert best.edge == quiet[1]
+    assert min(abs(best.sigma_w / quiet - ratio)) < 0.025
+
+
+def test_relu_is_recommended_what_he_recommends() -> None:
+    best = optimum(Network(get("relu"), 20), "linear", 0.0)
+    assert best.sigma_w == pytest.approx(math.sqrt(2.0), rel=1e-12)
+    assert best.phase == "critical"
+    assert "unbounded" in best.limits
+    assert best.trainable_depth == math.inf
+
+
+def test_what_is_unbounded_is_never_recommended() -> None:
+    best = optimum(Network(get("relu"), 3), "linear", 0.5, plateau=False)
+    assert mfmi.fixed_point("relu", best.sigma_w, 0.5).phase != "unbounded"
+    assert best.sigma_w < math.sqrt(2.0)
+
+
+def test_an_end_of_the_search_is_told() -> None:
+    # One layer: nothing limits the signal, and it is all the better the larger.
+    assert "sigma_w" in optimum(Network(get("erf"), 1), "linear", 0.0).limits
+
+
+def test_bits_are_nats_in_other_units() -> None:
+    from dataclasses import replace
+
+    nats, bits = (optimum(replace(NETWORK, unit=unit), "linear", 0.0, plateau=False) for unit in ("nats", "bits"))
+    assert bits.value == pytest.approx(nats.value / math.log(2.0), rel=1e-12)
+    assert bits.sigma_w == pytest.approx(nats.sigma_w, rel=1e-3)
+
+
+def test_the_initialisations_of_others(found: Recommendation) -> None:
+    assert BASELINES["PyTorch default"][0] ** 2 == pytest.approx(1.0 / 3.0)
+    assert BASELINES["He"][0] ** 2 == pytest.approx(2.0)
+    for baseline in found.baselines:
+        assert (baseline.sigma_w, baseline.sigma_b) == BASELINES[baseline.name]
+        assert baseline.values["linear"] == information(NETWORK, "linear", baseline.sigma_w)[0]
+        assert baseline.values["linear"] <= found.best.value
+
+
+def test_pytorchs_default_has_that_variance() -> None:
+    # kaiming_uniform_ with a = sqrt(5): bound sqrt(6 / ((1 + a^2) fan_in)), variance bound^2 / 3.
+    bound2 = 6.0 / (1.0 + 5.0)
+    assert BASELINES["PyTorch default"][0] == pytest.approx(math.sqrt(bound2 / 3.0))
+
+
+def test_unknown_quantities_and_those_without_value() -> None:
+    with pytest.raises(ValueError, match="quantity must be one of"):
+        optimum(NETWORK, "entropy")
+    with pytest.raises(ValueError, match="entropy_power has no value for relu"):
+        optimum(Network(get("relu"), 3), "entropy_power", 0.0)
+
+
+def test_the_command_line_offers_what_there_is() -> None:
+    assert OFFERED == QUANTITIES
+    assert LIBRARIES == initialisation.LIBRARIES
+
+
+# ---- code that runs as pasted ----------------------------------------------------------------------------------------
+
+HERE = [name for name in LIBRARIES if find_spec(name)]
+
+
+def run(found: Recommendation, library: str) -> dict[str, Any]:
+    space: dict[str, Any] = {"__name__": "pasted"}
+    exec(compile(initialisation.code(found, library), f"<{library}>", "exec"), space)
+    return space
+
+
+def check(found: Recommendation, weights: Any, biases: Any) -> None:
+    """Weights of shape (fan_in, fan_out) with the recommended law."""
+    best = found.best
+    fan_in, fan_out = weights.shape
+    assert biases.shape == (fan_out,)
+    size = 6.0 / math.sqrt(2 * weights.size)
+    assert np.mean(weights**2) * fan_in == pytest.approx(best.sigma_w**2, rel=size)
+    assert np.std(biases) == pytest.approx(best.sigma_b, rel=6.0 / math.sqrt(2 * fan_out))
+    assert abs(np.mean(weights)) < 6.0 * best.sigma_w / math.sqrt(fan_in * weights.size)
+    if found.network.weights == "orthogonal":
+        values = np.linalg.svd(weights, compute_uv=False)
+        assert values == pytest.approx(np.full(len(values), best.sigma_w * max(1.0, fan_out / fan_in) ** 0.5), rel=1e-4)
+
+
+@pytest.fixture(scope="module", params=["gaussian", "orthogonal"])
+def pasted(request: pytest.FixtureRequest) -> Recommendation:
+    return recommend(Network(get("erf"), 3, weights=request.param), sigma_b=0.1)
+
+
+@pytest.mark.parametrize("library", LIBRARIES)
+def test_code_is_python_that_says_what_it_is_for(pasted: Recommendation, library: str) -> None:
+    text = initialisation.code(pasted, library)
+    tree = ast.parse(text)
+    assert "for erf, 3 layers" in (ast.get_docstring(tree) or "")
+    assert any(isinstance(node, ast.FunctionDef) and node.name == "initialise" for node in tree.body)
+    assert f"SIGMA_W = {pasted.best.sigma_w!r}\n" in text
+    assert "SIGMA_B = 0.1\n" in text
+    assert max(map(len, text.splitlines())) <= 120
+
+
+@pytest.mark.parametrize("shape", [(160, 120), (120, 160)])
+def test_numpy(pasted: Recommendation, shape: tuple[int, int]) -> None:
+    initialise = run(pasted, "numpy")["initialise"]
+    ((weights, biases),) = initialise(shape)
+    assert weights.shape == shape
+    check(pasted, weights, biases)
+    assert np.array_equal(initialise(shape)[0][0], weights)
+    assert len(initialise([5, 6, 7, 8])) == 3
+
+
+@pytest.mark.parametrize("library", [name for name in HERE if name == "torch"])
+@pytest.mark.parametrize("shape", [(160, 120), (120, 160)])
+def test_torch(pasted: Recommendation, library: str, shape: tuple[int, int]) -> None:
+    torch = importlib.import_module(library)
+    model = torch.nn.Sequential(torch.nn.Linear(*shape), torch.nn.Tanh(), torch.nn.Conv2d(8, 16, 3))
+    assert run(pasted, "torch")["initialise"](model) is model
+    check(pasted, model[0].weight.detach().numpy().T, model[0].bias.detach().numpy())
+    kernel = model[2].weight.detach().numpy()
+    assert np.mean(kernel**2) * 72 == pytest.approx(pasted.best.sigma_w**2, rel=0.2)
+
+
+@pytest.mark.parametrize("library", [name for name in HERE if name == "jax"])
+@pytest.mark.parametrize("shape", [(160, 120), (120, 160)])
+def test_jax(pasted: Recommendation, library: str, shape: tuple[int, int]) -> None:
+    jax = importlib.import_module(library)
+    layers = run(pasted, "jax")["initialise"](jax.random.PRNGKey(0), [*shape, 20])
+    check(pasted, *map(np.asarray, layers[0]))
+    assert layers[1][0].shape == (shape[1], 20)
+
+
+@pytest.mark.filterwarnings("ignore::DeprecationWarning")
+@pytest.mark.parametrize("library", [name for name in HERE if name == "keras"])
+@pytest.mark.parametrize("shape", [(160, 120), (120, 160)])
+def test_keras(pasted: Recommendation, library: str, shape: tuple[int, int]) -> None:
+    keras = importlib.import_module(library)
+    initialise = run(pasted, "keras")["initialise"]
+    layers = [initialise(keras.layers.Dense, shape[1], activation="tanh") for _ in range(2)]
+    for layer in layers:
+        layer.build((None, shape[0]))
+        check(pasted, *(np.asarray(part) for part in layer.get_weights()))
+    assert not np.array_equal(layers[0].get_weights()[0], layers[1].get_weights()[0])
+
+
+# ---- the command line ------------------------------------------------------------------------------------------------
+
+
+def test_rows(command_line: CommandLine, found: Recommendation) -> None:
+    done = command_line("recommend", "--act", "erf", "--depth", "5", "--sb", "0", "--format", "json")
+    assert done.code == 0, done.err
+    rows = json.loads(done.out)
+    best, other, *others = rows
+    assert (best["role"], best["sigma_w"], best["information"]) == ("best", found.best.sigma_w, found.best.value)
+    assert (best["plateau_low"], best["plateau_high"]) == found.best.plateau
+    assert (other["role"], other["quantity"]) == ("other", "total")
+    assert {row["name"] for row in others} == set(BASELINES)
+    for row in others:
+        if row["quantity"] == "linear":
+            assert row["of_best"] == row["information"] / best["information"]
+
+
+def test_what_a_person_sees(command_line: CommandLine) -> None:
+    out = command_line("recommend", "--act", "erf", "--depth", "3", "--sb", "0", "--format", "table").out
+    for words in ("Best by linearly readable information", "best by total information", "6 xi_c", "within 1 %", "He"):
+        assert words in out
+    assert re.search(r"the edge of chaos at 0\.8862", out)
+    assert re.search(r"PyTorch default +0\.5774 .*%", out)
+    assert max(map(len, out.splitlines())) <= 80
+
+
+def test_code_goes_to_standard_output_or_a_file(command_line: CommandLine, tmp_path: Any) -> None:
+    arguments = ["recommend", "--act", "erf", "--depth", "2", "--sb", "0", "--emit", "numpy"]
+    done = command_line(*arguments)
+    assert done.code == 0
+    ast.parse(done.out)
+    assert command_line(*arguments, "-o", tmp_path / "init.py").code == 0
+    assert (tmp_path / "init.py").read_text() == done.out
+    assert command_line(*arguments, "-o", tmp_path / "init.py").code == 5
+
+
+@pytest.mark.slow
+def test_all_activations_are_ranked(command_line: CommandLine) -> None:
+    done = command_line(
+        "recommend", "--all-activations", "--depth", "4", "--sb", "0.1", "--format", "json", "--weights", "orthogonal"
+    )
+    assert done.code == 0, done.err
+    rows = json.loads(done.out)
+    values = [row["information"] for row in rows]
+    assert values == sorted(values, reverse=True)
+    assert {row["activation"] for row in rows} >= {"tanh", "relu", "gelu", "selu"}
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        ([], "name one activation with --act"),
+        (["--act", "erf", "--all-activations"], "name one activation with --act"),
+        (["--all-activations", "--emit", "torch"], "--emit writes the code for one activation"),
+        (["--act", "erf", "--by", "linaer"], "'linaer' is not one of"),
+        (["--act", "erf", "--emit", "caffe"], "'caffe' is not one of"),
+        (["--act", "erf", "--sb", "-1"], "-1 is less than 0"),
+        (["--act", "relu", "--by", "entropy_power", "--depth", "2"], "entropy_power has no value for relu"),
+    ],
+)
+def test_mistakes_are_told(command_line: CommandLine, arguments: list[str], words: str) -> None:
+    done = command_line("recommend", *arguments)
+    assert done.code == 2
+    assert words in done.err
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("example", command.examples)
+def test_the_examples_run(command_line: CommandLine, example: str) -> None:
+    program, *arguments = example.split()
+    assert program == "mfmi"
+    assert command_line(*arguments).code == 0
