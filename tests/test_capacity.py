@@ -7,10 +7,16 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from mfmi.architecture import Architecture, initial_gain
-from mfmi.capacity import attained, capacity, efficiency, log_total_gain
-from mfmi.covariance import InputCovariance
-from mfmi.symmetry import named_group
+from mfmi.capacity import (
+    Architecture,
+    InputCovariance,
+    attained,
+    capacity,
+    efficiency,
+    initial_gain,
+    log_total_gain,
+    named_group,
+)
 
 # name, widths, gains, lip, noise variance, input eigenvalues, and C and C+ worked by hand.
 BY_HAND = [

@@ -6,10 +6,7 @@ from math import log, prod
 import numpy as np
 import pytest
 
-from mfmi.architecture import Architecture, Convolution, Dense
-from mfmi.capacity import capacity
-from mfmi.covariance import InputCovariance
-from mfmi.symmetry import named_group, orbits, reynolds
+from mfmi.capacity import Architecture, Convolution, Dense, InputCovariance, capacity, named_group, orbits, reynolds
 
 
 def convolution_matrix(kernel, sizes, stride):

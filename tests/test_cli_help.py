@@ -107,18 +107,32 @@ def test_examples_are_understood(example: str) -> None:
         command.make_context(name, arguments, parent=context)
 
 
+def run_in_shell(script: str, folder: Path) -> None:
+    programs = os.path.dirname(sys.executable)
+    environment = os.environ | {"PATH": f"{programs}{os.pathsep}{os.environ['PATH']}", "HOME": str(folder)}
+    command = ["bash", "-e", "-o", "pipefail", "-c", script]
+    done = subprocess.run(command, cwd=folder, env=environment, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+
+
+@pytest.fixture(scope="session")
+def demo(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder as the examples expect it, the demo's sweep replaced by a small one."""
+    folder = tmp_path_factory.mktemp("demo")
+    shutil.copytree(ROOT / "configs", folder / "configs")
+    shutil.copy(folder / "configs" / "tiny.yaml", folder / "configs" / "edge_of_chaos.yaml")
+    (folder / "build").mkdir()
+    (folder / ".config" / "fish" / "completions").mkdir(parents=True)
+    run_in_shell("mfmi -q sweep configs/tiny.yaml -o build/demo.parquet", folder)
+    return folder
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("example", EXAMPLES)
-def test_examples_run(example: str, tmp_path: Path) -> None:
-    shutil.copytree(ROOT / "configs", tmp_path / "configs")
-    shutil.copy(tmp_path / "configs" / "tiny.yaml", tmp_path / "configs" / "edge_of_chaos.yaml")
-    (tmp_path / "build").mkdir()
-    folder = os.path.dirname(sys.executable)
-    environment = os.environ | {"PATH": f"{folder}{os.pathsep}{os.environ['PATH']}", "HOME": str(tmp_path)}
-    (tmp_path / ".config" / "fish" / "completions").mkdir(parents=True)
-    script = f"set -e -o pipefail\nmfmi -q sweep configs/tiny.yaml -o build/demo.parquet >/dev/null\n{example}\n"
-    done = subprocess.run(["bash", "-c", script], cwd=tmp_path, env=environment, capture_output=True, text=True)
-    assert done.returncode == 0, done.stderr
+def test_examples_run(example: str, demo: Path, tmp_path: Path) -> None:
+    folder = tmp_path / "demo"
+    shutil.copytree(demo, folder)
+    run_in_shell(example, folder)
 
 
 @pytest.mark.parametrize("shell", ["bash", "zsh", "fish"])

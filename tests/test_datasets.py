@@ -7,9 +7,7 @@ import numpy as np
 import pytest
 
 import mfmi
-import mfmi.pairs
-from mfmi import datasets
-from mfmi.datasets import equicorrelated_bounds, pairwise_bounds
+from mfmi.datasets import _bounds, equicorrelated_bounds, mean_field_distances, pairwise_bounds
 
 
 def network_information(outputs, noise_variance, rng, repeats):
@@ -80,7 +78,7 @@ def test_mean_field_distances_alone_break_the_lower_bound():
     norms = np.mean(data**2, axis=1)
     i, j = np.triu_indices(32, 1)
     distance = np.mean((data[i] - data[j]) ** 2, axis=1)
-    v = mfmi.pairs.mean_field_distances(phi, norms[i], norms[j], distance, sigma_w2=2.0, sigma_b2=0.0, depth=8)[:, -1]
+    v = mean_field_distances(phi, norms[i], norms[j], distance, sigma_w2=2.0, sigma_b2=0.0, depth=8)[:, -1]
     kernel = np.eye(32)
     kernel[i, j] = kernel[j, i] = (1.0 + v / 1.2) ** -8.0
     typical = -np.mean(np.log(kernel.mean(axis=1)))
@@ -156,7 +154,7 @@ def test_blocks_do_not_matter(monkeypatch):
     data = rng.normal(size=(45, 7))
     network = {"sigma_w2": 1.5, "sigma_b2": 0.1, "noise_variance": 1.0, "width": 10, "depths": [1, 3]}
     whole = pairwise_bounds(mfmi.activation("relu"), data, **network)
-    monkeypatch.setattr(datasets, "_SIDE", 7)
+    monkeypatch.setattr(_bounds, "_SIDE", 7)
     parts = pairwise_bounds(mfmi.activation("relu"), data, **network)
     assert parts.lower == pytest.approx(whole.lower, rel=1e-10)
     assert parts.upper == pytest.approx(whole.upper, rel=1e-10)

@@ -7,8 +7,7 @@ import pytest
 from scipy import integrate
 
 import mfmi
-from mfmi.pair_chain import pair_factors
-from mfmi.pairs import mean_field_distances, pair_covariance, pair_distance
+from mfmi.datasets import mean_field_distances, pair_covariance, pair_distance, pair_factors
 
 CORRELATIONS = np.array([-1.0, -0.999, -0.6, 0.0, 1e-9, 0.3, 0.9, 1.0 - 1e-6, 1.0])
 VARIANCES = [(1.0, 1.0), (0.3, 2.5), (25.0, 0.04), (1e-6, 1.0)]

@@ -21,18 +21,22 @@ _TAIL = 9.0
 # Gauss-Legendre nodes per cell.
 _NODES = 8
 
-# A cell over which the squared slope changes by more than this in its logarithm is halved, so often at most.
-_STEEP = 0.7
+# A cell over which the squared slope changes by more than this in its logarithm is halved, so often at most; where the
+# slope is this small compared with the largest, a coarser cell will do.
+_STEEP, _STEEP_IF_SMALL, _LOG_SMALL = 0.7, 1.5, -16.0
 _MOST_HALVINGS = 12
 
-# Half the length of a short interval over its middle.
-_LEAST_REACH, _LARGEST_REACH = 1e-9, 0.999
+# Half the length of a short interval over its middle, at least.
+_LEAST_REACH = 1e-9
 
 # Lengths of a short interval within which a pole feels that it is not two points: to 1e-10, and roughly.
-NEAR, ROUGHLY_NEAR = 40.0, 3.0
+NEAR, ROUGHLY_NEAR = 12.0, 3.0
 
-# A slope smaller than this is a slope that has underflowed: not an atom at zero.
-_LEAST_VALUE = 1e-290
+# Points of the table of a law's resolvent on the positive axis.
+_TABLE = 2000
+
+# A slope smaller than this is a slope that has underflowed: not an atom at zero, and its square is a number.
+_LEAST_VALUE = 1e-140
 
 # Cells from here on are no narrower where the activation varies on a longer scale than the Gaussian.
 _WIDEST_SCALE = 3.0
@@ -47,14 +51,15 @@ _REACH = 50.0
 
 @dataclass(frozen=True, eq=False)
 class SlopeLaw:
-    """A law on [0, inf): atoms, and uniform laws on short intervals that stand for its continuous part.
+    """A law on [0, inf): atoms, and short intervals of linear density that stand for its continuous part.
 
-    Each short interval has the mass, mean and variance of a cell of the true law, so that what is smooth on the scale
-    of a cell is integrated to fourth order, and the resolvent is right up to the real axis.
+    Each short interval has the ends, mass and mean of a cell of the true law, so that what is smooth on the scale of a
+    cell is integrated to fourth order, and the resolvent is right up to the real axis.
 
     Attributes
     ----------
     low, high, masses : ends and masses of the short intervals, increasing in `low`.
+    tilts : the density of an interval is proportional to `1 + tilt xi`, with xi from -1 to 1.
     atoms : the atoms as (value, mass), increasing.
     infimum, supremum : the least positive and the largest value over all pre-activations, likely or not.
     """
@@ -62,6 +67,7 @@ class SlopeLaw:
     low: Array
     high: Array
     masses: Array
+    tilts: Array
     atoms: tuple[tuple[float, float], ...]
     infimum: float
     supremum: float
@@ -84,15 +90,23 @@ class SlopeLaw:
     @cached_property
     def nodes(self) -> tuple[Array, Array]:
         """Positive values and their masses: the atoms, and two for each short interval, exact for cubics."""
-        middle, reach = 0.5 * (self.low + self.high), 0.5 * (self.high - self.low) / np.sqrt(3.0)
+        middle, half = 0.5 * (self.low + self.high), 0.5 * (self.high - self.low)
+        (left, right), share = _two_points(self.tilts)
         atoms = np.array([atom for atom in self.atoms if atom[0] > 0.0]).reshape(-1, 2)
-        values = np.concatenate([middle - reach, middle + reach, atoms[:, 0]])
-        return values, np.concatenate([0.5 * self.masses, 0.5 * self.masses, atoms[:, 1]])
+        values = np.concatenate([middle + half * left, middle + half * right, atoms[:, 0]])
+        return values, np.concatenate([self.masses * share, self.masses * (1.0 - share), atoms[:, 1]])
 
     def moment(self, order: int) -> float:
         """Return `E d^order` for order 1 to 3."""
         values, masses = self.nodes
         return float(np.sum(masses * values**order))
+
+    def density(self, d: Array) -> Array:
+        """Return the density of the continuous part, shape (n,)."""
+        half = 0.5 * (self.high - self.low)
+        place = (d[:, None] - 0.5 * (self.low + self.high)) / half
+        inside = np.abs(place) <= 1.0
+        return np.asarray((inside * self.masses * (1.0 + self.tilts * place) / (2.0 * half)).sum(axis=1))
 
     def quantile(self, share: float) -> float:
         """Return a positive value that all but a `share` of the mass of the positive values exceed or equal."""
@@ -140,28 +154,47 @@ class SlopeLaw:
         """
         values, masses = self.nodes
         omega: Complex = np.exp(log_omega)
-        ratio: Complex = 1.0 / (1.0 + omega[:, None] / values)
-        h: Complex = ratio @ masses
-        slope: Complex = (ratio * (ratio - 1.0)) @ masses
+        # In real arithmetic, d / (omega + d) = a - i b: a third of the time.
+        x, y = values + omega.real[:, None], omega.imag[:, None]
+        share = values / (x * x + y * y)
+        a, b = share * x, share * y
+        h: Complex = a @ masses - 1j * (b @ masses)
+        slope: Complex = (a * (a - 1.0) - b * b) @ masses - 1j * ((b * (2.0 * a - 1.0)) @ masses)
         if self.masses.size:
             self._correct(omega, near, h, slope)
         return h, slope / h
 
+    def log_omega_at(self, log_m: Array) -> Array:
+        """Return ln omega > -inf where `E[d / (omega + d)] = m`, by interpolation, shape of `log_m`."""
+        log_omega, log_h = self._table
+        return np.interp(log_m, log_h, log_omega)
+
+    @cached_property
+    def _table(self) -> tuple[Array, Array]:
+        """Return ln omega, falling, and ln h."""
+        log_values = np.log(self.nodes[0])
+        log_omega = np.linspace(log_values.max() + 65.0, log_values.min() - 40.0, _TABLE)
+        return log_omega, np.log(self.resolvent(log_omega.astype(np.complex128))[0].real)
+
     def _correct(self, omega: Complex, near: float, h: Complex, slope: Complex) -> None:
         """Replace two values by the whole interval where the pole at -omega is near it."""
         length = self.high - self.low
-        point, cell = np.nonzero(np.abs(omega[:, None] + 0.5 * (self.low + self.high)) < near * length)
+        offset = omega.real[:, None] + 0.5 * (self.low + self.high)
+        point, cell = np.nonzero(offset * offset + (omega.imag**2)[:, None] < (near * length) ** 2)
         if not point.size:
             return
-        w, a, b, mass = omega[point], self.low[cell], self.high[cell], self.masses[cell]
-        logarithm = log_lower(w + b) - log_lower(w + a)
-        whole = 1.0 - w / (b - a) * logarithm
-        whole_slope = w * w / ((w + a) * (w + b)) - w / (b - a) * logarithm
-        middle, reach = 0.5 * (a + b), 0.5 * (b - a) / np.sqrt(3.0)
-        for value in (middle - reach, middle + reach):
-            ratio = 1.0 / (1.0 + w / value)
-            whole -= 0.5 * ratio
-            whole_slope -= 0.5 * ratio * (ratio - 1.0)
+        w, mass, tilt = omega[point], self.masses[cell], self.tilts[cell]
+        middle, half = 0.5 * (self.low + self.high)[cell], 0.5 * length[cell]
+        q = (w + middle) / half
+        logarithm = log_lower(w + self.high[cell]) - log_lower(w + self.low[cell])
+        once = w / half * (0.5 * logarithm + tilt * (1.0 - 0.5 * q * logarithm))  # E[omega / (omega + d)]
+        twice = (w / half) ** 2 * ((1.0 - tilt * q) / (q * q - 1.0) + 0.5 * tilt * logarithm)  # of its square
+        whole, whole_slope = 1.0 - once, twice - once
+        places, share = _two_points(tilt)
+        for place, part in zip(places, (share, 1.0 - share), strict=True):
+            ratio = (middle + half * place) / (w + middle + half * place)
+            whole -= part * ratio
+            whole_slope -= part * ratio * (ratio - 1.0)
         np.add.at(h, point, mass * whole)
         np.add.at(slope, point, mass * whole_slope)
 
@@ -196,7 +229,7 @@ def slope_law(phi: Activation, s: float, cells: int) -> SlopeLaw:
         atoms = _still(phi)
         nothing = np.empty(0)
         values = [value for value, _ in atoms if value > 0.0]
-        return SlopeLaw(nothing, nothing, nothing, atoms, min(values), max(values))
+        return SlopeLaw(nothing, nothing, nothing, nothing, atoms, min(values), max(values))
     deviation = float(np.sqrt(s))
     scale = min(phi.pole / deviation, _WIDEST_SCALE)
     grid = scale * np.sinh(np.linspace(-1.0, 1.0, cells + 1) * np.arcsinh(_TAIL / scale))
@@ -205,7 +238,7 @@ def slope_law(phi: Activation, s: float, cells: int) -> SlopeLaw:
     if phi.odd or phi.even:  # the squared slope is even: half of the line will do
         ends = [0.0, *(end for end in ends if end > 0.0)]
     found: dict[float, float] = {}
-    parts = [np.empty((3, 0))]
+    parts = [np.empty((4, 0))]
     for left, right in pairwise(ends):
         edges = np.concatenate([[left], grid[(grid > left) & (grid < right)], [right]])
         if _is_constant(phi, deviation * left, deviation * right):
@@ -213,32 +246,47 @@ def slope_law(phi: Activation, s: float, cells: int) -> SlopeLaw:
             found[value] = found.get(value, 0.0) + float(_cell_rule(edges)[1].sum())
         else:
             parts.append(_cells(phi, deviation, edges))
-    low, high, masses = np.concatenate(parts, axis=1)
+    table = np.concatenate(parts, axis=1)
+    low, high, masses, tilts = table[:, np.argsort(table[0])]
     total = sum(found.values()) + float(masses.sum())
     atoms = tuple((value, mass / total) for value, mass in sorted(found.items()))
-    order = np.argsort(low)
-    return SlopeLaw(
-        low[order], high[order], masses[order] / total, atoms, *_range(phi, atoms, is_discrete=not low.size)
-    )
+    return SlopeLaw(low, high, masses / total, tilts, atoms, *_range(phi, atoms, is_discrete=not low.size))
 
 
 def _cells(phi: Activation, deviation: float, edges: Array) -> Array:
-    """Return low, high and mass of the uniform laws that stand for the cells, halved where the slope varies much."""
+    """Return low, high, mass and tilt of the intervals that stand for the cells, shape (4, cells).
+
+    Cells over which the slope varies much, or up and down, are halved.
+    """
+
+    def squares(z: Array) -> Array:
+        return np.maximum(phi.derivative(deviation * z) ** 2, _LEAST_VALUE)
+
     for _ in range(_MOST_HALVINGS):
         middles = 0.5 * (edges[:-1] + edges[1:])
-        ends, inside = (np.log(np.maximum(phi.derivative(deviation * z) ** 2, _LEAST_VALUE)) for z in (edges, middles))
-        steep = np.abs(inside - ends[:-1]) + np.abs(inside - ends[1:]) > _STEEP
-        if not steep.any():
+        ends, inside = np.log(squares(edges)), np.log(squares(middles))
+        first, second = inside - ends[:-1], ends[1:] - inside
+        steep = np.where(inside > ends.max() + _LOG_SMALL, _STEEP, _STEEP_IF_SMALL)
+        split = (np.abs(first) + np.abs(second) > steep) | (first * second < 0.0)
+        if not split.any():
             break
-        edges = np.sort(np.concatenate([edges, middles[steep]]))
+        edges = np.sort(np.concatenate([edges, middles[split]]))
     z, weights = _cell_rule(edges)
-    slopes = np.maximum(phi.derivative(deviation * z) ** 2, _LEAST_VALUE)
+    slopes, ends = squares(z), squares(edges)
     mass = weights.sum(axis=1)
     mean = (weights * slopes).sum(axis=1) / mass
-    variance = (weights * (slopes - mean[:, None]) ** 2).sum(axis=1) / mass
-    half = np.minimum(np.sqrt(3.0 * variance), mean * _LARGEST_REACH)
-    half = np.maximum(half, mean * _LEAST_REACH)
-    return np.stack([mean - half, mean + half, mass])
+    low = np.minimum(np.minimum(ends[:-1], ends[1:]), slopes.min(axis=1))
+    high = np.maximum(np.maximum(ends[:-1], ends[1:]), slopes.max(axis=1))
+    short = high - low < 2.0 * _LEAST_REACH * mean
+    low, high = np.where(short, mean * (1.0 - _LEAST_REACH), low), np.where(short, mean * (1.0 + _LEAST_REACH), high)
+    tilt = 3.0 * (2.0 * mean - low - high) / (high - low)
+    # Too far from the middle for a linear density: the interval shrinks on one side.
+    over = np.abs(tilt) > 1.0
+    low, high = (
+        np.where(over & (tilt > 0.0), high - 3.0 * (high - mean), low),
+        np.where(over & (tilt < 0.0), low + 3.0 * (mean - low), high),
+    )
+    return np.stack([low, high, mass, np.clip(tilt, -1.0, 1.0)])
 
 
 def _still(phi: Activation) -> tuple[tuple[float, float], ...]:
@@ -278,6 +326,14 @@ def _cell_rule(edges: Array) -> tuple[Array, Array]:
     length = np.diff(edges)[:, None]
     z = edges[:-1, None] + length * x
     return z, length * w * np.exp(-0.5 * z * z) / np.sqrt(2.0 * np.pi)
+
+
+def _two_points(tilt: Array) -> tuple[tuple[Array, Array], Array]:
+    """Return Gauss's two places in [-1, 1] for the density `(1 + tilt xi) / 2`, and the share of the first."""
+    slope = -4.0 * tilt / (5.0 * (3.0 - tilt**2))
+    root = np.sqrt(0.25 * slope**2 + (1.0 + slope * tilt) / 3.0)
+    left, right = -0.5 * slope - root, -0.5 * slope + root
+    return (left, right), (right - tilt / 3.0) / (right - left)
 
 
 def log_lower(x: Complex) -> Complex:

@@ -13,8 +13,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from mfmi.architecture import Architecture, Dense, initial_gain
-from mfmi.covariance import InputCovariance
+from mfmi.capacity._architecture import Architecture, Dense, initial_gain
+from mfmi.capacity._covariance import InputCovariance
 
 Array = NDArray[np.float64]
 

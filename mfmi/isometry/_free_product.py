@@ -15,24 +15,25 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from itertools import pairwise
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 from scipy.optimize import brentq
 
 from mfmi.errors import NumericsError
-from mfmi.slope_law import NEAR, ROUGHLY_NEAR, SlopeLaw, log_lower
+from mfmi.isometry._slope_law import NEAR, ROUGHLY_NEAR, SlopeLaw, log_lower
 
 Array = NDArray[np.float64]
 Complex = NDArray[np.complex128]
 
-# Newton's method: steps at most, and the change of a logarithm at which it stops.
+# Newton's method: steps at most, and the change of a logarithm at which it stops, at the end and before.
 _STEPS = 12
-_CONVERGED = 1e-12
+_CONVERGED, _ON_THE_WAY = 1e-12, 1e-5
 _RUNAWAY = 1e3
 
 # Residual in a logarithm that is accepted where rounding keeps the steps from settling (at an edge of the spectrum).
-_ACCEPTED = 1e-9
+_ACCEPTED, _ACCEPTED_ON_THE_WAY = 1e-9, 1e-6
 
 # Arc from the negative to the positive axis.
 _ARC = 16
@@ -41,15 +42,15 @@ _MOST_HALVINGS = 22
 # How many of the last steps take the laws at full accuracy.
 _FINE_STEPS = 2
 
-# Steps in search of an edge, each 1.3 times the last; distance from a point mass, relative to it, never gone below.
-_MOST_EDGE_STEPS = 120
+# Steps in search of an edge, each 1.5 times the last, up to a barrier; relative distance kept from a law's support.
+_MOST_EDGE_STEPS, _FIRST_EDGE_STEP, _AT_BARRIER = 90, 1e-9, 1e-12
 _GAP_MARGIN = 1e-13
+
+# Logarithms in which w is sought where its gap has no end.
+_FAR = 300.0
 
 # Angle in the complex plane below which a number counts as real.
 _REAL = 1e-10
-
-# Points of the table of a law's resolvent on the positive axis.
-_TABLE = 4000
 
 # Less than this is rounding.
 _LEAST_ATOM = 1e-12
@@ -161,7 +162,7 @@ class Product:
         weights = self.n_layers * np.log(4.0) if self.is_gaussian else 0.0
         highest = self.log_scale + weights + float(self.counts @ np.log(norms)) + 1.0
         log_m = np.log(1.0 - self.zero_mass) + np.log1p(-0.5 * negligible / (1.0 - self.zero_mass))
-        log_omega = np.array([_inverse(law, np.array([log_m])) for law in self.laws], dtype=np.complex128)
+        log_omega = np.array([law.log_omega_at(np.array([log_m])) for law in self.laws], dtype=np.complex128)
         logit = np.array([log_m - np.log(-np.expm1(log_m))], dtype=np.complex128)
         lowest = float(self._log_z(logit, log_omega.reshape(len(self.laws), 1)).real[0])
         if not self.is_gaussian and self.zero_mass == 0.0:
@@ -182,7 +183,8 @@ class Product:
 
     def _advance(self, start: Solution, log_x: Array, before: float, after: float, halvings: int) -> Solution:
         """Move along a piece of the arc; where Newton's method loses a point, in two steps."""
-        trial = self._newton(start, np.asarray(log_x - 1j * after, dtype=np.complex128))
+        tolerance = _CONVERGED if after == np.pi else _ON_THE_WAY
+        trial = self._newton(start, np.asarray(log_x - 1j * after, dtype=np.complex128), tolerance)
         lost = np.flatnonzero(~self._holds(trial, is_end=after == np.pi))
         if lost.size and not halvings:
             # Within this angle of an edge, where the solution branches, the point short of the axis stands for it.
@@ -198,15 +200,16 @@ class Product:
     def _holds(self, trial: Solution, *, is_end: bool) -> NDArray[np.bool_]:
         """Say where a step arrived, in the half planes where the solution lives."""
         slack = 1e-6 if is_end else 1e-12
+        accepted = _ACCEPTED if is_end else _ACCEPTED_ON_THE_WAY
         with np.errstate(over="ignore", invalid="ignore"):
             m, angles = _logistic(trial.logit), trial.log_omega.imag
         return np.asarray(
-            (trial.residual < _ACCEPTED)
+            (trial.residual < accepted)
             & (m.imag > -slack * np.abs(m))
             & ((angles < slack) & (angles > -np.pi - slack)).all(axis=0)
         )
 
-    def _newton(self, start: Solution, log_zeta: Complex) -> Solution:
+    def _newton(self, start: Solution, log_zeta: Complex, tolerance: float = _CONVERGED) -> Solution:
         """Solve at `zeta = -z` from a nearby start; points that have settled drop out."""
         logit, log_omega = start.logit.copy(), start.log_omega.copy()
         counts = self.counts[:, None]
@@ -222,7 +225,7 @@ class Product:
                 change_omega = ((1.0 - m) * change - mismatch) / a
                 logit[active], log_omega[:, active] = x + change, y + change_omega
                 largest = np.maximum(np.abs(change), np.abs(change_omega).max(axis=0, initial=0.0))
-                active = active[(largest > _CONVERGED) & (largest < _RUNAWAY)]
+                active = active[(largest > tolerance) & (largest < _RUNAWAY)]
                 if not active.size:
                     break
             return Solution(logit, log_omega, self._residual(logit, log_omega, log_zeta))
@@ -261,7 +264,7 @@ class Product:
         )
         rest = -np.expm1(log_m) if self.zero_mass == 0.0 else 1.0 - np.exp(log_m)
         logit = (log_m - np.log(rest)).astype(np.complex128)
-        log_omega = np.array([_inverse(law, log_m) for law in self.laws], dtype=np.complex128)
+        log_omega = np.array([law.log_omega_at(log_m) for law in self.laws], dtype=np.complex128)
         log_omega = log_omega.reshape(len(self.laws), len(log_m))
         table = self._log_z(logit, log_omega).real
         ascending = np.argsort(table)
@@ -294,54 +297,80 @@ class RealBranch:
         self.factors = factors
         self.sign = 1.0 if np.round(near.logit.imag[0] / np.pi) % 2 == 0 else -1.0
         self.origin = float(near.logit.real[0])
-        self.brackets = []
-        for law, log_omega in zip(factors.laws, near.log_omega[:, 0], strict=True):
-            self.brackets.append(law.gap_around(float(np.exp(log_omega.real))))
+        self.brackets = [
+            _bracket(law, complex(log_omega)) for law, log_omega in zip(factors.laws, near.log_omega[:, 0], strict=True)
+        ]
 
     def at(self, place: float) -> tuple[float, float]:
         """Return ln z and its derivative at `|m / (1 - m)| = exp(place)`."""
         odds = self.sign * np.exp(place)
         m = odds / (1.0 + odds)
+        log_rest = -np.log1p(odds) if self.sign > 0.0 else -np.log(np.abs(np.expm1(place)))  # ln|1 - m|
         n_w = self.factors.n_layers
         power = 2 - n_w + (n_w if self.factors.is_gaussian else 0)
-        log_z = self.factors.log_scale + power * np.log(abs(1.0 - m)) + (n_w - 2) * np.log(abs(m))
+        log_z = self.factors.log_scale + power * log_rest + (n_w - 2) * (place + log_rest)
         slope = (n_w - 2) * (1.0 - m) - power * m
         for law, count, bracket in zip(self.factors.laws, self.factors.counts, self.brackets, strict=True):
-            w, a = _real_inverse(law, -m, bracket)
-            log_z += count * np.log(w)
+            log_size, a = _real_inverse(law, m, bracket)
+            log_z += count * log_size
             slope += count * (1.0 - m) / a if a else 0.0
         return float(log_z), float(slope)
 
     def edge(self, toward: float) -> float:
         """Return ln z where it stops moving, in the direction of larger z (`toward` > 0) or smaller."""
         first = self.at(self.origin)[1]
-        step = toward * np.sign(first) * 1e-3 * (1.0 + abs(self.origin))
+        step = toward * np.sign(first) * _FIRST_EDGE_STEP * (1.0 + abs(self.origin))
+        # M is infinite at odds -1: the spectrum ends there in an atom, or in a peak without a square root.
+        barrier = self.origin * _AT_BARRIER if self.sign < 0.0 else np.inf
         inner, outer = self.origin, self.origin + step
         for _ in range(_MOST_EDGE_STEPS):
+            if (outer - barrier) * (self.origin - barrier) < 0.0:
+                outer = barrier
             if self.at(outer)[1] * first <= 0.0:
                 place = brentq(lambda r: self.at(r)[1], inner, outer, xtol=1e-13, rtol=1e-14)
                 return self.at(place)[0]
-            step *= 1.3
+            if outer == barrier:
+                return self.at(outer)[0]
+            step *= 1.5
             inner, outer = outer, outer + step
+            if abs(outer) > _FAR:
+                break
         raise NumericsError("no edge of the spectrum found on the real axis")
 
 
-def _real_inverse(law: SlopeLaw, big_m: float, bracket: tuple[float, float]) -> tuple[float, float]:
-    """Return w in a gap of the law with `E[d / (w - d)] = M`, and `d ln M / d ln w` there; M falls with w."""
-    low, high = bracket
+class _Bracket(NamedTuple):
+    """Where a real w_l may lie: the range of ln|w|, and the angle of omega = -w."""
 
-    def both(w: float) -> tuple[float, float]:
-        h, a = law.resolvent(np.array([np.log(w) - 1j * np.pi]))
-        return float(-h[0].real), float(a[0].real)
+    low: float
+    high: float
+    angle: float
 
-    inner = low * (1.0 + _GAP_MARGIN) if low > 0.0 else min(high, 1.0) * 1e-250
-    outer = high * (1.0 - _GAP_MARGIN) if np.isfinite(high) else max(low, 1.0) * 1e30
-    if both(inner)[0] > big_m > both(outer)[0]:
-        log_w = brentq(lambda y: both(np.exp(y))[0] - big_m, np.log(inner), np.log(outer), xtol=1e-15, rtol=1e-14)
-        w = float(np.exp(log_w))
+
+def _bracket(law: SlopeLaw, log_omega: complex) -> _Bracket:
+    """Return the gap of the law in which w lies; a law of smaller zero mass than another's may have it below 0."""
+    if log_omega.imag > -0.5 * np.pi:
+        return _Bracket(-_FAR, _FAR, 0.0)
+    low, high = law.gap_around(float(np.exp(log_omega.real)))
+    return _Bracket(
+        float(np.log(low)) + _GAP_MARGIN if low > 0.0 else -_FAR,
+        float(np.log(high)) - _GAP_MARGIN if np.isfinite(high) else _FAR,
+        -np.pi,
+    )
+
+
+def _real_inverse(law: SlopeLaw, m: float, bracket: _Bracket) -> tuple[float, float]:
+    """Return ln|w| with `E[d / (omega + d)] = m` and `d ln m / d ln omega` there; it is monotone in a gap."""
+
+    def at(log_size: float) -> tuple[float, float]:
+        h, a = law.resolvent(np.array([log_size + 1j * bracket.angle]))
+        return float(h[0].real) - m, float(a[0].real)
+
+    ends = [at(bracket.low)[0], at(bracket.high)[0]]
+    if ends[0] * ends[1] < 0.0:
+        place = float(brentq(lambda y: at(y)[0], bracket.low, bracket.high, xtol=1e-15, rtol=1e-14))
     else:
-        w = inner if both(inner)[0] <= big_m else outer
-    return w, both(w)[1]
+        place = bracket.low if abs(ends[0]) < abs(ends[1]) else bracket.high
+    return place, at(place)[1]
 
 
 def product(laws: Sequence[SlopeLaw], *, is_gaussian: bool, log_scale: float) -> Product:
@@ -379,14 +408,6 @@ def atom_products(factors: Product, least: float) -> list[tuple[float, float]]:
                 if atom > 0.0 and mass + share - 1.0 >= least
             ]
     return products
-
-
-def _inverse(law: SlopeLaw, log_m: Array) -> Array:
-    """Return ln omega where `E[d / (omega + d)] = m`, by interpolation."""
-    log_values = np.log(law.nodes[0])
-    grid = np.linspace(log_values.min() - 40.0, log_values.max() + 65.0, _TABLE)
-    log_h = np.log(law.resolvent(grid.astype(np.complex128))[0].real)
-    return np.interp(log_m, log_h[::-1], grid[::-1])
 
 
 def _logistic(x: Complex) -> Complex:

@@ -9,7 +9,7 @@ from math import prod
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from mfmi.symmetry import Orbits, invariant_covariance, reynolds
+from mfmi.capacity._symmetry import Orbits, invariant_covariance, reynolds
 
 Array = NDArray[np.float64]
 

@@ -105,7 +105,7 @@ def mean_field_distances(
     -------
     ndarray
         `v_ij = q_i + q_j - 2 k_ij` of the pre-activations, shape (pairs, depth). What theory (20) calls the given
-        distances; those of a network of finite width scatter around them (`mfmi.pair_chain`).
+        distances; those of a network of finite width scatter around them (`mfmi.datasets.pair_factors`).
     """
     first, second, apart = np.broadcast_arrays(
         *(np.atleast_1d(np.asarray(a, dtype=np.float64)) for a in (norm_i, norm_j, distance))

@@ -3,7 +3,7 @@
 The N inputs are equally likely, so the information is at most ln N. Kolchinsky & Tracey (2017) bound it by sums over
 pairs: below by Bhattacharyya, above by Kullback-Leibler distances. Averages over networks move inside by Jensen's
 inequality, in both bounds to the safe side. What a network of finite width makes of a pair depends on the two norms
-and the angle alone, so it is sampled once on a grid of those (`mfmi.pair_chain`) and looked up for every pair.
+and the angle alone, so it is sampled once on a grid of those (`pair_factors`) and looked up for every pair.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from scipy.interpolate import make_interp_spline
 from scipy.ndimage import map_coordinates
 
 from mfmi.activations import Activation
-from mfmi.pair_chain import pair_factors
+from mfmi.datasets._pair_chain import pair_factors
 
 Array = NDArray[np.float64]
 

@@ -1,0 +1,25 @@
+"""The most that an architecture can carry, whatever its weights (theory 6): dense, convolutional, with symmetries."""
+
+from mfmi.capacity._architecture import Architecture, Convolution, Dense, Layer, initial_gain
+from mfmi.capacity._covariance import InputCovariance
+from mfmi.capacity._limits import Capacity, LayerLimit, attained, capacity, efficiency, log_total_gain
+from mfmi.capacity._symmetry import NAMED_GROUPS, named_group, orbits, reynolds
+
+__all__ = [
+    "NAMED_GROUPS",
+    "Architecture",
+    "Capacity",
+    "Convolution",
+    "Dense",
+    "InputCovariance",
+    "Layer",
+    "LayerLimit",
+    "attained",
+    "capacity",
+    "efficiency",
+    "initial_gain",
+    "log_total_gain",
+    "named_group",
+    "orbits",
+    "reynolds",
+]

@@ -1,0 +1,16 @@
+"""How much a layer tells about which input of a finite data set it was: pairwise bounds (theory 4.3)."""
+
+from mfmi.datasets._bounds import PairwiseBounds, equicorrelated_bounds, pairwise_bounds
+from mfmi.datasets._pair_chain import PairFactors, pair_factors
+from mfmi.datasets._pairs import mean_field_distances, pair_covariance, pair_distance
+
+__all__ = [
+    "PairFactors",
+    "PairwiseBounds",
+    "equicorrelated_bounds",
+    "mean_field_distances",
+    "pair_covariance",
+    "pair_distance",
+    "pair_factors",
+    "pairwise_bounds",
+]
