@@ -1,8 +1,8 @@
 """The observed layer when its activation is observed: T = phi(z + eps), theory section 3, "Other ends of the chain".
 
-Where phi is strictly monotone or flat on pieces with disjoint images, T tells z + eps on the former and only the piece on the
-latter: closed forms and one integral over offsets per flat piece. Any other activation is the limit of the exact scalar channel at a
-precision so high that u itself is known.
+Where phi is strictly monotone or flat on pieces with disjoint images, T tells z + eps on the former and only the piece
+on the latter: closed forms and one integral over offsets per flat piece. Any other activation is the limit of the exact
+scalar channel at a precision so high that u itself is known.
 """
 
 from typing import NamedTuple, Protocol
@@ -51,9 +51,9 @@ class PiecewiseMonotone(ScalarFunction, Protocol):
 class OutputChannel(NamedTuple):
     """J_out in nats, A = 2 dJ_out/dV, dA/dV and 1 - A V, arrays of one shape."""
 
-    J: FloatArray
-    A: FloatArray
-    A_V: FloatArray
+    j: FloatArray
+    a: FloatArray
+    a_v: FloatArray
     rest: FloatArray
 
 

@@ -1,8 +1,8 @@
 """Composite Gauss-Legendre rules over ragged panels: every row has its own break points, no row waits for another.
 
-The scalar channels integrate densities that carry features of very different widths (noise, posterior, prior, kinks), at places that
-differ from point to point. Break points that resolve every feature, and a fixed Gauss-Legendre rule between two neighbours, give
-geometric convergence without any adaptive loop; all rows are laid end to end in flat arrays.
+The scalar channels integrate densities that carry features of very different widths (noise, posterior, prior, kinks),
+at places that differ from point to point. Break points that resolve every feature, and a fixed Gauss-Legendre rule
+between two neighbours, give geometric convergence without any adaptive loop; all rows lie end to end in flat arrays.
 """
 
 from functools import cache
@@ -40,6 +40,13 @@ class ScalarFunction(Protocol):
     @property
     def even(self) -> bool:
         """Whether phi(-u) = phi(u)."""
+
+    @property
+    def period(self) -> float:
+        """Period, inf if there is none."""
+
+    def __hash__(self) -> int:
+        """Hash of the function, equal for equal functions."""
 
     def __call__(self, u: FloatArray) -> FloatArray:
         """Evaluate phi."""
@@ -98,7 +105,7 @@ def sum_by_row(row: IntArray, values: FloatArray, n_rows: int) -> FloatArray:
     -------
     ndarray, shape (n_rows,)
     """
-    return np.bincount(row, weights=values, minlength=n_rows)
+    return np.asarray(np.bincount(row, weights=values, minlength=n_rows), dtype=np.float64)
 
 
 def partition(
@@ -208,7 +215,9 @@ def information_of_density(
         row[at_weak],
         np.sum(
             weights[at_weak]
-            * _divergence_from_gaussian(density[at_weak], y[at_weak] - mean[row[at_weak], None], ratio[row[at_weak], None]),
+            * _divergence_from_gaussian(
+                density[at_weak], y[at_weak] - mean[row[at_weak], None], ratio[row[at_weak], None]
+            ),
             axis=1,
         ),
         n,

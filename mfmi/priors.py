@@ -1,9 +1,10 @@
-"""Input channels: the information J_0(r) = I(x; sqrt(r) x + n) about one input entry, for the laws that inputs may have.
+"""Input channels: the information J_0(r) = I(x; sqrt(r) x + n) about one input entry, for the laws it may have.
 
-Every law is kept at a scale of its own and stretched to the variance q_x that is asked for: J_0(r; q_x) depends on r q_x only. See
-theory section 3, "Other ends of the chain".
+Every law is kept at a scale of its own and stretched to the variance q_x that is asked for: J_0(r; q_x) depends on
+r q_x only. See theory section 3, "Other ends of the chain".
 """
 
+import itertools
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import NamedTuple, Protocol
@@ -32,9 +33,9 @@ LARGEST_CROSSING = 76.0
 class InputChannel(NamedTuple):
     """J_0 in nats, E_0 = 2 dJ_0/dr and dE_0/dr, arrays of the shape of r."""
 
-    J: FloatArray
-    E: FloatArray
-    E_r: FloatArray
+    j: FloatArray
+    e: FloatArray
+    e_r: FloatArray
 
 
 class InputPrior(Protocol):
@@ -74,7 +75,13 @@ class GaussianPrior:
 
     def __post_init__(self) -> None:
         values = np.asarray(self.eigenvalues, dtype=np.float64)
-        if values.ndim != 1 or not values.size or not np.all(np.isfinite(values)) or np.any(values < 0.0) or not np.any(values):
+        if (
+            values.ndim != 1
+            or not values.size
+            or not np.all(np.isfinite(values))
+            or np.any(values < 0.0)
+            or not np.any(values)
+        ):
             raise ValueError(f"eigenvalues must be finite, >= 0 and not all 0, got {self.eigenvalues!r}")
         object.__setattr__(self, "eigenvalues", tuple(float(value) for value in values / np.mean(values)))
 
@@ -157,7 +164,7 @@ class MixturePrior:
             return float("nan")
         # J_0(r) - ln(r)/2 - h(n) tends to h(x), with an error of the Fisher information over 2 r
         r = 1e10 / min(self.variances)
-        return float(0.5 * np.log1p(r) - self.channel(r, 1.0).J)
+        return float(0.5 * np.log1p(r) - self.channel(r, 1.0).j)
 
     def channel(self, r: ArrayLike, variance: ArrayLike = 1.0) -> InputChannel:
         """Return J_0 and its derivatives by quadrature.
@@ -227,7 +234,7 @@ class MixturePrior:
         order = np.argsort(self.means, kind="stable")
         spacing, cuts = np.full(n, 0.3), [np.empty((n, 0))]
         ladder = np.concatenate([-CROSSING[:0:-1], CROSSING])
-        for i, j in zip(order[:-1], order[1:], strict=True):
+        for i, j in itertools.pairwise(order):
             if self.variances[i] > 0.0 or self.variances[j] > 0.0:
                 continue
             distance = root * (self.means[j] - self.means[i])

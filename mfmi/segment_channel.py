@@ -1,7 +1,8 @@
 """The scalar channel of a piecewise linear activation at a known offset, its output density in closed form.
 
-For u = phi(omega + sqrt(tau) g) with phi linear between break points, p(y | omega) is a sum over segments of a Gaussian times the
-posterior mass of the segment; a flat segment is an atom. Only the integral over y is left to quadrature, theory (14).
+For u = phi(omega + sqrt(tau) g) with phi linear between break points, p(y | omega) is a sum over segments of a Gaussian
+times the posterior mass of the segment; a flat segment is an atom. Only the integral over y is left to quadrature,
+theory (14).
 """
 
 import itertools
@@ -21,8 +22,10 @@ from mfmi.panels import (
     partition,
     sum_by_row,
 )
+from mfmi.step_channel import scaled_equivocation, step_entropy
 
 KINK_GRADING = np.array([0.0, 1.0, 2.0, 3.2, 4.6, 6.4, REACH])
+SPACING = 0.8
 CROSSING_GRADING = np.array([-24.0, -16.0, -10.0, -7.0, -5.0, -3.0, -1.5, 0.0, 1.5, 3.0, 5.0, 7.0, 10.0, 16.0, 24.0])
 GAUSSIAN_GRADING = np.array([0.0, 1.0, 2.0, 3.0, 4.2, 5.4, 6.8, REACH])
 
@@ -53,6 +56,11 @@ class Segments:
         if not any(self.intercept):
             return 1
         return None if any(self.slope) else 0
+
+    @property
+    def step_gain(self) -> float:
+        """Square of half the height of a step: its precision in units of that of a step from -1 to 1."""
+        return (0.5 * (self.intercept[-1] - self.intercept[0])) ** 2
 
 
 def linear_segments(phi: Callable[[FloatArray], FloatArray], kinks: tuple[float, ...]) -> Segments | None:
@@ -237,12 +245,13 @@ def _crossing_cuts(segments: Segments, prior: Prior, root: FloatArray) -> tuple[
     """Break points where the posterior switches from one atom to another, and the finest panel of each row."""
     n = len(root)
     atoms = [k for k in range(len(segments)) if segments.slope[k] == 0.0]
-    spacing = np.full(n, 0.4)
+    spacing = np.full(n, SPACING)
     cuts = [np.empty((n, 0))]
     for i, j in itertools.pairwise(atoms):
         distance = root * abs(segments.intercept[j] - segments.intercept[i])
-        # beyond this distance the density between the atoms is below 1e-11 of its peak
-        sharp = (distance < 14.0) & (distance > 0.0) & (prior.mass[:, i] > 0.0) & (prior.mass[:, j] > 0.0)
+        # beyond this distance the density between the atoms is below 1e-11 of its peak; mass between them blurs it
+        lonely = prior.mass[:, i] + prior.mass[:, j] > 0.7
+        sharp = lonely & (distance < 14.0) & (distance > 0.0) & (prior.mass[:, i] > 0.0) & (prior.mass[:, j] > 0.0)
         step = np.where(sharp, 1.0 / np.where(sharp, distance, 1.0), np.nan)
         sign = 1.0 if segments.intercept[j] > segments.intercept[i] else -1.0
         odds = np.log(np.where(sharp, prior.mass[:, i], 1.0)) - np.log(np.where(sharp, prior.mass[:, j], 1.0))
@@ -346,8 +355,14 @@ def segment_channel(
     )
     mass = weights * density
     n = len(r)
-    return (
-        information,
-        sum_by_row(row, np.sum(mass * variance, axis=1), n),
-        sum_by_row(row, np.sum(mass * score * score, axis=1), n),
-    )
+    remaining = sum_by_row(row, np.sum(mass * variance, axis=1), n)
+    if segments.homogeneous_degree == 0:
+        # two atoms far apart: what is left to learn is far below the rounding of the sums over y
+        own = r * segments.step_gain
+        far = np.flatnonzero(own >= 1.0)
+        x = omega[far] / np.sqrt(tau[far])
+        left, spread = scaled_equivocation(own[far], x)
+        fall = np.exp(-0.5 * own[far])
+        information[far] = step_entropy(x) - fall * left
+        remaining[far] = segments.step_gain * fall * spread
+    return information, remaining, sum_by_row(row, np.sum(mass * score * score, axis=1), n)

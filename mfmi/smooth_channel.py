@@ -1,15 +1,15 @@
-"""The scalar channel of a curved activation at a known offset: quadrature over x and y with panels fitted to phi, theory (14).
+"""The scalar channel of a curved activation at a known offset: quadrature over x and y, theory (14).
 
-p(y | omega) = E_g N(y; sqrt(r) phi(omega + sqrt(tau) g), 1). Panels in x follow phi (cells in which it is resolved by a low
-polynomial and monotone) and the prior; where sqrt(r) phi moves by many noise widths across a panel, every y integrates over its own
-window of it only, so that the cost does not grow with r. Panels in y follow the images of the panels in x and the turning points.
+p(y | omega) = E_g N(y; sqrt(r) phi(omega + sqrt(tau) g), 1). Panels in x follow phi's cells and the prior; where
+sqrt(r) phi moves by many noise widths across a panel, every y integrates over its own window of it only, so that the
+cost does not grow with r. Panels in y follow the images of the panels in x and the turning points.
 """
 
 from dataclasses import dataclass
-from functools import lru_cache
 
 import numpy as np
 
+from mfmi.activation_cells import CELL_NODES, activation_cells
 from mfmi.panels import (
     REACH,
     SQRT_TWO_PI,
@@ -24,12 +24,10 @@ from mfmi.panels import (
     sum_by_row,
 )
 
-CELL_NODES = 12
 COARSE_TOLERANCE = 1e-9
 FINE_TOLERANCE = 1e-13
 FINE_PRECISION = 1e5
 """Precision r above which the image is so long that phi is resolved to `FINE_TOLERANCE`."""
-MAX_LEVEL = 48
 SPACING = 0.9
 GAUSSIAN_STEP = 1.5
 """Longest panel in x, in units of the prior's deviation."""
@@ -39,90 +37,14 @@ SIMPLE_EXTENT = 3.0
 SPLIT_EXTENT = 48.0
 """Beyond this image length a panel is not cut once for all but for every y."""
 PAIR_REACH = 13.0
-"""Noise widths between y and an image after which the pair is dropped; above `REACH`, as weak signals need the density's far tail."""
+"""Noise widths between y and an image after which the pair is dropped; weak signals need the density's far tail."""
 WINDOW_CUTS = 7
-INVERSION_STEPS = 24
-NUDGE = 1e-7
-"""Step to either side of a cell's edge at which the sign of phi' is read."""
+INVERSION_STEPS = 40
+INVERSION_TOLERANCE = 0.01
+FLATTEST = 1e-100
+MOST_BENDS = 12
 
 EDGE_LAYER = np.array([-REACH, -6.8, -5.2, -3.7, -2.4, -1.2, 0.0, 1.2, 2.4, 3.7, 5.2, 6.8, REACH])
-
-
-@dataclass(frozen=True)
-class Cells:
-    """Break points of an activation: between two neighbours it is analytic, monotone and resolved by a polynomial.
-
-    Parameters
-    ----------
-    edges : ndarray, shape (m,)
-        Break points in ascending order.
-    special : ndarray, shape (k,)
-        Those of them where phi turns or has a kink.
-    turning : ndarray, shape (j,)
-        Those of them where phi turns.
-    """
-
-    edges: FloatArray
-    special: FloatArray
-    turning: FloatArray
-
-
-@lru_cache(maxsize=64)
-def activation_cells(phi: ScalarFunction, level: int, tolerance: float) -> Cells:
-    """Cut [-2^level, 2^level] into cells of an activation.
-
-    Parameters
-    ----------
-    phi : ScalarFunction
-        The activation.
-    level : int
-        Binary logarithm of the half width.
-    tolerance : float
-        Relative accuracy of the polynomials.
-
-    Returns
-    -------
-    Cells
-    """
-    half = 2.0**level
-    nodes = np.cos(np.pi * (np.arange(CELL_NODES) + 0.5) / CELL_NODES)
-    transform = np.linalg.inv(np.polynomial.chebyshev.chebvander(nodes, CELL_NODES - 1))
-    start = np.unique(np.concatenate([[-half, 0.0, half], [k for k in phi.kinks if abs(k) < half]]))
-    lower, upper = start[:-1], start[1:]
-    edges = [start]
-    turning = []
-    # a tail that is tiny beside phi's bulk need not be resolved to its own scale
-    floor = 0.01 * float(np.max(np.abs(phi(np.linspace(-1.0, 1.0, 64)))))
-    for _ in range(MAX_LEVEL):
-        if not len(lower):
-            break
-        x = 0.5 * (lower + upper)[:, None] + 0.5 * (upper - lower)[:, None] * nodes
-        values = np.asarray(phi(x), dtype=np.float64)
-        tail = np.max(np.abs(values @ transform.T)[:, -3:], axis=1)
-        rough = tail > tolerance * np.maximum(np.max(np.abs(values), axis=1), floor)
-        turning.append(_sign_changes(phi, lower[~rough], upper[~rough]))
-        middle = 0.5 * (lower + upper)[rough]
-        edges.append(middle)
-        lower, upper = np.concatenate([lower[rough], middle]), np.concatenate([middle, upper[rough]])
-    every = np.unique(np.concatenate(edges))
-    before, after = np.sign(phi.derivative(every - NUDGE)), np.sign(phi.derivative(every + NUDGE))
-    turns = np.unique(np.concatenate([*turning, every[(before * after < 0.0) & (np.abs(every) < half)]]))
-    inner = np.array([k for k in phi.kinks if abs(k) < half])
-    return Cells(np.unique(np.concatenate([every, turns])), np.unique(np.concatenate([inner, turns])), turns)
-
-
-def _sign_changes(phi: ScalarFunction, lower: FloatArray, upper: FloatArray) -> FloatArray:
-    """Zeros of phi' inside resolved cells, by bisection."""
-    x = lower[:, None] + (upper - lower)[:, None] * np.linspace(1e-9, 1.0 - 1e-9, CELL_NODES + 1)
-    slope = np.sign(phi.derivative(x))
-    cell, column = np.nonzero(slope[:, 1:] * slope[:, :-1] < 0.0)
-    low, high = x[cell, column], x[cell, column + 1]
-    sign = slope[cell, column]
-    for _ in range(60):
-        middle = 0.5 * (low + high)
-        before = np.sign(phi.derivative(middle)) == sign
-        low, high = np.where(before, middle, low), np.where(before, high, middle)
-    return np.asarray(0.5 * (low + high))
 
 
 @dataclass(frozen=True)
@@ -175,6 +97,7 @@ class SmoothChannel:
         self.cells = activation_cells(phi, max(3, int(np.ceil(np.log2(far)))), tolerance)
         whole = self._input_panels()
         self.images = whole.row, whole.image_lower, whole.image_upper
+        self.bends = self._bends(whole)
         self.panels = self._split(whole)
         self.mean, self.variance = self._prior_moments()
 
@@ -197,6 +120,18 @@ class SmoothChannel:
         # ends are approached from inside, so that a jump is seen from its own side
         inside = INSIDE * (upper - lower)
         return InputPanels(row, lower, upper, self._image(row, lower + inside), self._image(row, upper - inside))
+
+    def _bends(self, panels: InputPanels) -> tuple[IntArray, FloatArray]:
+        """Images inside panels across which the slope of phi changes much, and with it the density of y."""
+        extent = np.abs(panels.image_upper - panels.image_lower)
+        length = panels.upper - panels.lower
+        inside = INSIDE * length
+        slopes = [np.abs(self.phi.derivative(x)) for x in (panels.lower + inside, panels.upper - inside)]
+        change = np.abs(np.diff(np.log(np.maximum(slopes, FLATTEST)), axis=0)[0])
+        pieces = np.where(extent > SIMPLE_EXTENT, np.minimum(np.ceil(change), MOST_BENDS), 1.0).astype(np.int64)
+        which, k = ragged_range(np.ones_like(pieces), np.maximum(pieces - 1, 0))
+        row = panels.row[which]
+        return row, self._image(row, panels.lower[which] + k / pieces[which] * length[which])
 
     def _split(self, panels: InputPanels) -> InputPanels:
         """Cut panels with an image of moderate length into pieces of at most `SIMPLE_EXTENT`."""
@@ -228,13 +163,16 @@ class SmoothChannel:
         x = low + np.clip(share, 0.0, 1.0) * (high - low)
         for _ in range(INVERSION_STEPS):
             miss = root * self.phi(x) - target
-            if np.all(np.abs(miss) < 0.01):
+            # a point that is found stays: its bracket ends at it, and another step would leave by bisection
+            off = np.abs(miss) >= INVERSION_TOLERANCE
+            if not np.any(off):
                 break
             above = (miss > 0.0) == rising
             low, high = np.where(above, low, x), np.where(above, x, high)
             slope = root * self.phi.derivative(x)
-            step = x - miss / np.where(slope == 0.0, np.inf, slope)
-            x = np.where((step > low) & (step < high), step, 0.5 * (low + high))
+            step = x - miss / np.where(np.abs(slope) < FLATTEST, np.inf, slope)
+            step = np.where((step > low) & (step < high), step, 0.5 * (low + high))
+            x = np.where(off, step, x)
         return np.asarray(x)
 
     def _prior_weights(self, row: IntArray, x: FloatArray, weights: FloatArray) -> tuple[FloatArray, FloatArray]:
@@ -245,7 +183,7 @@ class SmoothChannel:
 
     def _prior_moments(self) -> tuple[FloatArray, FloatArray]:
         """Mean of u and its variance, each of shape (n, k)."""
-        n, row = len(self.r), self.panels.row
+        row = self.panels.row
         x, weights = panel_nodes(self.panels.lower, self.panels.upper, max(self.order, CELL_NODES))
         mass = self._prior_weights(row, x, weights)[0]
         # measured from phi at the offsets' middle, so that a narrow prior does not lose its variance to rounding
@@ -257,7 +195,7 @@ class SmoothChannel:
         return centre + mean, second
 
     def _output_panels(self) -> tuple[IntArray, FloatArray, FloatArray]:
-        """Panels in y: images of the panels in x, and layers of the noise's width around every end and turning point."""
+        """Panels in y: images of the panels in x, and layers of the noise's width around ends and turning points."""
         n = len(self.r)
         panel_row, first_image, last_image = self.images
         low_image, high_image = np.minimum(first_image, last_image), np.maximum(first_image, last_image)
@@ -273,8 +211,8 @@ class SmoothChannel:
         layer = np.concatenate(
             [self._image(owner, self.cells.special[member]), lowest, highest, low_image[flat], high_image[flat]]
         )
-        row = [panel_row, panel_row, np.repeat(layer_row, len(EDGE_LAYER))]
-        cut = [first_image, last_image, (layer[:, None] + EDGE_LAYER).ravel()]
+        row = [panel_row, panel_row, self.bends[0], np.repeat(layer_row, len(EDGE_LAYER))]
+        cut = [first_image, last_image, self.bends[1], (layer[:, None] + EDGE_LAYER).ravel()]
         turn = np.isin(self.cells.special[member], self.cells.turning)
         if np.any(turn):
             # the density falls off from a turning point's image like an inverse square root, over all scales

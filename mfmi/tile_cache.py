@@ -1,7 +1,7 @@
 """Numbers that take seconds to compute, kept between processes in the user's cache directory.
 
-`MFMI_CACHE_DIR` moves the directory, an empty value switches it off. The cache can only save time: a file that cannot be read, or
-that is not what was written, is computed again, and one that cannot be written is not missed.
+`MFMI_CACHE_DIR` moves the directory, an empty value switches it off. The cache can only save time: a file that cannot
+be read, or that is not what was written, is computed again, and one that cannot be written is not missed.
 """
 
 import contextlib
@@ -15,7 +15,7 @@ import numpy as np
 
 from mfmi.panels import FloatArray, ScalarFunction
 
-VERSION = "exact-1"
+VERSION = "exact-2"
 """Changes with every change of the numbers: quadrature, tiles, coordinates."""
 
 PROBES = np.concatenate([-np.geomspace(1e-3, 40.0, 41)[::-1], [0.0], np.geomspace(1e-3, 40.0, 41)])
