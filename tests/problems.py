@@ -236,9 +236,8 @@ def best_value(problem: Problem) -> Problem:
 
 
 def applies(estimator: str, problem: Problem) -> bool:
-    """Whether the bound exists: entropy powers need a strictly monotone activation, if there is one in the network."""
-    monotone = get(problem.activation).strictly_monotone or problem.depth == 1
-    return estimator != "entropy_power" or monotone
+    """Whether the bound exists: entropy powers need a strictly monotone activation."""
+    return estimator != "entropy_power" or get(problem.activation).strictly_monotone
 
 
 @cache

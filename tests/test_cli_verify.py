@@ -2,11 +2,12 @@ import json
 import math
 
 import numpy as np
+import pandas as pd
 import pyarrow.parquet as pq
 import pytest
 
 from mfmi.activations import get
-from mfmi.verification import COLUMNS, Effort, Setting, verify
+from mfmi.verification import COLUMNS, Effort, Setting, chosen_pairs, verify
 from mfmi.verification import _compare as comparing
 from mfmi.verification._measures import Comparison
 from mfmi.verification._theory import theory_values
@@ -41,7 +42,7 @@ def test_theory_and_small_networks_agree(command_line, in_this_process):
     assert list(rows[0]) == [column.name for column in COLUMNS]
     assert [row["width"] for row in rows[:3]] == [40, 80, None]
     found = {(row["quantity"], row["layer"]): row for row in limits(rows)}
-    quantities = ("q", "c", "chi", "jacobian_mean", "jacobian_variance", "mi_linear")
+    quantities = ("q", "c", "chi", "jacobian_mean", "jacobian_relative_variance", "mi_linear")
     assert list(found) == [(name, layer) for name in quantities for layer in (1, 2)]
     assert found["q", 1]["theory"] == 2.25
     assert found["jacobian_mean", 1]["theory"] == pytest.approx(2.25)
@@ -111,7 +112,9 @@ def test_an_activation_without_slope_has_no_rows_for_it(command_line, in_this_pr
     rows = rows_of(
         command_line("verify", "--act", "sign", "--sw", "1.5", "--depth", "2", "--widths", "30,60", "--seeds", "6").out
     )
-    assert {row["quantity"] for row in rows} == {"q", "c", "mi_linear"}
+    found = {(row["quantity"], row["layer"]) for row in rows}
+    first = {(name, 1) for name in ("jacobian_mean", "jacobian_relative_variance")}  # that of the first matrix
+    assert found == {(name, layer) for name in ("q", "c", "mi_linear") for layer in (1, 2)} | first
     assert not [row for row in rows if row["flag"]]
 
 
@@ -150,7 +153,14 @@ def test_wrong_options_are_usage_errors(command_line, options, message):
 
 @pytest.mark.parametrize(
     ("quantity", "factor"),
-    [("q", 1.2), ("c", 0.85), ("chi", 1.07), ("jacobian_mean", 0.7), ("jacobian_variance", 1.3), ("mi_linear", 0.96)],
+    [
+        ("q", 1.2),
+        ("c", 0.85),
+        ("chi", 1.07),
+        ("jacobian_mean", 0.7),
+        ("jacobian_relative_variance", 1.3),
+        ("mi_linear", 0.96),
+    ],
 )
 def test_a_theory_that_is_off_disagrees(command_line, in_this_process, monkeypatch, quantity, factor):
     def off(setting, effort):
@@ -258,6 +268,47 @@ def test_real_inputs_are_mapped_pair_by_pair(in_this_process):
     assert first.theory == pytest.approx(1.69 * np.mean(inputs**2) + 0.04)
 
 
+@pytest.mark.parametrize("suffix", [".npy", ".csv", ".tsv", ".parquet"])
+def test_real_inputs_come_from_a_file(command_line, in_this_process, tmp_path, suffix):
+    inputs = np.random.default_rng(1).standard_normal((9, 5))
+    file = tmp_path / f"inputs{suffix}"
+    if suffix == ".npy":
+        np.save(file, inputs.reshape(9, 5, 1))
+    elif suffix == ".parquet":
+        pd.DataFrame(inputs, columns=list("abcde")).to_parquet(file)
+    else:
+        names = suffix == ".csv"
+        pd.DataFrame(inputs, columns=list("abcde")).to_csv(
+            file, sep="," if names else "\t", header=names, index=False, float_format="%.17g"
+        )
+    options = ("--act", "tanh", "--sw", "1.5", "--depth", "1", "--widths", "8,16", "--seeds", "2", "--inputs", file)
+    rows = rows_of(command_line("verify", *options).out)
+    assert {row["quantity"] for row in rows} == {"q", "c", "chi"}
+    first, second = chosen_pairs(inputs, 0)
+    assert len(first) == 4
+    assert rows[0]["theory"] == pytest.approx(2.25 * np.mean([first**2, second**2]), rel=1e-12)
+    assert "4 pairs of real inputs" in command_line("verify", *options, "--format", "table").out
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "message"),
+    [
+        ("inputs.txt", b"1", "inputs are read from .npy, .csv"),
+        ("inputs.csv", b"a,b\n1,2\n3,x\n", "not a table of numbers"),
+        ("inputs.csv", b"1,2\n3,\n", "row 2, column 2 is nan"),
+        ("inputs.csv", b"1,2\n", "not two inputs or more"),
+        ("inputs.npy", b"", "not a table of numbers"),
+        ("absent.csv", None, "No such file"),
+    ],
+)
+def test_files_without_inputs_are_refused(command_line, tmp_path, name, content, message):
+    if content is not None:
+        (tmp_path / name).write_bytes(content)
+    done = command_line("verify", "--act", "tanh", "--sw", "1.5", "--inputs", tmp_path / name)
+    assert done.code == 5
+    assert message in done.err
+
+
 def test_pairs_of_equal_norm_give_what_the_tracked_pair_gives():
     first = np.ones((3, 4))
     second = np.tile([1.0, 1.0, 1.0, -1.0], (3, 1))
@@ -272,7 +323,7 @@ def test_pairs_of_equal_norm_give_what_the_tracked_pair_gives():
 
 def test_averages_of_a_ratio_come_from_both_moments():
     samples = [{"mean": np.array([m]), "second": np.array([s])} for m, s in ((1.0, 3.0), (3.0, 11.0), (2.0, 7.0))]
-    found = Comparison("jacobian_variance", ("mean", "second")).average(samples)
+    found = Comparison("jacobian_relative_variance", ("mean", "second")).average(samples)
     assert found.mean[0] == pytest.approx(7 / 4 - 1, abs=0.2)  # not the mean of the ratios, 1.66
     assert found.standard_error[0] > 0
 

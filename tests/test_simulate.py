@@ -158,6 +158,17 @@ def test_relu_slope_is_half_sigma_w2_at_any_width():
     assert np.all(off(average(s.chi for s in samples), 1.5**2 / 2) < 4)
 
 
+def test_slope_is_squared_before_it_is_averaged():
+    law = NetworkLaw(Tanh(), (9, 9, 9), 1.5, 0.4)
+    inputs = tuple(np.random.default_rng(0).standard_normal((2, 30, 9)))
+    sample = measure_maps(law, network_seed(2, 9, 0), inputs=inputs)
+    network = law.draw(np.random.default_rng(network_seed(2, 9, 0).spawn(2)[0]))
+    first = np.concatenate(inputs) @ network.weights[0].T + network.biases[0]
+    second = np.tanh(first) @ network.weights[1].T + network.biases[1]
+    exact = [2.25 * np.mean(np.cosh(y) ** -4.0) for y in (first, second)]
+    np.testing.assert_allclose(sample.chi, exact, rtol=1e-12)
+
+
 def test_given_inputs_replace_the_gaussian_ones():
     law = NetworkLaw(Linear(), (3, 3), 1.5, 0.0, weights="orthogonal")
     first, second = np.array([[3.0, 0, 0]]), np.array([[0, 4.0, 0]])
@@ -409,6 +420,9 @@ def test_without_scatter_rounding_is_no_disagreement():
     trend = fit_trend((10, 20), averages)
     assert abs(trend.z_score(1.69)) < 1e-3
     assert trend.z_score(1.691) < -10
+    nothing = fit_trend((10, 20), [Average(np.float64(-3e-16), np.float64(0), 4)] * 2)
+    assert np.isinf(nothing.z_score(0.0))
+    assert abs(nothing.z_score(0.0, scale=1.0)) < 1e-3
 
 
 @pytest.mark.parametrize("widths", [(10,), (10, 10)])

@@ -98,6 +98,12 @@ class Widths(WidthsBase):
     help="Inputs per network for the linear decoder.  [default: 6 times the width]",
 )
 @click.option(
+    "--inputs",
+    type=click.Path(),
+    metavar="FILE",
+    help="Real inputs (.npy, .csv, .parquet), a row each, in place of Gaussian ones: measures q, c and chi.",
+)
+@click.option(
     "--jobs", type=Jobs(), default="auto", show_default=True, metavar="N|auto", help="Number of worker processes."
 )
 @click.option("--strict", is_flag=True, help="Exit with 4 if theory and measurement disagree.")
@@ -119,6 +125,7 @@ def command(
     networks: int,
     seed: int,
     samples: int | None,
+    inputs: str | None,
     jobs: int,
     strict: bool,
     sink: Sink,
@@ -130,7 +137,8 @@ def command(
     standard errors. What deviates by more than 3 is measured again on four times as many fresh networks and marked if
     it still does. Up to width 32, bounds and replica value are held against the true information of the last layer.
     """
-    from mfmi.verification import COLUMNS, Effort, Setting, verify
+    from mfmi.cli.inputs import read_inputs
+    from mfmi.verification import COLUMNS, Effort, Setting, chosen_pairs, verify
 
     chosen = widths or (width,)
     if len(chosen) == 1:
@@ -140,7 +148,10 @@ def command(
         raise click.BadParameter(
             f"{samples} is less than {least}, four for every unit and four.", param_hint="--samples"
         )
-    setting = Setting(activation, sigma_w, sigma_b, sigma_noise, noise_at, weights, depth, input_variance, correlation)
+    pairs = chosen_pairs(read_inputs(inputs), seed) if inputs else None
+    setting = Setting(
+        activation, sigma_w, sigma_b, sigma_noise, noise_at, weights, depth, input_variance, correlation, pairs
+    )
     effort = Effort(chosen, networks, seed, samples, estimators)
     with ProgressDisplay(terminal()) as progress:
         rows = verify(setting, effort, jobs=jobs, on_progress=progress)
@@ -175,17 +186,19 @@ def _draw(setting: Setting, effort: Effort, rows: Sequence[Row], unit: str, cons
         f" · noise {setting.sigma_noise:g} {where} · {setting.weights} weights"
     )
     console.print(title if unicode else title.replace("·", "-"), soft_wrap=True)
-    console.print(f"{effort.networks} networks per width, seed {effort.seed}; information in {unit}", soft_wrap=True)
+    inputs = f"{len(setting.pairs[0])} pairs of real inputs" if setting.pairs else f"information in {unit}"
+    console.print(f"{effort.networks} networks per width, seed {effort.seed}; {inputs}", soft_wrap=True)
     console.print()
     signs, limit = (SIGNS, "n = ∞") if unicode else (SIGNS_ASCII, "n = inf")
     heads = [*(f"n = {n}" for n in effort.widths), limit, "s.e."]
     cells = "".join(f"{head:>10}" for head in heads)
-    console.print(f"{'quantity':<18}{'layer':>5}{'theory':>9}   {cells}{'z':>7}", style="bold", soft_wrap=True)
+    room = max(len("quantity"), *(len(row.quantity) for row in rows))
+    console.print(f"{'quantity':<{room}}{'layer':>7}{'theory':>9}   {cells}{'z':>7}", style="bold", soft_wrap=True)
     for _, lines in groupby(rows, key=lambda row: (row.quantity, row.relation, row.layer)):
         *_, last = measured = list(lines)
         cells = "".join(f"{number(row.measured):>10}" for row in measured)
         z = f"{last.z:.1f}" if abs(last.z) < 1e4 else number(last.z)
-        line = f"{last.quantity:<18}{last.layer:>5}{number(last.theory):>9} {signs[last.relation]:>2}{cells}"
+        line = f"{last.quantity:<{room}}{last.layer:>7}{number(last.theory):>9} {signs[last.relation]:>2}{cells}"
         line += f"{number(last.standard_error):>10}{z:>7}  {last.flag}"
         console.print(line.rstrip(), style="bold red" if last.disagrees else "", soft_wrap=True)
     console.print()

@@ -16,6 +16,7 @@ from each.
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import reduce
 
 import numpy as np
 from scipy.linalg import cho_factor, cho_solve
@@ -185,21 +186,37 @@ class _Latent:
 
 @dataclass(frozen=True)
 class _Gaussians:
-    """Per observation a mean (rows, D), a root of the precision (rows, D, D), and a share of the mixture (rows,)."""
+    """Concentric Gaussians per observation, which differ by a factor in their deviations.
+
+    Parameters
+    ----------
+    mean : ndarray (rows, D)
+        Their common centre.
+    whitening : ndarray (rows, D, D)
+        A root of the precision at scale 1.
+    log_shares : tuple of (scale, log share)
+        One each, the share a number or of shape (rows,).
+    """
 
     mean: Array
     whitening: Array
-    log_share: Array | float
+    log_shares: tuple[tuple[float, Array | float], ...]
 
     def log_density(self, zeta: Array) -> Array:
-        """Return ln density (rows, M) at zeta (rows, M, D), share included."""
-        white = (zeta - self.mean[..., None, :]) @ np.swapaxes(self.whitening, -1, -2)
-        log_det = np.linalg.slogdet(self.whitening)[1] - zeta.shape[-1] * np.log(2 * np.pi) / 2
-        return np.asarray((log_det + self.log_share)[..., None] - np.sum(white**2, axis=-1) / 2)
+        """Return ln of the density (rows, M) at zeta (rows, M, D), shares included."""
+        size = zeta.shape[-1]
+        white = (zeta - self.mean[:, None, :]) @ np.swapaxes(self.whitening, -1, -2)
+        square = np.sum(white**2, axis=-1)
+        log_det = np.linalg.slogdet(self.whitening)[1] - size * np.log(2 * np.pi) / 2
+        parts = (
+            (log_det + share - size * np.log(scale))[:, None] - square / (2 * scale**2)
+            for scale, share in self.log_shares
+        )
+        return np.asarray(reduce(np.logaddexp, parts))
 
     def draw(self, noise: Array) -> Array:
-        """Turn standard normal noise (rows, M, D) into draws."""
-        return np.asarray(self.mean[..., None, :] + noise @ np.swapaxes(np.linalg.inv(self.whitening), -1, -2))
+        """Turn normal noise (rows, M, D), of the chosen scales, into draws."""
+        return np.asarray(self.mean[:, None, :] + noise @ np.swapaxes(np.linalg.inv(self.whitening), -1, -2))
 
 
 @dataclass(frozen=True)
@@ -237,13 +254,15 @@ def _bracket_evidence(
     """Return both sides of (a) and the weight share of `own`, each (rows,)."""
     rows, size = own.shape
     components = _proposals(latent, observed, size, linear, rng)
-    shares = np.exp(np.stack([np.broadcast_to(c.log_share, rows) for c in components], axis=-1))
+    parts = [(number, *part) for number, component in enumerate(components) for part in component.log_shares]
+    shares = np.exp(np.stack([np.broadcast_to(share, rows) for _, _, share in parts], axis=-1))
     uniform = rng.random((rows, inner, 1)) * shares.sum(axis=-1)[:, None, None]
     chosen = np.sum(uniform > np.cumsum(shares, axis=-1)[:, None, :-1], axis=-1)
-    noise = rng.standard_normal((rows, inner, size))
+    owner, scale = (np.array(column)[chosen] for column in list(zip(*parts, strict=True))[:2])
+    noise = scale[..., None] * rng.standard_normal((rows, inner, size))
     draws = np.empty_like(noise)
     for number, component in enumerate(components):
-        np.copyto(draws, component.draw(noise), where=(chosen == number)[..., None])
+        np.copyto(draws, component.draw(noise), where=(owner == number)[..., None])
     candidates = np.concatenate([own[:, None], draws], axis=1)
     proposal = np.full(candidates.shape[:2], -np.inf)
     for component in components:
@@ -267,7 +286,7 @@ def _proposals(
     if linear is not None:
         starts[0] = linear.mean + (observed - linear.centre) @ linear.gain.T
         whitening = np.broadcast_to(linear.whitening, (rows, size, size))
-        components.append(_Gaussians(starts[0], whitening, np.log(LINEAR_SHARE)))
+        components.append(_Gaussians(starts[0], whitening, ((1.0, np.log(LINEAR_SHARE)),)))
     else:
         prior_share += LINEAR_SHARE
     modes, roots, losses = zip(*(_find_mode(latent, start, observed) for start in starts), strict=True)
@@ -275,11 +294,10 @@ def _proposals(
     log_evidence = -np.stack(losses) - np.log(np.abs(np.diagonal(roots, axis1=-2, axis2=-1))).sum(axis=-1)
     mode_shares = np.logaddexp(log_softmax(log_evidence, axis=0), -np.log(STARTS)) - np.log(2)
     for mode, root, share in zip(modes, roots, mode_shares, strict=True):
-        whitening = np.swapaxes(root, -1, -2)
-        components.append(_Gaussians(mode, whitening, share + np.log(MODE_SHARE)))
-        components.append(_Gaussians(mode, whitening / np.sqrt(2), share + np.log(WIDE_SHARE)))
+        scales = (1.0, share + np.log(MODE_SHARE)), (np.sqrt(2), share + np.log(WIDE_SHARE))
+        components.append(_Gaussians(mode, np.swapaxes(root, -1, -2), scales))
     identity = np.broadcast_to(np.eye(size), (rows, size, size))
-    components.append(_Gaussians(np.zeros((rows, size)), identity, np.log(prior_share)))
+    components.append(_Gaussians(np.zeros((rows, size)), identity, ((1.0, np.log(prior_share)),)))
     return components
 
 

@@ -37,13 +37,13 @@ class Trend:
     degrees: float
     widths: tuple[int, ...]
 
-    def z_score(self, theory: float) -> float:
+    def z_score(self, theory: float, scale: float = 0.0) -> float:
         """Return how far the value lies above `theory`, as a standard normal deviate of the same tail probability.
 
         The standard error is itself an estimate from few networks, so (value - theory) / standard_error follows
         Student's law; reading it as if it were normal would find too many deviations beyond 3.
         """
-        error = np.hypot(self.standard_error, ROUNDING * abs(theory))
+        error = np.hypot(self.standard_error, ROUNDING * max(abs(theory), scale))
         if error == 0:
             return 0.0 if self.value == theory else float(np.copysign(np.inf, self.value - theory))
         ratio = (self.value - theory) / error

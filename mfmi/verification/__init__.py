@@ -8,6 +8,6 @@ disagreement does.
 """
 
 from mfmi.verification._compare import COLUMNS, LIMIT, Row, verify
-from mfmi.verification._measures import BRACKET_WIDTH, Effort, Setting
+from mfmi.verification._measures import BRACKET_WIDTH, Effort, Setting, chosen_pairs
 
-__all__ = ["BRACKET_WIDTH", "COLUMNS", "LIMIT", "Effort", "Row", "Setting", "verify"]
+__all__ = ["BRACKET_WIDTH", "COLUMNS", "LIMIT", "Effort", "Row", "Setting", "chosen_pairs", "verify"]

@@ -187,7 +187,7 @@ def _lines(
     lines = [row(n, a.networks, float(a.mean), float(a.standard_error)) for n, a in zip(widths, averages, strict=True)]
     trend = fit_trend(widths, averages)
     networks = sum(a.networks for n, a in zip(widths, averages, strict=True) if n in trend.widths)
-    limit = replace(row(None, networks, trend.value, trend.standard_error), z=trend.z_score(expected))
+    limit = replace(row(None, networks, trend.value, trend.standard_error), z=trend.z_score(expected, comparison.scale))
     verdict = _verdict(comparison.relation, expected, limit.z)
     limit = limit.flagged(verdict) if verdict else limit
     if len(trend.widths) < len(widths):

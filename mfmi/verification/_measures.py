@@ -29,6 +29,7 @@ from mfmi.simulate import (
 Array = NDArray[np.float64]
 BRACKET_WIDTH = 32
 """Largest width at which the true mutual information is bracketed too; nested Monte Carlo costs its cube."""
+MOST_PAIRS = 256
 
 
 @dataclass(frozen=True)
@@ -78,6 +79,13 @@ class Setting:
             input_variance=self.input_variance,
             correlation=self.correlation,
         )
+
+
+def chosen_pairs(inputs: Array, seed: int) -> tuple[Array, Array]:
+    """Pair inputs (N, n_0) at random, each at most once, `MOST_PAIRS` at most: the same for every network and width."""
+    order = np.random.default_rng(seed).permutation(len(inputs))
+    count = min(len(inputs) // 2, MOST_PAIRS)
+    return inputs[order[:count]], inputs[order[count : 2 * count]]
 
 
 @dataclass(frozen=True)
@@ -132,11 +140,14 @@ class Comparison:
         meant.
     relation : {"equal", "at most", "at least"}
         Of the theory's value to the measured one.
+    scale : float
+        Size of what the value is a difference of, where it can be 0.
     """
 
     quantity: str
     measured: tuple[str, ...]
     relation: Literal["equal", "at most", "at least"] = "equal"
+    scale: float = 0.0
 
     def average(self, samples: Sequence[dict[str, Array]]) -> Average:
         """Average over networks what is measured of each."""
@@ -151,9 +162,12 @@ def comparisons(measure: str, estimators: Iterable[str]) -> list[Comparison]:
     exceed the upper one, an upper bound not fall below the lower one, and the replica value must do neither.
     """
     if measure == "maps":
-        return [Comparison(name, (name,)) for name in ("q", "c", "chi")]
+        return [Comparison("q", ("q",)), Comparison("c", ("c",), scale=1.0), Comparison("chi", ("chi",))]
     if measure == "jacobian":
-        return [Comparison("jacobian_mean", ("mean",)), Comparison("jacobian_variance", ("mean", "second"))]
+        return [
+            Comparison("jacobian_mean", ("mean",)),
+            Comparison("jacobian_relative_variance", ("mean", "second"), scale=1.0),
+        ]
     if measure == "decoder":
         return [Comparison("mi_linear", ("information",))]
     found = []

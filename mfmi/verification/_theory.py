@@ -5,9 +5,10 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
+from mfmi.datasets import pair_covariance
 from mfmi.evaluation import evaluate_points
 from mfmi.isometry import jacobian_moments
-from mfmi.pairs import pair_covariance
+from mfmi.meanfield import trajectory
 from mfmi.verification._measures import Effort, Setting, comparisons
 
 Array = NDArray[np.float64]
@@ -22,14 +23,31 @@ def theory_values(setting: Setting, effort: Effort) -> dict[tuple[str, str], Arr
     columns = evaluate_points(setting.points(), depths, ("linear",) if "decoder" in measures else ())
     values = {("maps", name): columns[name] for name in ("q", "c", "chi")}
     values["decoder", "mi_linear"] = columns["mi_linear"]
-    moments = jacobian_moments(setting)
-    values["jacobian", "jacobian_mean"], values["jacobian", "jacobian_variance"] = moments
+    mean, relative = _jacobian(setting)
+    values["jacobian", "jacobian_mean"], values["jacobian", "jacobian_relative_variance"] = mean, relative
     if "information" in measures:
         last = evaluate_points(setting.points(), depths[-1:], effort.estimators)
         for comparison in comparisons("information", effort.estimators):
             above = np.full(setting.depth - 1, np.nan)
             values["information", comparison.quantity] = np.append(above, last[comparison.quantity])
     return values
+
+
+def _jacobian(setting: Setting) -> tuple[Array, Array]:
+    """Return mean, and variance over its square, of the squared singular values of the Jacobian, theory (21)."""
+    hidden2 = setting.sigma_noise**2 if setting.noise_at == "every" else 0.0
+    sigma_w2 = setting.sigma_w**2
+    path = trajectory(
+        setting.activation,
+        sigma_w2,
+        setting.sigma_b**2,
+        hidden2,
+        setting.input_variance,
+        setting.correlation,
+        setting.depth,
+    )
+    (mean,), (variance,) = jacobian_moments(setting.activation, path, sigma_w2, setting.weights)
+    return mean, np.divide(variance, mean**2, out=np.full(setting.depth, np.nan), where=mean > 0)
 
 
 def _maps_of_pairs(setting: Setting, first: Array, second: Array) -> dict[str, Array]:
