@@ -1,8 +1,10 @@
 """Ways to run the command line: inside this process, which is fast, and for real."""
 
 import os
+import signal
 import subprocess
 import sys
+import threading
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -10,6 +12,11 @@ from pathlib import Path
 import pytest
 
 from mfmi.cli.main import main
+
+# A shell starts what runs in the background with SIGINT ignored, and children inherit that; the tests that interrupt a
+# program need it as it is in a terminal.
+if threading.current_thread() is threading.main_thread():
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 SETTINGS = ("NO_COLOR", "FORCE_COLOR", "MFMI_DEBUG", "COLUMNS", "TERM", "_MFMI_COMPLETE")
 
