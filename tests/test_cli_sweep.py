@@ -229,7 +229,8 @@ def test_an_interruption_keeps_what_is_done_and_says_how_to_go_on(tmp_path: Path
     with subprocess.Popen(command, stderr=subprocess.PIPE, text=True, cwd=tmp_path) as running:
         parts = tmp_path / "big.parquet.parts"
         until = time.monotonic() + 60
-        while not list(parts.glob("chunk-*")) and time.monotonic() < until:
+        # The second file is there only after the first has been counted.
+        while len(list(parts.glob("chunk-*"))) < 2 and time.monotonic() < until:
             time.sleep(0.05)
         running.send_signal(signum)
         _, err = running.communicate(timeout=60)

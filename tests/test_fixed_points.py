@@ -379,3 +379,9 @@ def test_bad_arguments_are_named(arguments: dict[str, Any], words: str) -> None:
 def test_an_unknown_activation_is_named() -> None:
     with pytest.raises(ValueError, match="tahn"):
         fixed_point("tahn", 1.0)
+
+
+def test_hardly_any_weight_leaves_two_inputs_together() -> None:
+    found = fixed_point("tanh", sigma_w=1e-15, sigma_b=1.0, sigma_noise=0.001)
+    assert found.c_star == 1.0
+    assert found.phase == "ordered"

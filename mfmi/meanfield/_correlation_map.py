@@ -52,6 +52,9 @@ def correlation_fixed_point(
     if not len(rows):
         return c_star, chi_c
     gap = _gap(phi, w2[rows], b2[rows], h2[rows], s[rows], q_star[rows])
+    # With hardly any weight the gap is below the search, and what the noise alone makes of it.
+    lone = w2[rows] * np.asarray(phi.decorrelation(s[rows], np.minimum(h2[rows], 2.0 * s[rows])))
+    gap = np.where(np.isnan(gap) & (lone <= _ROUNDING * q_star[rows]), lone, gap)
     c_star[rows] = 1.0 - gap / q_star[rows]
     chi_c[rows] = np.nan
     found = ~np.isnan(gap)
