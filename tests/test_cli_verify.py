@@ -49,6 +49,13 @@ def test_theory_and_small_networks_agree(command_line, in_this_process):
     assert found["mi_linear", 2]["theory"] == pytest.approx(0.7188, abs=5e-4)
     for row in found.values():
         assert abs(row["z"]) <= 3
+        values = {
+            one["width"]: one["measured"]
+            for one in rows
+            if one["quantity"] == row["quantity"] and one["layer"] == row["layer"]
+        }
+        assert values[80] == pytest.approx(values[None] + row["slope"] / 80, rel=1e-9)
+        assert values[40] == pytest.approx(values[None] + row["slope"] / 40, rel=1e-9)
         assert row["standard_error"] < 0.1 * row["theory"] + 0.1
         assert row["networks"] == 16
 

@@ -56,7 +56,7 @@ class Widths(WidthsBase):
     name="verify",
     examples=(
         "mfmi verify --act tanh --sw 1.5 --depth 5 --width 400",
-        "mfmi verify --act relu --sw 1.4 --sb 0.3 --depth 3 --widths 4,8,16 --estimator replica --strict",
+        "mfmi verify --act tanh --sw 1.4 --sb 0.3 --sn 0.5 --depth 2 --widths 4,8,16 --estimator replica --strict",
     ),
 )
 @network_options(

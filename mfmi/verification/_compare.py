@@ -35,6 +35,7 @@ COLUMNS = (
     Column("theory", "float64", "1", "value of the theory at infinite width; mi_: nats or bits per input dimension"),
     Column("measured", "float64", "1", "average over networks, or its extrapolation"),
     Column("standard_error", "float64", "1", "of the measured value, from the scatter between networks"),
+    Column("slope", "float64", "1", "of the fitted law, value + slope / width; null at finite width"),
     Column("z", "float64", "1", "measured minus theory as a standard normal deviate; null at finite width"),
     Column("flag", "string", "", "disagrees, no theory, saturated, remeasured, or the widths that 1/n was fitted to"),
 )
@@ -52,6 +53,7 @@ class Row:
     theory: float
     measured: float
     standard_error: float
+    slope: float = np.nan
     z: float = np.nan
     flag: str = ""
 
@@ -64,7 +66,7 @@ class Row:
         """Return the row with its information, if it is one, in nats or bits per input dimension."""
         if unit == "nats" or not self.quantity.startswith("mi_"):
             return self
-        values = {name: getattr(self, name) / np.log(2.0) for name in ("theory", "measured", "standard_error")}
+        values = {name: getattr(self, name) / np.log(2.0) for name in ("theory", "measured", "standard_error", "slope")}
         return replace(self, **values)
 
     def flagged(self, flag: str) -> Row:
@@ -187,7 +189,8 @@ def _lines(
     lines = [row(n, a.networks, float(a.mean), float(a.standard_error)) for n, a in zip(widths, averages, strict=True)]
     trend = fit_trend(widths, averages)
     networks = sum(a.networks for n, a in zip(widths, averages, strict=True) if n in trend.widths)
-    limit = replace(row(None, networks, trend.value, trend.standard_error), z=trend.z_score(expected, comparison.scale))
+    z = trend.z_score(expected, comparison.scale)
+    limit = replace(row(None, networks, trend.value, trend.standard_error), slope=trend.slope, z=z)
     verdict = _verdict(comparison.relation, expected, limit.z)
     limit = limit.flagged(verdict) if verdict else limit
     if len(trend.widths) < len(widths):
