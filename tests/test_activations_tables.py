@@ -1,7 +1,9 @@
 """Tables of pair moments: errors told and kept, the same numbers whatever was asked before."""
 
+import json
 import subprocess
 import sys
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -134,3 +136,37 @@ def test_far_scales_are_left_to_quadrature():
     phi = activations.get("tanh")
     # Saturated: two inputs of correlation c differ in sign with probability arccos(c) / pi.
     assert phi.decorrelation(1e20, 1e20) == pytest.approx(1.0, rel=1e-9)
+
+
+@pytest.mark.parametrize("name", ["softplus", "silu", "elu", "selu", "gelu"])
+def test_at_immense_variances_they_are_relu(name):
+    """Unbounded networks come this far; the values must stay right, and the error told must cover the replacement."""
+    phi, relu = activations.get(name), activations.get("relu")
+    s = 10.0 ** np.arange(10.0, 40.0, 4.0)[:, None]
+    gap = s * np.array([1e-9, 1e-3, 0.4, 1.0, 1.6])
+    slope = phi.slope_moment(1e60) / relu.slope_moment(1.0)
+    value, error = phi.decorrelation(s, gap, error=True)
+    np.testing.assert_allclose(value, slope * relu.decorrelation(s, gap), rtol=1e-3)
+    np.testing.assert_allclose(value[4:], slope * relu.decorrelation(s, gap)[4:], rtol=1e-8)
+    assert np.all(error < 1e-6 * value)
+    edge = (1e8 * phi.pole) ** 2
+    below, above = phi.decorrelation(np.array([[0.99], [1.01]]) * edge, np.array([0.1, 1.3]) * edge)
+    np.testing.assert_allclose(above / 1.01, below / 0.99, rtol=3e-2)
+    np.testing.assert_allclose(
+        phi.slope_correlation_gap(1.01 * edge, 0.2 * edge),
+        phi.slope_correlation_gap(0.99 * edge, 0.198 * edge),
+        rtol=1e-2,
+    )
+
+
+def test_pairs_against_forty_digits():
+    """Small gaps keep their relative accuracy, and the error told holds (values of data/make_decorrelations.py)."""
+    rows = json.loads((Path(__file__).parent / "data" / "decorrelations.json").read_text())["rows"]
+    assert min(float(row["gap"]) / float(row["s"]) for row in rows) <= 1e-10
+    for row in rows:
+        phi, s, gap = activations.get(row["activation"]), float(row["s"]), float(row["gap"])
+        for moment, key in (("decorrelation", "decorrelation"), ("slope_correlation_gap", "slope_correlation")):
+            value, error = getattr(phi, moment)(s, gap, error=True)
+            exact = float(row[key])
+            assert abs(value - exact) <= 1e-10 * abs(exact), (row, value)
+            assert abs(value - exact) <= error, (row, error)

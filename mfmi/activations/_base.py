@@ -102,6 +102,10 @@ class Activation(ABC):
         sup |phi'|, inf for a step.
     slope_at_zero_squared : float
         Limit of E phi'(sqrt(s) z)^2 for s -> 0: phi'(0)^2 or, at a kink, the mean of the one-sided squares.
+    slope_zeros : tuple of float
+        Isolated zeros of phi'.
+    far : Activation or None
+        Homogeneous activation that it looks like from far away, which serves its pair moments at immense variances.
     """
 
     name: str
@@ -120,6 +124,7 @@ class Activation(ABC):
     lipschitz: float = 1.0
     slope_at_zero_squared: float = 1.0
     slope_zeros: tuple[float, ...] = ()
+    far: Activation | None = None
     closed: ClassVar[frozenset[str]] = frozenset()
     tabulated: frozenset[str] = frozenset()
 

@@ -14,10 +14,27 @@ FloatArray = NDArray[np.float64]
 PairMoment = Literal["decorrelation", "slope_correlation_gap", "correlation"]
 
 
+# Deviation, in scales of variation, from which an activation is replaced by the homogeneous one that it resembles from
+# afar, and the relative error allowed for that: the two differ with a probability of one over that deviation.
+_FAR = 1e8
+_FAR_ERROR = 1e-7
+
+
+class FarActivation(Protocol):
+    """Closed pair moments of a homogeneous activation."""
+
+    def _decorrelation(self, s: FloatArray, gap: FloatArray, refine: float = 1.0, /) -> FloatArray: ...
+    def _slope_correlation_gap(self, s: FloatArray, gap: FloatArray, refine: float = 1.0, /) -> FloatArray: ...
+    def _correlation(self, s: FloatArray, k: FloatArray, refine: float = 1.0, /) -> FloatArray: ...
+
+
 class PairActivation(Tabulated, Protocol):
     """What this module needs to know of an activation."""
 
     tabulated: frozenset[str]
+
+    @property
+    def far(self) -> FarActivation | None: ...
 
 
 def value(phi: PairActivation, moment: PairMoment, s: FloatArray, x: FloatArray, refine: float) -> FloatArray:
@@ -41,6 +58,9 @@ def value(phi: PairActivation, moment: PairMoment, s: FloatArray, x: FloatArray,
     if refine != 1.0 or moment not in phi.tabulated:
         return _direct(phi, moment, s, x, refine)
     result, _ = _from_table(phi, moment, s, x)
+    far = _is_far(phi, s)
+    if phi.far is not None and far.any():
+        result[far] = _of_far(phi.far, moment, s[far], x[far])
     missing = np.isnan(result)
     if missing.any():
         result[missing] = _direct(phi, moment, s[missing], x[missing], refine)
@@ -64,11 +84,25 @@ def error(phi: PairActivation, moment: PairMoment, s: FloatArray, x: FloatArray,
     estimate = np.full_like(result, np.nan)
     if moment in phi.tabulated:
         _, estimate = _from_table(phi, moment, s, x)
+    far = _is_far(phi, s)
+    estimate[far] = _FAR_ERROR * np.abs(result[far])
     missing = np.isnan(estimate)
     if missing.any():
         finer = _direct(phi, moment, s[missing], x[missing], _quadrature.SECOND_OPINION)
         estimate[missing] = _quadrature.SAFETY * np.abs(result[missing] - finer)
     return estimate
+
+
+def _is_far(phi: PairActivation, s: FloatArray) -> NDArray[np.bool_]:
+    if phi.far is None:
+        return np.zeros(s.shape, dtype=np.bool_)
+    return s > (_FAR * phi.pole) ** 2
+
+
+def _of_far(far: FarActivation, moment: PairMoment, s: FloatArray, x: FloatArray) -> FloatArray:
+    if moment == "correlation":
+        return far._correlation(s, x)
+    return far._decorrelation(s, x) if moment == "decorrelation" else far._slope_correlation_gap(s, x)
 
 
 def _from_table(phi: PairActivation, moment: PairMoment, s: FloatArray, x: FloatArray) -> tuple[FloatArray, FloatArray]:

@@ -25,11 +25,14 @@ FloatArray = NDArray[np.float64]
 DECORRELATION, ODD, EVEN, SLOPE, MIRROR_SLOPE = range(5)
 
 # Edges of the bands in t = arcsinh(sigma / scale). The functions are smooth but not analytic at sigma = 0, where terms
-# like exp(-scale^2 / (2 s)) begin, hence the narrower first bands; far out they are power series in 1 / sigma. A band
-# is cut into panels at most so wide in arcsinh(sigma theta / scale), and each panel is a tile, built on first use.
-_EDGES = np.concatenate([[0.0, 0.125], 0.25 * np.arange(1.0, 27.0), np.arange(7.25, 20.0, 0.75)])
-_PANEL = 0.7
-_PANELS = np.append(np.ceil(np.arcsinh(0.5 * np.pi * np.sinh(_EDGES[1:])) / _PANEL), 0.0).astype(np.int64)
+# like exp(-scale^2 / (2 s)) begin, hence the narrow first bands; far out they are power series in 1 / sigma. A band is
+# cut into panels at most so wide in arcsinh(sigma theta / scale), and each panel is a tile, built on first use. The far
+# bands serve networks without bound, and are coarse enough for functions of linear growth only.
+_EDGES = np.array(
+    [0.0, 0.125, 0.25, 0.5, 0.75, 1.0, 1.5, 2.0, 2.75, 3.5, 4.5, 5.5, 6.5, 7.5, 10.0, 12.5, 15.0, 17.5, 20.0]
+)
+_WIDTHS = np.where(_EDGES[1:] <= 7.5, 0.7, 1.4)
+_PANELS = np.append(np.ceil(np.arcsinh(0.5 * np.pi * np.sinh(_EDGES[1:])) / _WIDTHS), 0.0).astype(np.int64)
 _NODES = (14, 16)
 _CHECKS = (4, 5)
 _MOST_PANELS = 64

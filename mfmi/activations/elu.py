@@ -11,6 +11,7 @@ from scipy.special import erfcx, ndtr
 
 from mfmi.activations._base import PAIR_MOMENTS, Activation
 from mfmi.activations._normal import ramp_moments
+from mfmi.activations.relu import TwoSlopes
 
 FloatArray = NDArray[np.float64]
 
@@ -45,6 +46,7 @@ class Elu(Activation):
             scale=scale,
             lipschitz=scale * max(1.0, alpha),
             slope_at_zero_squared=0.5 * scale**2 * (1.0 + alpha**2),
+            far=TwoSlopes("relu" if scale == 1.0 else f"{scale!r} relu", 0.0, scale),
         )
 
     def __call__(self, u: ArrayLike) -> FloatArray:

@@ -20,6 +20,10 @@ _STEEPEST = 1.1289041451202054
 _TWO_PI = 2.0 * math.pi
 _LOG_SQRT_TWO_PI = 0.5 * math.log(_TWO_PI)
 
+# Coefficients of x^2, x^4, ... in x / sin(x) - 1, and where their sum reaches rounding error.
+_SERIES = (1.0 / 6.0, 7.0 / 360.0, 31.0 / 15120.0, 127.0 / 604800.0, 73.0 / 3421440.0, 1414477.0 / 653837184000.0)
+_SMALL_ANGLE = 0.05
+
 
 class Gelu(Activation):
     """phi(u) = u Phi(u), Phi the normal distribution function.
@@ -84,20 +88,23 @@ class Gelu(Activation):
         return k * np.arctan2(root, -k) / _TWO_PI + numerator / (_TWO_PI * a * root)
 
     def _decorrelation(self, s: FloatArray, gap: FloatArray, refine: float = 1.0) -> FloatArray:
-        """V - K with the gap taken out of every term; k -> -k adds k / 2, twice the odd part of K."""
+        """V - K over the gap, with what cancels for small gaps and for large s cancelled by hand.
+
+        With R(k)^2 = a^2 - k^2 and delta = arcsin(s/a) - arcsin(k/a), sin(delta) = gap (s + k) / (s R(k) + k R(s)), it
+        is 1/4 + [arcsin(s/a) + k delta / gap + F] / (2 pi), and k sin(delta) / gap + F is the sum called `rest`. A
+        negative covariance adds k / 2, twice the odd part of K.
+        """
         near = np.minimum(gap, 2.0 * s - gap)
         k = s - near
         a = 1.0 + s
         root_s = np.sqrt(1.0 + 2.0 * s)
         root_k = np.sqrt((1.0 + near) * (1.0 + 2.0 * s - near))
-        # sin of arcsin(s / a) - arcsin(k / a), over near, by the conjugate of the difference s root_k - k root_s.
-        sine = (s + k) / np.maximum(s * root_k + k * root_s, np.finfo(np.float64).tiny)
-        angle = np.arctan2(near * sine, (root_s * root_k + s * k) / a**2)
-        with np.errstate(divide="ignore", invalid="ignore"):
-            angle_slope = np.where(near > 0.0, angle / near, sine)
-        numerator = s * s + k * k + s * near * (s + k)
-        fraction = (s + k) / (a * root_s) * (1.0 - s + numerator / (root_k * (root_s + root_k)))
-        slope = 0.25 + (np.arctan2(s, root_s) + k * angle_slope + fraction) / _TWO_PI
+        mixed = s * root_k + k * root_s
+        sine = (s + k) / np.maximum(mixed, np.finfo(np.float64).tiny)
+        delta = np.arctan2(near * sine, (root_s * root_k + s * k) / a**2)
+        rest = (s + k) / (root_s + root_k) / (root_s * root_k)
+        rest += sine * (2.0 * k * root_s + root_k * (s + k - s * near)) / (a * (root_s + root_k))
+        slope = 0.25 + (np.arctan2(s, root_s) + rest + k * sine * _angle_over_sine_less_one(delta)) / _TWO_PI
         result: FloatArray = near * slope + np.where(gap > s, 0.5 * k, 0.0)
         return result
 
@@ -106,3 +113,13 @@ class Gelu(Activation):
         determinant = (1.0 + gap) * (1.0 + 2.0 * s - gap)
         root = np.sqrt(determinant)
         return np.arctan2(root, -k) / _TWO_PI + k / (_TWO_PI * root) * (2.0 / a + 1.0 / determinant)
+
+
+def _angle_over_sine_less_one(x: FloatArray) -> FloatArray:
+    """Return x / sin(x) - 1 for 0 <= x < pi, about x^2 / 6 for small x."""
+    square = x * x
+    series = np.zeros_like(x)
+    for coefficient in reversed(_SERIES):
+        series = (series + coefficient) * square
+    plain = np.where(x < _SMALL_ANGLE, 0.5, x)
+    return np.where(x < _SMALL_ANGLE, series, plain / np.sin(plain) - 1.0)

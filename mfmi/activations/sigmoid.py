@@ -11,6 +11,7 @@ from scipy.special import expit, log_expit
 
 from mfmi.activations import _quadrature
 from mfmi.activations._base import PAIR_MOMENTS, Activation, Piece
+from mfmi.activations.relu import relu
 from mfmi.activations.tanh import Tanh
 
 FloatArray = NDArray[np.float64]
@@ -81,6 +82,7 @@ class Softplus(Activation):
     citation: ClassVar[str] = "quadrature; slope correlation from tanh, the other pair moments tabulated"
     pole = math.pi
     slope_at_zero_squared = 0.25
+    far = relu()
     tabulated = PAIR_MOMENTS - {"slope_correlation_gap"}
 
     def __init__(self) -> None:
@@ -129,6 +131,7 @@ class Silu(Activation):
     lipschitz = _SILU_STEEPEST
     slope_at_zero_squared = 0.25
     slope_zeros = (_SILU_MINIMUM_AT,)
+    far = relu()
     tabulated = PAIR_MOMENTS
 
     def __init__(self) -> None:
