@@ -5,6 +5,7 @@ from math import log, prod
 
 import numpy as np
 import pytest
+from scipy.sparse.linalg import svds
 
 from mfmi.capacity import Architecture, Convolution, Dense, InputCovariance, capacity, named_group, orbits, reynolds
 
@@ -136,18 +137,18 @@ def test_an_early_bottleneck_counts_before_the_stride_folds():
     assert found.bottleneck == 1
 
 
-@pytest.mark.parametrize(("taps", "stride"), [((4,), (1,)), ((4,), (2,)), ((5,), (2,)), ((1,), (2,)), ((3,), (1,))])
+@pytest.mark.parametrize(("taps", "stride"), [((4,), (1,)), ((4,), (2,)), ((5,), (2,)), ((1,), (2,))])
 def test_gains_of_large_gaussian_convolutions(taps, stride):
     rng = np.random.default_rng(1)
-    channels_in, channels_out, sizes = 100, 150, (8,) if stride == (2,) else (6,)
+    channels_in, channels_out, sizes = 80, 120, (6,)
     stage = Architecture.of(channels_in, sizes, [Convolution(channels_out, taps, stride)]).stages[0]
     kernel = rng.normal(size=(channels_out, channels_in, *taps)) * np.sqrt(1.3 / (channels_in * prod(taps)))
-    norm = np.linalg.norm(convolution_matrix(kernel, sizes, stride), 2) ** 2
-    assert norm == pytest.approx(stage.initial_gain("gaussian", 1.3), rel=0.06)
+    norm = svds(convolution_matrix(kernel, sizes, stride), k=1, return_singular_vectors=False)[0] ** 2
+    assert norm == pytest.approx(stage.initial_gain("gaussian", 1.3), rel=0.1)
     tap = np.zeros((channels_out, channels_in, *taps))
     tap[..., 0] = np.linalg.qr(rng.normal(size=(channels_out, channels_out)))[0][:, :channels_in]
     tap *= np.sqrt(1.3 * channels_out / channels_in)
-    norm = np.linalg.norm(convolution_matrix(tap, sizes, stride), 2) ** 2
+    norm = svds(convolution_matrix(tap, sizes, stride), k=1, return_singular_vectors=False)[0] ** 2
     assert norm == pytest.approx(stage.initial_gain("orthogonal", 1.3), rel=1e-12)
 
 
