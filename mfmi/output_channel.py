@@ -1,0 +1,187 @@
+"""The observed layer when its activation is observed: T = phi(z + eps), theory section 3, "Other ends of the chain".
+
+Where phi is strictly monotone or flat on pieces with disjoint images, T tells z + eps on the former and only the piece
+on the latter: closed forms and one integral over offsets per flat piece. Any other activation is the limit of the exact
+scalar channel at a precision so high that u itself is known.
+"""
+
+from typing import NamedTuple, Protocol
+
+import numpy as np
+from numpy.typing import ArrayLike
+from scipy.special import log_ndtr, ndtr
+
+from mfmi.exact_tables import ExactTable, exact_table
+from mfmi.panels import REACH, FloatArray, ScalarFunction, normal_density, panel_nodes, partition, sum_by_row
+
+GRADING = np.array([0.0, 1.2, 2.4, 3.7, 5.2, 6.8, REACH])
+ORDER = 10
+LIMIT_PRECISION = 1e13
+"""Precision at which u counts as known; the confusion of branches near a turning point falls like its inverse root."""
+
+
+class MonotonePiece(Protocol):
+    """A stretch of an activation."""
+
+    @property
+    def lower(self) -> float:
+        """Where it begins."""
+
+    @property
+    def upper(self) -> float:
+        """Where it ends."""
+
+    @property
+    def kind(self) -> str:
+        """Whether it is increasing, decreasing or flat."""
+
+
+class PiecewiseMonotone(ScalarFunction, Protocol):
+    """An activation that knows its monotone pieces."""
+
+    @property
+    def pieces(self) -> tuple[MonotonePiece, ...]:
+        """Pieces in ascending order, empty if there are infinitely many."""
+
+    @property
+    def images_disjoint(self) -> bool:
+        """Whether u tells the piece."""
+
+
+class OutputChannel(NamedTuple):
+    """J_out in nats, A = 2 dJ_out/dV, dA/dV and 1 - A V, arrays of one shape."""
+
+    j: FloatArray
+    a: FloatArray
+    a_v: FloatArray
+    rest: FloatArray
+
+
+def observed_activation(phi: PiecewiseMonotone, variance: ArrayLike, noise: ArrayLike, q: ArrayLike) -> OutputChannel:
+    """Information of T = phi(z + eps) about z, averaged over the known offset.
+
+    Parameters
+    ----------
+    phi : PiecewiseMonotone
+        The activation.
+    variance : array_like
+        Remaining variance V of the pre-activation z ~ N(omega, V), 0 <= V <= q, omega ~ N(0, q - V).
+    noise : array_like
+        Variance sigma_o^2 > 0 of eps.
+    q : array_like
+        Whole variance of the pre-activation; broadcasts with the others.
+
+    Returns
+    -------
+    OutputChannel
+        Arrays of the broadcast shape.
+
+    Raises
+    ------
+    ValueError
+        If an argument is out of range.
+    """
+    whole = np.broadcast_arrays(*(np.asarray(a, dtype=np.float64) for a in (variance, noise, q)))
+    for name, values, good in (
+        ("variance", whole[0], (whole[0] >= 0.0) & (whole[0] <= whole[2] * (1.0 + 1e-9))),
+        ("noise", whole[1], (whole[1] > 0.0) & np.isfinite(whole[1])),
+        ("q", whole[2], (whole[2] >= 0.0) & np.isfinite(whole[2])),
+    ):
+        if not np.all(good):
+            raise ValueError(f"{name} is out of range: {float(values[~good].flat[0])!r}")
+    v, sigma2, total = (np.ravel(a) for a in whole)
+    if phi.pieces and phi.images_disjoint:
+        parts = _by_pieces(phi.pieces, v, sigma2, total)
+    else:
+        parts = _by_limit(exact_table(phi), v, sigma2, total)
+    return OutputChannel(*(part.reshape(whole[0].shape) for part in parts))
+
+
+def _by_pieces(pieces: tuple[MonotonePiece, ...], v: FloatArray, noise: FloatArray, q: FloatArray) -> OutputChannel:
+    """Sum over pieces: on a monotone one z + eps is known, of a flat one only that it holds z + eps."""
+    s, seen = q + noise, v + noise
+    root = np.sqrt(s)
+    share, bulge = np.zeros_like(v), np.zeros_like(v)
+    j, a, a_v = (np.zeros_like(v) for _ in range(3))
+    for piece in pieces:
+        if piece.kind == "flat":
+            before = _atom(piece, noise, s)
+            after = _atom(piece, seen, s)
+            j += before[0] - after[0]
+            a += after[1]
+            a_v -= after[2]
+            continue
+        low, high = piece.lower / root, piece.upper / root
+        share += ndtr(high) - ndtr(low)
+        bulge += _edge(low) - _edge(high)
+    j += 0.5 * share * np.log1p(v / noise) + 0.5 * v * bulge / s
+    # what a monotone piece leaves is noise / (V + noise); flat ones leave all but their own curvature
+    rest = share * noise / seen + (1.0 - share) - v * (a + bulge / s)
+    return OutputChannel(j, a + share / seen + bulge / s, a_v - share / seen**2, rest)
+
+
+def _edge(x: FloatArray) -> FloatArray:
+    """Boundary term x N(x) of the truncated second moment, 0 at infinity."""
+    return np.asarray(np.where(np.isfinite(x), x, 0.0) * normal_density(x))
+
+
+def _atom(piece: MonotonePiece, v: FloatArray, s: FloatArray) -> tuple[FloatArray, FloatArray, FloatArray]:
+    """E of P ln P, P l'^2 and P l''^2 over m ~ N(0, s - v), with P(m) the mass of N(m, v) on the piece and l = ln P.
+
+    By the heat equation the last two are -2 and 2 times the first and second derivative of the first in v.
+    """
+    n = len(v)
+    sigma, deviation = np.sqrt(v), np.sqrt(np.maximum(s - v, 0.0))
+    grading = np.concatenate([-GRADING[:0:-1], GRADING])
+    ends = [end for end in (piece.lower, piece.upper) if np.isfinite(end)]
+    cuts = [deviation[:, None] * grading] + [end + sigma[:, None] * grading for end in ends]
+    cut = np.concatenate(cuts, axis=1)
+    spacing = 0.3 * np.minimum(sigma, deviation)
+    row, lower, upper = partition(
+        np.repeat(np.arange(n), cut.shape[1]),
+        cut.ravel(),
+        -REACH * deviation,
+        REACH * deviation,
+        np.where(spacing > 0.0, spacing, 1.0),
+    )
+    m, weights = panel_nodes(lower, upper, ORDER)
+    width = deviation[row, None]
+    weights = weights * normal_density(m / width) / width
+    still = np.flatnonzero(deviation == 0.0)
+    row = np.concatenate([row, still])
+    m = np.concatenate([m, np.zeros((len(still), ORDER))])
+    weights = np.concatenate([weights, np.full((len(still), ORDER), 1.0 / ORDER)])
+    scale = sigma[row, None]
+    log_mass, first, second = _log_mass((piece.lower - m) / scale, (piece.upper - m) / scale)
+    mass = weights * np.exp(log_mass)
+    values = (np.where(mass > 0.0, log_mass, 0.0), (first / scale) ** 2, (second / scale**2) ** 2)
+    found = [sum_by_row(row, np.sum(mass * value, axis=1), n) for value in values]
+    return found[0], found[1], found[2]
+
+
+def _log_mass(low: FloatArray, high: FloatArray) -> tuple[FloatArray, FloatArray, FloatArray]:
+    """ln(Phi(high) - Phi(low)) and its first two derivatives under a common shift of -1 of both ends."""
+    mirror = low > 0.0
+    low, high = np.where(mirror, -high, low), np.where(mirror, -low, high)
+    log_high, log_low = log_ndtr(high), log_ndtr(low)
+    with np.errstate(invalid="ignore"):
+        log_mass = log_high + np.log1p(-np.exp(np.minimum(log_low - log_high, -1e-300)))
+    log_mass = np.where(np.isneginf(low), log_high, log_mass)
+    densities = []
+    for end in (low, high):
+        real = np.isfinite(end) & np.isfinite(log_mass)
+        x = np.where(real, end, 0.0)
+        exponent = np.where(real, -0.5 * x * x - np.where(real, log_mass, 0.0), -np.inf)
+        densities.append((np.exp(exponent) / np.sqrt(2.0 * np.pi), x))
+    (at_low, x_low), (at_high, x_high) = densities
+    first = at_low - at_high
+    second = x_low * at_low - x_high * at_high - first * first
+    return np.asarray(log_mass), np.asarray(np.where(mirror, -first, first)), np.asarray(second)
+
+
+def _by_limit(table: ExactTable, v: FloatArray, noise: FloatArray, q: FloatArray) -> OutputChannel:
+    """Difference of the exact channel of z + eps and that of eps alone, once u is as good as known."""
+    r = np.full_like(v, LIMIT_PRECISION)
+    after = table.evaluate(r, v + noise, q + noise)
+    before = table.evaluate(r, noise, q + noise)
+    return OutputChannel(after.j - before.j, after.a, after.a_v, 1.0 - after.a * v)

@@ -1,0 +1,86 @@
+"""An observed activation: closed forms against the exact channel's limit, and their derivatives."""
+
+import numpy as np
+import pytest
+
+from mfmi import activations
+from mfmi.exact_tables import ExactTable
+from mfmi.output_channel import _by_limit, observed_activation
+from mfmi.scalar_channel import exact_channel
+from mfmi.tile_cache import TileCache
+
+V = np.array([0.3, 1e-3, 0.9, 1.0, 0.05, 1e-9])
+NOISE = np.array([0.1, 0.01, 1e-4, 1.0, 1e-2, 1e-2])
+Q = np.array([1.0, 0.7, 2.0, 1.0, 0.1, 1.0])
+
+
+@pytest.mark.parametrize("name", ["tanh", "erf", "leaky_relu", "softplus", "elu", "linear"])
+def test_a_monotone_activation_hides_nothing(name):
+    found = observed_activation(activations.get(name), V, NOISE, Q)
+    np.testing.assert_allclose(found.j, 0.5 * np.log1p(V / NOISE), rtol=1e-14)
+    np.testing.assert_allclose(found.a, 1.0 / (V + NOISE), rtol=1e-14)
+    np.testing.assert_allclose(found.a_v, -1.0 / (V + NOISE) ** 2, rtol=1e-14)
+    np.testing.assert_allclose(found.rest, NOISE / (V + NOISE), rtol=1e-14)
+
+
+@pytest.mark.parametrize(("name", "tolerance"), [("relu", 2e-5), ("hard_tanh", 2e-5), ("sign", 1e-9)])
+def test_atoms_hide_what_the_exact_channel_says(name, tolerance):
+    """I(z; T) = J(V + noise) - J(noise) of the scalar channel once u is known; atoms wash out like r^(-1/2)."""
+    phi = activations.get(name)
+    found = observed_activation(phi, V[:5], NOISE[:5], Q[:5])
+    after, before = (exact_channel(phi, 1e12, t, (Q + NOISE)[:5]) for t in ((V + NOISE)[:5], NOISE[:5]))
+    np.testing.assert_allclose(found.j, after.j - before.j, atol=tolerance, rtol=0.0)
+    np.testing.assert_allclose(found.a, after.a, rtol=10 * tolerance)
+
+
+@pytest.mark.parametrize("name", ["relu", "hard_tanh", "sign"])
+def test_derivatives(name):
+    phi, h = activations.get(name), 1e-5
+    v, noise, q = (a[:3] for a in (V, NOISE, Q))
+    found, up, down = (observed_activation(phi, v * f, noise, q) for f in (1.0, 1 + h, 1 - h))
+    np.testing.assert_allclose((up.j - down.j) / (h * v), found.a, rtol=1e-8)
+    np.testing.assert_allclose((up.a - down.a) / (2 * h * v), found.a_v, rtol=1e-8)
+    np.testing.assert_allclose(found.rest, 1.0 - found.a * v, rtol=1e-9)
+
+
+def test_less_is_seen_of_more_folded_activations():
+    """I(z; T) falls from z + eps itself over the rectified to the sign, by data processing."""
+    linear, relu, sign = (
+        observed_activation(activations.get(name), V, NOISE, Q).j for name in ("linear", "relu", "sign")
+    )
+    hard = observed_activation(activations.get("hard_tanh"), V, NOISE, Q).j
+    assert np.all((linear >= relu) & (relu >= sign) & (sign > 0.0))
+    assert np.all((linear >= hard) & (hard >= sign))
+
+
+def test_nothing_remains_of_nothing():
+    found = observed_activation(activations.get("relu"), 0.0, 0.1, 0.5)
+    assert found.j == pytest.approx(0.0, abs=1e-15)
+    assert observed_activation(activations.get("relu"), 0.0, 0.1, 0.0).j == pytest.approx(0.0, abs=1e-15)
+
+
+def test_a_folded_line_by_the_limit():
+    """|z + eps| tells z + eps up to its sign: I = ln(1 + V/noise)/2 less the information in that sign."""
+    phi = activations.get("abs")
+    table = ExactTable(phi, TileCache(None))
+    v, noise, q = np.array([0.4]), np.array([0.1]), np.array([1.0])
+    found = _by_limit(table, v, noise, q)
+
+    def equivocation(variance):
+        # H(sign | |w|, offset), w ~ N(m, variance): the sign's log odds are 2 m |w| / variance
+        z = np.arange(-8.5, 8.5, 0.02)
+        law = np.exp(-0.5 * z * z) * 0.02 / np.sqrt(2.0 * np.pi)
+        m = np.sqrt(q[0] + noise[0] - variance) * z
+        w = m[:, None] + np.sqrt(variance) * z
+        return np.sum(law[:, None] * law * np.logaddexp(0.0, -2.0 * m[:, None] * w / variance))
+
+    lost = equivocation(v[0] + noise[0]) - equivocation(noise[0])
+    assert found.j[0] == pytest.approx(0.5 * np.log(5.0) - lost, abs=1e-7)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "name"), [((-0.1, 0.1, 1.0), "variance"), ((2.0, 0.1, 1.0), "variance"), ((0.5, 0.0, 1.0), "noise")]
+)
+def test_bad_arguments_are_named(arguments, name):
+    with pytest.raises(ValueError, match=rf"^{name} is out of range"):
+        observed_activation(activations.get("relu"), *arguments)
