@@ -131,6 +131,16 @@ def test_one_leaky_layer_has_the_condition_number_of_its_slopes():
     assert 1.0 < deeper.condition_number < 2.0**3
 
 
+def test_two_free_leaky_layers():
+    """Slopes 1 and 1/4, half of the units each: in blocks of two, x + 1 / (16 x) is arcsine distributed."""
+    found, _, _ = spectrum_of("leaky_relu(0.5)", 1.0, 0.0, 3, "orthogonal")
+    (edges,) = found.edges
+    assert edges == (pytest.approx(1.0 / 16.0, rel=1e-9), pytest.approx(1.0, rel=1e-9))
+    at = np.array([0.07, 0.1, 0.2, 0.3, 0.6, 0.95])
+    share = np.arccos(np.sqrt((at + 1.0 / (16.0 * at) - 0.5) * 16.0 / 9.0)) / np.pi  # of the nearer of the two
+    assert found.cumulative(at) == pytest.approx(np.where(at < 0.25, share, 1.0 - share), abs=5e-4)
+
+
 def test_a_gap_in_the_spectrum():
     """Slopes 1 and 0.01 in one Gaussian sandwich: two intervals, with half of the mass in each."""
     found, _, _ = spectrum_of("leaky_relu(0.1)", 1.0, 0.0, 2, "gaussian")

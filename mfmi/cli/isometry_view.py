@@ -75,7 +75,7 @@ def _draw_density(layer: int, found: Spectrum, unicode: bool, console: Console) 
     width = max(10, min(SKETCH_WIDTH, console.width - 4))
     heights, ends = density_profile(found, width)
     console.print()
-    tail = f" ({100 * LEFT_OUT:g} % lie below)" if found.edges[0][0] < ends[0] else ""
+    tail = f" ({100 * LEFT_OUT:g} % of it lies below)" if found.edges[0][0] < ends[0] else ""
     console.print(f"layer {layer}: density over ln x{tail}", style="bold", soft_wrap=True)
     for line in sketch(heights, SKETCH_LINES, HEIGHTS if unicode else HEIGHTS_ASCII):
         console.print(f"  {line}", style="cyan", soft_wrap=True)
@@ -83,20 +83,18 @@ def _draw_density(layer: int, found: Spectrum, unicode: bool, console: Console) 
 
 
 def density_profile(found: Spectrum, width: int) -> tuple[list[float], tuple[float, float]]:
-    """Return the mean density of ln x in `width` cells, and the ends of the axis in x."""
+    """Return the density of ln x in `width` cells, and the ends of the axis in x."""
     import numpy as np
 
     shares = np.cumsum(found.masses)
     start = int(np.searchsorted(shares, LEFT_OUT * shares[-1]))
     low, high = max(float(found.x[start]), found.edges[0][0]), found.edges[-1][1]
-    edges = np.exp(np.linspace(np.log(low), np.log(high), width + 1))
-    # The value just below an edge leaves out an atom that lies on it.
-    mass = np.diff([_continuous_mass(found, edge) for edge in edges])
-    return np.maximum(mass, 0.0).tolist(), (low, high)
-
-
-def _continuous_mass(found: Spectrum, x: float) -> float:
-    return float(found.cumulative(x)) - sum(mass for value, mass in found.atoms if value <= x)
+    cells = np.linspace(np.log(low), np.log(high), 2 * width + 1)[1::2]
+    heights = np.interp(cells, np.log(found.x), found.x * found.density)
+    inside = np.zeros(width, dtype=bool)
+    for lower, upper in found.edges:
+        inside |= (np.exp(cells) >= lower) & (np.exp(cells) <= upper)
+    return np.where(inside, heights, 0.0).tolist(), (low, high)
 
 
 def sketch(heights: Sequence[float], lines: int, glyphs: str) -> list[str]:

@@ -15,11 +15,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from itertools import pairwise
-from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.optimize import brentq
 
 from mfmi.errors import NumericsError
 from mfmi.isometry._slope_law import NEAR, ROUGHLY_NEAR, SlopeLaw, log_lower
@@ -41,13 +39,6 @@ _MOST_HALVINGS = 22
 
 # How many of the last steps take the laws at full accuracy.
 _FINE_STEPS = 2
-
-# Steps in search of an edge, each 1.5 times the last, up to a barrier; relative distance kept from a law's support.
-_MOST_EDGE_STEPS, _FIRST_EDGE_STEP, _AT_BARRIER = 90, 1e-9, 1e-12
-_GAP_MARGIN = 1e-13
-
-# Logarithms in which w is sought where its gap has no end.
-_FAR = 300.0
 
 # Angle in the complex plane below which a number counts as real.
 _REAL = 1e-10
@@ -145,11 +136,14 @@ class Product:
 
     def is_outside(self, solution: Solution) -> NDArray[np.bool_]:
         """Say which points lie outside the spectrum: all numbers are real, and each w_l in a gap of its law."""
-        angles = np.concatenate([solution.logit.imag[None], solution.log_omega.imag])
-        outside = np.abs(angles - np.pi * np.round(angles / np.pi)).max(axis=0) < _REAL
+        outside = self._all_real(solution)
         for law, log_omega in zip(self.laws, solution.log_omega, strict=True):
             outside &= ~law.covers(np.exp(log_omega.real))
         return np.asarray(outside)
+
+    def _all_real(self, solution: Solution) -> NDArray[np.bool_]:
+        angles = np.concatenate([solution.logit.imag[None], solution.log_omega.imag])
+        return np.asarray(np.abs(angles - np.pi * np.round(angles / np.pi)).max(axis=0) < _REAL)
 
     def log_bounds(self, negligible: float) -> tuple[float, float]:
         """Return bounds on ln x between which all but a `negligible` mass of the continuous part lies.
@@ -203,11 +197,18 @@ class Product:
         accepted = _ACCEPTED if is_end else _ACCEPTED_ON_THE_WAY
         with np.errstate(over="ignore", invalid="ignore"):
             m, angles = _logistic(trial.logit), trial.log_omega.imag
-        return np.asarray(
-            (trial.residual < accepted)
-            & (m.imag > -slack * np.abs(m))
-            & ((angles < slack) & (angles > -np.pi - slack)).all(axis=0)
-        )
+        holds = (trial.residual < accepted) & (m.imag > -slack * np.abs(m))
+        holds &= ((angles < slack) & (angles > -np.pi - slack)).all(axis=0)
+        return np.asarray(holds & self._falls(trial) if is_end else holds)
+
+    def _falls(self, trial: Solution) -> NDArray[np.bool_]:
+        """Say where a real solution is the true one: M falls with z > 0. Beyond an edge there is one where it rises."""
+        is_real = self._all_real(trial)
+        with np.errstate(all="ignore"):
+            _, a = self._laws_at(trial.log_omega)
+            slope = self._log_slope(_logistic(trial.logit), a).real
+        side = np.where(trial.logit.imag > 0.5 * np.pi, 1.0, -1.0)
+        return np.asarray(~is_real | (slope * side < 0.0))
 
     def _newton(self, start: Solution, log_zeta: Complex, tolerance: float = _CONVERGED) -> Solution:
         """Solve at `zeta = -z` from a nearby start; points that have settled drop out."""
@@ -278,99 +279,6 @@ class Product:
             np.zeros(len(log_x)),
         )
         return self._newton(start, np.asarray(log_x, dtype=np.complex128))
-
-
-class RealBranch:
-    """The solution for real z > 0 outside the spectrum, where M and all w_l are real.
-
-    Along it `M -> z` is explicit up to one monotone equation per law, and the spectrum ends where z stops moving.
-
-    Parameters
-    ----------
-    factors
-        The product.
-    near
-        A solution of one point outside the spectrum; it says in which gap of its law each w_l lies.
-    """
-
-    def __init__(self, factors: Product, near: Solution) -> None:
-        self.factors = factors
-        self.sign = 1.0 if np.round(near.logit.imag[0] / np.pi) % 2 == 0 else -1.0
-        self.origin = float(near.logit.real[0])
-        self.brackets = [
-            _bracket(law, complex(log_omega)) for law, log_omega in zip(factors.laws, near.log_omega[:, 0], strict=True)
-        ]
-
-    def at(self, place: float) -> tuple[float, float]:
-        """Return ln z and its derivative at `|m / (1 - m)| = exp(place)`."""
-        odds = self.sign * np.exp(place)
-        m = odds / (1.0 + odds)
-        log_rest = -np.log1p(odds) if self.sign > 0.0 else -np.log(np.abs(np.expm1(place)))  # ln|1 - m|
-        n_w = self.factors.n_layers
-        power = 2 - n_w + (n_w if self.factors.is_gaussian else 0)
-        log_z = self.factors.log_scale + power * log_rest + (n_w - 2) * (place + log_rest)
-        slope = (n_w - 2) * (1.0 - m) - power * m
-        for law, count, bracket in zip(self.factors.laws, self.factors.counts, self.brackets, strict=True):
-            log_size, a = _real_inverse(law, m, bracket)
-            log_z += count * log_size
-            slope += count * (1.0 - m) / a if a else 0.0
-        return float(log_z), float(slope)
-
-    def edge(self, toward: float) -> float:
-        """Return ln z where it stops moving, in the direction of larger z (`toward` > 0) or smaller."""
-        first = self.at(self.origin)[1]
-        step = toward * np.sign(first) * _FIRST_EDGE_STEP * (1.0 + abs(self.origin))
-        # M is infinite at odds -1: the spectrum ends there in an atom, or in a peak without a square root.
-        barrier = self.origin * _AT_BARRIER if self.sign < 0.0 else np.inf
-        inner, outer = self.origin, self.origin + step
-        for _ in range(_MOST_EDGE_STEPS):
-            if (outer - barrier) * (self.origin - barrier) < 0.0:
-                outer = barrier
-            if self.at(outer)[1] * first <= 0.0:
-                place = brentq(lambda r: self.at(r)[1], inner, outer, xtol=1e-13, rtol=1e-14)
-                return self.at(place)[0]
-            if outer == barrier:
-                return self.at(outer)[0]
-            step *= 1.5
-            inner, outer = outer, outer + step
-            if abs(outer) > _FAR:
-                break
-        raise NumericsError("no edge of the spectrum found on the real axis")
-
-
-class _Bracket(NamedTuple):
-    """Where a real w_l may lie: the range of ln|w|, and the angle of omega = -w."""
-
-    low: float
-    high: float
-    angle: float
-
-
-def _bracket(law: SlopeLaw, log_omega: complex) -> _Bracket:
-    """Return the gap of the law in which w lies; a law of smaller zero mass than another's may have it below 0."""
-    if log_omega.imag > -0.5 * np.pi:
-        return _Bracket(-_FAR, _FAR, 0.0)
-    low, high = law.gap_around(float(np.exp(log_omega.real)))
-    return _Bracket(
-        float(np.log(low)) + _GAP_MARGIN if low > 0.0 else -_FAR,
-        float(np.log(high)) - _GAP_MARGIN if np.isfinite(high) else _FAR,
-        -np.pi,
-    )
-
-
-def _real_inverse(law: SlopeLaw, m: float, bracket: _Bracket) -> tuple[float, float]:
-    """Return ln|w| with `E[d / (omega + d)] = m` and `d ln m / d ln omega` there; it is monotone in a gap."""
-
-    def at(log_size: float) -> tuple[float, float]:
-        h, a = law.resolvent(np.array([log_size + 1j * bracket.angle]))
-        return float(h[0].real) - m, float(a[0].real)
-
-    ends = [at(bracket.low)[0], at(bracket.high)[0]]
-    if ends[0] * ends[1] < 0.0:
-        place = float(brentq(lambda y: at(y)[0], bracket.low, bracket.high, xtol=1e-15, rtol=1e-14))
-    else:
-        place = bracket.low if abs(ends[0]) < abs(ends[1]) else bracket.high
-    return place, at(place)[1]
 
 
 def product(laws: Sequence[SlopeLaw], *, is_gaussian: bool, log_scale: float) -> Product:

@@ -19,8 +19,8 @@ from mfmi.meanfield import Trajectory
 
 Array = NDArray[np.float64]
 
-# Cells into which the law of each layer is divided.
-_CELLS = 256
+# Cells into which each half of a layer's pre-activations is divided.
+_CELLS = 160
 
 # Layers whose variances agree to this share one law.
 _SAME = 1e-9

@@ -188,7 +188,8 @@ class SlopeLaw:
         q = (w + middle) / half
         logarithm = log_lower(w + self.high[cell]) - log_lower(w + self.low[cell])
         once = w / half * (0.5 * logarithm + tilt * (1.0 - 0.5 * q * logarithm))  # E[omega / (omega + d)]
-        twice = (w / half) ** 2 * ((1.0 - tilt * q) / (q * q - 1.0) + 0.5 * tilt * logarithm)  # of its square
+        ends = (w / (w + self.low[cell])) * (w / (w + self.high[cell]))
+        twice = ends * (1.0 - tilt * q) + 0.5 * tilt * (w / half) ** 2 * logarithm  # of its square
         whole, whole_slope = 1.0 - once, twice - once
         places, share = _two_points(tilt)
         for place, part in zip(places, (share, 1.0 - share), strict=True):
@@ -209,7 +210,7 @@ def slope_law(phi: Activation, s: float, cells: int) -> SlopeLaw:
     s
         Variance of the pre-activation, >= 0 and finite.
     cells
-        Cells into which the line is divided to begin with.
+        Cells into which each half of the line is divided to begin with.
 
     Returns
     -------
@@ -232,7 +233,7 @@ def slope_law(phi: Activation, s: float, cells: int) -> SlopeLaw:
         return SlopeLaw(nothing, nothing, nothing, nothing, atoms, min(values), max(values))
     deviation = float(np.sqrt(s))
     scale = min(phi.pole / deviation, _WIDEST_SCALE)
-    grid = scale * np.sinh(np.linspace(-1.0, 1.0, cells + 1) * np.arcsinh(_TAIL / scale))
+    grid = scale * np.sinh(np.linspace(-1.0, 1.0, 2 * cells + 1) * np.arcsinh(_TAIL / scale))
     inner = [kink / deviation for kink in sorted(phi.kinks) if abs(kink / deviation) < _TAIL]
     ends = [-_TAIL, *inner, _TAIL]
     if phi.odd or phi.even:  # the squared slope is even: half of the line will do
