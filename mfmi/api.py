@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from mfmi.activations import Activation, get
-from mfmi.columns import COLUMNS, Points
+from mfmi.columns import FURTHER_NAMES, Points
 from mfmi.evaluation import evaluate_points
 from mfmi.names import DEFAULT_ESTIMATORS, ESTIMATORS, NOISE_PLACEMENTS, UNITS, WEIGHTS
 from mfmi.sweep.store import to_frame
@@ -34,11 +34,12 @@ def evaluate(
     correlation: ArrayLike = 0.5,
     estimators: str | Iterable[str] | None = None,
     unit: str = "nats",
+    columns: str | Iterable[str] = (),
 ) -> pd.DataFrame:
     """Mean-field quantities and information bounds of random networks, a row per network and depth.
 
-    All arguments but `depth`, `estimators` and `unit` broadcast against each other by numpy's rules; each entry of the
-    result is a network, flattened in C order, and is looked at at every depth.
+    All arguments but `depth`, `estimators`, `unit` and `columns` broadcast against each other by numpy's rules;
+    each entry of the result is a network, flattened in C order, and is looked at at every depth.
 
     Parameters
     ----------
@@ -64,12 +65,14 @@ def evaluate(
         Among `mfmi.names.ESTIMATORS`; by default all but "replica".
     unit
         "nats" or "bits", per input dimension.
+    columns
+        Further columns, among `mfmi.columns.FURTHER_NAMES`, such as "mmse".
 
     Returns
     -------
     pandas.DataFrame
-        The columns `mfmi.columns.COLUMNS`. What does not exist or was not asked for is null. A network without a finite
-        answer is a row whose `status` and `message` say why, never an exception.
+        The columns `mfmi.columns.COLUMNS`, and behind them those of `columns`. What does not exist or was not asked for
+        is null. A network without a finite answer is a row whose `status` and `message` say why, never an exception.
 
     Raises
     ------
@@ -94,16 +97,19 @@ def evaluate(
         correlation=_numbers("correlation", correlation, least=-1.0, most=1.0),
     )
     depths = _depths(depth)
-    wanted = set(_words("estimators", DEFAULT_ESTIMATORS if estimators is None else estimators, ESTIMATORS).flat)
-    asked = tuple(name for name in ESTIMATORS if name in wanted)
+    named = set(_words("estimators", DEFAULT_ESTIMATORS if estimators is None else estimators, ESTIMATORS).flat)
+    asked = tuple(name for name in ESTIMATORS if name in named)
+    wanted = set(_words("columns", columns, FURTHER_NAMES).flat)
+    further = tuple(name for name in FURTHER_NAMES if name in wanted)
     if unit not in UNITS:
         raise ValueError(f"unit: {unit!r} is not one of {', '.join(UNITS)}")
 
     size = max(1, CHUNK_ROWS // len(depths))
     chunks = [
-        evaluate_points(points[start : start + size], depths, asked, unit) for start in range(0, len(points), size)
+        evaluate_points(points[start : start + size], depths, asked, unit, further)
+        for start in range(0, len(points), size)
     ]
-    return to_frame({column.name: np.concatenate([chunk[column.name] for chunk in chunks]) for column in COLUMNS})
+    return to_frame({name: np.concatenate([chunk[name] for chunk in chunks]) for name in chunks[0]})
 
 
 def _points(**arguments: NDArray[Any]) -> Points:

@@ -259,6 +259,8 @@ def solve(chain: Chain, unique: bool = False) -> Solution:
         other = _descend(chain, np.maximum(small, np.finfo(np.float64).tiny), usable)
         found = _lower(found, other)
     found.value[silent], found.residual[silent], found.converged[silent] = 0.0, 0.0, True
+    found.r[silent] = 0.0
+    found.mmse[silent] = chain.source.derivatives(found.r[:, 0])[0][silent]
     return found
 
 

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, fields
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-import numpy as np
-from numpy.typing import NDArray
+if TYPE_CHECKING:  # the names of the columns are part of --help, which must not wait for numpy
+    import numpy as np
+    from numpy.typing import NDArray
 
-Float = NDArray[np.float64]
+    Float = NDArray[np.float64]
 
 
 @dataclass(frozen=True)
@@ -70,6 +71,36 @@ COLUMNS: tuple[Column, ...] = (
 
 
 @dataclass(frozen=True)
+class FurtherColumn(Column):
+    """A column that is there only where it is asked for, behind those of the contract.
+
+    Attributes
+    ----------
+    status : what the value rests on, as `mfmi.names.STATUS` says it of estimators.
+    """
+
+    status: str
+
+
+FURTHER: tuple[FurtherColumn, ...] = (
+    FurtherColumn(
+        "mmse",
+        "float64",
+        "squared input units",
+        "minimum mean squared error of an input entry given the observed layer; input_variance where nothing is known",
+        "rests on the replica formula",
+    ),
+)
+BY_NAME: dict[str, Column] = {column.name: column for column in (*COLUMNS, *FURTHER)}
+FURTHER_NAMES = tuple(column.name for column in FURTHER)
+
+
+def columns_with(further: Sequence[str]) -> tuple[Column, ...]:
+    """The contract's columns, and behind them those of the names `further`, in the order of `FURTHER`."""
+    return (*COLUMNS, *(column for column in FURTHER if column.name in further))
+
+
+@dataclass(frozen=True)
 class Points:
     """Grid points, one network each, as arrays of length n.
 
@@ -114,6 +145,8 @@ class Points:
         correlation: Any = 0.5,
     ) -> Points:
         """Points from scalars and arrays, broadcast against each other to one dimension."""
+        import numpy as np
+
         numbers = [
             np.asarray(a, dtype=np.float64) for a in (sigma_w, sigma_b, sigma_noise, input_variance, correlation)
         ]

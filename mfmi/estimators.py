@@ -14,7 +14,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mfmi.activations import Activation
-from mfmi.chain import Chain, solve
+from mfmi.activations.linear import Linear
+from mfmi.chain import Chain, Solution, solve
 from mfmi.channel_tables import Channel, table
 from mfmi.closed_channels import EntropyPowerLower, GaussianUpper, LinearLower
 from mfmi.ensembles import ENSEMBLES, Ensemble
@@ -109,9 +110,16 @@ class Problem:
         """A nonlinear scalar channel in layers 1 to D - 1 (theory (14)-(17))."""
         return Tabulated(table(self.propagation.phi, channel), self.path.s[:, :-1], self.hidden_noise[:, None])
 
-    def exact(self) -> Tabulated:
-        """The exact scalar channel in layers 1 to D - 1 (theory (14))."""
+    def exact(self) -> LayerChannel:
+        """The exact scalar channel in layers 1 to D - 1 (theory (14)); in closed form where phi is linear."""
+        if isinstance(self.propagation.phi, Linear):
+            return self.propagation.surrogate.part(self.rows, slice(None))
         return Tabulated(exact_table(self.propagation.phi), self.path.s[:, :-1], self.hidden_noise[:, None])
+
+    @cached_property
+    def posterior(self) -> Estimate:
+        """What the observed layer knows of the input and of all noise together, by the exact channel."""
+        return _everything(self, self.exact())
 
     def part(self, chosen: NDArray[np.intp]) -> Problem:
         """The problem of some of the points."""
@@ -134,15 +142,21 @@ class Estimate(NamedTuple):
     value : shape (n,); NaN where the estimator does not exist or did not converge.
     residual : mismatch of the stationarity conditions, shape (n,); 0 for closed forms.
     converged : shape (n,).
+    mmse : mean squared error that is left of an input entry, shape (n,); NaN where the estimator has none.
+    coexisting : whether the potential has two minima, the sign of a first-order transition nearby, shape (n,).
     """
 
     value: Array
     residual: Array
     converged: NDArray[np.bool_]
+    mmse: Array
+    coexisting: NDArray[np.bool_]
 
 
-def _closed(value: Array) -> Estimate:
-    return Estimate(value, np.zeros_like(value), np.ones(len(value), dtype=bool))
+def closed(value: Array) -> Estimate:
+    """An estimate in closed form."""
+    nowhere = np.zeros(len(value), dtype=bool)
+    return Estimate(value, np.zeros_like(value), ~nowhere, np.full_like(value, np.nan), nowhere)
 
 
 def mean_field(problem: Problem) -> Estimate:
@@ -166,7 +180,7 @@ def mean_field(problem: Problem) -> Estimate:
     gains = np.asarray(np.cumprod(np.hstack((first, slope)), axis=1), dtype=np.float64)
     signal = problem.observed(gains)
     total = problem.observed(path.offset_gap) + problem.output_noise
-    return _closed(-0.5 * np.log1p(-np.minimum(signal / total, 1.0)))
+    return closed(-0.5 * np.log1p(-np.minimum(signal / total, 1.0)))
 
 
 def linear(problem: Problem) -> Estimate:
@@ -175,7 +189,7 @@ def linear(problem: Problem) -> Estimate:
     A theorem given that the network's second moments are those of its linear surrogate.
     """
     surrogate = problem.propagation.surrogate.part(problem.rows, slice(0, problem.deepest - 1))
-    found = _difference(problem, surrogate, unique=True)
+    found = _less_noise(problem, surrogate, _everything(problem, surrogate, unique=True), unique=True)
     faint = np.flatnonzero(found.converged & (found.value < _FAINT) & (problem.depth > 1))
     if len(faint):
         found.value[faint] = _faint(problem.part(faint), surrogate.part(faint, slice(None)))
@@ -208,7 +222,7 @@ def entropy_power(problem: Problem) -> Estimate:
     """
     phi, path = problem.propagation.phi, problem.path
     if not phi.strictly_monotone:
-        return _closed(np.full(len(problem.rows), np.nan))
+        return closed(np.full(len(problem.rows), np.nan))
     loss = 1.0 if problem.weights == "gaussian" else 0.0
     scale = np.log(problem.sigma_w2) - loss
     log_power = np.empty((len(problem.rows), problem.deepest))
@@ -219,7 +233,7 @@ def entropy_power(problem: Problem) -> Estimate:
         log_power[:, layer + 1] = noisy + np.asarray(phi.log_slope(s)) + scale
     floor = np.log(problem.observed(path.noise_gap) + problem.output_noise)
     total = np.logaddexp(problem.observed(log_power), np.log(problem.output_noise))
-    return _closed(np.maximum(0.5 * (total - floor), 0.0))
+    return closed(np.maximum(0.5 * (total - floor), 0.0))
 
 
 def layerwise(problem: Problem) -> Estimate:
@@ -256,7 +270,7 @@ def gaussian_upper(problem: Problem) -> Estimate:
         # A term that did not converge is left out: it can only be subtracted.
         known = np.fmax.reduce([np.where(e.converged, e.value, 0.0) for e in noise])
         value[noisy] = np.maximum(value[noisy] - known, 0.0)
-    return _closed(value)
+    return closed(value)
 
 
 def replica(problem: Problem) -> Estimate:
@@ -265,7 +279,7 @@ def replica(problem: Problem) -> Estimate:
     A theorem for two layers with gaussian weights, a conjecture beyond. Both ends of the range of variances are
     searched for a minimum of the potential, and the smaller one counts.
     """
-    return _difference(problem, problem.exact())
+    return _less_noise(problem, problem.exact(), problem.posterior)
 
 
 def _lower_channels(problem: Problem) -> list[Channel]:
@@ -280,20 +294,24 @@ def _best(found: list[Estimate], choose: Callable[[Array, Array], Array]) -> Est
     for other in found[1:]:
         value = choose(value, other.value)
     converged = np.logical_or.reduce([e.converged for e in found])
-    return Estimate(value, np.minimum.reduce([e.residual for e in found]), converged)
+    residual = np.minimum.reduce([e.residual for e in found])
+    return closed(value)._replace(residual=residual, converged=converged)
 
 
-def _difference(problem: Problem, channel: LayerChannel, unique: bool = False) -> Estimate:
+def _less_noise(problem: Problem, channel: LayerChannel, full: Estimate, unique: bool = False) -> Estimate:
     """`Phi_full - Phi_known`: what the observed layer knows of everything, less what it knows of the noise."""
-    found = _everything(problem, channel, unique)
     noisy = np.flatnonzero(channel.has_noise & (problem.depth > 1))
-    if len(noisy):
-        some, nothing = problem.part(noisy), np.zeros(len(noisy))
-        noise = _from_first_layer(some, channel.part(noisy, slice(None)), nothing, unique)
-        found.value[noisy] = np.maximum(found.value[noisy] - noise.value, 0.0)
-        found.residual[noisy] = np.maximum(found.residual[noisy], noise.residual)
-        found.converged[noisy] &= noise.converged
-    return found
+    if not len(noisy):
+        return full
+    value, residual, converged = full.value.copy(), full.residual.copy(), full.converged.copy()
+    some, nothing = problem.part(noisy), np.zeros(len(noisy))
+    noise = _from_first_layer(some, channel.part(noisy, slice(None)), nothing, unique)
+    value[noisy] = np.maximum(value[noisy] - noise.value, 0.0)
+    residual[noisy] = np.maximum(residual[noisy], noise.residual)
+    converged[noisy] &= noise.converged
+    coexisting = full.coexisting.copy()
+    coexisting[noisy] |= noise.coexisting
+    return full._replace(value=value, residual=residual, converged=converged, coexisting=coexisting)
 
 
 def _everything(problem: Problem, channel: LayerChannel, unique: bool = False) -> Estimate:
@@ -306,23 +324,37 @@ def _everything(problem: Problem, channel: LayerChannel, unique: bool = False) -
         return _solve(problem, GaussianInput(problem.input_variance), channel, unique)
     # An orthogonal matrix leaves gaussian inputs independent and gaussian, so the first matrix drops out.
     first = problem.sigma_w2 * problem.input_variance
-    found = _closed(0.5 * np.log1p(first / problem.output_noise))
+    found = closed(0.5 * np.log1p(first / problem.output_noise))
+    found = found._replace(mmse=problem.input_variance / (1.0 + first / problem.output_noise))
     deep = np.flatnonzero(problem.depth > 1)
     if len(deep):
         rest = _from_first_layer(problem.part(deep), channel.part(deep, slice(None)), first[deep], unique)
-        found.value[deep], found.residual[deep], found.converged[deep] = rest
+        # The chain begins behind the matrix: its error is one of the layer's output, and that of the input is
+        # `q_x (1 - A_1 V_1)`, as theory (11) gives it where V_1 is the prior variance.
+        rest = rest._replace(mmse=problem.input_variance[deep] * rest.mmse)
+        for whole, part in zip(found, rest, strict=True):
+            whole[deep] = part
     return found
 
 
 def _from_first_layer(problem: Problem, channel: LayerChannel, variance: Array, unique: bool = False) -> Estimate:
-    """Potential of chains that begin with the first hidden layer at a given variance; all depths above 1."""
-    first = FirstLayer(channel.part(slice(None), slice(0, 1)), variance)
-    return _solve(problem, first, channel.part(slice(None), slice(1, None)), unique)
+    """Potential of chains that begin with the first hidden layer at a given variance; all depths above 1.
+
+    The `mmse` of the result is the share `1 - A_1 V_1` of the variance that is left of a pre-activation.
+    """
+    layer = channel.part(slice(None), slice(0, 1))
+    solution = solve(_chain(problem, FirstLayer(layer, variance), channel.part(slice(None), slice(1, None))), unique)
+    return _estimate_of(solution, layer.derivatives(solution.r[:, :1], variance[:, None]).rest_v[:, 0])
 
 
 def _solve(problem: Problem, source: Source, layers: LayerChannel, unique: bool) -> Estimate:
     solution = solve(_chain(problem, source, layers), unique)
-    return Estimate(np.where(solution.converged, solution.value, np.nan), solution.residual, solution.converged)
+    return _estimate_of(solution, solution.mmse)
+
+
+def _estimate_of(solution: Solution, mmse: Array) -> Estimate:
+    value = np.where(solution.converged, solution.value, np.nan)
+    return Estimate(value, solution.residual, solution.converged, mmse, solution.coexisting)
 
 
 def _chain(problem: Problem, source: Source, layers: LayerChannel) -> Chain:

@@ -2,26 +2,29 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from mfmi.activations import get as get_activation
-from mfmi.columns import COLUMNS, INFORMATION, Points
+from mfmi.columns import FURTHER, FURTHER_NAMES, INFORMATION, Points, columns_with
 from mfmi.estimators import REGISTRY, Estimate, Problem, Propagation
+from mfmi.further_columns import REGISTRY as FURTHER_REGISTRY
 from mfmi.meanfield import fixed_point, trajectory
 from mfmi.names import ESTIMATORS, LOWER_BOUNDS, NOISE_PLACEMENTS, UNITS, UPPER_BOUNDS, WEIGHTS
 
 Array = NDArray[np.float64]
+# Functions of a problem by the column that they fill.
+Quantities = Mapping[str, Callable[[Problem], Estimate]]
 
 _UNBOUNDED = "the length map has no finite fixed point; values at this depth are finite and hold"
 _OVERFLOW = "the pre-activation variance overflows at this depth"
 
 
 def evaluate_points(
-    points: Points, depths: ArrayLike, estimators: Sequence[str], unit: str = "nats"
+    points: Points, depths: ArrayLike, estimators: Sequence[str], unit: str = "nats", further: Sequence[str] = ()
 ) -> dict[str, NDArray[Any]]:
     """Mean field and information of n points at D depths.
 
@@ -31,14 +34,15 @@ def evaluate_points(
     depths : observed layers, shape (D,) for all points or (n, D), whole numbers from 1.
     estimators : names out of `mfmi.names.ESTIMATORS`.
     unit : "nats" or "bits" per input dimension, for the `mi_` columns.
+    further : names of columns behind the contract's, out of `mfmi.columns.FURTHER`.
 
     Returns
     -------
     dict
-        One array of length n * D per name in `mfmi.columns.COLUMNS`, in that order, points slow and depths fast. NaN in
-        a float column means that there is no value. A point without a value says why in `status` and `message`; the
-        same point gives the same row whatever other points are asked for, but for `mi_upper` with noise in every layer,
-        which is the running minimum over the depths asked for.
+        One array of length n * D per column of `columns_with(further)`, in that order, points slow and depths fast.
+        NaN in a float column means that there is no value. A point without a value says why in `status` and `message`;
+        the same point gives the same row whatever other points are asked for, but for `mi_upper` with noise in every
+        layer, which is the running minimum over the depths asked for.
 
     Raises
     ------
@@ -48,11 +52,12 @@ def evaluate_points(
     table = np.atleast_1d(np.asarray(depths))
     if table.size == 0 or not np.issubdtype(table.dtype, np.integer) or table.min() < 1:
         raise ValueError(f"depth must be whole numbers from 1, not {depths!r}")
-    _check_names(points, estimators, unit)
+    _check_names(points, estimators, unit, further)
     layers = np.broadcast_to(table, (len(points), table.shape[-1])).astype(np.intp)
     shape = layers.shape
     columns: dict[str, NDArray[Any]] = {}
-    for column in COLUMNS:
+    wanted = columns_with(further)
+    for column in wanted:
         text = column.dtype == "string"
         columns[column.name] = np.full(shape, "" if text else np.nan, dtype=object if text else np.float64)
     for name in ("activation", "weights", "noise_at", "sigma_w", "sigma_b", "sigma_noise", "input_variance"):
@@ -60,11 +65,13 @@ def evaluate_points(
     columns["point"] = np.broadcast_to(points.index[:, None], shape).copy()
     columns["depth"] = layers.astype(np.int32)
     columns["status"][:] = "ok"
+    quantities = {f"mi_{name}": REGISTRY[name] for name in estimators}
+    quantities |= {column.name: FURTHER_REGISTRY[column.name] for column in FURTHER if column.name in further}
     for rows in _groups(points.activation):
-        _evaluate_activation(points[rows], layers[rows], estimators, _View(columns, rows))
+        _evaluate_activation(points[rows], layers[rows], quantities, _View(columns, rows))
     _bounds(columns, estimators)
     if unit == "bits":
-        for column in COLUMNS:
+        for column in wanted:
             if column.unit == INFORMATION:
                 columns[column.name] /= np.log(2.0)
     return {name: values.ravel() for name, values in columns.items()}
@@ -89,8 +96,9 @@ class _View:
             self._columns["status"][row, layer] = max(self._columns["status"][row, layer], status, key=rank)
 
 
-def _check_names(points: Points, estimators: Sequence[str], unit: str) -> None:
+def _check_names(points: Points, estimators: Sequence[str], unit: str, further: Sequence[str]) -> None:
     allowed = {"estimators": (set(estimators), ESTIMATORS), "unit": ({unit}, UNITS)}
+    allowed["columns"] = (set(further), FURTHER_NAMES)
     allowed["weights"] = (set(points.weights), WEIGHTS)
     allowed["noise_at"] = (set(points.noise_at), NOISE_PLACEMENTS)
     for name, (given, known) in allowed.items():
@@ -104,7 +112,7 @@ def _groups(labels: NDArray[Any]) -> Iterator[NDArray[np.intp]]:
         yield np.flatnonzero(labels == label)
 
 
-def _evaluate_activation(points: Points, layers: NDArray[np.intp], estimators: Sequence[str], out: _View) -> None:
+def _evaluate_activation(points: Points, layers: NDArray[np.intp], quantities: Quantities, out: _View) -> None:
     phi = get_activation(points.activation[0])
     hidden = np.where(points.noise_at == "every", points.sigma_noise, 0.0)
     settings = np.stack([points.sigma_w, points.sigma_b, hidden, points.input_variance, points.correlation], axis=1)
@@ -143,7 +151,7 @@ def _evaluate_activation(points: Points, layers: NDArray[np.intp], estimators: S
             layers[rows].ravel(),
         )
         for chosen in _similar(problem.depth):
-            _estimate(problem.part(chosen), estimators, out, (rows[row[chosen]], column[chosen]))
+            _estimate(problem.part(chosen), quantities, out, (rows[row[chosen]], column[chosen]))
 
 
 def _similar(depths: NDArray[np.intp]) -> Iterator[NDArray[np.intp]]:
@@ -157,17 +165,17 @@ def _similar(depths: NDArray[np.intp]) -> Iterator[NDArray[np.intp]]:
 
 def _estimate(
     problem: Problem,
-    estimators: Sequence[str],
+    quantities: Quantities,
     out: _View,
     where: tuple[NDArray[np.intp], NDArray[np.intp]],
 ) -> None:
     usable = np.isfinite(problem.observed(problem.path.q))
-    for name in estimators:
+    for name, quantity in quantities.items():
         with np.errstate(over="ignore", invalid="ignore", divide="ignore"):
-            found: Estimate = REGISTRY[name](problem)
-        out.put(f"mi_{name}", np.where(usable & found.converged, found.value, np.nan), where)
+            found = quantity(problem)
+        out.put(name, np.where(usable & found.converged, found.value, np.nan), where)
         for entry in np.flatnonzero(usable & ~found.converged):
-            message = f"{name}: residual {found.residual[entry]:.1e}"
+            message = f"{name.removeprefix('mi_')}: residual {found.residual[entry]:.1e}"
             out.note("unconverged", message, (where[0][entry : entry + 1], where[1][entry : entry + 1]))
 
 

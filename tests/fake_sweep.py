@@ -54,6 +54,7 @@ class FakePlan:
     depths: tuple[int, ...] = (1, 2, 5)
     text: str = "version: 1\n"
     estimators: tuple[str, ...] = ("linear",)
+    further: tuple[str, ...] = ()
     unit: str = "nats"
     n_points: int | None = None
     step: float = 1e-3
@@ -90,7 +91,7 @@ class BrokenPlan(FakePlan):
         raise KeyError(start)
 
 
-def rows(points: Points, depths: Any, estimators: Sequence[str], unit: str = "nats") -> dict[str, np.ndarray]:
+def rows(points: Points, depths: Any, estimators: Sequence[str], unit: str = "nats", *_: Any) -> dict[str, np.ndarray]:
     """Rows with a formula in place of the theory; point 12 is unconverged."""
     n, d = len(points), len(depths)
     block: dict[str, np.ndarray] = {}
@@ -108,20 +109,20 @@ def rows(points: Points, depths: Any, estimators: Sequence[str], unit: str = "na
     return block
 
 
-def slow(points: Points, depths: Any, estimators: Sequence[str], unit: str = "nats") -> dict[str, np.ndarray]:
+def slow(points: Points, depths: Any, estimators: Sequence[str], unit: str = "nats", *_: Any) -> dict[str, np.ndarray]:
     """As `rows`, taking a twentieth of a second."""
     time.sleep(0.05)
     return rows(points, depths, estimators, unit)
 
 
-def stuck(points: Points, depths: Any, estimators: Sequence[str], unit: str = "nats") -> dict[str, np.ndarray]:
+def stuck(points: Points, depths: Any, estimators: Sequence[str], unit: str = "nats", *_: Any) -> dict[str, np.ndarray]:
     """As `rows` for the first ten points, and then for ever."""
     while points.index[0] >= 10:
         time.sleep(0.01)
     return rows(points, depths, estimators, unit)
 
 
-def picky(points: Points, depths: Any, estimators: Sequence[str], unit: str = "nats") -> dict[str, np.ndarray]:
+def picky(points: Points, depths: Any, estimators: Sequence[str], unit: str = "nats", *_: Any) -> dict[str, np.ndarray]:
     """As `rows`, but raises where there is a point 17 or 23."""
     for index in (17, 23):
         if index in points.index:
@@ -129,14 +130,18 @@ def picky(points: Points, depths: Any, estimators: Sequence[str], unit: str = "n
     return rows(points, depths, estimators, unit)
 
 
-def forgetful(points: Points, depths: Any, estimators: Sequence[str], unit: str = "nats") -> dict[str, np.ndarray]:
+def forgetful(
+    points: Points, depths: Any, estimators: Sequence[str], unit: str = "nats", *_: Any
+) -> dict[str, np.ndarray]:
     """As `rows`, but runs out of memory where there is a point 17."""
     if 17 in points.index:
         raise MemoryError
     return rows(points, depths, estimators, unit)
 
 
-def dies_once(points: Points, depths: Any, estimators: Sequence[str], unit: str = "nats") -> dict[str, np.ndarray]:
+def dies_once(
+    points: Points, depths: Any, estimators: Sequence[str], unit: str = "nats", *_: Any
+) -> dict[str, np.ndarray]:
     """As `rows`, but the process is killed, as for lack of memory, when it first meets point 17."""
     mark = Path(os.environ["FAKE_SWEEP_MARK"])
     if 17 in points.index and not mark.exists():
@@ -145,7 +150,7 @@ def dies_once(points: Points, depths: Any, estimators: Sequence[str], unit: str 
     return rows(points, depths, estimators, unit)
 
 
-def dies(points: Points, depths: Any, estimators: Sequence[str], unit: str = "nats") -> dict[str, np.ndarray]:
+def dies(points: Points, depths: Any, estimators: Sequence[str], unit: str = "nats", *_: Any) -> dict[str, np.ndarray]:
     """As `rows`, but the process is killed whenever it meets point 17."""
     if 17 in points.index:
         time.sleep(0.3)

@@ -187,10 +187,10 @@ def test_strict_is_4_only_with_failures(
 
     real = mfmi.evaluation.evaluate_points
 
-    def failing(points: object, depths: object, estimators: object, unit: str = "nats") -> object:
+    def failing(points: object, depths: object, estimators: object, unit: str = "nats", *more: object) -> object:
         if (points.sigma_w == 1.5).any():  # type: ignore[attr-defined]
             raise ArithmeticError("no luck")
-        return real(points, depths, estimators, unit)  # type: ignore[arg-type]
+        return real(points, depths, estimators, unit, *more)  # type: ignore[arg-type]
 
     monkeypatch.setattr("mfmi.evaluation.evaluate_points", failing)
     for name in os.environ:

@@ -196,6 +196,9 @@ CASES: dict[str, tuple[str, list[str]]] = {
         sweep(NETWORK, "estimators: [linear, replica, §linear]"),
         ["estimators: linear is named twice"],
     ),
+    "unknown column": (sweep(NETWORK, "columns: [§mse]"), ["(did you mean mmse?)"]),
+    "column twice": (sweep(NETWORK, "columns: [mmse, §mmse]"), ["columns: mmse is named twice"]),
+    "columns inside the sweep": (sweep(NETWORK + "§columns: mmse"), ["unknown key (did you mean columns?)"]),
     "no estimators": (sweep(NETWORK, "estimators: §[]"), ["estimators: the list is empty"]),
     "unknown unit": (
         sweep(NETWORK, "output: {unit: §bit}"),

@@ -49,6 +49,7 @@ def command(
     input_variance: float,
     correlation: float,
     estimators: tuple[str, ...],
+    further: tuple[str, ...],
     unit: str,
     sink: Sink,
 ) -> None:
@@ -59,7 +60,7 @@ def command(
     """
     import numpy as np
 
-    from mfmi.columns import Points
+    from mfmi.columns import Points, columns_with
     from mfmi.evaluation import evaluate_points
     from mfmi.sweep.store import columns_in
 
@@ -73,26 +74,34 @@ def command(
         input_variance=input_variance,
         correlation=correlation,
     )
-    rows = evaluate_points(points, np.arange(1, depth + 1), estimators, unit)
+    rows = evaluate_points(points, np.arange(1, depth + 1), estimators, unit, further)
     rows = {name: values for name, values in rows.items() if name != "point"}
-    columns = [column for column in columns_in(unit) if column.name != "point"]
-    sink.write(rows, columns, table=functools.partial(_draw, activation, rows, estimators, unit))
+    columns = [column for column in columns_in(unit, columns_with(further)) if column.name != "point"]
+    sink.write(rows, columns, table=functools.partial(_draw, activation, rows, estimators, further, unit))
 
 
-def _draw(activation: Activation, rows: Rows, estimators: tuple[str, ...], unit: str, console: Console) -> None:
+def _draw(
+    activation: Activation,
+    rows: Rows,
+    estimators: tuple[str, ...],
+    further: tuple[str, ...],
+    unit: str,
+    console: Console,
+) -> None:
     """Draw the rows for people, 80 columns wide or as wide as the terminal."""
     unicode = _can_encode(console.encoding)
     for line in _headline(activation, rows):
         console.print(line if unicode else line.replace("·", "-"), soft_wrap=True)
     console.print()
-    asked = [f"mi_{name}" for name in ("linear", "replica") if name in estimators]
-    header = f"{'layer':>5}{'q':>9}{'c':>8}{'chi':>8}" + "".join(f"{name[3:]:>9}" for name in asked)
+    asked = [*further, *(f"mi_{name}" for name in ("linear", "replica") if name in estimators)]
+    header = f"{'layer':>5}{'q':>9}{'c':>8}{'chi':>8}"
+    header += "".join(f"{name.removeprefix('mi_'):>{_width(name)}}" for name in asked)
     console.print(f"{header}   information, {unit} per input dimension", style="bold", soft_wrap=True)
     room = max(BAR_LEAST, console.width - len(header) - 3 - len("0.000 ≤ I ≤ 0.000") - 2 - 1)
     largest = _largest(rows)
     for i in range(len(rows["depth"])):
         console.print(_line(rows, i, asked, largest, room, unicode), soft_wrap=True)
-    for line in _footer(rows, estimators, unicode):
+    for line in _footer(rows, estimators, further, unicode):
         console.print(line, style="dim", soft_wrap=True)
 
 
@@ -123,7 +132,7 @@ def _line(rows: Rows, i: int, asked: list[str], largest: float, room: int, unico
     from rich.text import Text
 
     cells = f"{rows['depth'][i]:>5}{number(rows['q'][i]):>9}{number(rows['c'][i]):>8}{number(rows['chi'][i]):>8}"
-    cells += "".join(f"{number(rows[name][i]):>9}" for name in asked)
+    cells += "".join(f"{number(rows[name][i]):>{_width(name)}}" for name in asked)
     lower, upper = rows["mi_lower"][i], rows["mi_upper"][i]
     at_most = "≤" if unicode else "<"
     left = f"{number(lower):>7} {at_most}" if known(lower) else " " * 9
@@ -141,7 +150,11 @@ def _line(rows: Rows, i: int, asked: list[str], largest: float, room: int, unico
     return line
 
 
-def _footer(rows: Rows, estimators: tuple[str, ...], unicode: bool) -> list[str]:
+def _width(name: str) -> int:
+    return max(9, len(name.removeprefix("mi_")) + 2)
+
+
+def _footer(rows: Rows, estimators: tuple[str, ...], further: tuple[str, ...], unicode: bool) -> list[str]:
     marks = BARS if unicode else BARS_ASCII
     legend = [f"{mark} {meaning}" for mark, meaning in zip(marks, ("linearly readable", "lower", "upper"), strict=True)]
     lower = [name for name in LOWER_BOUNDS if name in estimators]
@@ -151,7 +164,7 @@ def _footer(rows: Rows, estimators: tuple[str, ...], unicode: bool) -> list[str]
         sources.append(f"lower: {'the best of ' if len(lower) > 1 else ''}{', '.join(lower)}")
     if upper:
         sources.append(f"upper: {', '.join(upper)}")
-    more = len([name for name in rows if name not in IN_HEADLINE + IN_TABLE])
+    more = len([name for name in rows if name not in IN_HEADLINE + IN_TABLE + further])
     lines = ["  ".join([*legend, f" {more} more columns: --format csv"])]
     if sources:
         lines.append("   ".join(sources))

@@ -5,7 +5,7 @@ from __future__ import annotations
 import functools
 import shlex
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -52,8 +52,9 @@ def command(output: str, parts: tuple[str, ...], force: bool, output_format: str
     if sink.path is None:
         raise click.UsageError("merge writes to a file, not to standard output.")
     sink.check()
-    unit = _unit(output, parts)
-    publisher = None if sink.format == "parquet" else Publisher(sink, unit)
+    about = _provenance(output, parts)
+    unit = about["units"]["information"].split()[0]
+    publisher = None if sink.format == "parquet" else Publisher(sink, unit, tuple(about.get("columns", ())))
     with ProgressDisplay(terminal()) as progress:
         result = merge_parts(output, parts, force=force, on_progress=progress, publish=publisher)
     for note in result.notes:
@@ -62,8 +63,8 @@ def command(output: str, parts: tuple[str, ...], force: bool, output_format: str
     Sink("table").draw(functools.partial(_draw, result, summary, unit, output))
 
 
-def _unit(output: str, parts: tuple[str, ...]) -> str:
-    """Return the unit of the information in the chunks."""
+def _provenance(output: str, parts: tuple[str, ...]) -> dict[str, Any]:
+    """Return what the chunks say about where they came from."""
     from mfmi.errors import OutputError
     from mfmi.sweep.parts import folder_of, peek
 
@@ -71,8 +72,8 @@ def _unit(output: str, parts: tuple[str, ...]) -> str:
     record = peek(folder)
     if record is None:
         raise OutputError(f"cannot merge {folder}: it holds no sweep")
-    unit: str = record["provenance"]["units"]["information"]
-    return unit.split()[0]
+    provenance: dict[str, Any] = record["provenance"]
+    return provenance
 
 
 def _read_summary(path: str) -> Summary:

@@ -10,6 +10,7 @@ import click
 from click.shell_completion import CompletionItem
 
 from mfmi.cli.command import nearest
+from mfmi.columns import FURTHER_NAMES
 from mfmi.names import DEFAULT_ESTIMATORS, ESTIMATORS, NOISE_PLACEMENTS, UNITS, WEIGHTS
 
 if TYPE_CHECKING:
@@ -95,6 +96,11 @@ class ActivationType(ActivationBase):
 def _estimators(_: click.Context, __: click.Parameter, values: tuple[str, ...]) -> tuple[str, ...]:
     """Put the estimators asked for in column order, once each."""
     return tuple(name for name in ESTIMATORS if name in (values or DEFAULT_ESTIMATORS))
+
+
+def _further(_: click.Context, __: click.Parameter, values: tuple[str, ...]) -> tuple[str, ...]:
+    """Put the further columns in their order, once each."""
+    return tuple(name for name in FURTHER_NAMES if name in values)
 
 
 # Keyed by the name of the argument that the command's function receives.
@@ -190,6 +196,16 @@ _OPTIONS: dict[str, tuple[tuple[str, ...], dict[str, Any]]] = {
             "help": f"Repeatable: {', '.join(ESTIMATORS)}.  [default: all but replica]",
         },
     ),
+    "further": (
+        ("--column",),
+        {
+            "type": Word(FURTHER_NAMES),
+            "multiple": True,
+            "callback": _further,
+            "metavar": "NAME",
+            "help": f"Add a column; repeatable: {', '.join(FURTHER_NAMES)}.",
+        },
+    ),
     "unit": (
         ("--unit",),
         {"type": Word(UNITS), "default": "nats", "show_default": True, "help": "Unit of information."},
@@ -210,7 +226,7 @@ def network_options(*arguments: str) -> Callable[[Function], Function]:
     ----------
     *arguments
         Among activation, sigma_w, sigma_b, sigma_noise, noise_at, weights, depth, input_variance, correlation,
-        estimators, unit; the function receives each under that name.
+        estimators, further, unit; the function receives each under that name.
     """
 
     def decorate(function: Function) -> Function:

@@ -14,9 +14,11 @@ import click
 from mfmi.cli.command import command as make_command
 from mfmi.cli.exits import STRICT
 from mfmi.cli.numbers import counted
+from mfmi.cli.options import network_option
 from mfmi.cli.progress import ProgressDisplay, duration
 from mfmi.cli.sink import Sink, raw_output_options
 from mfmi.cli.terminal import terminal
+from mfmi.columns import FURTHER_NAMES, columns_with
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -90,6 +92,7 @@ class Run:
 @click.option(
     "--set", "overrides", multiple=True, metavar="KEY=VALUE", help="Override a key of the config; repeatable."
 )
+@network_option("further", help=f"A further column, in place of the config's; repeatable: {', '.join(FURTHER_NAMES)}.")
 @click.option("-n", "--dry-run", is_flag=True, help="Say what would be computed, and compute nothing.")
 @click.option(
     "--jobs", type=Jobs(), default="auto", show_default=True, metavar="N|auto", help="Number of worker processes."
@@ -105,6 +108,7 @@ class Run:
 def command(
     config: str,
     overrides: tuple[str, ...],
+    further: tuple[str, ...],
     dry_run: bool,
     jobs: int,
     resume: bool,
@@ -126,6 +130,8 @@ def command(
 
     if resume and force:
         raise click.UsageError("--resume and --force contradict each other.")
+    if further:
+        overrides += (f"columns=[{', '.join(further)}]",)
     read = read_config(config, overrides)
     plan = Plan.from_config(read)
     sink = Sink.of(output_format, output or read.output_path, force)
@@ -153,6 +159,8 @@ def _describe(config: Config, plan: Plan, sink: Sink, run: Run) -> None:
     lines += [f"  {axis.name}: {_values_text(axis.values)}" for axis in config.axes if axis.name != "depth"]
     lines.append(f"  depth: {_values_text(plan.depths)}")
     lines.append(f"  estimators: {', '.join(plan.estimators)} ({plan.unit})")
+    if plan.further:
+        lines.append(f"  further columns: {', '.join(plan.further)}")
     lines.append(f"  to: {sink.path or 'standard output'} ({sink.format}), {counted(run.jobs, 'job')}")
     click.echo("\n".join(lines))
     if not run.resume:
@@ -175,11 +183,12 @@ def _stream(plan: Plan, sink: Sink, run: Run) -> None:
     from mfmi.sweep.store import columns_in
     from mfmi.sweep.stream import SweepStream
 
+    columns = columns_in(plan.unit, columns_with(plan.further))
     with ProgressDisplay(terminal()) as progress:
         stream = SweepStream(
             plan, jobs=run.jobs, scheduler=run.scheduler, max_points=run.max_points, on_progress=progress
         )
-        sink.write(iter(stream), columns_in(plan.unit), about=stream.about)
+        sink.write(iter(stream), columns, about=stream.about)
     assert stream.result is not None
     terminal().note(_performance(stream.result, run))
     _finish(stream.result, run)
@@ -189,7 +198,7 @@ def _to_file(plan: Plan, sink: Sink, path: str, run: Run) -> None:
     """Write the rows to a file and the summary to standard output."""
     from mfmi.sweep.run import SweepInterrupted, run_sweep
 
-    publisher = None if sink.format == "parquet" else Publisher(sink, plan.unit)
+    publisher = None if sink.format == "parquet" else Publisher(sink, plan.unit, plan.further)
     try:
         with ProgressDisplay(terminal()) as progress:
             result = run_sweep(
@@ -224,18 +233,19 @@ def _to_file(plan: Plan, sink: Sink, path: str, run: Run) -> None:
 class Publisher:
     """Writes finished rows in another format than Parquet, and sums them up on their way."""
 
-    def __init__(self, sink: Sink, unit: str) -> None:
+    def __init__(self, sink: Sink, unit: str, further: Sequence[str] = ()) -> None:
         from mfmi.report.summary import Gathering
 
         self._sink = sink
         self._unit = unit
+        self._columns = columns_with(further)
         self._gathering = Gathering()
 
     def __call__(self, blocks: Iterator[Block], about: Mapping[str, Any], force: bool) -> None:
         """Write the blocks; `force` is also what the run that this one goes on with was allowed."""
         from mfmi.sweep.store import columns_in
 
-        replace(self._sink, force=force).write(self._noted(blocks), columns_in(self._unit), about=about)
+        replace(self._sink, force=force).write(self._noted(blocks), columns_in(self._unit, self._columns), about=about)
 
     def _noted(self, blocks: Iterator[Block]) -> Iterator[Block]:
         from mfmi.sweep.store import to_table

@@ -6,7 +6,7 @@ import math
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from mfmi.columns import COLUMNS
+from mfmi.columns import BY_NAME
 
 AXES = {
     "sigma_w": r"standard deviation of the weights $\sigma_w$",
@@ -58,8 +58,9 @@ def quantity_name(name: str, *, short: bool = False) -> str:
     """Name of what is drawn."""
     if short and name in SHORT_QUANTITIES:
         return SHORT_QUANTITIES[name]
-    known = {column.name: column.description.split(";")[0] for column in COLUMNS}
-    return QUANTITIES.get(name) or known.get(name, name)
+    if name in QUANTITIES or name not in BY_NAME:
+        return QUANTITIES.get(name, name)
+    return BY_NAME[name].description.split(";")[0]
 
 
 def words_title(words: Mapping[str, str]) -> str:

@@ -5,6 +5,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from mfmi.columns import FURTHER_NAMES
 from mfmi.names import DEFAULT_ESTIMATORS, ESTIMATORS, NOISE_PLACEMENTS, UNITS, WEIGHTS
 from mfmi.sweep._kinds import (
     Choice,
@@ -158,7 +159,9 @@ _SWEEP = Record(
         "points": Field(Several(_POINT, bare=False), "mode points: the points, each with its own keys"),
         "exclude": Field(Several(_EXCLUDED, bare=False, empty=True), "points that match an entry are left out"),
     },
-    elsewhere=_SHORT | _AT_TOP | {name: name for name in ("version", "estimators", "input", "output", "seed")},
+    elsewhere=_SHORT
+    | _AT_TOP
+    | {name: name for name in ("version", "estimators", "columns", "input", "output", "seed")},
     rules={
         "if": {"properties": {"mode": {"const": "points"}}, "required": ["mode"]},
         "then": {"required": ["points"]},
@@ -190,6 +193,7 @@ CONFIG = Record(
         "estimators": Field(
             Several(Choice(ESTIMATORS)), "what is computed at each point", default=list(DEFAULT_ESTIMATORS)
         ),
+        "columns": Field(Several(Choice(FURTHER_NAMES), empty=True), "further columns of the result", default=[]),
         "input": Field(_INPUT, "the input of the networks"),
         "output": Field(_OUTPUT, "the result"),
         "seed": Field(Whole(0, 2**63 - 1), "seed of whatever is drawn at random", default=0),

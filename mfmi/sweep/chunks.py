@@ -11,7 +11,7 @@ from typing import Any, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from mfmi.columns import COLUMNS, Points
+from mfmi.columns import Points, columns_with
 from mfmi.sweep import store
 
 Block = dict[str, NDArray[Any]]
@@ -23,7 +23,9 @@ IDENTITY = ("activation", "weights", "noise_at", "sigma_w", "sigma_b", "sigma_no
 class Evaluate(Protocol):
     """The evaluator, `mfmi.evaluation.evaluate_points` or a stand-in of the same signature."""
 
-    def __call__(self, points: Points, depths: Depths, estimators: Sequence[str], unit: str = "nats", /) -> Block:
+    def __call__(
+        self, points: Points, depths: Depths, estimators: Sequence[str], unit: str, further: Sequence[str], /
+    ) -> Block:
         """Return the rows of `points` at `depths`."""
         ...
 
@@ -89,6 +91,11 @@ class Plan(Protocol):
         ...
 
     @property
+    def further(self) -> Sequence[str]:
+        """Names of the columns behind the contract's."""
+        ...
+
+    @property
     def unit(self) -> str:
         """Unit of information, nats or bits."""
         ...
@@ -109,7 +116,7 @@ class Plan(Protocol):
 def provenance_of(plan: Plan) -> dict[str, Any]:
     """Return the `store.provenance` of the rows of a plan."""
     config = plan.config
-    return store.provenance(config.canonical(), config.text, config.sha256, plan.estimators, plan.unit)
+    return store.provenance(config.canonical(), config.text, config.sha256, plan.estimators, plan.unit, plan.further)
 
 
 @dataclass(frozen=True)
@@ -151,8 +158,9 @@ class Task:
         evaluate = self.evaluate or _evaluator()
         span = self.plan.chunk(number)
         points = self.plan.points(span.start, span.stop)
-        block = evaluate_guarded(evaluate, points, self.plan.depths_for(points), self.plan.estimators, self.plan.unit)
-        return store.encode(store.to_table(block, store.columns_in(self.plan.unit)))
+        plan = self.plan
+        block = evaluate_guarded(evaluate, points, plan.depths_for(points), plan.estimators, plan.unit, plan.further)
+        return store.encode(store.to_table(block, store.columns_in(plan.unit, columns_with(plan.further))))
 
 
 def _evaluator() -> Evaluate:
@@ -161,7 +169,14 @@ def _evaluator() -> Evaluate:
     return evaluate_points
 
 
-def evaluate_guarded(evaluate: Evaluate, points: Points, depths: Depths, estimators: Sequence[str], unit: str) -> Block:
+def evaluate_guarded(
+    evaluate: Evaluate,
+    points: Points,
+    depths: Depths,
+    estimators: Sequence[str],
+    unit: str,
+    further: Sequence[str] = (),
+) -> Block:
     """Evaluate points; if that raises, one by one, so that only the culprits fail.
 
     Parameters
@@ -172,7 +187,7 @@ def evaluate_guarded(evaluate: Evaluate, points: Points, depths: Depths, estimat
         The points, n of them.
     depths
         Depths of all points, or an (n, D) array.
-    estimators, unit
+    estimators, unit, further
         As for the evaluator.
 
     Returns
@@ -181,29 +196,34 @@ def evaluate_guarded(evaluate: Evaluate, points: Points, depths: Depths, estimat
         The evaluator's columns; rows of a point that raised have status ``failed`` and what was raised as message.
     """
     if not len(points):
-        return _rows(0, {})
+        return _rows(0, {}, further)
     try:
-        return evaluate(points, depths, estimators, unit)
+        return evaluate(points, depths, estimators, unit, further)
     except MemoryError:
         raise
     except Exception:  # one of the points; which one is found out below
         own = np.broadcast_to(np.atleast_1d(depths), (len(points), np.shape(depths)[-1]))
-    blocks = [_evaluate_one(evaluate, points[i : i + 1], own[i], estimators, unit) for i in range(len(points))]
-    return {column.name: np.concatenate([block[column.name] for block in blocks]) for column in COLUMNS}
+    blocks = [_evaluate_one(evaluate, points[i : i + 1], own[i], estimators, unit, further) for i in range(len(points))]
+    return {name: np.concatenate([block[name] for block in blocks]) for name in blocks[0]}
 
 
 def _evaluate_one(
-    evaluate: Evaluate, point: Points, depths: NDArray[np.int64], estimators: Sequence[str], unit: str
+    evaluate: Evaluate,
+    point: Points,
+    depths: NDArray[np.int64],
+    estimators: Sequence[str],
+    unit: str,
+    further: Sequence[str],
 ) -> Block:
     try:
-        return evaluate(point, depths, estimators, unit)
+        return evaluate(point, depths, estimators, unit, further)
     except MemoryError:
         raise
     except Exception as error:
         known = {name: getattr(point, name)[0] for name in IDENTITY}
         message = " ".join(f"{type(error).__name__}: {error}".split())
         known |= {"point": point.index[0], "depth": depths, "status": "failed", "message": message}
-        return _rows(len(depths), known)
+        return _rows(len(depths), known, further)
 
 
 _EMPTY: dict[str, tuple[type, Any]] = {
@@ -214,10 +234,10 @@ _EMPTY: dict[str, tuple[type, Any]] = {
 }
 
 
-def _rows(n: int, known: Mapping[str, Any]) -> Block:
+def _rows(n: int, known: Mapping[str, Any], further: Sequence[str]) -> Block:
     """Return n rows with all columns, null where nothing is known."""
     block: Block = {}
-    for column in COLUMNS:
+    for column in columns_with(further):
         dtype, empty = _EMPTY[column.dtype]
         block[column.name] = np.full(n, known.get(column.name, empty), dtype=dtype)
     return block

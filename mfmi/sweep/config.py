@@ -13,6 +13,7 @@ from typing import Any
 
 import numpy as np
 
+from mfmi.columns import FURTHER_NAMES
 from mfmi.errors import ConfigError, OutputError
 from mfmi.names import DEFAULT_ESTIMATORS, ESTIMATORS
 from mfmi.sweep._grid import Axis, Exclusion, Grid
@@ -59,6 +60,8 @@ class Config:
         The depths of every point; empty where the depth is an axis of the grid.
     estimators
         Names, in the order of their columns.
+    columns
+        Names of the columns behind the contract's, in their order.
     input_variance, input_correlation
         Variance of an input entry; correlation of the tracked pair of inputs.
     output_path
@@ -78,6 +81,7 @@ class Config:
     grid: Grid
     depths: tuple[int, ...]
     estimators: tuple[str, ...]
+    columns: tuple[str, ...]
     input_variance: float
     input_correlation: float
     output_path: str | None
@@ -118,6 +122,7 @@ class Config:
             **({"sweep.depth": list(self.depths)} if self.depths else {}),
             "sweep.exclude": self._excluded(),
             "estimators": list(self.estimators),
+            "columns": list(self.columns),
             "input.variance": self.input_variance,
             "input.correlation": self.input_correlation,
             "output.unit": self.output_unit,
@@ -207,14 +212,19 @@ def load_config(text: str, filename: str, overrides: Sequence[str] = ()) -> Conf
     tree = override(tree, overrides, report)
     entries = CONFIG.read(tree, "", report, Position(source, 1, 1)) or {}
     sweep = read_sweep(entries["sweep"], report) if "sweep" in entries else None
-    estimators = _estimators(entries.get("estimators"), report)
+    estimators = _names("estimators", entries, ESTIMATORS, DEFAULT_ESTIMATORS, report)
+    columns = _names("columns", entries, FURTHER_NAMES, (), report)
     if sweep is None or len(report):
         raise report.error()
-    return _config(entries, sweep, estimators, filename, _with_overrides(text, overrides))
+    return _config(entries, sweep, (estimators, columns), filename, _with_overrides(text, overrides))
 
 
 def _config(
-    entries: Mapping[str, Entry], sweep: Sweep, estimators: tuple[str, ...], filename: str, text: str
+    entries: Mapping[str, Entry],
+    sweep: Sweep,
+    wanted: tuple[tuple[str, ...], tuple[str, ...]],
+    filename: str,
+    text: str,
 ) -> Config:
     def value(section: str, key: str) -> Any:
         wanted = CONFIG.fields[section].kind
@@ -227,7 +237,8 @@ def _config(
         mode=sweep.mode,
         grid=sweep.grid,
         depths=sweep.depths,
-        estimators=estimators,
+        estimators=wanted[0],
+        columns=wanted[1],
         input_variance=value("input", "variance"),
         input_correlation=value("input", "correlation"),
         output_path=value("output", "path"),
@@ -238,15 +249,18 @@ def _config(
     )
 
 
-def _estimators(entry: Entry | None, report: Report) -> tuple[str, ...]:
-    if entry is None:
-        return DEFAULT_ESTIMATORS
+def _names(
+    key: str, entries: Mapping[str, Entry], known: tuple[str, ...], default: tuple[str, ...], report: Report
+) -> tuple[str, ...]:
+    """Put the names under `key` in the order of their columns."""
+    if key not in entries:
+        return default
     seen: set[str] = set()
-    for item in entry.value:
+    for item in entries[key].value:
         if item.value in seen:
-            report.add(item.node.at, "estimators", f"{item.value} is named twice")
+            report.add(item.node.at, key, f"{item.value} is named twice")
         seen.add(item.value)
-    return tuple(name for name in ESTIMATORS if name in seen)
+    return tuple(name for name in known if name in seen)
 
 
 def _with_overrides(text: str, overrides: Sequence[str]) -> str:

@@ -110,6 +110,11 @@ class Plan:
         return self.config.estimators
 
     @property
+    def further(self) -> tuple[str, ...]:
+        """Names of the columns behind the contract's, in their order."""
+        return self.config.columns
+
+    @property
     def unit(self) -> str:
         """Unit of the information, "nats" or "bits"."""
         return self.config.output_unit

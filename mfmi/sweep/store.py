@@ -19,7 +19,7 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 import mfmi
-from mfmi.columns import COLUMNS, INFORMATION, Column
+from mfmi.columns import COLUMNS, FURTHER, INFORMATION, Column
 from mfmi.errors import OutputError
 from mfmi.names import STATUS
 
@@ -43,7 +43,12 @@ _REPEATING_TEXT = ("phase", "status", "message")
 
 
 def provenance(
-    config: Mapping[str, Any], text: str, sha256: str, estimators: Sequence[str], unit: str = "nats"
+    config: Mapping[str, Any],
+    text: str,
+    sha256: str,
+    estimators: Sequence[str],
+    unit: str = "nats",
+    further: Sequence[str] = (),
 ) -> dict[str, Any]:
     """Return what a file says about where it came from; the same for every run of one config.
 
@@ -57,6 +62,8 @@ def provenance(
         Names of the estimators asked for.
     unit
         "nats" or "bits".
+    further
+        Names of the columns behind the contract's.
 
     Returns
     -------
@@ -70,6 +77,7 @@ def provenance(
         "seed": config.get("seed", 0),
         "units": {"information": information_unit(unit)},
         "estimators": {name: STATUS[name] for name in estimators},
+        "columns": {column.name: column.status for column in FURTHER if column.name in further},
     }
 
 
