@@ -5,11 +5,9 @@ import re
 import subprocess
 import sys
 import tomllib
-from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from conftest import Outcome
 
 import mfmi
 
@@ -70,11 +68,5 @@ def test_the_license_is_mit() -> None:
 
 def test_make_knows_its_targets() -> None:
     text = (ROOT / "Makefile").read_text()
-    for target in ("demo", "test", "test-slow", "lint", "bench", "clean"):
+    for target in ("demo", "test", "test-slow", "mutants", "lint", "bench", "clean"):
         assert re.search(rf"^{target}:", text, re.MULTILINE), target
-
-
-def test_the_readme_shows_what_bound_prints(command_line: Callable[..., Outcome]) -> None:
-    text = (ROOT / "README.md").read_text()
-    shown = text.partition("$ mfmi bound --act tanh --sw 1.5\n")[2].partition("```")[0]
-    assert shown == command_line("bound", "--act", "tanh", "--sw", "1.5", "--format", "table").out

@@ -1,0 +1,262 @@
+"""Every command of the README and of docs/ runs, and prints what stands below it."""
+
+import re
+import shlex
+import tomllib
+from pathlib import Path
+
+import click
+import pytest
+from documentation import (
+    COLUMNS,
+    DOCUMENTS,
+    ROOT,
+    RUN_ELSEWHERE,
+    Session,
+    Step,
+    agrees,
+    blocks,
+    corrected,
+    differences,
+    steps,
+)
+
+from mfmi.cli.main import cli
+
+TEXTS = {name: (ROOT / name).read_text() for name in DOCUMENTS}
+STEPS = {name: steps(text) for name, text in TEXTS.items()}
+
+
+def documents(*, slow: bool) -> list[str]:
+    here = [name for name in DOCUMENTS if name not in RUN_ELSEWHERE]
+    return [name for name in here if any(step.slow == slow for step in STEPS[name])]
+
+
+def failure(name: str, found: list[object]) -> str:
+    shown = "\n".join(f"{name}: {difference}" for difference in found)
+    return f"{shown}\nif that is right: python tests/documentation.py {name}"
+
+
+@pytest.mark.parametrize("name", documents(slow=False))
+def test_what_a_document_shows_is_what_its_commands_print(name: str, tmp_path: Path) -> None:
+    found = differences(ROOT / name, tmp_path, slow=False)
+    assert not found, failure(name, [*found])
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", documents(slow=True))
+def test_what_a_document_shows_of_long_commands_is_what_they_print(name: str, tmp_path: Path) -> None:
+    found = differences(ROOT / name, tmp_path, slow=True)
+    assert not found, failure(name, [*found])
+
+
+@pytest.mark.parametrize(("name", "test"), RUN_ELSEWHERE.items())
+def test_documents_that_are_run_elsewhere_are(name: str, test: str) -> None:
+    assert any(step.kind == "script" for step in STEPS[name])
+    assert Path(name).name in (ROOT / "tests" / test).read_text()
+
+
+# Commands inside sentences
+
+
+def spans(program: str) -> list[tuple[str, str]]:
+    """What stands between backticks and begins with a program's name, by document."""
+    found = {
+        (name, " ".join(span.split()))
+        for name, text in TEXTS.items()
+        for span in re.findall(
+            rf"(?<!`)`({program}\s[^`]+)`(?!`)", re.sub(r"^```.*?^```$", "", text, flags=re.M | re.S)
+        )
+    }
+    return sorted(found)
+
+
+@pytest.mark.parametrize(("name", "span"), spans("mfmi"))
+def test_a_command_in_a_sentence_exists_and_has_the_options_named(name: str, span: str) -> None:
+    words = shlex.split(span)[1:]
+    command: click.Command = cli
+    with click.Context(cli) as context:
+        while words and isinstance(command, click.Group) and not words[0].startswith("-"):
+            word = words.pop(0)
+            found = command.get_command(context, word)
+            if found is None and not word.isupper() and word not in ("...", "…"):
+                pytest.fail(f"{name}: there is no {word!r} in {span!r}")
+            command = found or command
+        known = {option for parameter in command.get_params(context) for option in parameter.opts}
+    for word in words:
+        if re.match(r"-{1,2}[A-Za-z]", word):
+            assert word.partition("=")[0] in known, f"{name}: {span}"
+
+
+@pytest.mark.parametrize(("name", "span"), spans("make"))
+def test_a_target_in_a_sentence_exists(name: str, span: str) -> None:
+    target = shlex.split(span)[1]
+    assert re.search(rf"^{re.escape(target)}:", (ROOT / "Makefile").read_text(), re.M), name
+
+
+@pytest.mark.parametrize(("name", "span"), spans("pip"))
+def test_extras_that_are_installed_in_a_sentence_exist(name: str, span: str) -> None:
+    extras = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["optional-dependencies"]
+    named = re.findall(r"\[([^]]+)\]", span)
+    assert set(named) <= set(extras), name
+    assert re.fullmatch(r"pip install '?(\.|mfmi)(\[\w+\])?'?", span), name
+
+
+# The rules
+
+
+@pytest.mark.parametrize(
+    ("shown", "printed"),
+    [
+        ("in 17 s (1,859 rows/s), 2 jobs", "in 1 min 4 s (99 rows/s), 16 jobs"),
+        ("took 0.3 s", "took 312 ms"),
+        ("wrote a.parquet (918 kB)", "wrote a.parquet (1.2 MB)"),
+        ("mfmi 0.1.0", "mfmi 0.2.0rc1"),
+        ("numpy    1.26.4", "numpy    2.0.10"),
+        ("sha256 " + 32 * "1f", "sha256 " + 32 * "2e"),
+        ('{"mi":0.025777767570342024}', '{"mi":0.025777767570342091}'),
+        ("1.0e+00 0.12345678901234", "1.0e+00 0.12345678901299"),
+        ("trailing", "trailing   "),
+        ("a\n...\nd", "a\nb\nc\nd"),
+        ("a\n...", "a"),
+        ("...\nd", "b\n\nd"),
+        ("a\n...\nc\n...\ne", "a\nc\nb\nc\nd\ne"),
+        ("last line\n", "last line"),
+    ],
+)
+def test_what_may_differ(shown: str, printed: str) -> None:
+    assert agrees(shown.split("\n"), printed.split("\n"))
+
+
+@pytest.mark.parametrize(
+    ("shown", "printed"),
+    [
+        ("2.274", "2.275"),
+        ("3,564 points in 17 s", "3,565 points in 17 s"),
+        ("3 rows", "4 rows"),
+        ("noise 0.1 seen", "noise 0.2 seen"),
+        ("chi_1 1.139, q* 0.793", "chi_1 1.139,  q* 0.793"),
+        ("17 s", "17 points"),
+        ("0.025777767570342024", "0.025777768570342024"),
+        ("0.123456789", "0.123456788"),
+        ("1.5e-16", "2.5e-16"),
+        ("20 units", "21 units"),
+        ("[10] 2.0", "[11] 2.0"),
+        ("a\nb", "a"),
+        ("a", "a\nb"),
+        ("a\n...\nd", "a\nb\nc"),
+        ("a\n...\nc", "b\nc"),
+        ("", "something"),
+    ],
+)
+def test_what_may_not_differ(shown: str, printed: str) -> None:
+    assert not agrees(shown.split("\n"), printed.split("\n"))
+
+
+DOCUMENT = """# A document
+```console
+$ echo one; echo two >&2
+one
+two
+$ printf 'a
+b' |
+    cat
+a
+b
+```
+```python
+x = 2
+print(x)
+```
+
+```
+2
+```
+```console slow
+$ cat > file <<'END'
+$ not a command
+END
+$ cat file
+$ not a command
+```
+"""
+
+
+def test_a_document_is_taken_apart() -> None:
+    assert steps(DOCUMENT.replace("$ not a command\n```", "not a command\n```")) == [
+        Step(3, "shell", "echo one; echo two >&2", ("one", "two"), False, 3),
+        Step(6, "shell", "printf 'a\nb' |\n    cat", ("a", "b"), False, 8),
+        Step(12, "python", "x = 2\nprint(x)", ("2",), False, 17),
+        Step(21, "shell", "cat > file <<'END'\n$ not a command\nEND", (), True, 23),
+        Step(24, "shell", "cat file", ("not a command",), True, 24),
+    ]
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("```\nx\n```\n", "line 1: neither a command nor what a Python block prints"),
+        ("\n```console\nmfmi bound\n```\n", "line 2: neither a command"),
+        ("```\n$ true\n", "line 1: the block does not end"),
+        ("```rust\n```\n", "line 1: 'rust' is not"),
+        ("```console later\n$ true\n```\n", "line 1: 'console later' is not"),
+        ("```\n$ echo 'a\n```\n", "line 2: the command does not end"),
+        ("```python\n1\n```\ntext\n```\n1\n```\n", "line 5: there is text between"),
+    ],
+)
+def test_a_block_that_nothing_would_check_is_refused(text: str, message: str) -> None:
+    with pytest.raises(ValueError, match=message):
+        steps(text)
+
+
+def test_wrong_output_is_found_and_can_be_put_right(tmp_path: Path) -> None:
+    right = (
+        "```console\n$ echo one\none\n$ true\n$ echo two >&2\ntwo\n```\n\n"
+        "```python\nx = 3\nprint(x)\n```\n\n```\n3\n```\n```python\nprint(x + 1)\n```\n\n```\n4\n```\n"
+    )
+    wrong = right.replace("one\none", "one\n1").replace("\ntwo", "").replace("\n3\n", "\n2\n\n")
+    wrong = wrong.replace("\n\n```\n4\n```", "")
+    document = tmp_path / "document.md"
+    document.write_text(wrong)
+    found = differences(document, tmp_path / "first", slow=False)
+    assert [difference.printed for difference in found] == [("one",), ("two",), ("3",), ("4",)]
+    assert "shown:\n    1\n  printed:\n    one" in str(found[0])
+    assert corrected(wrong, found) == right
+    document.write_text(right)
+    assert differences(document, tmp_path / "second", slow=False) == []
+
+
+def test_slow_blocks_run_only_when_asked_for(tmp_path: Path) -> None:
+    document = tmp_path / "document.md"
+    document.write_text("```console slow\n$ echo one\n```\n")
+    assert differences(document, tmp_path / "fast", slow=False) == []
+    assert len(differences(document, tmp_path / "slow", slow=True)) == 1
+
+
+@pytest.mark.parametrize(
+    ("kind", "source"),
+    [
+        ("script", "true\nfalse\ntrue"),
+        ("script", "make no-such-target"),
+        ("config", "sweep: {depht: 3}"),
+        ("config", "version: 1\nsweep: {activation: tanh, sigma_w: 1, depth: 0}"),
+    ],
+)
+def test_scripts_that_fail_and_configs_with_mistakes_are_errors(kind: str, source: str, tmp_path: Path) -> None:
+    with pytest.raises(RuntimeError, match="line 7: exit code"):
+        Session(tmp_path / "place").run(Step(7, kind, source, None, False, 8))
+
+
+def test_commands_see_a_terminal_without_colour(tmp_path: Path) -> None:
+    session = Session(tmp_path / "place")
+    source = "stty size < /dev/stdout; test -t 1 && echo $NO_COLOR; ls"
+    assert session.run(Step(1, "shell", source, (), False, 1))[:2] == [f"40 {COLUMNS}", "1"]
+
+
+def test_blocks_know_their_lines() -> None:
+    assert [(block.line, block.language, block.words) for block in blocks(DOCUMENT)] == [
+        (2, "console", ()),
+        (12, "python", ()),
+        (17, "", ()),
+        (20, "console", ("slow",)),
+    ]
