@@ -6,7 +6,7 @@ BIN := $(VENV)/bin
 RUN := $(VENV)/stamp-run
 DEV := $(VENV)/stamp-dev
 
-.PHONY: demo test test-slow mutants lint format bench man clean
+.PHONY: demo test test-slow mutants coverage lint format bench docs man clean
 
 demo: $(RUN)  ## the main job: sweep the edge of chaos and show the summary
 	mkdir -p build
@@ -17,6 +17,9 @@ test: $(DEV)  ## the fast tests
 
 test-slow: $(DEV)  ## the tests that take minutes
 	$(BIN)/python -m pytest -m slow
+
+coverage: $(DEV)  ## which lines of the numerical modules the fast tests run; fails under 95 %
+	$(BIN)/python tests/coverage_report.py
 
 lint: $(DEV)
 	$(BIN)/ruff check .
@@ -32,6 +35,9 @@ mutants: $(DEV)  ## small faults in the numerical modules, one at a time: which 
 
 bench: $(DEV)  ## timings on this machine
 	set -e; for script in tests/benchmarks/*.py; do echo "== $$script"; $(BIN)/python "$$script"; done
+
+docs: $(RUN)  ## the command reference, of what -h says
+	$(BIN)/python -m mfmi.cli.reference > docs/commands.md
 
 man: $(RUN)  ## the manual page: man build/mfmi.1
 	mkdir -p build

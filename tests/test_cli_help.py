@@ -14,6 +14,7 @@ import pytest
 from conftest import Outcome
 
 import mfmi
+from mfmi.cli import reference
 from mfmi.cli.command import Command
 from mfmi.cli.main import COMMANDS, cli
 from mfmi.cli.manual import page
@@ -183,6 +184,17 @@ def test_the_manual_page_is_set_without_complaint() -> None:
     done = subprocess.run(["groff", "-man", "-ww", "-Tutf8"], input=page(), capture_output=True, text=True, check=True)
     assert done.stderr == ""
     assert "mfmi bound" in done.stdout
+
+
+def test_the_command_reference_is_current(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("COLUMNS", "140")
+    monkeypatch.setenv("FORCE_COLOR", "1")
+    text = reference.page()
+    assert text == (ROOT / "docs" / "commands.md").read_text(), "make docs"
+    assert {line for line in text.splitlines() if re.match(r"##+ mfmi", line)} == {
+        f"{'##' if len(path) < 3 else '###'} {' '.join(path)}" for path in ALL
+    }
+    assert "\x1b" not in text
 
 
 def test_version(command_line: CommandLine) -> None:

@@ -1,0 +1,58 @@
+"""The command reference: ``python -m mfmi.cli.reference > docs/commands.md``, made of the same help that -h shows."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterator
+
+import click
+
+from mfmi.cli.command import CONTEXT_SETTINGS
+from mfmi.cli.main import COMMANDS, cli
+from mfmi.cli.manual import ENVIRONMENT, EXIT_CODES
+
+WIDTH = 80
+
+
+def page() -> str:
+    """Return the reference in Markdown, the same on every terminal."""
+    return "\n".join(_lines())
+
+
+def _lines() -> Iterator[str]:
+    yield "# Commands\n"
+    yield "Made by `make docs` of what `-h` says.\n"
+    yield "| command | what it does |"
+    yield "|---|---|"
+    yield from (f"| [`mfmi {name}`](#mfmi-{name}) | {short_help} |" for name, (_, short_help) in COMMANDS.items())
+    yield ""
+    yield from _sections(cli, "mfmi", None, 2)
+    yield "## Exit codes\n"
+    yield from _table("code", EXIT_CODES)
+    yield "\nA process ended by SIGINT or SIGTERM dies by that signal.\n"
+    yield "## Environment\n"
+    yield from _table("variable", ENVIRONMENT)
+    yield ""
+
+
+def _sections(command: click.Command, name: str, parent: click.Context | None, level: int) -> Iterator[str]:
+    """Show the help of a command, then of the commands that it has itself."""
+    settings = CONTEXT_SETTINGS | {"terminal_width": WIDTH}
+    with click.Context(command, info_name=name, parent=parent, color=False, **settings) as context:
+        yield f"{'#' * level} {context.command_path}\n"
+        yield f"```text\n{click.unstyle(command.get_help(context)).strip()}\n```\n"
+        if isinstance(command, click.Group):
+            for word in command.list_commands(context):
+                found = command.get_command(context, word)
+                assert found is not None
+                yield from _sections(found, word, context, level if parent is None else level + 1)
+
+
+def _table(head: str, entries: dict[str, str]) -> Iterator[str]:
+    yield f"| {head} | meaning |"
+    yield "|---|---|"
+    yield from (f"| {entry} | {' '.join(meaning.split())} |" for entry, meaning in entries.items())
+
+
+if __name__ == "__main__":
+    sys.stdout.write(page())
