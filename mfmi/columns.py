@@ -90,6 +90,27 @@ FURTHER: tuple[FurtherColumn, ...] = (
         "minimum mean squared error of an input entry given the observed layer; input_variance where nothing is known",
         "rests on the replica formula",
     ),
+    FurtherColumn(
+        "jacobian_mean",
+        "float64",
+        "1",
+        "mean of the squared singular values of the Jacobian of the observed pre-activation by the input",
+        "theorem in the limit of wide layers",
+    ),
+    FurtherColumn(
+        "jacobian_variance",
+        "float64",
+        "1",
+        "variance of the squared singular values of that Jacobian; 0 with mean 1 at an isometry",
+        "theorem in the limit of wide layers",
+    ),
+    FurtherColumn(
+        "efficiency",
+        "float64",
+        "1",
+        "mi_lower over the capacity, which linear networks attain within the gains of the same initialisation",
+        "as the lower bounds asked for",
+    ),
 )
 BY_NAME: dict[str, Column] = {column.name: column for column in (*COLUMNS, *FURTHER)}
 FURTHER_NAMES = tuple(column.name for column in FURTHER)

@@ -9,8 +9,9 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from mfmi.activations import get as get_activation
-from mfmi.columns import FURTHER, FURTHER_NAMES, INFORMATION, Points, columns_with
+from mfmi.columns import FURTHER_NAMES, INFORMATION, Points, columns_with
 from mfmi.estimators import REGISTRY, Estimate, Problem, Propagation
+from mfmi.further_columns import DERIVED
 from mfmi.further_columns import REGISTRY as FURTHER_REGISTRY
 from mfmi.meanfield import fixed_point, trajectory
 from mfmi.names import ESTIMATORS, LOWER_BOUNDS, NOISE_PLACEMENTS, UNITS, UPPER_BOUNDS, WEIGHTS
@@ -66,10 +67,12 @@ def evaluate_points(
     columns["depth"] = layers.astype(np.int32)
     columns["status"][:] = "ok"
     quantities = {f"mi_{name}": REGISTRY[name] for name in estimators}
-    quantities |= {column.name: FURTHER_REGISTRY[column.name] for column in FURTHER if column.name in further}
+    quantities |= {name: FURTHER_REGISTRY[name] for name in FURTHER_NAMES if name in further and name not in DERIVED}
     for rows in _groups(points.activation):
         _evaluate_activation(points[rows], layers[rows], quantities, _View(columns, rows))
     _bounds(columns, estimators)
+    for name in DERIVED.keys() & set(further):
+        columns[name] = DERIVED[name](columns)
     if unit == "bits":
         for column in wanted:
             if column.unit == INFORMATION:

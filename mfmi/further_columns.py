@@ -1,10 +1,25 @@
-"""Columns behind the contract's, computed only where they are asked for: each a function of the estimators' problem."""
+"""Columns behind the contract's, computed only where they are asked for.
+
+Each is a function of the estimators' problem (`REGISTRY`) or of the finished columns of the contract (`DERIVED`).
+"""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from typing import Any
 
-from mfmi.estimators import Estimate, Problem
+import numpy as np
+from numpy.typing import NDArray
+
+from mfmi.activations import get as get_activation
+from mfmi.capacity import attained
+from mfmi.capacity import efficiency as share_of
+from mfmi.estimators import Estimate, Problem, closed
+from mfmi.isometry import jacobian_moments
+from mfmi.names import WEIGHTS
+
+Array = NDArray[np.float64]
+Rows = Mapping[str, NDArray[Any]]
 
 
 def mmse(problem: Problem) -> Estimate:
@@ -18,4 +33,59 @@ def mmse(problem: Problem) -> Estimate:
     return found._replace(value=found.mmse)
 
 
-REGISTRY: dict[str, Callable[[Problem], Estimate]] = {"mmse": mmse}
+def jacobian_mean(problem: Problem) -> Estimate:
+    """Mean of the squared singular values of the Jacobian, theory (21); NaN without a derivative."""
+    return _jacobian_moment(problem, 0)
+
+
+def jacobian_variance(problem: Problem) -> Estimate:
+    """Variance of the squared singular values of the Jacobian, theory (21); NaN without a derivative."""
+    return _jacobian_moment(problem, 1)
+
+
+def _jacobian_moment(problem: Problem, which: int) -> Estimate:
+    moments = jacobian_moments(problem.propagation.phi, problem.path, problem.sigma_w2, problem.weights)
+    value = problem.observed(moments[which])
+    return closed(np.where(np.isfinite(value), value, np.nan))
+
+
+def efficiency(rows: Rows) -> Array:
+    """Return `mi_lower` over the capacity (22), at the largest gains that the same initialisation has.
+
+    The largest squared singular value of a weight matrix and the steepest slope of the activation limit what any
+    network of this architecture passes on. For white inputs the capacity is the ceiling (23) too, so that the value is
+    a lower bound of the share that the initialisation makes use of, and at most 1.
+
+    Parameters
+    ----------
+    rows
+        Columns of the contract, of one shape, information in nats.
+
+    Returns
+    -------
+    ndarray
+        Of that shape; NaN where there is no lower bound or the capacity is infinite or 0.
+    """
+    slopes = {name: float(get_activation(name).lipschitz) for name in dict.fromkeys(rows["activation"].flat)}
+    steepest = np.vectorize(slopes.get, otypes=[np.float64])(rows["activation"])
+    value = np.full(rows["mi_lower"].shape, np.nan)
+    for weights in WEIGHTS:
+        own = rows["weights"] == weights
+        most = attained(
+            weights,
+            np.square(rows["sigma_w"][own]),
+            steepest[own],
+            np.square(rows["sigma_noise"][own]),
+            rows["input_variance"][own],
+            rows["depth"][own],
+        )
+        value[own] = share_of(rows["mi_lower"][own], most)
+    return value
+
+
+REGISTRY: dict[str, Callable[[Problem], Estimate]] = {
+    "mmse": mmse,
+    "jacobian_mean": jacobian_mean,
+    "jacobian_variance": jacobian_variance,
+}
+DERIVED: dict[str, Callable[[Rows], Array]] = {"efficiency": efficiency}

@@ -1,4 +1,4 @@
-"""Columns behind the contract's: asked for by config, command line and Python, described in the file; the mmse."""
+"""Columns behind the contract's: asked for by config, command line and Python; mmse, Jacobian moments, efficiency."""
 
 import json
 from collections.abc import Callable
@@ -14,7 +14,9 @@ from test_replica import NAMES, SQUARE
 import mfmi
 from mfmi.columns import COLUMNS, FURTHER, FURTHER_NAMES, Points, columns_with
 from mfmi.evaluation import evaluate_points
-from mfmi.further_columns import REGISTRY
+from mfmi.further_columns import DERIVED, REGISTRY
+from mfmi.isometry import jacobian_moments
+from mfmi.meanfield import trajectory
 
 CommandLine = Callable[..., Outcome]
 
@@ -43,7 +45,8 @@ def mmse(act, depth, w2, o2, weights="gaussian", b2=0.0, noise_at="output", inpu
 
 
 def test_every_column_is_described_and_computed():
-    assert set(REGISTRY) == set(FURTHER_NAMES)
+    assert set(REGISTRY) | set(DERIVED) == set(FURTHER_NAMES)
+    assert not set(REGISTRY) & set(DERIVED)
     assert not set(FURTHER_NAMES) & set(CONTRACT)
     assert all(column.description and column.unit and column.status for column in FURTHER)
 
@@ -107,6 +110,43 @@ def test_mmse_follows_from_the_information_as_a_function_of_the_input_variance()
     )
     slope = (values["mi_replica"][2] - values["mi_replica"][0]) / (2.0 * step)
     assert values["mmse"][1] == pytest.approx(1.0 - 2.0 * slope, rel=1e-6)
+
+
+def test_jacobian_moments_are_those_of_theory_21():
+    points = Points.of("tanh", [0.9, 1.6], sigma_b=0.3, sigma_noise=0.2, weights=["gaussian", "orthogonal"])
+    found = evaluate_points(points, [1, 4], [], "nats", ["jacobian_mean", "jacobian_variance"])
+    phi = mfmi.activation("tanh")
+    path = trajectory(phi, np.square([0.9, 1.6]), 0.09, 0.0, 1.0, 0.5, 4)
+    mean, variance = jacobian_moments(phi, path, np.square([0.9, 1.6]), ["gaussian", "orthogonal"])
+    assert found["jacobian_mean"].reshape(2, 2) == pytest.approx(mean[:, [0, 3]], rel=1e-13)
+    assert found["jacobian_variance"].reshape(2, 2) == pytest.approx(variance[:, [0, 3]], rel=1e-13)
+
+
+def test_a_step_has_no_jacobian_and_no_capacity():
+    found = evaluate_points(Points.of("sign", 1.0), [1, 2], ["linear"], "nats", FURTHER_NAMES)
+    assert found["jacobian_mean"][0] == 1.0
+    for name in ("jacobian_mean", "jacobian_variance", "efficiency"):
+        assert np.isnan(found[name][1])
+    assert set(found["status"]) == {"ok"}
+
+
+def test_efficiency_by_hand():
+    """One linear orthogonal layer attains the capacity; one gaussian layer has the gain 4 sigma_w^2."""
+    points = Points.of("linear", 1.2, sigma_noise=0.5, weights=["orthogonal", "gaussian"], input_variance=2.0)
+    found = evaluate_points(points, 1, ["linear"], "nats", ["efficiency"])
+    assert found["efficiency"][0] == pytest.approx(1.0, rel=1e-12)
+    ceiling = 0.5 * np.log1p(4.0 * 1.44 * 2.0 / 0.25)
+    assert found["efficiency"][1] == pytest.approx(found["mi_linear"][1] / ceiling, rel=1e-12)
+    tanh = Points.of("sigmoid", [2.0, 3.0], sigma_noise=0.3, weights="orthogonal", noise_at="every")
+    for unit in ("nats", "bits"):
+        found = evaluate_points(tanh, [2, 3], ["linear", "layerwise"], unit, ["efficiency"])
+        w2, depth = np.repeat([4.0, 9.0], 2), np.tile([2, 3], 2)
+        ceiling = (
+            0.5 * np.log1p(w2**depth * 0.25 ** (2 * (depth - 1)) / 0.09) / (1.0 if unit == "nats" else np.log(2.0))
+        )
+        assert found["efficiency"] == pytest.approx(found["mi_lower"] / ceiling, rel=1e-12)
+    none = evaluate_points(tanh, 2, ["gaussian_upper"], "nats", ["efficiency"])
+    assert np.isnan(none["efficiency"]).all()
 
 
 def test_in_python():

@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 import mfmi
 from mfmi.isometry import distance_from_isometry, isometric_weights, jacobian_moments, jacobian_spectrum
 from mfmi.meanfield import trajectory
+from mfmi.simulate import NetworkLaw
 
 
 def moments(name, sigma_w2, sigma_b2, sigma_h2, depth, weights, input_variance=1.0):
@@ -58,6 +59,31 @@ def test_by_hand():
     mean, variance = moments("relu", [1.0, 1.6], 0.0, 0.0, 3, ["gaussian", "orthogonal"])
     assert mean == pytest.approx(np.array([[1.0, 0.5, 0.25], [1.6, 1.28, 1.024]]))
     assert variance / mean**2 == pytest.approx(np.array([[1.0, 3.0, 5.0], [0.0, 1.0, 2.0]]))
+
+
+@pytest.mark.parametrize("weights", ["gaussian", "orthogonal"])
+def test_moments_of_layers_of_unequal_widths(weights):
+    """Against finite networks that narrow, widen and narrow again; a wrong alpha is off by tens of percents."""
+    widths, sigma_w2, sigma_b2 = (400, 200, 600, 300), 1.4, 0.2
+    phi, rng = mfmi.activation("tanh"), np.random.default_rng(8)
+    path = trajectory(phi, sigma_w2, sigma_b2, 0.0, 1.0, 0.5, 3)
+    alpha = np.array(widths[1:]) / widths[:-1]
+    mean, variance = jacobian_moments(phi, path, sigma_w2, weights, alpha)
+    law = NetworkLaw(phi, widths, sqrt(sigma_w2), sqrt(sigma_b2), weights=weights)
+    samples = []
+    for _ in range(6):
+        network = law.draw(rng)
+        y, jacobian = rng.normal(size=widths[0]), np.eye(widths[0])
+        moments = []
+        for layer, (weight, bias) in enumerate(zip(network.weights, network.biases, strict=True)):
+            slope = phi.derivative(y)[:, None] if layer else 1.0
+            y, jacobian = weight @ (phi(y) if layer else y) + bias, weight @ (slope * jacobian)
+            gram = jacobian @ jacobian.T
+            moments.append([np.trace(gram) / len(gram), np.sum(gram**2) / len(gram)])
+        samples.append(moments)
+    found, scatter = np.mean(samples, axis=0), np.std(samples, axis=0) / sqrt(5)
+    expected = np.stack([mean[0], variance[0] + mean[0] ** 2], axis=1)
+    assert (np.abs(found - expected) < 3.0 * (scatter + 0.01 * expected)).all()
 
 
 def test_mean_is_a_product_of_slopes():

@@ -34,7 +34,7 @@ _LARGEST_VARIANCE = 1e100
 
 
 def jacobian_moments(
-    phi: Activation, trajectory: Trajectory, sigma_w2: ArrayLike, weights: ArrayLike
+    phi: Activation, trajectory: Trajectory, sigma_w2: ArrayLike, weights: ArrayLike, alpha: ArrayLike = 1.0
 ) -> tuple[Array, Array]:
     """Return mean and variance of the squared singular values of the Jacobian at every layer, theory (21).
 
@@ -48,16 +48,26 @@ def jacobian_moments(
         Weight variances times fan-in, broadcast to shape (n,).
     weights
         "gaussian" or "orthogonal", one word or shape (n,).
+    alpha
+        `n_l / n_{l-1}` of every layer, broadcast to shape (depth,).
 
     Returns
     -------
     mean, variance : ndarray
-        Shape (n, depth). NaN for an activation without derivative and where a variance is not finite.
+        Of the n_l eigenvalues of `J J^T`, shape (n, depth). NaN for an activation without derivative and where a
+        variance is not finite.
 
     Raises
     ------
     ValueError
         If a word in `weights` is neither.
+
+    Notes
+    -----
+    With the relative second moment `R = E lambda^2 / (E lambda)^2`, a diagonal factor adds `mu_2 / mu_1^2 - 1` (free
+    of what stands before it), and a matrix of `alpha` times as many rows as columns makes of it `alpha R + 1` if it is
+    gaussian and `alpha R + max(0, 1 - alpha)` if it is orthogonal: one of fewer rows than columns compresses, one of
+    more adds zeros. For square layers that is theory (21).
     """
     n, depth = trajectory.s.shape
     words = np.broadcast_to(np.asarray(weights, dtype=object), (n,))
@@ -73,8 +83,13 @@ def jacobian_moments(
         second[known] = phi.slope_moment(hidden[known], 2)
     with np.errstate(all="ignore"):  # overflow and 0/0 have their meaning: no finite value
         mean = variance_w * np.cumprod(np.concatenate([np.ones((n, 1)), variance_w * first], axis=1), axis=1)
-        spread = np.cumsum(np.concatenate([np.zeros((n, 1)), second / first**2 - 1.0], axis=1), axis=1)
-        relative = spread + is_gaussian[:, None] * np.arange(1, depth + 1)
+        spread = np.concatenate([np.zeros((n, 1)), second / first**2 - 1.0], axis=1)
+        relative = np.empty((n, depth))
+        before: Array = np.zeros(n)  # R - 1
+        for layer, ratio in enumerate(np.broadcast_to(np.asarray(alpha, dtype=np.float64), (depth,))):
+            added = np.where(is_gaussian, ratio, max(0.0, ratio - 1.0))
+            before = ratio * (before + spread[:, layer]) + added
+            relative[:, layer] = before
         variance = np.where(mean == 0.0, 0.0, relative * mean**2)
     return mean, variance
 
