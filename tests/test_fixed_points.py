@@ -350,6 +350,14 @@ def test_hidden_noise_keeps_runs_apart() -> None:
 # ---- the interface ---------------------------------------------------------------------------------------------------
 
 
+@pytest.mark.parametrize(("w", "b", "h"), [(1.2, 0.3, 0.5), (1.3, 0.0, 0.2), (0.6, 1.0, 1.0)])
+def test_the_slope_of_the_correlation_map_counts_the_noise_of_both_runs(w: float, b: float, h: float) -> None:
+    found = fixed_point("relu", w, b, h)
+    seen = found.q_star * found.c_star / (found.q_star + h * h)  # correlation of the noisy pre-activations
+    assert found.chi_c == pytest.approx(w * w * (0.25 + math.asin(seen) / (2.0 * math.pi)), rel=1e-9)
+    assert found.chi_c < found.chi_1 - 0.01
+
+
 def test_shapes_follow_numpy() -> None:
     scalar = fixed_point("tanh", 1.5)
     assert np.ndim(scalar.q_star) == 0

@@ -51,6 +51,17 @@ def test_kinks_cost_no_accuracy():
     np.testing.assert_allclose(found, exact, rtol=1e-10, atol=1e-14)
 
 
+@pytest.mark.parametrize("kinks", [(), (0.0,), (-1.0, 1.0), (-0.5, 2.0)])
+def test_half_a_rule_is_the_whole_one_for_even_integrands(kinks):
+    x, w = gaussian.offset_rule(VARIANCES, 0.0, kinks, 1.0)
+    half_x, half_w = gaussian.even_rule(x, w)
+    even = lambda x: np.cos(x) + np.abs(x)  # noqa: E731
+    np.testing.assert_allclose((half_w * even(half_x)).sum(axis=1), (w * even(x)).sum(axis=1), rtol=1e-13)
+    if kinks != (-0.5, 2.0):  # the others are symmetric
+        assert half_x.shape[1] == x.shape[1] - x.shape[1] // 2
+        assert np.all(half_x >= -1e-12 * np.sqrt(VARIANCES)[:, None])
+
+
 def test_jumps_cost_no_accuracy():
     found = expect(lambda x: (x > 0.5) * 1.0, VARIANCES, kinks=(0.5,))
     np.testing.assert_allclose(found, ndtr(-0.5 / np.sqrt(VARIANCES)), rtol=1e-9, atol=1e-14)
