@@ -1,7 +1,7 @@
 """Named problems with the best known value of the information, and what makes each hard for a bound.
 
 Values come from exact laws evaluated here, from independent programs (tests/data/replica.json, and the numbers to four
-decimals that docs/equations.md section 8 lists), and from nested Monte Carlo over finite networks
+decimals that docs/theory.md section 8 lists), and from nested Monte Carlo over finite networks
 (tests/data/problems/monte_carlo.py). Nothing here was computed by the estimators it is held against.
 """
 
@@ -58,7 +58,7 @@ class Problem:
 
 
 def deep_linear(depth: int, snr: float) -> float:
-    """Exact information of square Gaussian linear layers without hidden noise, docs/equations.md section 8."""
+    """Exact information of square Gaussian linear layers without hidden noise, docs/theory.md section 8."""
 
     def log_snr(u: float) -> float:
         return np.log(u) - (depth + 1) * np.log1p(-u)
@@ -153,7 +153,7 @@ def reference_programs() -> Iterator[Problem]:
 
 
 def listed_values() -> Iterator[Problem]:
-    """Replica values that docs/equations.md section 8 lists to four decimals, good to about 1e-4."""
+    """Replica values that docs/theory.md section 8 lists to four decimals, good to about 1e-4."""
     for activation, depth, sigma_w2, sigma_b2, noise2, noise_at, weights, value, hard in (
         ("tanh", 2, 1.5, 0.0, 0.01, "output", "gaussian", 1.3805, "saturating"),
         ("tanh", 2, 1.5, 0.0, 0.01, "output", "orthogonal", 1.8581, "saturating"),
