@@ -11,7 +11,8 @@ from numpy.typing import ArrayLike, NDArray
 from mfmi.activations import Activation, get
 from mfmi.columns import FURTHER_NAMES, Points
 from mfmi.evaluation import evaluate_points
-from mfmi.names import DEFAULT_ESTIMATORS, ESTIMATORS, NOISE_PLACEMENTS, UNITS, WEIGHTS
+from mfmi.model import SQUARE, Model, ratios_of
+from mfmi.names import DEFAULT_ESTIMATORS, DEPTH, ESTIMATORS, NOISE_PLACEMENTS, UNITS, WEIGHTS
 from mfmi.sweep.store import to_frame
 
 if TYPE_CHECKING:
@@ -26,7 +27,7 @@ def evaluate(
     sigma_w: ArrayLike,
     sigma_b: ArrayLike = 0.0,
     sigma_noise: ArrayLike = 0.1,
-    depth: int | Iterable[int] = 10,
+    depth: int | Iterable[int] | None = None,
     *,
     weights: str | Iterable[str] = "gaussian",
     noise_at: str | Iterable[str] = "output",
@@ -35,11 +36,13 @@ def evaluate(
     estimators: str | Iterable[str] | None = None,
     unit: str = "nats",
     columns: str | Iterable[str] = (),
+    widths: Iterable[int] | None = None,
+    alpha: Iterable[float] | None = None,
 ) -> pd.DataFrame:
     """Mean-field quantities and information bounds of random networks, a row per network and depth.
 
-    All arguments but `depth`, `estimators`, `unit` and `columns` broadcast against each other by numpy's rules;
-    each entry of the result is a network, flattened in C order, and is looked at at every depth.
+    The arguments up to `correlation`, `depth` apart, broadcast against each other by numpy's rules; each entry of the
+    result is a network, flattened in C order, and is looked at at every depth.
 
     Parameters
     ----------
@@ -52,7 +55,7 @@ def evaluate(
     sigma_noise
         Standard deviation of the noise; greater than 0.
     depth
-        The observed layers, each at least 1.
+        The observed layers, each at least 1; by default 10, or the last one of `widths`.
     weights
         "gaussian" or "orthogonal".
     noise_at
@@ -67,6 +70,10 @@ def evaluate(
         "nats" or "bits", per input dimension.
     columns
         Further columns, among `mfmi.columns.FURTHER_NAMES`, such as "mmse".
+    widths
+        Widths `n_0` of the input and `n_1, ..., n_L` of the layers; by default all layers are square.
+    alpha
+        Their ratios `n_l / n_{l-1}`, `l = 1..L`, in place of the widths.
 
     Returns
     -------
@@ -96,7 +103,10 @@ def evaluate(
         input_variance=_numbers("input_variance", input_variance, above=0.0),
         correlation=_numbers("correlation", correlation, least=-1.0, most=1.0),
     )
-    depths = _depths(depth)
+    model = _model(widths, alpha)
+    depths = _depths(depth if depth is not None else model.layers or DEPTH)
+    if model.layers is not None and depths.max() > model.layers:
+        raise ValueError(f"depth: {depths.max().item()!r} is beyond the {model.layers} layers of the network")
     named = set(_words("estimators", DEFAULT_ESTIMATORS if estimators is None else estimators, ESTIMATORS).flat)
     asked = tuple(name for name in ESTIMATORS if name in named)
     wanted = set(_words("columns", columns, FURTHER_NAMES).flat)
@@ -106,7 +116,7 @@ def evaluate(
 
     size = max(1, CHUNK_ROWS // len(depths))
     chunks = [
-        evaluate_points(points[start : start + size], depths, asked, unit, further)
+        evaluate_points(points[start : start + size], depths, asked, unit, further, model)
         for start in range(0, len(points), size)
     ]
     return to_frame({name: np.concatenate([chunk[name] for chunk in chunks]) for name in chunks[0]})
@@ -124,6 +134,22 @@ def _points(**arguments: NDArray[Any]) -> Points:
         empty = ", ".join(name for name, array in arguments.items() if array.size == 0)
         raise ValueError(f"{empty} is empty")
     return Points(index=np.arange(arrays[0].size, dtype=np.int64), **flat)
+
+
+def _model(widths: Iterable[int] | None, alpha: Iterable[float] | None) -> Model:
+    if widths is None and alpha is None:
+        return SQUARE
+    if widths is not None and alpha is not None:
+        raise ValueError("alpha: the widths give the ratios already")
+    if alpha is not None:
+        ratios = _numbers("alpha", np.array(list(alpha)), above=0.0)
+        if ratios.ndim != 1 or ratios.size == 0:
+            raise ValueError(f"alpha: {alpha!r} is not a sequence of numbers")
+        return Model(tuple(ratios.tolist()))
+    array = np.asarray(list(widths or ()))
+    if array.dtype.kind not in "iu" or array.ndim != 1 or array.size < 2 or array.min() < 1:
+        raise ValueError(f"widths: {widths!r} is not a sequence of two integers or more, each at least 1")
+    return Model(ratios_of(array.tolist()))
 
 
 def _activations(given: str | Activation | Iterable[str | Activation]) -> NDArray[np.object_]:

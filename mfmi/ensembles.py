@@ -17,6 +17,7 @@ from typing import NamedTuple, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.special import xlog1py
 
 Array = NDArray[np.float64]
 
@@ -57,6 +58,9 @@ class Ensemble(Protocol):
     def bracket(self, r: Array, e: Array, a: Array, v: Array, rest: Array) -> Array:
         """`r E + alpha A V - F(A E)` of the potential (theory (8)), with `rest = 1 - A V`."""
 
+    def log_volume(self) -> Array:
+        """Mean logarithm of the squared singular values of every matrix that its shape lets be above 0, like alpha."""
+
     def part(self, rows: NDArray[np.intp] | slice, layers: slice) -> Ensemble:
         """The ensemble of some of the points and layers."""
 
@@ -87,6 +91,11 @@ class Gaussian:
     def bracket(self, r: Array, e: Array, a: Array, v: Array, rest: Array) -> Array:
         """See `Ensemble.bracket`: `F(x) = alpha sigma_w^2 x`."""
         return r * e + self.alpha * a * (v - self.sigma_w2 * e)
+
+    def log_volume(self) -> Array:
+        """See `Ensemble.log_volume`: the mean of the logarithm under the law of Marchenko and Pastur."""
+        wide, narrow = np.maximum(1.0, self.alpha), np.minimum(self.alpha, 1.0 / self.alpha)
+        return np.log(self.sigma_w2 * wide) - 1.0 - xlog1py((1.0 - narrow) / narrow, -narrow)
 
     def part(self, rows: NDArray[np.intp] | slice, layers: slice) -> Gaussian:
         """See `Ensemble.part`."""
@@ -126,6 +135,10 @@ class Orthogonal:
         """See `Ensemble.bracket`, at the stationary theta."""
         narrow = np.minimum(1.0, self.alpha)
         return -np.maximum(1.0, self.alpha) * np.log((1.0 - narrow) + narrow * rest)
+
+    def log_volume(self) -> Array:
+        """See `Ensemble.log_volume`."""
+        return np.log(self.sigma_w2 * np.maximum(1.0, self.alpha))
 
     def part(self, rows: NDArray[np.intp] | slice, layers: slice) -> Orthogonal:
         """See `Ensemble.part`."""

@@ -10,11 +10,13 @@ from numpy.typing import ArrayLike, NDArray
 
 from mfmi.activations import get as get_activation
 from mfmi.columns import FURTHER_NAMES, INFORMATION, Points, columns_with
-from mfmi.estimators import REGISTRY, Estimate, Problem, Propagation
+from mfmi.estimators import REGISTRY
 from mfmi.further_columns import DERIVED
 from mfmi.further_columns import REGISTRY as FURTHER_REGISTRY
 from mfmi.meanfield import fixed_point, trajectory
+from mfmi.model import SQUARE, Model
 from mfmi.names import ESTIMATORS, LOWER_BOUNDS, NOISE_PLACEMENTS, UNITS, UPPER_BOUNDS, WEIGHTS
+from mfmi.problem import Estimate, Problem, Propagation
 
 Array = NDArray[np.float64]
 # Functions of a problem by the column that they fill.
@@ -25,7 +27,12 @@ _OVERFLOW = "the pre-activation variance overflows at this depth"
 
 
 def evaluate_points(
-    points: Points, depths: ArrayLike, estimators: Sequence[str], unit: str = "nats", further: Sequence[str] = ()
+    points: Points,
+    depths: ArrayLike,
+    estimators: Sequence[str],
+    unit: str = "nats",
+    further: Sequence[str] = (),
+    model: Model = SQUARE,
 ) -> dict[str, NDArray[Any]]:
     """Mean field and information of n points at D depths.
 
@@ -36,6 +43,7 @@ def evaluate_points(
     estimators : names out of `mfmi.names.ESTIMATORS`.
     unit : "nats" or "bits" per input dimension, for the `mi_` columns.
     further : names of columns behind the contract's, out of `mfmi.columns.FURTHER`.
+    model : what all networks have in common, square layers of any depth by default.
 
     Returns
     -------
@@ -48,12 +56,13 @@ def evaluate_points(
     Raises
     ------
     ValueError
-        For an unknown name or a depth below 1.
+        For an unknown name, or a depth below 1 or beyond the model's layers.
     """
     table = np.atleast_1d(np.asarray(depths))
     if table.size == 0 or not np.issubdtype(table.dtype, np.integer) or table.min() < 1:
         raise ValueError(f"depth must be whole numbers from 1, not {depths!r}")
     _check_names(points, estimators, unit, further)
+    model.ratios(int(table.max()))
     layers = np.broadcast_to(table, (len(points), table.shape[-1])).astype(np.intp)
     shape = layers.shape
     columns: dict[str, NDArray[Any]] = {}
@@ -69,10 +78,10 @@ def evaluate_points(
     quantities = {f"mi_{name}": REGISTRY[name] for name in estimators}
     quantities |= {name: FURTHER_REGISTRY[name] for name in FURTHER_NAMES if name in further and name not in DERIVED}
     for rows in _groups(points.activation):
-        _evaluate_activation(points[rows], layers[rows], quantities, _View(columns, rows))
+        _evaluate_activation(points[rows], layers[rows], quantities, _View(columns, rows), model)
     _bounds(columns, estimators)
     for name in DERIVED.keys() & set(further):
-        columns[name] = DERIVED[name](columns)
+        columns[name] = DERIVED[name](columns, model)
     if unit == "bits":
         for column in wanted:
             if column.unit == INFORMATION:
@@ -115,7 +124,9 @@ def _groups(labels: NDArray[Any]) -> Iterator[NDArray[np.intp]]:
         yield np.flatnonzero(labels == label)
 
 
-def _evaluate_activation(points: Points, layers: NDArray[np.intp], quantities: Quantities, out: _View) -> None:
+def _evaluate_activation(
+    points: Points, layers: NDArray[np.intp], quantities: Quantities, out: _View, model: Model
+) -> None:
     phi = get_activation(points.activation[0])
     hidden = np.where(points.noise_at == "every", points.sigma_noise, 0.0)
     settings = np.stack([points.sigma_w, points.sigma_b, hidden, points.input_variance, points.correlation], axis=1)
@@ -152,6 +163,7 @@ def _evaluate_activation(points: Points, layers: NDArray[np.intp], quantities: Q
             points.sigma_noise[rows[row]] ** 2,
             points.input_variance[rows[row]],
             layers[rows].ravel(),
+            model,
         )
         for chosen in _similar(problem.depth):
             _estimate(problem.part(chosen), quantities, out, (rows[row[chosen]], column[chosen]))

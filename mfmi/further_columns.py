@@ -14,9 +14,10 @@ from numpy.typing import NDArray
 from mfmi.activations import get as get_activation
 from mfmi.capacity import attained
 from mfmi.capacity import efficiency as share_of
-from mfmi.estimators import Estimate, Problem, closed
 from mfmi.isometry import jacobian_moments
+from mfmi.model import SQUARE, Model
 from mfmi.names import WEIGHTS
+from mfmi.problem import Estimate, Problem, closed
 
 Array = NDArray[np.float64]
 Rows = Mapping[str, NDArray[Any]]
@@ -34,22 +35,30 @@ def mmse(problem: Problem) -> Estimate:
 
 
 def jacobian_mean(problem: Problem) -> Estimate:
-    """Mean of the squared singular values of the Jacobian, theory (21); NaN without a derivative."""
+    """Mean of the squared singular values of the Jacobian, theory (21); NaN without a derivative.
+
+    Square layers only, else NaN.
+    """
     return _jacobian_moment(problem, 0)
 
 
 def jacobian_variance(problem: Problem) -> Estimate:
-    """Variance of the squared singular values of the Jacobian, theory (21); NaN without a derivative."""
+    """Variance of the squared singular values of the Jacobian, theory (21); NaN without a derivative.
+
+    Square layers only, else NaN.
+    """
     return _jacobian_moment(problem, 1)
 
 
 def _jacobian_moment(problem: Problem, which: int) -> Estimate:
+    if problem.model.alpha:
+        return closed(np.full(len(problem.rows), np.nan))
     moments = jacobian_moments(problem.propagation.phi, problem.path, problem.sigma_w2, problem.weights)
     value = problem.observed(moments[which])
     return closed(np.where(np.isfinite(value), value, np.nan))
 
 
-def efficiency(rows: Rows) -> Array:
+def efficiency(rows: Rows, model: Model) -> Array:
     """Return `mi_lower` over the capacity (22), at the largest gains that the same initialisation has.
 
     The largest squared singular value of a weight matrix and the steepest slope of the activation limit what any
@@ -60,12 +69,17 @@ def efficiency(rows: Rows) -> Array:
     ----------
     rows
         Columns of the contract, of one shape, information in nats.
+    model
+        What the networks have in common.
 
     Returns
     -------
     ndarray
-        Of that shape; NaN where there is no lower bound or the capacity is infinite or 0.
+        Of that shape; NaN where there is no lower bound or the capacity is infinite or 0, and for any model but square
+        layers.
     """
+    if model != SQUARE:
+        return np.full(rows["mi_lower"].shape, np.nan)
     slopes = {name: float(get_activation(name).lipschitz) for name in dict.fromkeys(rows["activation"].flat)}
     steepest = np.vectorize(slopes.get, otypes=[np.float64])(rows["activation"])
     value = np.full(rows["mi_lower"].shape, np.nan)
@@ -88,4 +102,4 @@ REGISTRY: dict[str, Callable[[Problem], Estimate]] = {
     "jacobian_mean": jacobian_mean,
     "jacobian_variance": jacobian_variance,
 }
-DERIVED: dict[str, Callable[[Rows], Array]] = {"efficiency": efficiency}
+DERIVED: dict[str, Callable[[Rows, Model], Array]] = {"efficiency": efficiency}

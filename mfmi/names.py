@@ -15,6 +15,8 @@ STATUS = {
 LOWER_BOUNDS = ("linear", "entropy_power", "layerwise")
 UPPER_BOUNDS = ("gaussian_upper",)
 
+DEPTH = 10  # where no depth is given, and no widths
+
 WEIGHTS = ("gaussian", "orthogonal")
 NOISE_PLACEMENTS = ("output", "every")
 UNITS = ("nats", "bits")

@@ -21,6 +21,7 @@ import psutil
 
 from mfmi.columns import COLUMNS, Points
 from mfmi.errors import OutputError
+from mfmi.model import SQUARE, Model
 from mfmi.sweep import progress
 from mfmi.sweep.run import SweepInterrupted, run_sweep
 
@@ -55,6 +56,7 @@ class FakePlan:
     text: str = "version: 1\n"
     estimators: tuple[str, ...] = ("linear",)
     further: tuple[str, ...] = ()
+    model: Model = SQUARE
     unit: str = "nats"
     n_points: int | None = None
     step: float = 1e-3

@@ -199,6 +199,32 @@ CASES: dict[str, tuple[str, list[str]]] = {
     "unknown column": (sweep(NETWORK, "columns: [§mse]"), ["(did you mean mmse?)"]),
     "column twice": (sweep(NETWORK, "columns: [mmse, §mmse]"), ["columns: mmse is named twice"]),
     "columns inside the sweep": (sweep(NETWORK + "§columns: mmse"), ["unknown key (did you mean columns?)"]),
+    "widths in two forms": (
+        sweep(NETWORK, "network:\n  widths: [4, 2]\n  §alpha: [0.5]"),
+        ["network.alpha: the widths on line 6 give the ratios already"],
+    ),
+    "width of nothing": (
+        sweep(NETWORK, "network: {widths: [4, §0]}"),
+        ["network.widths[1]: must be at least 1, got 0"],
+    ),
+    "one width": (sweep(NETWORK, "network: {widths: §[4]}"), ["network.widths: needs two numbers at least"]),
+    "widths that are none": (sweep(NETWORK, "network: {widths: §4}"), ["network.widths: expected a list, got 4"]),
+    "ratio of nothing": (sweep(NETWORK, "network: {alpha: [1, §0]}"), ["network.alpha[1]: must be at least 1e-09"]),
+    "widths at the top": (sweep(NETWORK, "§widths: [4, 2]"), ["unknown key (did you mean network.widths?)"]),
+    "depths beyond the layers": (
+        sweep(NETWORK + "depth: [1, §3]", "network: {widths: [4, 2, 2]}"),
+        ["sweep.depth[1]: the network has 2 layers, got 3"],
+    ),
+    "depth of a range beyond the layers": (
+        sweep(NETWORK + "depth: §{start: 1, stop: 3, num: 3}", "network: {alpha: [2, 2]}"),
+        ["sweep.depth: the network has 2 layers, got 3"],
+    ),
+    "depth of a point beyond the layers": (
+        sweep(
+            "mode: points\nactivation: tanh\npoints: [{sigma_w: 1}, {sigma_w: 1, depth: §2}]", "network: {alpha: [2]}"
+        ),
+        ["sweep.points[1].depth: the network has 1 layers, got 2"],
+    ),
     "no estimators": (sweep(NETWORK, "estimators: §[]"), ["estimators: the list is empty"]),
     "unknown unit": (
         sweep(NETWORK, "output: {unit: §bit}"),

@@ -89,6 +89,8 @@ def test_every_mode_is_accepted(sweep: str) -> None:
 
 # Mistakes that lie between values, or in what a word means; only the program finds those.
 BEYOND = (
+    "one width",
+    "beyond the layers",
     "duplicate",
     "twice",
     "empty range",

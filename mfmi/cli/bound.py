@@ -6,11 +6,14 @@ import functools
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
+import click
+
 from mfmi.cli.command import command as make_command
+from mfmi.cli.model_options import model_options
 from mfmi.cli.numbers import known, number
-from mfmi.cli.options import network_options
+from mfmi.cli.options import network_option, network_options
 from mfmi.cli.sink import Sink, output_options
-from mfmi.names import LOWER_BOUNDS, UPPER_BOUNDS
+from mfmi.names import DEPTH, LOWER_BOUNDS, UPPER_BOUNDS
 
 if TYPE_CHECKING:
     import numpy as np
@@ -18,6 +21,7 @@ if TYPE_CHECKING:
     from rich.text import Text
 
     from mfmi.activations import Activation
+    from mfmi.model import Model
 
     Rows = Mapping[str, np.ndarray[Any, Any]]
 
@@ -33,10 +37,14 @@ BAR_LEAST = 8
     name="bound",
     examples=(
         "mfmi bound --act tanh --sw 1.5",
+        "mfmi bound --act tanh --sw 1.5 --widths 784,512,10",
         "mfmi bound --act relu --sw 1.4142 --noise-at every --depth 30 --format csv",
     ),
 )
-@network_options()
+@network_options("activation", "sigma_w", "sigma_b", "sigma_noise", "noise_at", "weights")
+@network_option("depth", default=None, show_default=f"{DEPTH}, or all layers")
+@model_options
+@network_options("input_variance", "correlation", "estimators", "further", "unit")
 @output_options
 def command(
     activation: Activation,
@@ -45,7 +53,8 @@ def command(
     sigma_noise: float,
     noise_at: str,
     weights: str,
-    depth: int,
+    depth: int | None,
+    model: Model,
     input_variance: float,
     correlation: float,
     estimators: tuple[str, ...],
@@ -64,6 +73,10 @@ def command(
     from mfmi.evaluation import evaluate_points
     from mfmi.sweep.store import columns_in
 
+    if depth is None:
+        depth = model.layers or DEPTH
+    elif model.layers is not None and depth > model.layers:
+        raise click.UsageError(f"--depth {depth} is beyond the {model.layers} layers of the network.")
     points = Points.of(
         activation.name,
         sigma_w,
@@ -74,15 +87,16 @@ def command(
         input_variance=input_variance,
         correlation=correlation,
     )
-    rows = evaluate_points(points, np.arange(1, depth + 1), estimators, unit, further)
+    rows = evaluate_points(points, np.arange(1, depth + 1), estimators, unit, further, model)
     rows = {name: values for name, values in rows.items() if name != "point"}
     columns = [column for column in columns_in(unit, columns_with(further)) if column.name != "point"]
-    sink.write(rows, columns, table=functools.partial(_draw, activation, rows, estimators, further, unit))
+    sink.write(rows, columns, table=functools.partial(_draw, activation, rows, model, estimators, further, unit))
 
 
 def _draw(
     activation: Activation,
     rows: Rows,
+    model: Model,
     estimators: tuple[str, ...],
     further: tuple[str, ...],
     unit: str,
@@ -90,7 +104,7 @@ def _draw(
 ) -> None:
     """Draw the rows for people, 80 columns wide or as wide as the terminal."""
     unicode = _can_encode(console.encoding)
-    for line in _headline(activation, rows):
+    for line in _headline(activation, rows, model):
         console.print(line if unicode else line.replace("·", "-"), soft_wrap=True)
     console.print()
     asked = [*further, *(f"mi_{name}" for name in ("linear", "replica") if name in estimators)]
@@ -105,7 +119,7 @@ def _draw(
         console.print(line, style="dim", soft_wrap=True)
 
 
-def _headline(activation: Activation, rows: Rows) -> list[str]:
+def _headline(activation: Activation, rows: Rows, model: Model) -> list[str]:
     """Say which network this is, in which phase it lies and where the edge of chaos is."""
     from mfmi.report.summary import edge_sigma_w
 
@@ -118,6 +132,8 @@ def _headline(activation: Activation, rows: Rows) -> list[str]:
     )
     if rows["input_variance"][0] != 1:
         first += f" · input variance {rows['input_variance'][0]:g}"
+    if model.alpha:
+        first += f" · ratios of widths {', '.join(number(ratio) for ratio in model.alpha)}"
     facts = [f"{name} {number(rows[column][0])}" for name, column in (("chi_1", "chi_1"), ("q*", "q_star"))]
     facts = [fact for fact, column in zip(facts, ("chi_1", "q_star"), strict=True) if known(rows[column][0])]
     phase = rows["phase"][0] or "phase unknown"

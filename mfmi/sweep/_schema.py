@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from mfmi.columns import FURTHER_NAMES
-from mfmi.names import DEFAULT_ESTIMATORS, ESTIMATORS, NOISE_PLACEMENTS, UNITS, WEIGHTS
+from mfmi.names import DEFAULT_ESTIMATORS, DEPTH, ESTIMATORS, NOISE_PLACEMENTS, UNITS, WEIGHTS
 from mfmi.sweep._kinds import (
     Choice,
     Constant,
@@ -25,7 +25,8 @@ from mfmi.sweep._yaml import Node, ScalarNode, describe
 VERSION = 1
 MODES = ("product", "zip", "points")
 MOST_DEPTH = 10_000
-DEPTH = 10
+MOST_WIDTH = 10**9
+_NARROWEST = 1e-9
 
 # A name, with plain numbers in brackets: nothing that an expression parser could trip over.
 _NUMBER = r"\s*(?:[A-Za-z_]\w{0,40}\s*=\s*)?[-+]?(?:\d{1,40}\.?\d{0,40}|\.\d{1,40})(?:[eE][-+]?\d{1,4})?\s*"
@@ -129,6 +130,8 @@ _AT_TOP = {
     "qx": "input.variance",
     "correlation": "input.correlation",
     "c0": "input.correlation",
+    "widths": "network.widths",
+    "alpha": "network.alpha",
     "path": "output.path",
     "unit": "output.unit",
 }
@@ -161,7 +164,7 @@ _SWEEP = Record(
     },
     elsewhere=_SHORT
     | _AT_TOP
-    | {name: name for name in ("version", "estimators", "columns", "input", "output", "seed")},
+    | {name: name for name in ("version", "estimators", "columns", "network", "input", "output", "seed")},
     rules={
         "if": {"properties": {"mode": {"const": "points"}}, "required": ["mode"]},
         "then": {"required": ["points"]},
@@ -172,6 +175,18 @@ _SWEEP = Record(
         },
         **_ONE_FORM,
     },
+)
+_NETWORK = Record(
+    {
+        "widths": Field(
+            Several(Whole(1, MOST_WIDTH), bare=False), "widths n_0 of the input and n_1..n_L of the layers"
+        ),
+        "alpha": Field(
+            Several(Number(least=_NARROWEST, most=1.0 / _NARROWEST), bare=False),
+            "ratios n_l / n_{l-1} of the layers, in place of the widths",
+        ),
+    },
+    rules={"not": {"required": ["widths", "alpha"]}},
 )
 _INPUT = Record(
     {
@@ -194,6 +209,7 @@ CONFIG = Record(
             Several(Choice(ESTIMATORS)), "what is computed at each point", default=list(DEFAULT_ESTIMATORS)
         ),
         "columns": Field(Several(Choice(FURTHER_NAMES), empty=True), "further columns of the result", default=[]),
+        "network": Field(_NETWORK, "the shape of the networks; square layers of any depth by default"),
         "input": Field(_INPUT, "the input of the networks"),
         "output": Field(_OUTPUT, "the result"),
         "seed": Field(Whole(0, 2**63 - 1), "seed of whatever is drawn at random", default=0),

@@ -3,12 +3,13 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
+from mfmi.names import DEPTH
 from mfmi.sweep._exclude import read_exclusions
 from mfmi.sweep._grid import Axis, Exclusion, Grid
 from mfmi.sweep._kinds import Entry
 from mfmi.sweep._located import Position, Report, closest
 from mfmi.sweep._ranges import AxisValues
-from mfmi.sweep._schema import AXIS_DEFAULTS, AXIS_KINDS, DEPTH, REQUIRED, SQUARES
+from mfmi.sweep._schema import AXIS_DEFAULTS, AXIS_KINDS, REQUIRED, SQUARES
 from mfmi.sweep._values import Listed, Value
 from mfmi.sweep._yaml import ListNode, MappingNode, describe
 
@@ -34,7 +35,7 @@ class Sweep:
     depths: tuple[int, ...]
 
 
-def read_sweep(section: Entry, report: Report) -> Sweep | None:
+def read_sweep(section: Entry, report: Report, depth: int = DEPTH) -> Sweep | None:
     """Make a grid of the sweep section.
 
     Parameters
@@ -43,6 +44,8 @@ def read_sweep(section: Entry, report: Report) -> Sweep | None:
         The section, its entries valid by themselves.
     report
         Receives what is wrong with them together.
+    depth
+        The depth of networks for which none is given.
 
     Returns
     -------
@@ -64,7 +67,7 @@ def read_sweep(section: Entry, report: Report) -> Sweep | None:
     elif mode != "points":
         _report_missing(node, section.key, "sweep", (), report)
     given = {name: entry for name, entry in entries.items() if name in AXIS_KINDS}
-    axes, depths = _READERS[mode](given, section, report)
+    axes, depths = _READERS[mode](given, section, report, depth)
     exclude: tuple[Exclusion, ...] = ()
     if "exclude" in entries and (axes or mode != "points"):  # else what points have is not known
         exclude = read_exclusions(entries["exclude"], axes, keys, report)
@@ -114,18 +117,18 @@ def _axis(name: str, values: AxisValues) -> Axis:
     return Axis(SQUARES.get(name, name), values.values, name in SQUARES)
 
 
-def _shared_depths(given: Mapping[str, Entry]) -> tuple[int, ...]:
+def _shared_depths(given: Mapping[str, Entry], default: int) -> tuple[int, ...]:
     if "depth" not in given:
-        return (DEPTH,)
+        return (default,)
     values = given["depth"].value.values
     return tuple(int(depth) for depth in values.values)
 
 
-def _product(given: Mapping[str, Entry], section: Entry, report: Report) -> Axes:
+def _product(given: Mapping[str, Entry], section: Entry, report: Report, depth: int) -> Axes:
     for name, entry in given.items():
         _report_repeated(name, entry.value, report)
     axes = [_axis(name, entry.value) for name, entry in given.items() if name != "depth"]
-    return axes, _shared_depths(given)
+    return axes, _shared_depths(given, depth)
 
 
 def _report_repeated(name: str, axis: AxisValues, report: Report) -> None:
@@ -137,7 +140,7 @@ def _report_repeated(name: str, axis: AxisValues, report: Report) -> None:
             report.add(entry.key, f"sweep.{name}[{i}]", f"{describe(entry.node)} stands at [{first}] already")
 
 
-def _zip(given: Mapping[str, Entry], section: Entry, report: Report) -> Axes:
+def _zip(given: Mapping[str, Entry], section: Entry, report: Report, depth: int) -> Axes:
     lists = {name: entry for name, entry in given.items() if not entry.value.constant}
     first = next(iter(lists), "")
     for name, entry in lists.items():
@@ -147,10 +150,10 @@ def _zip(given: Mapping[str, Entry], section: Entry, report: Report) -> Axes:
             report.add(entry.node.at, f"sweep.{name}", f"{message}; mode zip takes them side by side")
     varying = "depth" in lists
     axes = [_axis(name, entry.value) for name, entry in given.items() if name != "depth" or varying]
-    return axes, () if varying else _shared_depths(given)
+    return axes, () if varying else _shared_depths(given, depth)
 
 
-def _points(given: Mapping[str, Entry], section: Entry, report: Report) -> Axes:
+def _points(given: Mapping[str, Entry], section: Entry, report: Report, depth: int) -> Axes:
     """Collect the points into one axis a key, filled up with the constants."""
     node = section.node
     points = node.get("points") if isinstance(node, MappingNode) else None
@@ -169,18 +172,18 @@ def _points(given: Mapping[str, Entry], section: Entry, report: Report) -> Axes:
     for i, point in enumerate(points.items):
         if isinstance(point, MappingNode):
             _report_missing(point, point.at, f"sweep.points[{i}]", outside, report)
-    own_axes = [_own_axis(name, entries, given) for name in own]
+    own_axes = [_own_axis(name, entries, given, depth) for name in own]
     if len(report) > before or len(entries) < len(points.items) or None in own_axes:
         return [], ()
     axes = [_axis(name, entry.value) for name, entry in given.items() if name != "depth" and name not in own]
     axes += [axis for axis in own_axes if axis is not None]
-    return axes, () if "depth" in own else _shared_depths(given)
+    return axes, () if "depth" in own else _shared_depths(given, depth)
 
 
-def _own_axis(name: str, points: Sequence[Entry], given: Mapping[str, Entry]) -> Axis | None:
+def _own_axis(name: str, points: Sequence[Entry], given: Mapping[str, Entry], depth: int) -> Axis | None:
     """Return the values of a key that points have of their own; None if some point ends without one."""
     root = SQUARES.get(name, name)
-    default: Value | None = {**AXIS_DEFAULTS, "depth": DEPTH}.get(root)
+    default: Value | None = {**AXIS_DEFAULTS, "depth": depth}.get(root)
     if isinstance(default, float) and name in SQUARES:
         default **= 2
     if name in given:

@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mfmi.columns import Points, columns_with
+from mfmi.model import SQUARE, Model
 from mfmi.sweep import store
 
 Block = dict[str, NDArray[Any]]
@@ -24,7 +25,14 @@ class Evaluate(Protocol):
     """The evaluator, `mfmi.evaluation.evaluate_points` or a stand-in of the same signature."""
 
     def __call__(
-        self, points: Points, depths: Depths, estimators: Sequence[str], unit: str, further: Sequence[str], /
+        self,
+        points: Points,
+        depths: Depths,
+        estimators: Sequence[str],
+        unit: str,
+        further: Sequence[str],
+        model: Model,
+        /,
     ) -> Block:
         """Return the rows of `points` at `depths`."""
         ...
@@ -96,6 +104,11 @@ class Plan(Protocol):
         ...
 
     @property
+    def model(self) -> Model:
+        """What all networks have in common."""
+        ...
+
+    @property
     def unit(self) -> str:
         """Unit of information, nats or bits."""
         ...
@@ -159,7 +172,9 @@ class Task:
         span = self.plan.chunk(number)
         points = self.plan.points(span.start, span.stop)
         plan = self.plan
-        block = evaluate_guarded(evaluate, points, plan.depths_for(points), plan.estimators, plan.unit, plan.further)
+        block = evaluate_guarded(
+            evaluate, points, plan.depths_for(points), plan.estimators, plan.unit, plan.further, plan.model
+        )
         return store.encode(store.to_table(block, store.columns_in(plan.unit, columns_with(plan.further))))
 
 
@@ -176,6 +191,7 @@ def evaluate_guarded(
     estimators: Sequence[str],
     unit: str,
     further: Sequence[str] = (),
+    model: Model = SQUARE,
 ) -> Block:
     """Evaluate points; if that raises, one by one, so that only the culprits fail.
 
@@ -187,7 +203,7 @@ def evaluate_guarded(
         The points, n of them.
     depths
         Depths of all points, or an (n, D) array.
-    estimators, unit, further
+    estimators, unit, further, model
         As for the evaluator.
 
     Returns
@@ -198,12 +214,14 @@ def evaluate_guarded(
     if not len(points):
         return _rows(0, {}, further)
     try:
-        return evaluate(points, depths, estimators, unit, further)
+        return evaluate(points, depths, estimators, unit, further, model)
     except MemoryError:
         raise
     except Exception:  # one of the points; which one is found out below
         own = np.broadcast_to(np.atleast_1d(depths), (len(points), np.shape(depths)[-1]))
-    blocks = [_evaluate_one(evaluate, points[i : i + 1], own[i], estimators, unit, further) for i in range(len(points))]
+    blocks = [
+        _evaluate_one(evaluate, points[i : i + 1], own[i], estimators, unit, further, model) for i in range(len(points))
+    ]
     return {name: np.concatenate([block[name] for block in blocks]) for name in blocks[0]}
 
 
@@ -214,9 +232,10 @@ def _evaluate_one(
     estimators: Sequence[str],
     unit: str,
     further: Sequence[str],
+    model: Model,
 ) -> Block:
     try:
-        return evaluate(point, depths, estimators, unit, further)
+        return evaluate(point, depths, estimators, unit, further, model)
     except MemoryError:
         raise
     except Exception as error:

@@ -15,10 +15,12 @@ import numpy as np
 
 from mfmi.columns import FURTHER_NAMES
 from mfmi.errors import ConfigError, OutputError
-from mfmi.names import DEFAULT_ESTIMATORS, ESTIMATORS
+from mfmi.model import Model
+from mfmi.names import DEFAULT_ESTIMATORS, DEPTH, ESTIMATORS
 from mfmi.sweep._grid import Axis, Exclusion, Grid
 from mfmi.sweep._kinds import Entry, Record
 from mfmi.sweep._located import LocatedConfigError, LocatedError, Position, Report, Source
+from mfmi.sweep._network import read_model, report_depths
 from mfmi.sweep._overrides import override
 from mfmi.sweep._schema import CONFIG, VERSION, json_schema
 from mfmi.sweep._sweep import Sweep, read_sweep
@@ -56,6 +58,8 @@ class Config:
         "product", "zip" or "points".
     grid
         The axes, in config order and the constants that were not given behind them, and what is excluded.
+    model
+        What all networks have in common.
     depths
         The depths of every point; empty where the depth is an axis of the grid.
     estimators
@@ -79,6 +83,7 @@ class Config:
     version: int
     mode: str
     grid: Grid
+    model: Model
     depths: tuple[int, ...]
     estimators: tuple[str, ...]
     columns: tuple[str, ...]
@@ -123,6 +128,7 @@ class Config:
             "sweep.exclude": self._excluded(),
             "estimators": list(self.estimators),
             "columns": list(self.columns),
+            **self.model.described(),
             "input.variance": self.input_variance,
             "input.correlation": self.input_correlation,
             "output.unit": self.output_unit,
@@ -211,17 +217,21 @@ def load_config(text: str, filename: str, overrides: Sequence[str] = ()) -> Conf
         raise report.error()
     tree = override(tree, overrides, report)
     entries = CONFIG.read(tree, "", report, Position(source, 1, 1)) or {}
-    sweep = read_sweep(entries["sweep"], report) if "sweep" in entries else None
+    model = read_model(entries, report)
+    sweep = read_sweep(entries["sweep"], report, model.layers or DEPTH) if "sweep" in entries else None
+    if "sweep" in entries:
+        report_depths(entries["sweep"], model, report)
     estimators = _names("estimators", entries, ESTIMATORS, DEFAULT_ESTIMATORS, report)
     columns = _names("columns", entries, FURTHER_NAMES, (), report)
     if sweep is None or len(report):
         raise report.error()
-    return _config(entries, sweep, (estimators, columns), filename, _with_overrides(text, overrides))
+    return _config(entries, sweep, model, (estimators, columns), filename, _with_overrides(text, overrides))
 
 
 def _config(
     entries: Mapping[str, Entry],
     sweep: Sweep,
+    model: Model,
     wanted: tuple[tuple[str, ...], tuple[str, ...]],
     filename: str,
     text: str,
@@ -236,6 +246,7 @@ def _config(
         version=VERSION,
         mode=sweep.mode,
         grid=sweep.grid,
+        model=model,
         depths=sweep.depths,
         estimators=wanted[0],
         columns=wanted[1],

@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mfmi.columns import Points
+from mfmi.model import Model
 from mfmi.sweep._values import Integers, Listed
 from mfmi.sweep.config import Config
 
@@ -113,6 +114,11 @@ class Plan:
     def further(self) -> tuple[str, ...]:
         """Names of the columns behind the contract's, in their order."""
         return self.config.columns
+
+    @property
+    def model(self) -> Model:
+        """What all networks have in common."""
+        return self.config.model
 
     @property
     def unit(self) -> str:

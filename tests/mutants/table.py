@@ -40,7 +40,13 @@ TESTS_OF = {
     "mfmi/scalar_channel.py": ("tests/test_replica.py",),
     "mfmi/segment_channel.py": ("tests/test_replica.py",),
     "mfmi/chain.py": ("tests/test_chain.py", "tests/test_estimators.py"),
-    "mfmi/estimators.py": ("tests/test_estimators.py", "tests/test_honesty.py", "tests/test_tightness.py"),
+    "mfmi/estimators.py": (
+        "tests/test_estimators.py",
+        "tests/test_rectangular.py",
+        "tests/test_honesty.py",
+        "tests/test_tightness.py",
+    ),
+    "mfmi/problem.py": ("tests/test_estimators.py", "tests/test_rectangular.py", "tests/test_further_columns.py"),
     "mfmi/evaluation.py": ("tests/test_evaluation.py", "tests/test_api.py"),
     "mfmi/isometry/_jacobian.py": ("tests/test_isometry.py",),
     "mfmi/capacity/_limits.py": ("tests/test_capacity.py",),
@@ -267,24 +273,14 @@ _FAULTS: dict[str, tuple[tuple[str, str, str], ...]] = {
             "total = problem.observed(path.q) + problem.output_noise",
         ),
         (
-            "the ensembles are swapped",
-            'loss = 1.0 if problem.weights == "gaussian" else 0.0',
-            'loss = 0.0 if problem.weights == "gaussian" else 1.0',
-        ),
-        (
             "hidden noise is no noise",
-            "np.log(problem.observed(path.noise_gap) + problem.output_noise)",
-            "np.log(problem.output_noise)",
+            "total - problem.maximum_entropy(problem.observed(path.noise_gap))",
+            "total",
         ),
         (
-            "kappa for its square",
-            "np.square(moments.kappa), moments.residual",
-            "np.abs(moments.kappa), moments.residual",
-        ),
-        (
-            "what is known of the noise is not subtracted",
-            "np.maximum(found.value[noisy] - noise.value, 0.0)",
-            "np.maximum(found.value[noisy], 0.0)",
+            "a widening layer loses no entropy",
+            "np.where(widened[problem.depth - 1] > 0, np.nan,",
+            "np.where(widened[problem.depth - 1] > 99, np.nan,",
         ),
         (
             "nor in the lower bound",
@@ -298,8 +294,35 @@ _FAULTS: dict[str, tuple[tuple[str, str, str], ...]] = {
         ),
         (
             "a lower bound searches from one side",
-            "full = [_everything(problem, problem.tabulated(channel)) for",
-            "full = [_everything(problem, problem.tabulated(channel), unique=True) for",
+            "full = [everything(problem, problem.tabulated(channel)) for",
+            "full = [everything(problem, problem.tabulated(channel), unique=True) for",
+        ),
+    ),
+    "mfmi/problem.py": (
+        (
+            "kappa for its square",
+            "np.square(moments.kappa), moments.residual",
+            "np.abs(moments.kappa), moments.residual",
+        ),
+        (
+            "what is known of the noise is not subtracted",
+            "np.maximum(value[noisy] - noise.value, 0.0)",
+            "np.maximum(value[noisy], 0.0)",
+        ),
+        (
+            "rates per unit of the first layer",
+            "_estimate_of(solution, float(problem.alpha[0]), left)",
+            "_estimate_of(solution, 1.0, left)",
+        ),
+        (
+            "a wide orthogonal matrix drops out too",
+            'problem.weights != "orthogonal" or wide > 1.0',
+            'problem.weights != "orthogonal"',
+        ),
+        (
+            "maximum entropy in more directions than there are",
+            "0.5 * self.rank * np.log1p(per_direction / self.output_noise)",
+            "0.5 * self.beta * np.log1p(variance / self.output_noise)",
         ),
     ),
     "mfmi/evaluation.py": (

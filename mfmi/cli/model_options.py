@@ -1,0 +1,61 @@
+"""Options for what holds for all networks of a command alike: the shape of their layers."""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any, TypeVar
+
+import click
+
+from mfmi.cli.architecture import WidthList
+from mfmi.cli.options import Real
+
+if TYPE_CHECKING:
+    from mfmi.model import Model
+
+    RatiosBase = click.ParamType[tuple[float, ...]]
+else:  # generic only in recent versions of click
+    RatiosBase = click.ParamType
+
+Function = TypeVar("Function", bound=Callable[..., Any])
+
+
+class RatioList(RatiosBase):
+    """Numbers above 0 with commas between them, such as 0.5,2."""
+
+    name = "ratios"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> tuple[float, ...]:
+        """Return the numbers, or say what is wrong with them."""
+        if isinstance(value, tuple):
+            return value
+        return tuple(Real(above=0).convert(part, param, ctx) for part in str(value).split(","))
+
+
+def model_options(function: Function) -> Callable[..., Any]:
+    """Add --widths and --alpha; the function receives a `mfmi.model.Model` as `model`."""
+
+    @click.option(
+        "--widths", type=WidthList(), metavar="N,N,...", help="Units of the input and of every layer; else all alike."
+    )
+    @click.option(
+        "--alpha", type=RatioList(), metavar="A,A,...", help="Ratios of the units of each layer to those before it."
+    )
+    @functools.wraps(function)
+    def with_model(*args: Any, widths: tuple[int, ...] | None, alpha: tuple[float, ...] | None, **options: Any) -> Any:
+        return function(*args, model=_model(widths, alpha), **options)
+
+    return with_model
+
+
+def _model(widths: tuple[int, ...] | None, alpha: tuple[float, ...] | None) -> Model:
+    from mfmi.model import Model, ratios_of
+
+    if widths is None:
+        return Model(alpha or ())
+    if alpha is not None:
+        raise click.UsageError("--alpha and --widths contradict each other: the widths give the ratios.")
+    if len(widths) < 2:
+        raise click.UsageError("--widths needs two numbers at least: the units of the input, then those of the layers.")
+    return Model(ratios_of(widths))

@@ -1,0 +1,254 @@
+"""Points as the estimators get them: networks of one activation and one ensemble, and the chains that they are.
+
+Information is a difference of two potentials (theory section 3): what the observed layer knows of everything, less what
+it knows of the noise on the way. Both are rates in nats per input dimension (theory (2)).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cached_property
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from mfmi.activations import Activation
+from mfmi.activations.linear import Linear
+from mfmi.chain import Chain, Solution, solve
+from mfmi.channel_tables import Channel, table
+from mfmi.ensembles import ENSEMBLES, Ensemble
+from mfmi.exact_tables import exact_table
+from mfmi.gaussian import even_rule
+from mfmi.interfaces import FirstLayer, GaussianInput, GaussianOutput, LayerChannel, Source, Surrogate, Tabulated
+from mfmi.meanfield import Trajectory
+from mfmi.model import SQUARE, Model
+
+Array = NDArray[np.float64]
+
+
+@dataclass(frozen=True)
+class Propagation:
+    """Mean field of u networks through their layers, shared by all points that differ only in weights or output noise.
+
+    Attributes
+    ----------
+    phi : the activation.
+    path : mean-field trajectory, fields of shape (u, D).
+    hidden_noise : `sigma_h^2`, shape (u,).
+    """
+
+    phi: Activation
+    path: Trajectory
+    hidden_noise: Array
+
+    @cached_property
+    def surrogate(self) -> Surrogate:
+        """Linear network with the same second moments, layers 1 to D - 1 (theory (18))."""
+        inner = (self.path.offset_gap + self.hidden_noise[:, None])[:, :-1]
+        # A variance that has overflowed has no moments; its rows are marked by their q and any number will do.
+        finite = np.isfinite(inner) & np.isfinite(self.path.s[:, :-1])
+        inner = np.where(finite, inner, 1.0)
+        offset = np.where(finite, np.maximum(self.path.s[:, :-1] - inner, 0.0), 1.0)
+        flat_offset, flat_inner = offset.ravel(), inner.ravel()
+        m, weight = self.phi.offset_rule(flat_offset, flat_inner, tolerance=1e-10)
+        if self.phi.odd or self.phi.even:
+            m, weight = even_rule(m, weight)
+        moments = self.phi.conditional(m, np.broadcast_to(flat_inner[:, None], m.shape))
+        shape = (*inner.shape, m.shape[1])
+        gain, residual = np.square(moments.kappa), moments.residual
+        return Surrogate(
+            gain.reshape(shape), residual.reshape(shape), weight.reshape(shape), self.hidden_noise[:, None]
+        )
+
+
+@dataclass(frozen=True)
+class Problem:
+    """n points with one activation and one ensemble, each cut at a layer of its own up to D.
+
+    Attributes
+    ----------
+    propagation : mean field of the networks.
+    rows : which network of `propagation` each point is, shape (n,).
+    weights : name of the ensemble.
+    sigma_w2, output_noise, input_variance : shape (n,).
+    depth : the observed layer of each point, shape (n,).
+    model : what all networks have in common.
+    """
+
+    propagation: Propagation
+    rows: NDArray[np.intp]
+    weights: str
+    sigma_w2: Array
+    output_noise: Array
+    input_variance: Array
+    depth: NDArray[np.intp]
+    model: Model = SQUARE
+
+    @cached_property
+    def deepest(self) -> int:
+        """The deepest observed layer."""
+        return int(self.depth.max())
+
+    def observed(self, values: Array) -> Array:
+        """Entries of an array of shape (n, D) at every point's observed layer."""
+        return values[np.arange(len(self.rows)), self.depth - 1]
+
+    @cached_property
+    def path(self) -> Trajectory:
+        """Mean-field trajectory of every point, fields of shape (n, D)."""
+        return self.propagation.path.take(self.rows)
+
+    @cached_property
+    def hidden_noise(self) -> Array:
+        """`sigma_h^2`, shape (n,)."""
+        return self.propagation.hidden_noise[self.rows]
+
+    @cached_property
+    def alpha(self) -> Array:
+        """`alpha_l = n_l / n_{l-1}` of layers 1 to D."""
+        return self.model.ratios(self.deepest)
+
+    @cached_property
+    def beta(self) -> Array:
+        """`beta_l = n_l / n_0` of every point's observed layer, shape (n,)."""
+        return np.asarray(np.cumprod(self.alpha))[self.depth - 1]
+
+    @cached_property
+    def rank(self) -> Array:
+        """Dimensions that the observed layer's matrix passes on, over the input's: the narrower of its two sides."""
+        return self.beta / np.maximum(1.0, self.alpha[self.depth - 1])
+
+    def maximum_entropy(self, variance: Array) -> Array:
+        """What the observed layer can know at most of signals of that variance per pre-activation, in all its layers.
+
+        Their covariance has the rank of the layer's matrix, and information is largest where all directions are alike.
+        """
+        per_direction = variance * np.maximum(1.0, self.alpha[self.depth - 1])
+        return 0.5 * self.rank * np.log1p(per_direction / self.output_noise)
+
+    def ensemble(self, before: int) -> Ensemble:
+        """The weight matrices of layers `before` + 1 to D."""
+        return ENSEMBLES[self.weights](self.sigma_w2[:, None], self.alpha[before:])
+
+    def tabulated(self, channel: Channel) -> Tabulated:
+        """A nonlinear scalar channel in layers 1 to D - 1 (theory (14)-(17))."""
+        return Tabulated(table(self.propagation.phi, channel), self.path.s[:, :-1], self.hidden_noise[:, None])
+
+    def exact(self) -> LayerChannel:
+        """The exact scalar channel in layers 1 to D - 1 (theory (14)); in closed form where phi is linear."""
+        if isinstance(self.propagation.phi, Linear):
+            return self.propagation.surrogate.part(self.rows, slice(None))
+        return Tabulated(exact_table(self.propagation.phi), self.path.s[:, :-1], self.hidden_noise[:, None])
+
+    @cached_property
+    def posterior(self) -> Estimate:
+        """What the observed layer knows of the input and of all noise together, by the exact channel."""
+        return everything(self, self.exact())
+
+    def part(self, chosen: NDArray[np.intp]) -> Problem:
+        """The problem of some of the points."""
+        return Problem(
+            self.propagation,
+            self.rows[chosen],
+            self.weights,
+            self.sigma_w2[chosen],
+            self.output_noise[chosen],
+            self.input_variance[chosen],
+            self.depth[chosen],
+            self.model,
+        )
+
+
+class Estimate(NamedTuple):
+    """A value per point, in nats per input dimension.
+
+    Attributes
+    ----------
+    value : shape (n,); NaN where the estimator does not exist or did not converge.
+    residual : mismatch of the stationarity conditions, shape (n,); 0 for closed forms.
+    converged : shape (n,).
+    mmse : mean squared error that is left of an input entry, shape (n,); NaN where the estimator has none.
+    coexisting : whether the potential has two minima, the sign of a first-order transition nearby, shape (n,).
+    """
+
+    value: Array
+    residual: Array
+    converged: NDArray[np.bool_]
+    mmse: Array
+    coexisting: NDArray[np.bool_]
+
+
+def closed(value: Array) -> Estimate:
+    """An estimate in closed form."""
+    nowhere = np.zeros(len(value), dtype=bool)
+    return Estimate(value, np.zeros_like(value), ~nowhere, np.full_like(value, np.nan), nowhere)
+
+
+def less_noise(problem: Problem, channel: LayerChannel, full: Estimate, unique: bool = False) -> Estimate:
+    """`Phi_full - Phi_known`: what the observed layer knows of everything, less what it knows of the noise."""
+    noisy = np.flatnonzero(channel.has_noise & (problem.depth > 1))
+    if not len(noisy):
+        return full
+    value, residual, converged = full.value.copy(), full.residual.copy(), full.converged.copy()
+    some, nothing = problem.part(noisy), np.zeros(len(noisy))
+    noise = from_first_layer(some, channel.part(noisy, slice(None)), nothing, unique)
+    value[noisy] = np.maximum(value[noisy] - noise.value, 0.0)
+    residual[noisy] = np.maximum(residual[noisy], noise.residual)
+    converged[noisy] &= noise.converged
+    coexisting = full.coexisting.copy()
+    coexisting[noisy] |= noise.coexisting
+    return full._replace(value=value, residual=residual, converged=converged, coexisting=coexisting)
+
+
+def everything(problem: Problem, channel: LayerChannel, unique: bool = False) -> Estimate:
+    """`Phi_full`: information about the input and all noise on the way.
+
+    With `unique` one minimum of the potential will do: a linear network has no other, and of an upper bound any
+    minimum is an upper bound. A lower bound must not miss the smallest.
+    """
+    wide = problem.alpha[0]
+    if problem.weights != "orthogonal" or wide > 1.0:
+        solution = solve(chain_of(problem, GaussianInput(problem.input_variance), channel), unique)
+        return _estimate_of(solution, 1.0, solution.mmse)
+    # The rows of an orthogonal matrix turn gaussian inputs into independent gaussian variables, and it drops out.
+    first = problem.sigma_w2 * problem.input_variance
+    left = 1.0 / (1.0 + first / problem.output_noise)
+    found = closed(0.5 * wide * np.log1p(first / problem.output_noise))
+    found = found._replace(mmse=problem.input_variance * (1.0 - wide + wide * left))
+    deep = np.flatnonzero(problem.depth > 1)
+    if len(deep):
+        rest = from_first_layer(problem.part(deep), channel.part(deep, slice(None)), first[deep], unique)
+        # The chain begins behind the matrix: its error is one of the layer's pre-activations, and that of the input is
+        # `q_x (1 - alpha_1 A_1 V_1)`, as theory (12) gives it where V_1 is the prior variance.
+        rest = rest._replace(mmse=problem.input_variance[deep] * (1.0 - wide + wide * rest.mmse))
+        for whole, part in zip(found, rest, strict=True):
+            whole[deep] = part
+    return found
+
+
+def from_first_layer(problem: Problem, channel: LayerChannel, variance: Array, unique: bool = False) -> Estimate:
+    """Potential of networks whose first pre-activations have a given variance; all depths above 1.
+
+    The `mmse` of the result is the share `1 - A_1 V_1` of the variance that is left of a pre-activation.
+    """
+    layer = channel.part(slice(None), slice(0, 1))
+    solution = solve(chain_of(problem, FirstLayer(layer, variance), channel.part(slice(None), slice(1, None))), unique)
+    left = layer.derivatives(solution.r[:, :1], variance[:, None]).rest_v[:, 0]
+    # The potential of this chain is one per unit of the first layer.
+    return _estimate_of(solution, float(problem.alpha[0]), left)
+
+
+def _estimate_of(solution: Solution, units: float, mmse: Array) -> Estimate:
+    """An estimate from a chain whose source has that many units per input dimension."""
+    value = np.where(solution.converged, units * solution.value, np.nan)
+    return Estimate(value, solution.residual, solution.converged, mmse, solution.coexisting)
+
+
+def chain_of(problem: Problem, source: Source, layers: LayerChannel) -> Chain:
+    """The points' networks behind a source, which stands for the first layer where it is one."""
+    gone = 1 if isinstance(source, FirstLayer) else 0
+    count = problem.deepest - gone
+    hidden = layers.part(slice(None), slice(0, count - 1)) if count > 1 else None
+    output = GaussianOutput(problem.output_noise)
+    return Chain(source, problem.ensemble(gone), hidden, output, problem.depth - gone)
