@@ -35,25 +35,19 @@ def mmse(problem: Problem) -> Estimate:
 
 
 def jacobian_mean(problem: Problem) -> Estimate:
-    """Mean of the squared singular values of the Jacobian, theory (21); NaN without a derivative.
-
-    Square layers only, else NaN.
-    """
+    """Mean of the squared singular values of the Jacobian, theory (21); NaN without a derivative."""
     return _jacobian_moment(problem, 0)
 
 
 def jacobian_variance(problem: Problem) -> Estimate:
-    """Variance of the squared singular values of the Jacobian, theory (21); NaN without a derivative.
-
-    Square layers only, else NaN.
-    """
+    """Variance of the squared singular values of the Jacobian, theory (21); NaN without a derivative."""
     return _jacobian_moment(problem, 1)
 
 
 def _jacobian_moment(problem: Problem, which: int) -> Estimate:
-    if problem.model.alpha:
-        return closed(np.full(len(problem.rows), np.nan))
-    moments = jacobian_moments(problem.propagation.phi, problem.path, problem.sigma_w2, problem.weights)
+    path = problem.path
+    alpha = problem.model.ratios(path.s.shape[1])
+    moments = jacobian_moments(problem.propagation.phi, path, problem.sigma_w2, problem.weights, alpha)
     value = problem.observed(moments[which])
     return closed(np.where(np.isfinite(value), value, np.nan))
 

@@ -173,6 +173,20 @@ def test_mean_field_agrees_with_the_decoder_of_orthogonal_linear_networks(alpha)
 
 
 @pytest.mark.parametrize("weights", ["gaussian", "orthogonal"])
+def test_jacobian_moments_of_finite_linear_networks(weights):
+    rng = np.random.default_rng(2)
+    draw = gaussian_matrix if weights == "gaussian" else orthogonal_matrix
+    first, second = draw(400, 800, 1.2, rng), draw(600, 400, 1.2, rng)
+    squares = np.linalg.eigvalsh((second @ first) @ (second @ first).T)
+    points = Points.of("linear", 1.2, weights=weights)
+    names = ["jacobian_mean", "jacobian_variance", "efficiency"]
+    found = evaluate_points(points, [1, 2], ["linear"], "nats", names, Model((0.5, 1.5)))
+    assert found["jacobian_mean"][1] == pytest.approx(squares.mean(), rel=0.01)
+    assert found["jacobian_variance"][1] == pytest.approx(squares.var(), rel=0.03)
+    assert np.isnan(found["efficiency"]).all()
+
+
+@pytest.mark.parametrize("weights", ["gaussian", "orthogonal"])
 def test_the_decoder_of_finite_networks(weights):
     law = NetworkLaw(get("tanh"), (120, 80, 160), 1.4, 0.3, 0.3, "output", weights)
     measured = over_networks(functools.partial(measure_decoder, samples=30_000), law, networks=3, seed=4)

@@ -356,8 +356,8 @@ _FAULTS: dict[str, tuple[tuple[str, str, str], ...]] = {
         ("deviation for variance of the slopes", "second / first**2 - 1.0", "second / first - 1.0"),
         (
             "rotations spread like gaussian matrices",
-            "relative = spread + is_gaussian[:, None] * np.arange(1, depth + 1)",
-            "relative = spread + np.arange(1, depth + 1)",
+            "np.where(is_gaussian, ratio, max(0.0, ratio - 1.0))",
+            "np.where(is_gaussian, ratio, ratio)",
         ),
         (
             "the observed layer's slope counts",
