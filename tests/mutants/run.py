@@ -84,6 +84,15 @@ def examine(mutant: Mutant, near: bool = False) -> Outcome:
     return Outcome(mutant, caught_by, time.monotonic() - start)
 
 
+def misplaced(mutant: Mutant) -> str:
+    """What is wrong with a fault that cannot be applied to the code as it stands; else nothing."""
+    try:
+        mutant.applied_to((ROOT / mutant.file).read_text())
+    except ValueError as error:
+        return str(error)
+    return ""
+
+
 def check_unchanged(mutants: list[Mutant]) -> str:
     """Run the named tests on an unchanged copy: a test that fails anyway catches nothing."""
     tests = tuple(sorted({test for mutant in mutants for test in TESTS_OF[mutant.file]}))
@@ -99,6 +108,9 @@ def main() -> None:
     parser.add_argument("--near", action="store_true", help="leave out the whole suite for what the nearest tests miss")
     options = parser.parse_args()
     chosen = [mutant for mutant in MUTANTS if options.only in f"{mutant.file} {mutant.name}"]
+    moved = [fault for mutant in chosen if (fault := misplaced(mutant))]
+    if moved:
+        sys.exit("the table does not fit the code:\n" + "\n".join(moved))
     broken = check_unchanged(chosen)
     if broken:
         sys.exit(f"the unchanged project fails: {broken}")
