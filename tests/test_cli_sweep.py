@@ -264,6 +264,16 @@ def test_progress_is_plain_lines_off_a_terminal(hasty: None, capsys: pytest.Capt
     assert "mfmi: evaluate 2/10 chunks, 2,000 rows, 500 rows/s, 16 s left\n" in captured.err
 
 
+def test_measurements_are_no_chunks(hasty: None, capsys: pytest.CaptureFixture[str]) -> None:
+    with ProgressDisplay(Terminal()) as display:
+        time.sleep(0.1)
+        display(Progress("measure", 3, 8, 0, 1.0))
+        time.sleep(0.1)
+    lines = capsys.readouterr().err.splitlines()
+    assert lines[0] == "mfmi: nothing is finished yet"
+    assert lines[-1] == "mfmi: measure 3/8"
+
+
 def test_progress_is_silent_when_asked_or_quick(
     hasty: None, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -247,6 +247,14 @@ def test_scripts_that_fail_and_configs_with_mistakes_are_errors(kind: str, sourc
         Session(tmp_path / "place").run(Step(7, kind, source, None, False, 8))
 
 
+def test_progress_of_long_commands_is_not_part_of_what_they_print(tmp_path: Path) -> None:
+    session = Session(tmp_path / "place")
+    source = (
+        "echo 'mfmi: evaluate 2/10 chunks, 16 s left'; echo 'mfmi: nothing is finished yet'; echo 'mfmi: error: 2/3'"
+    )
+    assert session.run(Step(1, "shell", source, (), False, 1)) == ["mfmi: error: 2/3"]
+
+
 def test_commands_see_a_terminal_without_colour(tmp_path: Path) -> None:
     session = Session(tmp_path / "place")
     source = "stty size < /dev/stdout; test -t 1 && echo $NO_COLOR; ls"
