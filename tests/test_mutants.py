@@ -1,6 +1,8 @@
 """The table of faults applies to the code as it stands; `make mutants` examines whether the tests notice them."""
 
+import re
 import sys
+from collections import Counter
 from pathlib import Path
 
 import pytest
@@ -30,6 +32,16 @@ def test_the_tests_named_beside_a_file_exist(file: str) -> None:
     assert (ROOT / file).is_file()
     for test in TESTS_OF[file]:
         assert (ROOT / test).is_file(), test
+
+
+def test_the_documentation_counts_the_faults_as_they_are() -> None:
+    text = (ROOT / "docs" / "testing.md").read_text()
+    assert f"has {len(MUTANTS)} small faults" in text
+    rows = re.findall(r"^\| `([\w/]+\.py)` \| (\d+) \| (.*) \|$", text, re.MULTILINE)
+    counts = Counter(mutant.file for mutant in MUTANTS)
+    assert {f"mfmi/{file}": int(count) for file, count, _ in rows} == counts
+    for file, _, tests in rows:
+        assert tuple(f"tests/{name}" for name in re.findall(r"`([\w.]+)`", tests)) == TESTS_OF[f"mfmi/{file}"]
 
 
 def test_explained_survivors_are_in_the_table_and_in_the_documentation() -> None:
