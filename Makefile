@@ -36,8 +36,9 @@ mutants: $(DEV)  ## small faults in the numerical modules, one at a time: which 
 bench: $(DEV)  ## timings on this machine
 	set -e; for script in tests/benchmarks/*.py; do echo "== $$script"; $(BIN)/python "$$script"; done
 
-docs: $(RUN)  ## the command reference, of what -h says
+docs: $(RUN)  ## what of docs/ is made: the command reference, of what -h says, and the table of faults
 	$(BIN)/python -m mfmi.cli.reference > docs/commands.md
+	$(BIN)/python tests/mutants/document.py
 
 man: $(RUN)  ## the manual page: man build/mfmi.1
 	mkdir -p build

@@ -1,8 +1,6 @@
 """The table of faults applies to the code as it stands; `make mutants` examines whether the tests notice them."""
 
-import re
 import sys
-from collections import Counter
 from pathlib import Path
 
 import pytest
@@ -10,6 +8,7 @@ import pytest
 ROOT = Path(__file__).parent.parent
 sys.path.insert(0, str(ROOT / "tests" / "mutants"))
 
+import document  # noqa: E402
 from table import EXPLAINED, MUTANTS, TESTS_OF, Mutant  # noqa: E402
 
 
@@ -35,13 +34,10 @@ def test_the_tests_named_beside_a_file_exist(file: str) -> None:
 
 
 def test_the_documentation_counts_the_faults_as_they_are() -> None:
-    text = (ROOT / "docs" / "testing.md").read_text()
+    text = document.DOCUMENT.read_text()
+    assert text == document.current(text), "make docs"
     assert f"has {len(MUTANTS)} small faults" in text
-    rows = re.findall(r"^\| `([\w/]+\.py)` \| (\d+) \| (.*) \|$", text, re.MULTILINE)
-    counts = Counter(mutant.file for mutant in MUTANTS)
-    assert {f"mfmi/{file}": int(count) for file, count, _ in rows} == counts
-    for file, _, tests in rows:
-        assert tuple(f"tests/{name}" for name in re.findall(r"`([\w.]+)`", tests)) == TESTS_OF[f"mfmi/{file}"]
+    assert f"| `chain.py` | {sum(mutant.file == 'mfmi/chain.py' for mutant in MUTANTS)} |" in text
 
 
 def test_explained_survivors_are_in_the_table_and_in_the_documentation() -> None:
