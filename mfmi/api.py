@@ -65,7 +65,7 @@ def evaluate(
     correlation
         Correlation of the tracked pair of inputs, in [-1, 1].
     estimators
-        Among `mfmi.names.ESTIMATORS`; by default all but "replica".
+        Among `mfmi.names.ESTIMATORS`; by default all but "replica" and "fisher".
     unit
         "nats" or "bits", per input dimension.
     columns

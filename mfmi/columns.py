@@ -112,13 +112,18 @@ FURTHER: tuple[FurtherColumn, ...] = (
         "as the lower bounds asked for",
     ),
 )
-BY_NAME: dict[str, Column] = {column.name: column for column in (*COLUMNS, *FURTHER)}
+OF_ESTIMATOR: dict[str, Column] = {
+    "fisher": _information("mi_fisher", "lower bound by the Fisher information of every offset in the replica formula")
+}
+"""Columns of the estimators that the contract does not name: there only where these are asked for."""
+BY_NAME: dict[str, Column] = {column.name: column for column in (*COLUMNS, *OF_ESTIMATOR.values(), *FURTHER)}
 FURTHER_NAMES = tuple(column.name for column in FURTHER)
 
 
-def columns_with(further: Sequence[str]) -> tuple[Column, ...]:
-    """The contract's columns, and behind them those of the names `further`, in the order of `FURTHER`."""
-    return (*COLUMNS, *(column for column in FURTHER if column.name in further))
+def columns_with(further: Sequence[str], estimators: Sequence[str]) -> tuple[Column, ...]:
+    """The contract's columns; behind them those of further `estimators`; then the names `further` out of `FURTHER`."""
+    estimated = (column for name, column in OF_ESTIMATOR.items() if name in estimators)
+    return (*COLUMNS, *estimated, *(column for column in FURTHER if column.name in further))
 
 
 @dataclass(frozen=True)

@@ -186,4 +186,5 @@ REGISTRY: dict[str, Callable[[Problem], Estimate]] = {
     "layerwise": layerwise,
     "gaussian_upper": gaussian_upper,
     "replica": replica,
+    "fisher": fisher,
 }

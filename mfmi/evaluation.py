@@ -48,10 +48,10 @@ def evaluate_points(
     Returns
     -------
     dict
-        One array of length n * D per column of `columns_with(further)`, in that order, points slow and depths fast.
-        NaN in a float column means that there is no value. A point without a value says why in `status` and `message`;
-        the same point gives the same row whatever other points are asked for, but for `mi_upper` with noise in every
-        layer, which is the running minimum over the depths asked for.
+        One array of length n * D per column of `columns_with(further, estimators)`, in that order, points slow and
+        depths fast. NaN in a float column means that there is no value. A point without a value says why in `status`
+        and `message`; the same point gives the same row whatever other points are asked for, but for `mi_upper` with
+        noise in every layer, which is the running minimum over the depths asked for.
 
     Raises
     ------
@@ -66,7 +66,7 @@ def evaluate_points(
     layers = np.broadcast_to(table, (len(points), table.shape[-1])).astype(np.intp)
     shape = layers.shape
     columns: dict[str, NDArray[Any]] = {}
-    wanted = columns_with(further)
+    wanted = columns_with(further, estimators)
     for column in wanted:
         text = column.dtype == "string"
         columns[column.name] = np.full(shape, "" if text else np.nan, dtype=object if text else np.float64)

@@ -1,7 +1,7 @@
 """The words of the interface; free of numpy, so that help and completion stay fast."""
 
-ESTIMATORS = ("mean_field", "linear", "entropy_power", "layerwise", "gaussian_upper", "replica")
-DEFAULT_ESTIMATORS = ESTIMATORS[:-1]
+DEFAULT_ESTIMATORS = ("mean_field", "linear", "entropy_power", "layerwise", "gaussian_upper")
+ESTIMATORS = (*DEFAULT_ESTIMATORS, "replica", "fisher")
 
 # What the value rests on (theory section 4); the file's metadata and every summary repeat it.
 STATUS = {
@@ -11,8 +11,9 @@ STATUS = {
     "layerwise": "rests on the replica formula",
     "gaussian_upper": "rests on the replica formula",
     "replica": "theorem for two layers with gaussian weights, conjecture beyond",
+    "fisher": "rests on the replica formula",
 }
-LOWER_BOUNDS = ("linear", "entropy_power", "layerwise")
+LOWER_BOUNDS = ("linear", "entropy_power", "layerwise", "fisher")
 UPPER_BOUNDS = ("gaussian_upper",)
 
 DEPTH = 10  # where no depth is given, and no widths

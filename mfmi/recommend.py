@@ -14,13 +14,16 @@ from mfmi.activations import Activation
 from mfmi.columns import Points
 from mfmi.evaluation import evaluate_points
 from mfmi.meanfield import edge_of_chaos, fixed_point
-from mfmi.names import ESTIMATORS, LOWER_BOUNDS
+from mfmi.names import DEFAULT_ESTIMATORS, ESTIMATORS, LOWER_BOUNDS
 
 Array = NDArray[np.float64]
 
 # What can be maximised: an estimator, or "total", the best of the lower bounds.
 TOTAL = "total"
 QUANTITIES = (*ESTIMATORS, TOTAL)
+
+# The bounds whose best is the total.
+_OF_TOTAL = tuple(name for name in LOWER_BOUNDS if name in DEFAULT_ESTIMATORS)
 
 # Standard deviations of weights and biases that others recommend, at square layers and large width: Glorot and Bengio
 # 2010 and LeCun et al. 1998 agree there; PyTorch's nn.Linear draws both uniformly with variance 1 / (3 fan_in).
@@ -79,7 +82,7 @@ class Network:
             noise_at=self.noise_at,
             input_variance=self.input_variance,
         )
-        estimators = LOWER_BOUNDS if quantity == TOTAL else (quantity,)
+        estimators = _OF_TOTAL if quantity == TOTAL else (quantity,)
         column = "mi_lower" if quantity == TOTAL else f"mi_{quantity}"
         return np.asarray(evaluate_points(points, [self.depth], estimators, self.unit)[column])
 

@@ -5,7 +5,7 @@ import pytest
 
 from mfmi.columns import COLUMNS, INFORMATION, Points
 from mfmi.evaluation import evaluate_points
-from mfmi.names import DEFAULT_ESTIMATORS, ESTIMATORS
+from mfmi.names import DEFAULT_ESTIMATORS
 
 CONTRACT = """
     point activation weights noise_at sigma_w sigma_b sigma_noise input_variance depth q c chi q_star c_star chi_1 xi_q
@@ -27,7 +27,7 @@ def test_columns_are_those_of_the_contract():
 
 def test_what_was_not_asked_for_is_missing():
     found = evaluate_points(Points.of("tanh", 1.2), 2, ["linear"])
-    for name in ESTIMATORS:
+    for name in (*DEFAULT_ESTIMATORS, "replica"):
         assert np.isnan(found[f"mi_{name}"][0]) == (name != "linear")
     assert found["mi_lower"][0] == found["mi_linear"][0]
     assert np.isnan(found["mi_upper"][0])

@@ -89,7 +89,7 @@ def command(
     )
     rows = evaluate_points(points, np.arange(1, depth + 1), estimators, unit, further, model)
     rows = {name: values for name, values in rows.items() if name != "point"}
-    columns = [column for column in columns_in(unit, columns_with(further)) if column.name != "point"]
+    columns = [column for column in columns_in(unit, columns_with(further, estimators)) if column.name != "point"]
     sink.write(rows, columns, table=functools.partial(_draw, activation, rows, model, estimators, further, unit))
 
 

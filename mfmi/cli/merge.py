@@ -14,6 +14,7 @@ from mfmi.cli.progress import ProgressDisplay, duration
 from mfmi.cli.sink import FORMATS, Sink
 from mfmi.cli.sweep import Publisher
 from mfmi.cli.terminal import terminal
+from mfmi.columns import columns_with
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -54,7 +55,8 @@ def command(output: str, parts: tuple[str, ...], force: bool, output_format: str
     sink.check()
     about = _provenance(output, parts)
     unit = about["units"]["information"].split()[0]
-    publisher = None if sink.format == "parquet" else Publisher(sink, unit, tuple(about.get("columns", ())))
+    columns = columns_with(tuple(about.get("columns", ())), tuple(about["estimators"]))
+    publisher = None if sink.format == "parquet" else Publisher(sink, unit, columns)
     with ProgressDisplay(terminal()) as progress:
         result = merge_parts(output, parts, force=force, on_progress=progress, publish=publisher)
     for note in result.notes:

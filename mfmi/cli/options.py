@@ -193,7 +193,7 @@ _OPTIONS: dict[str, tuple[tuple[str, ...], dict[str, Any]]] = {
             "multiple": True,
             "callback": _estimators,
             "metavar": "NAME",
-            "help": f"Repeatable: {', '.join(ESTIMATORS)}.  [default: all but replica]",
+            "help": f"Repeatable: {', '.join(ESTIMATORS)}.  [default: all but replica and fisher]",
         },
     ),
     "further": (

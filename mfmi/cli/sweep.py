@@ -18,7 +18,7 @@ from mfmi.cli.options import network_option
 from mfmi.cli.progress import ProgressDisplay, duration
 from mfmi.cli.sink import Sink, raw_output_options
 from mfmi.cli.terminal import terminal
-from mfmi.columns import FURTHER_NAMES, columns_with
+from mfmi.columns import FURTHER_NAMES, Column, columns_with
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -183,7 +183,7 @@ def _stream(plan: Plan, sink: Sink, run: Run) -> None:
     from mfmi.sweep.store import columns_in
     from mfmi.sweep.stream import SweepStream
 
-    columns = columns_in(plan.unit, columns_with(plan.further))
+    columns = columns_in(plan.unit, columns_with(plan.further, plan.estimators))
     with ProgressDisplay(terminal()) as progress:
         stream = SweepStream(
             plan, jobs=run.jobs, scheduler=run.scheduler, max_points=run.max_points, on_progress=progress
@@ -198,7 +198,9 @@ def _to_file(plan: Plan, sink: Sink, path: str, run: Run) -> None:
     """Write the rows to a file and the summary to standard output."""
     from mfmi.sweep.run import SweepInterrupted, run_sweep
 
-    publisher = None if sink.format == "parquet" else Publisher(sink, plan.unit, plan.further)
+    publisher = (
+        None if sink.format == "parquet" else Publisher(sink, plan.unit, columns_with(plan.further, plan.estimators))
+    )
     try:
         with ProgressDisplay(terminal()) as progress:
             result = run_sweep(
@@ -233,12 +235,12 @@ def _to_file(plan: Plan, sink: Sink, path: str, run: Run) -> None:
 class Publisher:
     """Writes finished rows in another format than Parquet, and sums them up on their way."""
 
-    def __init__(self, sink: Sink, unit: str, further: Sequence[str] = ()) -> None:
+    def __init__(self, sink: Sink, unit: str, columns: Sequence[Column]) -> None:
         from mfmi.report.summary import Gathering
 
         self._sink = sink
         self._unit = unit
-        self._columns = columns_with(further)
+        self._columns = columns
         self._gathering = Gathering()
 
     def __call__(self, blocks: Iterator[Block], about: Mapping[str, Any], force: bool) -> None:

@@ -11,7 +11,7 @@ from typing import Any, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from mfmi.columns import Points, columns_with
+from mfmi.columns import Column, Points, columns_with
 from mfmi.model import SQUARE, Model
 from mfmi.sweep import store
 
@@ -175,7 +175,8 @@ class Task:
         block = evaluate_guarded(
             evaluate, points, plan.depths_for(points), plan.estimators, plan.unit, plan.further, plan.model
         )
-        return store.encode(store.to_table(block, store.columns_in(plan.unit, columns_with(plan.further))))
+        columns = columns_with(plan.further, plan.estimators)
+        return store.encode(store.to_table(block, store.columns_in(plan.unit, columns)))
 
 
 def _evaluator() -> Evaluate:
@@ -212,7 +213,7 @@ def evaluate_guarded(
         The evaluator's columns; rows of a point that raised have status ``failed`` and what was raised as message.
     """
     if not len(points):
-        return _rows(0, {}, further)
+        return _rows(0, {}, columns_with(further, estimators))
     try:
         return evaluate(points, depths, estimators, unit, further, model)
     except MemoryError:
@@ -242,7 +243,7 @@ def _evaluate_one(
         known = {name: getattr(point, name)[0] for name in IDENTITY}
         message = " ".join(f"{type(error).__name__}: {error}".split())
         known |= {"point": point.index[0], "depth": depths, "status": "failed", "message": message}
-        return _rows(len(depths), known, further)
+        return _rows(len(depths), known, columns_with(further, estimators))
 
 
 _EMPTY: dict[str, tuple[type, Any]] = {
@@ -253,10 +254,10 @@ _EMPTY: dict[str, tuple[type, Any]] = {
 }
 
 
-def _rows(n: int, known: Mapping[str, Any], further: Sequence[str]) -> Block:
+def _rows(n: int, known: Mapping[str, Any], columns: Sequence[Column]) -> Block:
     """Return n rows with all columns, null where nothing is known."""
     block: Block = {}
-    for column in columns_with(further):
+    for column in columns:
         dtype, empty = _EMPTY[column.dtype]
         block[column.name] = np.full(n, known.get(column.name, empty), dtype=dtype)
     return block
