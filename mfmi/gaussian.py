@@ -377,9 +377,10 @@ def _panel_rule(
     t = reach * x
     nodes_z = starts[:, :, None] + ratio[:, None, None] * np.sinh(t)
     weights = np.exp(-0.5 * nodes_z**2) * np.cosh(t) * np.abs(reach) * w
-    flat_w = weights.reshape(sigma.size, -1)
+    shape = sigma.size, starts.shape[1] * nodes
+    flat_w = weights.reshape(shape)
     flat_w = flat_w / flat_w.sum(axis=1, keepdims=True)
-    return sigma[:, None] * nodes_z.reshape(sigma.size, -1), flat_w
+    return sigma[:, None] * nodes_z.reshape(shape), flat_w
 
 
 def _pad(array: FloatArray, like: FloatArray, nodes: int) -> FloatArray:
