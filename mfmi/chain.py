@@ -29,6 +29,9 @@ SMALL_START = 1e-6
 # A step in the logarithm beyond this leaves the region where the linearisation says anything.
 LARGEST_STEP = 3.0
 
+# Steps after which that limit is halved, again and again: far from the solution Newton's steps can go in circles.
+PATIENCE = 25
+
 
 @dataclass(frozen=True)
 class Chain:
@@ -294,7 +297,7 @@ def _descend(chain: Chain, start: Array, usable: NDArray[np.bool_]) -> Solution:
         log_v[rows] = np.log(start[rows])
         log_r[rows] = _backward_start(active, log_v[rows])
         step_r, step_v = np.zeros((len(rows), chain.depth)), np.zeros((len(rows), chain.depth))
-        for _ in range(MAX_STEPS):
+        for step in range(MAX_STEPS):
             if not len(rows):
                 break
             linear = _linearise(active, log_r[rows], log_v[rows])
@@ -303,7 +306,8 @@ def _descend(chain: Chain, start: Array, usable: NDArray[np.bool_]) -> Solution:
             plain = ~(pivot > LEAST_PIVOT)
             new_r[plain], new_v[plain] = linear.r_gap[plain], linear.v_gap[plain]
             largest = np.maximum(np.abs(new_r), np.abs(new_v)).max(axis=1)
-            damping = np.minimum(1.0, LARGEST_STEP / np.maximum(largest, LARGEST_STEP))[:, None]
+            longest = LARGEST_STEP * 0.5 ** (step // PATIENCE)
+            damping = np.minimum(1.0, longest / np.maximum(largest, longest))[:, None]
             # A step that left the domain is taken back and retried at a quarter of its length.
             outside = ~np.isfinite(largest)
             log_r[rows[outside]] -= step_r[outside]
