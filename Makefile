@@ -5,8 +5,9 @@ BIN := $(VENV)/bin
 
 RUN := $(VENV)/stamp-run
 DEV := $(VENV)/stamp-dev
+EVIDENCE := $(VENV)/stamp-evidence
 
-.PHONY: demo test test-slow mutants coverage lint format bench docs man clean
+.PHONY: demo test test-slow evidence gallery mutants coverage lint format bench docs man clean
 
 demo: $(RUN)  ## the main job: sweep the edge of chaos and show the summary
 	mkdir -p build
@@ -29,6 +30,9 @@ lint: $(DEV)
 format: $(DEV)
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
+
+evidence: $(EVIDENCE)  ## train networks, rank them by what the theory says: docs/evidence.md
+	$(BIN)/python -m mfmi.evidence --docs docs
 
 mutants: $(DEV)  ## small faults in the numerical modules, one at a time: which do the fast tests miss?
 	$(BIN)/python tests/mutants/run.py
@@ -58,4 +62,8 @@ $(RUN): pyproject.toml | $(BIN)/python
 
 $(DEV): pyproject.toml | $(BIN)/python
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[plot,dask,dev]'
+	touch $@ $(RUN)
+
+$(EVIDENCE): pyproject.toml | $(BIN)/python
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[evidence]'
 	touch $@ $(RUN)

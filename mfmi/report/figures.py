@@ -79,7 +79,7 @@ def draw(figure: Figure, image_format: str, width: float | None = None) -> bytes
     bytes
         The file; the same for the same figure and version of matplotlib.
     """
-    with _style():
+    with styled():
         canvas = _canvas(figure, width)
         buffer = io.BytesIO()
         canvas.savefig(buffer, format=image_format, dpi=DOTS_PER_INCH, metadata=METADATA[image_format])
@@ -87,7 +87,8 @@ def draw(figure: Figure, image_format: str, width: float | None = None) -> bytes
 
 
 @contextlib.contextmanager
-def _style() -> Iterator[None]:
+def styled() -> Iterator[None]:
+    """Matplotlib with the settings of `STYLE` and none of the machine's or the user's."""
     import matplotlib as mpl
 
     # Whatever style the machine or its user prefers, the figure is the same.

@@ -1,0 +1,51 @@
+"""What the theory says before training: the estimators, and the distance from the edge of chaos."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+
+from mfmi.columns import Points
+from mfmi.evaluation import evaluate_points
+from mfmi.evidence.design import Design
+
+Array = NDArray[np.float64]
+
+ESTIMATES = ("mean_field", "linear", "layerwise", "replica")
+# Each is the larger the better a network should train; sigma_w itself is the control that knows nothing.
+PREDICTORS = {
+    "linear": "linearly readable information",
+    "replica": "replica value of the total information",
+    "layerwise": "lower bound of the total information",
+    "mean_field": "classic mean field",
+    "edge": "minus abs(chi_1 - 1)",
+    "xi_c": "depth scale of correlations",
+    "sigma_w": "sigma_w itself, a control",
+}
+COLUMNS = ("phase", "chi", "chi_1", "xi_c", *(f"mi_{name}" for name in ESTIMATES), "status")
+
+
+def theory(activation: str, depths: Sequence[int], design: Design) -> dict[int, Mapping[str, NDArray[np.generic]]]:
+    """What the program says of the grid, by depth: the columns `COLUMNS` and sigma_w, each of shape (sigma_w,)."""
+    points = Points.of(
+        activation, design.sigma_w, sigma_b=design.sigma_b, sigma_noise=design.sigma_noise, noise_at="every"
+    )
+    found = evaluate_points(points, list(depths), ESTIMATES)
+    return {depth: {name: found[name][found["depth"] == depth] for name in ("sigma_w", *COLUMNS)} for depth in depths}
+
+
+def predictions(said: Mapping[str, NDArray[np.generic]]) -> dict[str, Array]:
+    """The predictors out of the columns of one depth, each of shape (sigma_w,), NaN where there is none.
+
+    Where variances grow without bound there is no chi_1; the slope of the map at the observed layer stands for it.
+    """
+    columns = {name: np.asarray(said[name], dtype=np.float64) for name in said if name not in ("phase", "status")}
+    slope = np.where(np.isnan(columns["chi_1"]), columns["chi"], columns["chi_1"])
+    return {
+        **{name: columns[f"mi_{name}"] for name in ESTIMATES},
+        "edge": -np.abs(slope - 1.0),
+        "xi_c": columns["xi_c"],
+        "sigma_w": columns["sigma_w"],
+    }
