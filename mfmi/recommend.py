@@ -3,18 +3,18 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 
 from mfmi.activations import Activation
 from mfmi.columns import Points
 from mfmi.evaluation import evaluate_points
 from mfmi.meanfield import edge_of_chaos, fixed_point
 from mfmi.names import DEFAULT_ESTIMATORS, ESTIMATORS, LOWER_BOUNDS
+from mfmi.stencil import Stencil
 
 Array = NDArray[np.float64]
 
@@ -36,10 +36,15 @@ BASELINES: Mapping[str, tuple[float, float]] = {
 # The search: sigma_w between these multiples of what keeps the largest slope at 1, and sigma_b up to this.
 WEIGHTS_WITHIN = (0.1, 5.0)
 BIASES_UP_TO = 1.0
-_COARSE_W, _COARSE_B = 17, 5
-_INTERIOR = 5
+# Values of sigma_w and sigma_b of the grid that comes first; the total information has broader peaks and costs more.
+_GRID = {"linear": (17, 5)}
+_BROAD_GRID = (13, 3)
+# So many of the grid's peaks are followed.
+_PEAKS = 3
+# A peak is followed while it reaches this share of the highest; a stencil near a peak misses less than that.
+FOLLOWED = 0.9
 _TOLERANCE, _ROUGH = 1e-4, 2e-3
-_MOST_ROUNDS = 60
+_MOST_ROUNDS = 40
 
 # The plateau holds what is within this share of the best.
 PLATEAU = 0.01
@@ -71,8 +76,14 @@ class Network:
         """Deviation of the noise in the hidden layers."""
         return self.sigma_noise if self.noise_at == "every" else 0.0
 
-    def values(self, quantity: str, sigma_w: Array, sigma_b: Array, weights: str | None = None) -> Array:
+    def values(self, quantity: str, sigma_w: ArrayLike, sigma_b: ArrayLike) -> Array:
         """Information at some deviations, shape (n,); NaN where there is no value."""
+        return self.table((quantity,), sigma_w, sigma_b)[quantity]
+
+    def table(
+        self, quantities: Sequence[str], sigma_w: ArrayLike, sigma_b: ArrayLike, weights: str | Sequence[str] = ""
+    ) -> dict[str, Array]:
+        """Several quantities at some deviations, each of shape (n,); `weights` of each, by default the network's."""
         points = Points.of(
             self.activation.name,
             sigma_w,
@@ -82,9 +93,10 @@ class Network:
             noise_at=self.noise_at,
             input_variance=self.input_variance,
         )
-        estimators = _OF_TOTAL if quantity == TOTAL else (quantity,)
-        column = "mi_lower" if quantity == TOTAL else f"mi_{quantity}"
-        return np.asarray(evaluate_points(points, [self.depth], estimators, self.unit)[column])
+        estimators = [q for q in quantities if q != TOTAL]
+        estimators += [name for name in _OF_TOTAL if TOTAL in quantities and name not in estimators]
+        found = evaluate_points(points, [self.depth], estimators, self.unit)
+        return {q: np.asarray(found["mi_lower" if q == TOTAL else f"mi_{q}"]) for q in quantities}
 
 
 @dataclass(frozen=True)
@@ -161,7 +173,7 @@ class _Search:
     quantity: str
     known: dict[tuple[float, float], float] = field(default_factory=dict)
 
-    def __call__(self, sigma_w: Any, sigma_b: Any) -> Array:
+    def __call__(self, sigma_w: ArrayLike, sigma_b: ArrayLike) -> Array:
         w, b = (np.atleast_1d(part).astype(float) for part in np.broadcast_arrays(sigma_w, sigma_b))
         keys = list(zip(w.tolist(), b.tolist(), strict=True))
         new = [key for key in dict.fromkeys(keys) if key not in self.known]
@@ -210,25 +222,18 @@ def recommend(network: Network, by: str = "linear", sigma_b: float | None = None
     best = optimum(network, by, sigma_b)
     counterpart = "linear" if by != "linear" else TOTAL
     other = optimum(network, counterpart, sigma_b, tolerance=_ROUGH, plateau=False)
-    quantities = (by, counterpart)
-    crossed = {
-        by: float(network.values(by, np.array([other.sigma_w]), np.array([other.sigma_b]))[0]),
-        counterpart: float(network.values(counterpart, np.array([best.sigma_w]), np.array([best.sigma_b]))[0]),
-    }
-    return Recommendation(network, best, other, crossed, baselines(network, quantities))
-
-
-def baselines(network: Network, quantities: tuple[str, ...]) -> tuple[Baseline, ...]:
-    """What the initialisations of others carry; their weights are independent, also beside an orthogonal ensemble."""
-    w, b = (np.array(part) for part in zip(*BASELINES.values(), strict=True))
+    there = [(one.sigma_w, one.sigma_b, network.weights) for one in (best, other)]
+    # The weights of the others are independent, also beside an orthogonal ensemble.
+    there += [(w, b, "gaussian") for w, b in BASELINES.values()]
+    w, b, weights = zip(*there, strict=True)
+    values = network.table((by, counterpart), w, b, weights)
+    crossed = {by: float(values[by][1]), counterpart: float(values[counterpart][0])}
     end = fixed_point(network.activation, w, b, network.hidden_noise, network.input_variance)
-    found = {name: network.values(name, w, b, "gaussian") for name in quantities}
-    return tuple(
-        Baseline(
-            name, float(w[i]), float(b[i]), "gaussian", str(end.phase[i]), {q: float(v[i]) for q, v in found.items()}
-        )
-        for i, name in enumerate(BASELINES)
+    baselines = tuple(
+        Baseline(name, w[i], b[i], weights[i], str(end.phase[i]), {q: float(v[i]) for q, v in values.items()})
+        for i, name in enumerate(BASELINES, 2)
     )
+    return Recommendation(network, best, other, crossed, baselines)
 
 
 def optimum(
@@ -241,8 +246,9 @@ def optimum(
 ) -> Optimum:
     """Maximise a quantity over sigma_w, and over sigma_b unless it is given.
 
-    A coarse grid with the points of the edge of chaos on it, then rounds of points around the best, all of a round
-    evaluated at once. Networks whose variances grow without bound are left out.
+    A coarse grid with the points of the edge of chaos on it; then around each of its highest peaks a stencil and a
+    quadratic of the logarithm through it, whose maximum is the middle of the next, smaller one. All stencils of a round
+    are evaluated at once. Networks whose variances grow without bound are left out.
 
     Parameters
     ----------
@@ -261,22 +267,14 @@ def optimum(
     if quantity not in QUANTITIES:
         raise ValueError(f"quantity must be one of {', '.join(QUANTITIES)}, not {quantity!r}")
     search = _Search(network, quantity)
-    low, high = weight_range(network.activation)
-    biases = np.linspace(0.0, BIASES_UP_TO, _COARSE_B) if sigma_b is None else np.array([float(sigma_b)])
-    coarse = np.geomspace(low, high, _COARSE_W)
-    w, b = (part.ravel() for part in np.meshgrid(coarse, biases))
-    edge_w, edge_b = _edges(network, biases)
-    inside = (edge_w >= low) & (edge_w <= high)
-    search(np.concatenate((w, edge_w[inside])), np.concatenate((b, edge_b[inside])))
+    within = weight_range(network.activation)
+    probes = _probes(search, within, sigma_b)
     if not np.isfinite(max(search.known.values())):
         raise ValueError(
             f"{quantity} has no value for {network.activation.name} with {network.weights} weights at any sigma_w"
         )
-    step = math.log(high / low) / (_COARSE_W - 1)
-    if sigma_b is None:
-        _descend(search, (low, high), step, tolerance)
-    _refine(search, (low, high), step, tolerance)
-    return _described(search, (low, high), sigma_b is None, tolerance, plateau)
+    _climb(search, probes, tolerance)
+    return _described(search, within, sigma_b is None, tolerance, plateau)
 
 
 def weight_range(phi: Activation) -> tuple[float, float]:
@@ -293,33 +291,41 @@ def _edges(network: Network, biases: Array) -> tuple[Array, Array]:
     return edge.sigma_w[edge.stable], edge.sigma_b[edge.stable]
 
 
-def _descend(search: _Search, within: tuple[float, float], step: float, tolerance: float) -> None:
-    """Look at the eight neighbours of the best place, move there or halve the distance, until it is small."""
-    step_w, step_b = step, BIASES_UP_TO / (_COARSE_B - 1)
-    for _ in range(_MOST_ROUNDS):
-        if max(step_w, step_b) < 10.0 * tolerance:
-            return
-        w, b = search.best
-        i, j = (part.ravel() for part in np.meshgrid([-1.0, 0.0, 1.0], [-1.0, 0.0, 1.0]))
-        around_w = np.clip(w * np.exp(step_w * i), *within)
-        around_b = np.clip(b + step_b * j, 0.0, BIASES_UP_TO)
-        search(around_w, around_b)
-        if search.best == (w, b):
-            step_w, step_b = 0.5 * step_w, 0.5 * step_b
+def _probes(search: _Search, within: tuple[float, float], sigma_b: float | None) -> list[Stencil]:
+    """Look at the grid and at the edge of chaos, and put a stencil on each of the highest peaks."""
+    count_w, count_b = _GRID.get(search.quantity, _BROAD_GRID)
+    biases = np.linspace(0.0, BIASES_UP_TO, count_b) if sigma_b is None else np.array([float(sigma_b)])
+    coarse = np.geomspace(*within, count_w)
+    w, b = np.meshgrid(coarse, biases)
+    edge_w, edge_b = _edges(search.network, biases)
+    inside = (edge_w >= within[0]) & (edge_w <= within[1])
+    search(np.concatenate((w.ravel(), edge_w[inside])), np.concatenate((b.ravel(), edge_b[inside])))
+    step = math.log(within[1] / within[0]) / (count_w - 1)
+    apart = BIASES_UP_TO / (count_b - 1) if sigma_b is None else 0.0
+    bounds = (
+        (math.log(within[0]), math.log(within[1])),
+        (0.0, BIASES_UP_TO) if sigma_b is None else (sigma_b, sigma_b),
+    )
+    probes: list[Stencil] = []
+    for w_at, b_at in sorted(search.known, key=lambda place: (-search.known[place], place)):
+        at = (math.log(w_at), b_at)
+        higher = [p for p in probes if abs(p.middle[0] - at[0]) < 1.5 * step and abs(p.middle[1] - b_at) <= 1.5 * apart]
+        if not higher and len(probes) < _PEAKS and math.isfinite(search.known[w_at, b_at]):
+            probes.append(Stencil(at, (0.5 * step, 0.5 * apart), bounds))
+    return probes
 
 
-def _refine(search: _Search, within: tuple[float, float], step: float, tolerance: float) -> None:
-    """Narrow the bracket in sigma_w at the best sigma_b, a few points a round."""
-    w, b = search.best
-    lower, upper = w * math.exp(-step), w * math.exp(step)
+def _climb(search: _Search, probes: list[Stencil], tolerance: float) -> None:
+    """Let all stencils move and shrink, those that fall behind excepted, until they are small."""
     for _ in range(_MOST_ROUNDS):
-        lower, upper = max(lower, within[0]), min(upper, within[1])
-        if upper / lower - 1.0 < tolerance:
+        if not probes:
             return
-        inner = np.geomspace(lower, upper, _INTERIOR + 2)
-        values = search(inner, b)
-        at = int(np.argmax(values))
-        lower, upper = inner[max(at - 1, 0)], inner[min(at + 1, len(inner) - 1)]
+        looked_at = [probe.places for probe in probes]
+        ends = np.cumsum([len(w) for w, _ in looked_at])[:-1]
+        values = np.split(search(*(np.concatenate(part) for part in zip(*looked_at, strict=True))), ends)
+        best = max(float(part.max()) for part in values)
+        moved = [probe.next(part) for probe, part in zip(probes, values, strict=True) if part.max() >= FOLLOWED * best]
+        probes = [probe for probe in moved if probe.size > tolerance]
 
 
 def _described(
@@ -340,28 +346,26 @@ def _described(
     beyond = fixed_point(net.activation, w * close, b, net.hidden_noise, net.input_variance)
     if beyond.phase == "unbounded":
         limits.append("unbounded")
-    ends = (_plateau(search, within[0]), _plateau(search, within[1])) if plateau else None
+    ends = _plateau(search, within) if plateau else None
     chi_1, xi_c = float(end.chi_1), float(end.xi_c)
     return Optimum(search.quantity, w, b, value, ends, str(end.phase), chi_1, xi_c, edge, tuple(limits))
 
 
-def _plateau(search: _Search, limit: float) -> float:
-    """The sigma_w furthest towards `limit` up to which the value stays within `PLATEAU` of the best."""
+def _plateau(search: _Search, within: tuple[float, float]) -> tuple[float, float]:
+    """The sigma_w on both sides up to which the value stays within `PLATEAU` of the best."""
     w, b = search.best
     least = (1.0 - PLATEAU) * search.known[w, b]
-    here, there = math.log(w), math.log(limit)
-    if abs(there - here) < _TOLERANCE:
-        return w
-    # Ever wider steps out, then a bracket narrowed as in the search itself.
-    shares = np.geomspace(1e-3, 1.0, 13)
-    fails = search(np.exp(here + shares * (there - here)), b) < least
-    if not fails.any():
-        return limit
-    first = int(np.argmax(fails))
-    inner, outer = (0.0 if first == 0 else float(shares[first - 1])), float(shares[first])
-    while (outer - inner) * abs(there - here) > _ROUGH:
-        places = np.linspace(inner, outer, _INTERIOR + 2)
-        fails = search(np.exp(here + places * (there - here)), b) < least
-        first = int(np.argmax(fails))
-        inner, outer = float(places[max(first - 1, 0)]), float(places[first])
-    return math.exp(here + inner * (there - here))
+    here = math.log(w)
+    far = np.log(within) - here  # how far the two sides reach
+    # Ever wider steps out, then a bracket narrowed; in shares of the reach, and both sides in one round.
+    shares = np.tile(np.concatenate(([0.0], np.geomspace(1e-3, 1.0, 13))), (2, 1))
+    while True:
+        fails = (search(np.exp(here + shares * far[:, None]).ravel(), b) < least).reshape(shares.shape)
+        fails[:, 0] = False  # the best itself, whatever the rounding of its logarithm
+        outer = np.where(fails.any(axis=1), fails.argmax(axis=1), shares.shape[1] - 1)
+        inner = np.where(fails.any(axis=1), outer - 1, outer)
+        ends = np.stack([np.take_along_axis(shares, at[:, None], axis=1)[:, 0] for at in (inner, outer)])
+        if np.max((ends[1] - ends[0]) * np.abs(far)) <= _ROUGH:
+            low, high = np.exp(here + ends[0] * far)
+            return float(low), float(high)
+        shares = np.linspace(ends[0], ends[1], 7, axis=1)

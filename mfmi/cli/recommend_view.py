@@ -28,7 +28,9 @@ def draw(found: Recommendation, console: Console) -> None:
     _say(console, "")
     _draw_comparison(console, found)
     independent = "; the weights of the last three are independent" if network.weights != "gaussian" else ""
-    _say(console, f"linear and total: {network.unit} per input dimension{independent}", "dim")
+    _say(console, f"in {network.unit} per input dimension; gain: of the recommendation over it{independent}", "dim")
+    if _only_linear(found):
+        _say(console, "no bound holds more than the linear one here: for the total, --by replica", "yellow")
     _say(console, "code for it: --emit torch, jax, keras or numpy", "dim")
 
 
@@ -47,10 +49,25 @@ def draw_ranking(found: Sequence[tuple[Network, Optimum]], console: Console) -> 
     unit = network.unit
     _say(console, f"{'activation':<12}{unit:>8}{'sigma_w':>9}{'sigma_b':>9}{'chi_1':>8}{'6 xi_c':>9}  phase", "bold")
     for one, optimum in found:
-        cells = f"{number(optimum.value):>8}{optimum.sigma_w:>9.4g}{optimum.sigma_b:>9.3g}"
+        cells = f"{_information(optimum.value):>8}{optimum.sigma_w:>9.4g}{optimum.sigma_b:>9.3g}"
         cells += f"{number(optimum.chi_1):>8}{_layers(optimum.trainable_depth):>9}"
         stopped = f" ({_limit_words(optimum)})" if optimum.limits else ""
         _say(console, f"{one.activation.name:<12}{cells}  {optimum.phase}{stopped}")
+
+
+def _only_linear(found: Recommendation) -> bool:
+    """Whether the best lower bound at the total's optimum is but the linear one, which says little of the total."""
+    return any(
+        one.quantity == "total" and found.crossed["linear"] >= (1.0 - 1e-6) * one.value
+        for one in (found.best, found.other)
+    )
+
+
+def _information(value: float) -> str:
+    """Four digits, for the recommendation differs from others in the third; small values in powers of ten."""
+    if not known(value) or value == 0.0:
+        return number(value)
+    return f"{value:.4g}" if abs(value) >= 1e-3 else f"{value:.1e}"
 
 
 def _say(console: Console, text: str, style: str = "") -> None:
@@ -70,7 +87,9 @@ def _meaning(quantity: str) -> str:
 
 def _draw_optimum(console: Console, network: Network, best: Optimum, opening: str) -> None:
     _say(console, f"{opening} {_meaning(best.quantity)}:", "bold")
-    _say(console, f"  sigma_w {best.sigma_w:.4f}, sigma_b {best.sigma_b:.4f}: {number(best.value)} {network.unit}")
+    _say(
+        console, f"  sigma_w {best.sigma_w:.4f}, sigma_b {best.sigma_b:.4f}: {_information(best.value)} {network.unit}"
+    )
     _say(console, f"  {_phase(best)}")
     if math.isfinite(best.trainable_depth):
         enough = "enough for" if best.trainable_depth >= network.depth else "too few for"
@@ -112,19 +131,22 @@ def _layers(depth: float) -> str:
 
 def _draw_comparison(console: Console, found: Recommendation) -> None:
     best, other = found.best, found.other
-    short = {"linear": "linear", "total": "total"}
-    first, second = (short.get(one.quantity, one.quantity) for one in (best, other))
-    header = f"{'':<24}{'sigma_w':>8}{'sigma_b':>8}{first:>10}{'of best':>9}{second:>10}  phase"
+    first, second = best.quantity, other.quantity
+    header = f"{'':<20}{'sigma_w':>8}{'sigma_b':>8}{first:>9.9}{'gain':>9}{'of best':>8}{second:>9.9}  phase"
     _say(console, header, "bold")
     lines = [
-        ("this recommendation", best.sigma_w, best.sigma_b, best.value, found.crossed[other.quantity], best.phase),
-        (f"best by {second}", other.sigma_w, other.sigma_b, found.crossed[best.quantity], other.value, other.phase),
+        ("this recommendation", best.sigma_w, best.sigma_b, best.value, found.crossed[second], best.phase),
+        (f"best {second}", other.sigma_w, other.sigma_b, found.crossed[first], other.value, other.phase),
     ]
     lines += [
-        (one.name, one.sigma_w, one.sigma_b, one.values[best.quantity], one.values[other.quantity], one.phase)
+        (one.name, one.sigma_w, one.sigma_b, one.values[first], one.values[second], one.phase)
         for one in found.baselines
     ]
-    for name, sigma_w, sigma_b, value, counterpart, phase in lines:
-        share = f"{100.0 * value / best.value:.1f} %" if known(value) and best.value > 0.0 else ""
-        cells = f"{sigma_w:>8.4f}{sigma_b:>8.3f}{number(value):>10}{share:>9}{number(counterpart):>10}"
-        _say(console, f"{name:<24}{cells}  {phase}")
+    for row, (name, sigma_w, sigma_b, value, counterpart, phase) in enumerate(lines):
+        comparable = known(value) and best.value > 0.0
+        share = f"{100.0 * value / best.value:.1f} %" if comparable else ""
+        gain = _information(best.value - value) if comparable and row else ""
+        cells = (
+            f"{sigma_w:>8.4f}{sigma_b:>8.3f}{_information(value):>9}{gain:>9}{share:>8}{_information(counterpart):>9}"
+        )
+        _say(console, f"{name:<20}{cells}  {phase}")
