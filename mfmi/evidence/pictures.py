@@ -23,7 +23,7 @@ SIGNS: dict[str, dict[str, Any]] = {
     "xi_c": {"color": "#CC79A7", "marker": "P"},
 }
 LABELS = {"linear": "linearly readable", "edge": r"$-|\chi_1-1|$", "xi_c": r"$\xi_c$", "mean_field": "mean field"}
-DOTS_PER_INCH = 200
+DOTS_PER_INCH = 170
 
 
 def _panels(cases: Sequence[tuple[str, str]], height: float) -> tuple[Any, dict[tuple[str, str], Any]]:

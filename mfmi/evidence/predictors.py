@@ -41,7 +41,8 @@ def predictions(said: Mapping[str, NDArray[np.generic]]) -> dict[str, Array]:
 
     Where variances grow without bound there is no chi_1; the slope of the map at the observed layer stands for it.
     """
-    columns = {name: np.asarray(said[name], dtype=np.float64) for name in said if name not in ("phase", "status")}
+    numbers = ("sigma_w", "chi", "chi_1", "xi_c", *(f"mi_{name}" for name in ESTIMATES))
+    columns = {name: np.asarray(said[name], dtype=np.float64) for name in numbers}
     slope = np.where(np.isnan(columns["chi_1"]), columns["chi"], columns["chi_1"])
     return {
         **{name: columns[f"mi_{name}"] for name in ESTIMATES},
