@@ -7,7 +7,7 @@ RUN := $(VENV)/stamp-run
 DEV := $(VENV)/stamp-dev
 EVIDENCE := $(VENV)/stamp-evidence
 
-.PHONY: demo test test-slow evidence gallery mutants coverage lint format bench docs man clean
+.PHONY: demo test test-slow evidence mutants coverage lint format bench docs man clean
 
 demo: $(RUN)  ## the main job: sweep the edge of chaos and show the summary
 	mkdir -p build
