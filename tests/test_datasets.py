@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 import mfmi
-from mfmi.datasets import _bounds, equicorrelated_bounds, mean_field_distances, pairwise_bounds
+from mfmi.datasets import _bounds, equicorrelated_bounds, mean_field_distances, pair_factors, pairwise_bounds
 
 
 def network_information(outputs, noise_variance, rng, repeats):
@@ -134,6 +134,27 @@ def test_twins_count_once_and_all_apart_is_everything():
     assert twins.lower == pytest.approx([log(20)] * 2, abs=1e-6)
     assert twins.upper == pytest.approx([log(20)] * 2, abs=1e-6)
     assert (apart.upper <= log(20)).all()
+
+
+@pytest.mark.parametrize("weights", ["gaussian", "orthogonal"])
+def test_equal_inputs_stay_equal_whatever_the_biases(weights):
+    phi = mfmi.activation("tanh")
+    setting = {"sigma_w2": 2.0, "sigma_b2": 1.0, "noise_variance": 0.5, "width": 12, "depth": 4, "weights": weights}
+    found = pair_factors(phi, 1.0, 1.0, [0.0, 0.4], **setting)
+    assert np.all(np.abs(found.mean[0]) < 1e-12)
+    assert np.all(np.abs(found.annealed[0]) < 1e-12)
+    assert np.all(found.mean[1] > 0.01)
+
+
+def test_sampled_averages_err_on_the_safe_side():
+    phi = mfmi.activation("tanh")
+    setting = {"sigma_w2": 2.0, "sigma_b2": 0.1, "noise_variance": 1.0, "width": 8, "depth": 3}
+    true = pair_factors(phi, 1.0, 1.0, 1.0, **setting, chains=100_000, seed=1)
+    for seed in range(2, 22):
+        found = pair_factors(phi, 1.0, 1.0, 1.0, **setting, chains=200, seed=seed)
+        assert np.all(found.mean[:, 1:] > true.mean[:, 1:] * 0.999)
+        assert np.all(found.mean[:, 1:] < true.mean[:, 1:] * 1.4)
+        assert np.all(found.annealed[:, 1:] < true.annealed[:, 1:] * 1.001)
 
 
 def test_silent_inputs_and_noise_that_drowns():

@@ -5,7 +5,7 @@ import pytest
 
 from mfmi.columns import COLUMNS, INFORMATION, Points
 from mfmi.evaluation import evaluate_points
-from mfmi.names import DEFAULT_ESTIMATORS
+from mfmi.names import DEFAULT_ESTIMATORS, LOWER_BOUNDS
 
 CONTRACT = """
     point activation weights noise_at sigma_w sigma_b sigma_noise input_variance depth q c chi q_star c_star chi_1 xi_q
@@ -31,6 +31,25 @@ def test_what_was_not_asked_for_is_missing():
         assert np.isnan(found[f"mi_{name}"][0]) == (name != "linear")
     assert found["mi_lower"][0] == found["mi_linear"][0]
     assert np.isnan(found["mi_upper"][0])
+
+
+def test_the_best_of_the_bounds():
+    points = Points.of("relu", [0.8, 1.4, 1.3], sigma_b=0.3, noise_at=["every", "output", "every"])
+    found = evaluate_points(points, [1, 2, 4, 8], DEFAULT_ESTIMATORS)
+    rows = {name: found[f"mi_{name}"].reshape(3, 4) for name in (*DEFAULT_ESTIMATORS, "lower", "upper")}
+    lower = [rows[name] for name in LOWER_BOUNDS if name in DEFAULT_ESTIMATORS]
+    np.testing.assert_array_equal(rows["lower"], np.fmax.reduce(lower))
+    assert np.any(rows["lower"] > np.fmin.reduce(lower) + 0.01)
+    # With noise in every layer what a shallower layer cannot know no deeper one can.
+    so_far = [[np.min(row[: depth + 1]) for depth in range(4)] for row in rows["gaussian_upper"]]
+    np.testing.assert_array_equal(rows["upper"][[0, 2]], np.array(so_far)[[0, 2]])
+    np.testing.assert_array_equal(rows["upper"][1], rows["gaussian_upper"][1])
+
+
+def test_deviations_become_variances():
+    found = evaluate_points(Points.of("tanh", 1.5, sigma_b=0.3, input_variance=2.0), [1], ["linear"])
+    assert found["q"][0] == pytest.approx(1.5**2 * 2.0 + 0.3**2, rel=1e-14)
+    assert found["c"][0] == pytest.approx((1.5**2 * 2.0 * 0.5 + 0.3**2) / found["q"][0], rel=1e-14)
 
 
 def test_bits():
