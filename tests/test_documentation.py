@@ -1,7 +1,11 @@
 """Every command of the README and of docs/ runs, and prints what stands below it."""
 
+import os
 import re
 import shlex
+import shutil
+import subprocess
+import sys
 import tomllib
 from pathlib import Path
 
@@ -54,6 +58,25 @@ def test_what_a_document_shows_of_long_commands_is_what_they_print(name: str, tm
 def test_documents_that_are_run_elsewhere_are(name: str, test: str) -> None:
     assert any(step.kind == "script" for step in STEPS[name])
     assert Path(name).name in (ROOT / "tests" / test).read_text()
+
+
+@pytest.mark.slow
+def test_make_demo_does_what_the_readme_shows(tmp_path: Path) -> None:
+    """`make demo` for real, but for the installation: it finds one that is there."""
+    shutil.copytree(ROOT / "configs", tmp_path / "configs")
+    for name in ("Makefile", "pyproject.toml"):
+        shutil.copy(ROOT / name, tmp_path)
+    (tmp_path / "venv").mkdir()
+    (tmp_path / "venv" / "stamp-run").touch()
+    programs = Path(sys.executable).parent
+    command = ["make", "demo", f"VENV={tmp_path / 'venv'}", f"BIN={programs}"]
+    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, env=os.environ | {"COLUMNS": "80"})
+    assert done.returncode == 0, done.stderr
+    (shown,) = (step.shown for step in STEPS["README.md"] if step.source.startswith("mfmi sweep configs/edge_of_chaos"))
+    assert shown is not None
+    printed = done.stdout.splitlines()
+    start = next(number for number, line in enumerate(printed) if "points," in line)
+    assert agrees(shown, printed[start:]), done.stdout
 
 
 # Commands inside sentences
