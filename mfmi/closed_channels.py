@@ -120,10 +120,11 @@ _FOLDED, _FOLDED_NODES, _TRANSITION = 0.1, 64, 1.4
 class FisherLower:
     """Cramer-Rao at every variance on the way: `J >= int_0^tau E_omega r kappa^2 / (1 + r Var(u|omega)) dt / 2`.
 
-    The curvature `A = 2 dJ/dtau` of theory (14) is the Fisher information of the offset in `y = sqrt(r) u + n`, and J
-    is half its integral over the inner variance t from 0 to tau, with omega ~ N(0, s - t). The mean of y moves with
-    the offset at the rate `sqrt(r) kappa`, so the Fisher information is at least `r kappa^2 / (1 + r Var(u|omega))`,
-    with kappa and Var at variance t. That is concave in r, as theory (13) wants it, and any activation has it.
+    This is theory (17b). The curvature `A = 2 dJ/dtau` of theory (14) is the Fisher information of the offset in
+    `y = sqrt(r) u + n`, and J is half its integral over the inner variance t from 0 to tau, with omega ~ N(0, s - t).
+    The mean of y moves with the offset at the rate `sqrt(r) kappa`, so the Fisher information is at least
+    `r kappa^2 / (1 + r Var(u|omega))`, with kappa and Var at variance t. That is concave in r, as theory (13) wants it,
+    and any activation has it.
     """
 
     name: str = "fisher"

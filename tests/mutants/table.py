@@ -37,7 +37,11 @@ TESTS_OF = {
     "mfmi/meanfield/_edge.py": ("tests/test_edge_of_chaos.py",),
     "mfmi/ensembles.py": ("tests/test_ensembles.py", "tests/test_chain.py"),
     "mfmi/interfaces.py": ("tests/test_interfaces.py", "tests/test_chain.py", "tests/test_estimators.py"),
-    "mfmi/closed_channels.py": ("tests/test_interfaces.py", "tests/test_estimators.py"),
+    "mfmi/closed_channels.py": (
+        "tests/test_fisher_bound.py",
+        "tests/test_interfaces.py",
+        "tests/test_estimators.py",
+    ),
     "mfmi/scalar_channel.py": ("tests/test_scalar_channel.py", "tests/test_replica.py"),
     "mfmi/segment_channel.py": ("tests/test_scalar_channel.py", "tests/test_replica.py"),
     "mfmi/smooth_channel.py": ("tests/test_scalar_channel.py",),
@@ -253,6 +257,16 @@ _FAULTS: dict[str, tuple[tuple[str, str, str], ...]] = {
             "return 0.5 * _mean(lambda rows: np.log1p(r[rows, None, :] * power",
             "return _mean(lambda rows: np.log1p(r[rows, None, :] * power",
         ),
+        (
+            "half of the variance that blurs the offset",
+            "/ (1.0 + precision * power[rows, :, None]))",
+            "/ (1.0 + 0.5 * precision * power[rows, :, None]))",
+        ),
+        (
+            "twice an integral over the variance",
+            "np.concatenate((start, 0.5 * cells))",
+            "np.concatenate((start, cells))",
+        ),
         ("the law of the offset is too wide", "offset_rule(s - tau, np.sqrt(tau)", "offset_rule(s, np.sqrt(tau)"),
     ),
     "mfmi/scalar_channel.py": (
@@ -359,8 +373,8 @@ _FAULTS: dict[str, tuple[tuple[str, str, str], ...]] = {
         ),
         (
             "a lower bound searches from one side",
-            "full = [everything(problem, problem.tabulated(channel)) for",
-            "full = [everything(problem, problem.tabulated(channel), unique=True) for",
+            "found = _best([everything(problem, problem.tabulated(channel)) for",
+            "found = _best([everything(problem, problem.tabulated(channel), unique=True) for",
         ),
     ),
     "mfmi/problem.py": (
