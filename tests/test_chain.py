@@ -1,15 +1,18 @@
 """The chain solver against laws that were worked out without it."""
 
 import json
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 import pytest
 from exact_laws import deep_linear, marchenko_pastur
+from scipy.optimize import brentq
 
-from mfmi.chain import Chain, solve
+from mfmi.chain import Chain, _descend, solve
 from mfmi.ensembles import ENSEMBLES
 from mfmi.interfaces import GaussianInput, GaussianOutput, Surrogate
+from mfmi.priors import spike_slab
 
 REPLICA = json.loads((Path(__file__).parent / "data" / "replica.json").read_text())["cases"]
 LINEAR = [
@@ -140,3 +143,76 @@ def test_points_of_different_length_share_one_solution(ensemble):
         alone = solve(chain([length]), unique=True)
         assert together.value[row] == pytest.approx(alone.value[0], rel=1e-13)
         assert together.mmse[row] == pytest.approx(alone.mmse[0], rel=1e-10)
+
+
+# Two minima: sparse inputs through one gaussian matrix of few rows
+
+
+@dataclass(frozen=True)
+class SparseInput:
+    """A source whose entries are mostly 0: `J_0` has a step, and the potential two minima (compressed sensing)."""
+
+    size: int
+
+    def derivatives(self, r):
+        found = spike_slab(0.1).channel(r, 1.0)
+        return found.e, found.e_r, 1.0 - r * found.e
+
+    def information(self, r):
+        return spike_slab(0.1).channel(r, 1.0).j
+
+    def part(self, rows):
+        return SparseInput(len(np.arange(self.size)[rows]))
+
+
+NOISE2 = 1e-4
+
+
+def sparse_chain(alpha):
+    weights = ENSEMBLES["gaussian"](np.ones((1, 1)), np.array([alpha]))
+    return Chain(SparseInput(1), weights, None, GaussianOutput(np.array([NOISE2])), np.array([1]))
+
+
+def precision(e, alpha):
+    return alpha / (NOISE2 + e)
+
+
+def potential(e, alpha):
+    """Theory (8) for one matrix, V, A and r put in by hand: a function of the remaining variance E alone."""
+    r = precision(e, alpha)
+    information = spike_slab(0.1).channel(r, 1.0).j + 0.5 * alpha * np.log1p(e / NOISE2)
+    return information - 0.5 * r * e
+
+
+def stationary(low, high, alpha):
+    """The remaining variance between two others at which the potential has no slope."""
+
+    def mismatch(e):
+        return np.log(float(spike_slab(0.1).channel(precision(e, alpha), 1.0).e) / e)
+
+    return brentq(mismatch, low, high, xtol=1e-16, rtol=1e-14)
+
+
+@pytest.mark.parametrize(("alpha", "smaller_is_first"), [(0.15, False), (0.17, False), (0.19, True)])
+def test_of_two_minima_the_smaller_counts(alpha, smaller_is_first):
+    minima = stationary(1e-6, 2e-3, alpha), stationary(0.25, 1.0, alpha)
+    values = [float(potential(e, alpha)) for e in minima]
+    assert (values[0] < values[1]) == smaller_is_first
+    found = solve(sparse_chain(alpha))
+    assert found.converged[0]
+    assert found.coexisting[0]
+    assert found.value[0] == pytest.approx(min(values), rel=1e-8)
+    assert found.mmse[0] == pytest.approx(minima[np.argmin(values)], rel=1e-5)
+    # One search finds one of them, and cannot know of the other.
+    alone = solve(sparse_chain(alpha), unique=True)
+    assert not alone.coexisting[0]
+    assert min(abs(alone.value[0] - value) for value in values) < 1e-7
+
+
+@pytest.mark.parametrize("alpha", [0.15, 0.19])
+def test_a_search_that_ends_on_a_maximum_has_not_found_a_minimum(alpha):
+    top = stationary(2e-3, 0.25, alpha)
+    assert potential(top, alpha) > max(potential(0.98 * top, alpha), potential(1.02 * top, alpha))
+    found = _descend(sparse_chain(alpha), np.array([[top]]), np.array([True]))
+    assert found.residual[0] < 1e-9
+    assert not found.converged[0]
