@@ -6,8 +6,9 @@ BIN := $(VENV)/bin
 RUN := $(VENV)/stamp-run
 DEV := $(VENV)/stamp-dev
 EVIDENCE := $(VENV)/stamp-evidence
+PLOT := $(VENV)/stamp-plot
 
-.PHONY: demo test test-slow evidence mutants coverage lint format bench docs man clean
+.PHONY: demo test test-slow evidence gallery mutants coverage lint format bench docs man clean
 
 demo: $(RUN)  ## the main job: sweep the edge of chaos and show the summary
 	mkdir -p build
@@ -33,6 +34,19 @@ format: $(DEV)
 
 evidence: $(EVIDENCE)  ## train networks, rank them by what the theory says: docs/evidence.md
 	$(BIN)/python -m mfmi.evidence --docs docs
+
+gallery: $(PLOT)  ## the six figures of docs/gallery.md
+	mkdir -p build/gallery docs/figures
+	set -e; for name in phases bound depth sandwich activations noise; do \
+	  $(BIN)/mfmi -q sweep configs/gallery_$$name.yaml -o build/gallery/$$name.parquet --force > build/gallery/$$name.txt; \
+	done
+	$(BIN)/mfmi plot build/gallery/phases.parquet --quantity xi_c -o docs/figures/gallery_phases.png --force
+	$(BIN)/mfmi plot build/gallery/bound.parquet -o docs/figures/gallery_bound.png --force
+	$(BIN)/mfmi plot build/gallery/depth.parquet -o docs/figures/gallery_depth.png --force
+	$(BIN)/mfmi plot build/gallery/sandwich.parquet -o docs/figures/gallery_sandwich.png --force
+	$(BIN)/mfmi plot build/gallery/activations.parquet --kind ranking --where 'phase != "unbounded"' \
+	  -o docs/figures/gallery_activations.png --force
+	$(BIN)/mfmi plot build/gallery/noise.parquet -o docs/figures/gallery_noise.png --force
 
 mutants: $(DEV)  ## small faults in the numerical modules, one at a time: which do the fast tests miss?
 	$(BIN)/python tests/mutants/run.py
@@ -62,6 +76,10 @@ $(RUN): pyproject.toml | $(BIN)/python
 
 $(DEV): pyproject.toml | $(BIN)/python
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[plot,dask,dev]'
+	touch $@ $(RUN)
+
+$(PLOT): pyproject.toml | $(BIN)/python
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[plot]'
 	touch $@ $(RUN)
 
 $(EVIDENCE): pyproject.toml | $(BIN)/python

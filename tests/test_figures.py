@@ -251,11 +251,11 @@ def test_a_figure_is_as_wide_as_a_column(grid: dict[str, Any]) -> None:
 
 
 def test_nothing_is_cut_off(grid: dict[str, Any]) -> None:
-    from mfmi.report.figures import _canvas, _style
+    from mfmi.report.figures import _canvas, styled
 
     rows = to_frame(grid)
     for wishes in (Wishes(), Wishes(kind="curves"), Wishes(y="depth")):
-        with _style():
+        with styled():
             canvas = _canvas(build(rows, choose(rows, wishes), UNITS), None)
             canvas.draw_without_rendering()
             box = canvas.get_tightbbox()
@@ -404,3 +404,80 @@ def test_the_help_names_every_option(command_line: CommandLine) -> None:
     out = command_line("plot", "--help").out
     for option in ("--terminal", "--kind", "--where", "--data", "--quantity", "--force"):
         assert option in out
+
+
+# ---- activations ranked ----------------------------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def several() -> pd.DataFrame:
+    """Three activations, two ensembles, two deviations each."""
+    block = sweep(
+        [3],
+        activation=["relu", "erf", "sign"],
+        sigma_w=[0.8, 1.1, 1.4],
+        sigma_b=[0.0, 0.2],
+        weights=["gaussian", "orthogonal"],
+    )
+    return pd.DataFrame(block)
+
+
+def ranked(rows: pd.DataFrame, *quantities: str) -> Any:
+    return build(rows, choose(rows, Wishes("ranking", quantities=quantities)), UNITS)
+
+
+def test_each_activation_stands_at_its_best_deviations(several: pd.DataFrame) -> None:
+    figure = ranked(several)
+    assert [panel.words for panel in figure.panels] == [{"weights": "gaussian"}, {"weights": "orthogonal"}]
+    assert "activation" not in figure.context
+    assert figure.choice.fixed["depth"] == 3
+    for panel in figure.panels:
+        part = several[several.weights == panel.words["weights"]]
+        for name, peak in zip(panel.activations, panel.peaks["mi_linear"], strict=True):
+            best = part[part.activation == name].sort_values("mi_linear").iloc[-1]
+            assert (peak.value, peak.sigma_w, peak.sigma_b) == (best.mi_linear, best.sigma_w, best.sigma_b)
+    values = [peak.value for peak in figure.panels[0].peaks["mi_linear"]]
+    assert values == sorted(values, reverse=True)
+    # One order for all panels, that of the first.
+    assert figure.panels[0].activations == figure.panels[1].activations
+
+
+def test_an_activation_without_value_comes_last(several: pd.DataFrame) -> None:
+    panel = ranked(several, "mi_entropy_power").panels[0]
+    assert panel.activations[0] == "erf"
+    assert panel.peaks["mi_entropy_power"][1:] == (None, None)
+
+
+def test_a_ranking_as_a_file_in_characters_and_as_data(
+    several: pd.DataFrame, tmp_path: Path, command_line: CommandLine
+) -> None:
+    figure = ranked(several)
+    assert draw(figure, "png").startswith(b"\x89PNG")
+    block, columns = to_block(figure)
+    assert {column.name for column in columns} == set(block)
+    shown = pd.DataFrame(block)
+    best = shown[(shown.series == "mi_linear, largest") & (shown.weights == "orthogonal")]
+    assert dict(zip(best.activation, best.value, strict=True)).keys() == {"relu", "erf", "sign"}
+    path = tmp_path / "several.parquet"
+    with open(path, "wb") as target:
+        blocks = [{name: several[name].to_numpy() for name in several}]
+        write_blocks(target, blocks, COLUMNS, provenance({}, "", "", ["linear", "entropy_power"]))
+    done = command_line("plot", path, "--kind", "ranking", "--terminal")
+    assert done.code == 0, done.err
+    assert re.search(r"erf +0\.\d{3}.* 0  [█@]+", done.out)
+    assert max(map(len, done.out.splitlines())) <= 80
+    refused = command_line("plot", path, "--kind", "ranking", "--x", "sigma_w", "--terminal")
+    assert refused.code == 2
+    assert "a ranking has no --x" in refused.err
+
+
+def test_depth_scales_are_coloured_by_ratios() -> None:
+    values = np.array([[0.5, 1.0, 2.0], [3.0, 4.0, 9000.0]])
+    x, y = Axis.of("sigma_w", [1.0, 2.0, 3.0]), Axis.of("sigma_b", [0.0, 1.0])
+    panel = Heat({}, "xi_c", x, y, values, np.full(values.shape, ""), (), None, np.full(2, np.nan))
+    from mfmi.report.heat_panels import color_scales
+
+    scale = color_scales([panel])["xi_c"]
+    assert scale.logarithmic
+    assert (scale.low, scale.high, scale.cut) == (0.5, 9000.0, False)
+    assert scale.share(np.array([0.5, 9000.0])) == pytest.approx([0.0, 1.0])

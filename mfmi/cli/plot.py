@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from mfmi.report.figure_data import Figure
 
 AXES = ("sigma_w", "sigma_b", "depth", "sigma_noise", "input_variance")
-KINDS = ("auto", "heat", "curves")
+KINDS = ("auto", "heat", "curves", "ranking")
 SUFFIXES = (".png", ".svg", ".pdf")
 MOST_ROWS = 20_000_000
 
@@ -39,7 +39,13 @@ MOST_ROWS = 20_000_000
 @click.argument("file", type=click.Path())
 @click.option("-o", "--output", metavar="FIG", type=click.Path(), help="PNG, SVG or PDF.  [default: FILE with .png]")
 @click.option("--terminal", "in_terminal", is_flag=True, help="In characters, here; needs no matplotlib.")
-@click.option("--kind", type=click.Choice(KINDS), default="auto", show_default=True, help="Heat map or curves.")
+@click.option(
+    "--kind",
+    type=click.Choice(KINDS),
+    default="auto",
+    show_default=True,
+    help="Heat map, curves, or activations ranked.",
+)
 @click.option("--x", type=click.Choice(AXES), metavar="COLUMN", help=f"What runs to the right: {', '.join(AXES)}.")
 @click.option("--y", type=click.Choice(AXES), metavar="COLUMN", help="What runs upwards in a heat map.")
 @click.option("--by", type=click.Choice(AXES), metavar="COLUMN", help="What tells curves apart by colour.")
@@ -72,7 +78,8 @@ def command(
 
     Two axes with four values or more make a heat map with the edge of chaos, the phases and the largest values; else
     curves are drawn against the longest axis, the bounds as a band. Every activation, ensemble and place of the noise
-    has a panel. The figure is as wide as a column of a paper.
+    has a panel; --kind ranking sorts the activations instead, each at its best deviations. The figure is as wide as a
+    column of a paper.
     """
     from mfmi.report import figure_choice
 

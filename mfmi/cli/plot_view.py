@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from mfmi.cli.numbers import number
 from mfmi.report.figure_data import Curves, Figure, Heat
+from mfmi.report.ranks import Ranks
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -33,6 +34,8 @@ def draw_figure(figure: Figure, console: Console) -> None:
         console.print()
         if isinstance(panel, Heat):
             _draw_heat(figure, panel, console)
+        elif isinstance(panel, Ranks):
+            _draw_ranks(figure, panel, console)
         else:
             _draw_curves(figure, panel, console)
 
@@ -103,6 +106,33 @@ def _scale(figure: Figure, panel: Heat) -> Scale:
     from mfmi.report.heat_panels import color_scales
 
     return color_scales([one for one in figure.panels if isinstance(one, Heat)])[panel.quantity]
+
+
+def _draw_ranks(figure: Figure, panel: Ranks, console: Console) -> None:
+    """A bar an activation for the first quantity, as long as its share of the largest, and numbers for all."""
+    from rich.text import Text
+
+    from mfmi.report.figure_words import quantity_name, words_title
+
+    names = figure.choice.quantities
+    unit = figure.units.get(names[0], "")
+    heading = words_title(panel.words)
+    console.print(f"{heading + ': ' if heading else ''}{quantity_name(names[0])} ({unit})", soft_wrap=True)
+    block = SHADES[-1] if _unicode(console) else SHADES_ASCII[-1]
+    widest = max(map(len, panel.activations))
+    numbers = "".join(f"{quantity_name(name, short=True):>19.18}" for name in names)
+    room = max(8, min(console.width, WIDTH + MARGIN) - widest - 19 * len(names) - 20)
+    console.print(f"{'':<{widest}}{numbers}  {'sigma_w':>8}{'sigma_b':>8}", style="bold", soft_wrap=True)
+    best = max((peak.value for peak in panel.peaks[names[0]] if peak is not None), default=0.0)
+    for row, activation in enumerate(panel.activations):
+        peaks = [panel.peaks[name][row] for name in names]
+        line = Text(f"{activation:<{widest}}")
+        line.append("".join(f"{number(None if peak is None else peak.value):>19}" for peak in peaks))
+        first = peaks[0]
+        if first is not None:
+            length = round(room * first.value / best) if best > 0.0 else 0
+            line.append(f"  {first.sigma_w:>8.4g}{first.sigma_b:>8.4g}  {block * length}")
+        console.print(line, soft_wrap=True)
 
 
 def _draw_curves(figure: Figure, panel: Curves, console: Console) -> None:

@@ -62,7 +62,7 @@ def draw_curves(ax: Axes, panel: Curves, figure: Figure) -> None:
 def _draw_band(ax: Axes, curve: Curve, color: Any) -> None:
     if LOWER in curve.series and UPPER in curve.series:
         low, high = curve.series[LOWER], curve.series[UPPER]
-        ax.fill_between(curve.x, low, high, color=color or BAND, alpha=0.18, lw=0)
+        ax.fill_between(curve.x, low, high, color=color or BAND, alpha=0.25, lw=0.4)
 
 
 def _style(name: str, place: int) -> dict[str, Any]:

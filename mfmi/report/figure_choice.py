@@ -9,13 +9,14 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from mfmi.report.axes import Axis
+from mfmi.report.ranks import DEVIATIONS
 
 if TYPE_CHECKING:
     import pandas as pd
 
 WORDS = ("activation", "weights", "noise_at")
 NUMBERS = ("sigma_w", "sigma_b", "depth", "sigma_noise", "input_variance")
-KINDS = ("auto", "heat", "curves")
+KINDS = ("auto", "heat", "curves", "ranking")
 
 LINEAR, TOTAL, REPLICA = "mi_linear", "mi_lower", "mi_replica"
 SANDWICH = (LINEAR, TOTAL, "mi_upper", REPLICA, "mi_mean_field")
@@ -34,7 +35,7 @@ class Wishes:
 
     Attributes
     ----------
-    kind : "auto", "heat" or "curves".
+    kind : one of `KINDS`.
     x, y, by : columns for the axes of a heat map, the axis of curves, and their colours.
     quantities : columns to draw; empty for the default.
     """
@@ -52,8 +53,8 @@ class Choice:
 
     Attributes
     ----------
-    kind : "heat" or "curves".
-    x, y : columns of the axes; y is None for curves.
+    kind : "heat", "curves" or "ranking".
+    x, y : columns of the axes; y is None for curves, and x is what the axis of a ranking is called, "activation".
     by : column whose values are the colours of the curves, or None.
     by_values : those of its values that have a curve.
     quantities : columns that are drawn.
@@ -99,9 +100,11 @@ def choose(rows: pd.DataFrame, wishes: Wishes) -> Choice:
         raise ValueError("there are no rows to draw")
     values = {name: np.unique(rows[name].to_numpy(np.float64)) for name in NUMBERS}
     _check(wishes, values)
-    kind, x, y = _axes(rows, wishes, values)
+    ranking = wishes.kind == "ranking"
+    kind, x, y = ("ranking", "activation", None) if ranking else _axes(rows, wishes, values)
     by = _by(wishes, values, x) if kind == "curves" else None
-    fixed = {name: _representative(name, values[name]) for name in NUMBERS if name not in (x, y, by)}
+    shown = DEVIATIONS if ranking else (x, y, by)
+    fixed = {name: _representative(name, values[name]) for name in NUMBERS if name not in shown}
     notes = [
         f"{name} is held at {fixed[name]:g}, one of {len(values[name])} values: "
         f"--where '{name} == {values[name][-1 if fixed[name] != values[name][-1] else 0]:g}' draws another"
@@ -111,7 +114,7 @@ def choose(rows: pd.DataFrame, wishes: Wishes) -> Choice:
     by_values = _spread(values[by]) if by is not None else ()
     if by is not None and len(by_values) < len(values[by]):
         notes.append(f"{len(by_values)} of {len(values[by])} values of {by} have a curve: --where picks others")
-    panels, columns = _panels(rows)
+    panels, columns = _panels(rows, WORDS[1:] if ranking else WORDS)
     if len(panels) > MOST_PANELS:
         notes.append(f"the first {MOST_PANELS} of {len(panels)} panels are drawn: --where picks others")
         panels = panels[:MOST_PANELS]
@@ -130,6 +133,8 @@ def _check(wishes: Wishes, values: Mapping[str, Any]) -> None:
         raise ValueError("--x, --y and --by must be different columns")
     if wishes.y is not None and wishes.kind == "curves":
         raise ValueError("curves have no --y; --quantity says what runs upwards")
+    if wishes.kind == "ranking" and named:
+        raise ValueError("a ranking has no --x, --y or --by: every activation is shown at its best deviations")
     if wishes.by is not None and (wishes.kind == "heat" or wishes.y is not None):
         raise ValueError("a heat map has no --by")
 
@@ -184,9 +189,9 @@ def _representative(name: str, values: Any) -> float:
     return float(values[-1] if name == "depth" else values[0])
 
 
-def _panels(rows: pd.DataFrame) -> tuple[tuple[Mapping[str, str], ...], int]:
+def _panels(rows: pd.DataFrame, words: Sequence[str]) -> tuple[tuple[Mapping[str, str], ...], int]:
     """Every combination of words that occurs, in order of appearance, and how many of them go side by side."""
-    varying = [name for name in WORDS if rows[name].nunique() > 1]
+    varying = [name for name in words if rows[name].nunique() > 1]
     if not varying:
         return ({},), 1
     found = rows[varying].drop_duplicates()
@@ -207,6 +212,9 @@ def _quantities(rows: pd.DataFrame, kind: str, panels: int) -> tuple[str, ...]:
         return tuple(known)
     total = REPLICA if REPLICA in known else TOTAL
     both = [name for name in (LINEAR, total) if name in known]
+    if kind == "ranking":
+        same = len(both) == 2 and np.allclose(rows[both[0]], rows[both[1]], equal_nan=True)
+        return tuple(both[:1] if same else both or known[:1])
     if panels == 1 and len(both) == 2 and not np.allclose(rows[both[0]], rows[both[1]], equal_nan=True):
         return tuple(both)
     return (both[0] if both else known[0],)

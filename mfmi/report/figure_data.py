@@ -15,6 +15,7 @@ from mfmi.columns import COLUMNS, Column
 from mfmi.meanfield import edge_curve, edge_of_chaos, fixed_point
 from mfmi.report.axes import Axis
 from mfmi.report.figure_choice import NUMBERS, WORDS, Choice, axis_of, with_rows_of
+from mfmi.report.ranks import Ranks, rank, rank_rows
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -109,13 +110,13 @@ class Figure:
     Attributes
     ----------
     choice : what it shows.
-    panels : `Heat`, a row of panels after another with a panel per quantity, or `Curves`.
+    panels : `Heat`, a row of panels after another with a panel per quantity, or `Curves`, or `Ranks`.
     context : the words and numbers that all panels have in common.
     units : unit by column.
     """
 
     choice: Choice
-    panels: tuple[Heat, ...] | tuple[Curves, ...]
+    panels: tuple[Heat, ...] | tuple[Curves, ...] | tuple[Ranks, ...]
     context: Mapping[str, Any]
     units: Mapping[str, str]
 
@@ -134,9 +135,12 @@ def build(rows: pd.DataFrame, choice: Choice, units: Mapping[str, str]) -> Figur
     """
     rows = with_rows_of(choice, rows)
     varying = set(choice.panels[0])
-    context: dict[str, Any] = {name: str(rows[name].iloc[0]) for name in WORDS if name not in varying}
+    ranked = ("activation",) if choice.kind == "ranking" else ()
+    context: dict[str, Any] = {name: str(rows[name].iloc[0]) for name in WORDS if name not in (*varying, *ranked)}
     context |= dict(choice.fixed)
     parts = [(panel, _of_panel(rows, panel)) for panel in choice.panels]
+    if choice.kind == "ranking":
+        return Figure(choice, rank(parts, choice.quantities), context, units)
     if choice.kind == "heat":
         heats = [_heat(part, panel, name, rows, choice, context) for name in choice.quantities for panel, part in parts]
         return Figure(choice, tuple(heats), context, units)
@@ -305,8 +309,11 @@ def to_block(figure: Figure) -> tuple[dict[str, NDArray[Any]], list[Column]]:
     return block, columns
 
 
-def _panel_rows(figure: Figure, panel: Heat | Curves) -> Iterator[dict[str, Any]]:
+def _panel_rows(figure: Figure, panel: Heat | Curves | Ranks) -> Iterator[dict[str, Any]]:
     constant = _network(panel.words, figure.context)
+    if isinstance(panel, Ranks):
+        yield from rank_rows(panel, constant, figure.units)
+        return
     if isinstance(panel, Heat):
         unit = figure.units.get(panel.quantity, "")
         x, y = panel.x.name, panel.y.name

@@ -11,6 +11,8 @@ from mfmi.report.curve_panels import draw_curves, legend_of_curves
 from mfmi.report.figure_data import Curves, Figure, Heat
 from mfmi.report.figure_words import axis_label, context_phrases, plain, quantity_label, words_title, wrapped
 from mfmi.report.heat_panels import color_scales, draw_heat, legend_of_heat
+from mfmi.report.rank_panels import draw_ranks, legend_of_ranks
+from mfmi.report.ranks import Ranks
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -24,6 +26,8 @@ DOTS_PER_INCH = 300
 LETTERS_PER_INCH = 18.5
 # Letters that a sign of the legend and the gap behind it take.
 _SIGN_LETTERS = 7
+# Inches that a line of a ranking takes.
+_LINE = 0.15
 
 # Of type Any because matplotlib names its settings as literals that depend on its version.
 STYLE: Any = {
@@ -117,6 +121,8 @@ def _canvas(figure: Figure, width: float | None) -> Canvas:
     _title(canvas, figure, width)
     if figure.choice.kind == "heat":
         _heat_maps(canvas, figure, flat)
+    elif figure.choice.kind == "ranking":
+        _rank_panels(canvas, figure, flat)
     else:
         _curve_panels(canvas, figure, flat)
     _label_axes(canvas, figure, flat, columns)
@@ -125,6 +131,8 @@ def _canvas(figure: Figure, width: float | None) -> Canvas:
 
 def _height(figure: Figure, width: float, rows: int) -> float:
     """Panels a little wider than high, with room for what stands around them."""
+    if isinstance(figure.panels[0], Ranks):
+        return rows * (_LINE * len(figure.panels[0].activations) + 0.25) + 0.7
     panel = min(_panel_width(figure, width) * 0.82, 2.4)
     by_quantity = figure.choice.kind == "heat" and len(figure.choice.quantities) > 1
     return float(rows * (panel + (0.55 if by_quantity else 0.2)) + 0.85)
@@ -182,6 +190,14 @@ def _curve_panels(canvas: Canvas, figure: Figure, axes: Sequence[Axes]) -> None:
     _legend(canvas, legend_of_curves(panels, figure), figure)
 
 
+def _rank_panels(canvas: Canvas, figure: Figure, axes: Sequence[Axes]) -> None:
+    panels = [panel for panel in figure.panels if isinstance(panel, Ranks)]
+    for ax, panel in zip(axes, panels, strict=True):
+        draw_ranks(ax, panel, figure)
+        ax.set_title(words_title(panel.words))
+    _legend(canvas, legend_of_ranks(figure), figure)
+
+
 def _legend(canvas: Canvas, handles: Sequence[Any], figure: Figure) -> None:
     """The signs below the panels, under the label of the axis: as a title, for a label of its own would lie on them."""
     canvas.legend(
@@ -189,13 +205,19 @@ def _legend(canvas: Canvas, handles: Sequence[Any], figure: Figure) -> None:
         loc="outside lower center",
         ncols=_signs_in_a_row(handles, canvas),
         frameon=False,
-        title=axis_label(figure.choice.x),
+        title=_x_label(figure),
         title_fontsize=7,
         borderpad=0,
         borderaxespad=0.2,
         handlelength=1.8,
         columnspacing=1.2,
     )
+
+
+def _x_label(figure: Figure) -> str:
+    if figure.choice.kind != "ranking":
+        return axis_label(figure.choice.x)
+    return f"information at the best deviations ({figure.units.get(figure.choice.quantities[0], '')})"
 
 
 def _signs_in_a_row(handles: Sequence[Any], canvas: Canvas) -> int:
@@ -211,6 +233,8 @@ def _signs_in_a_row(handles: Sequence[Any], canvas: Canvas) -> int:
 
 def _label_axes(canvas: Canvas, figure: Figure, axes: Sequence[Axes], columns: int) -> None:
     choice = figure.choice
+    if choice.kind == "ranking":
+        return
     if choice.y is not None:
         tall = len(axes) > columns
         canvas.supylabel(axis_label(choice.y, short=not tall and columns > 1), fontsize=7)
@@ -218,4 +242,9 @@ def _label_axes(canvas: Canvas, figure: Figure, axes: Sequence[Axes], columns: i
     quantity = choice.quantities[0]
     unit = figure.units.get(quantity, "")
     information = all(name.startswith("mi_") for name in choice.quantities)
-    canvas.supylabel(f"information ({unit})" if information else quantity_label(quantity, figure.units), fontsize=7)
+    label = f"information\n({unit})" if information else quantity_label(quantity, figure.units)
+    if len(axes) > columns:
+        canvas.supylabel(label, fontsize=7, multialignment="center")
+    else:
+        # Beside the panels themselves, for the middle of the figure is lower where a legend stands below them.
+        axes[0].set_ylabel(label)

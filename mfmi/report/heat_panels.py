@@ -68,7 +68,8 @@ def _scale(name: str, known: Array) -> Scale:
         return Scale(0.0, 1.0)
     low, high = float(known.min()), float(known.max())
     if not name.startswith("mi_"):
-        return Scale(low, high)
+        # Depth scales diverge at the edge of chaos: without ratios nothing but their largest value is seen.
+        return Scale(low, high, logarithmic=bool(low > 0.0 and np.median(known) < high / _SKEW))
     if high > 0.0 and np.median(known) < high / _SKEW:
         floor = max(high * _FLOOR, float(known[known > 0.0].min()))
         return Scale(floor, high, logarithmic=True, cut=low < floor)
