@@ -9,9 +9,9 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from mfmi.activations import Activation, get
-from mfmi.columns import FURTHER_NAMES, Points
+from mfmi.columns import DATA_NAMES, FURTHER_NAMES, Points
 from mfmi.evaluation import evaluate_points
-from mfmi.model import SQUARE, Model, ratios_of
+from mfmi.model import SQUARE, DataSet, Model, ratios_of
 from mfmi.names import DEFAULT_ESTIMATORS, DEPTH, ESTIMATORS, NOISE_PLACEMENTS, UNITS, WEIGHTS
 from mfmi.sweep.store import to_frame
 
@@ -31,13 +31,16 @@ def evaluate(
     *,
     weights: str | Iterable[str] = "gaussian",
     noise_at: str | Iterable[str] = "output",
-    input_variance: ArrayLike = 1.0,
+    input_variance: ArrayLike | None = None,
     correlation: ArrayLike = 0.5,
     estimators: str | Iterable[str] | None = None,
     unit: str = "nats",
     columns: str | Iterable[str] = (),
     widths: Iterable[int] | None = None,
     alpha: Iterable[float] | None = None,
+    inputs: ArrayLike | None = None,
+    width: int | None = None,
+    seed: int = 0,
 ) -> pd.DataFrame:
     """Mean-field quantities and information bounds of random networks, a row per network and depth.
 
@@ -61,7 +64,7 @@ def evaluate(
     noise_at
         "output" (noise at the observed layer only) or "every" (the same in every layer).
     input_variance
-        Variance of an input entry; greater than 0.
+        Variance of an input entry; greater than 0. By default 1, or the mean square of `inputs`.
     correlation
         Correlation of the tracked pair of inputs, in [-1, 1].
     estimators
@@ -74,6 +77,13 @@ def evaluate(
         Widths `n_0` of the input and `n_1, ..., n_L` of the layers; by default all layers are square.
     alpha
         Their ratios `n_l / n_{l-1}`, `l = 1..L`, in place of the widths.
+    inputs
+        Real inputs, a row each, shape (N, n_0): adds the columns `mi_pairwise_lower` and `mi_pairwise_upper`, bounds on
+        the information about which of them it was, in total nats or bits.
+    width
+        Units in every layer of the finite networks that `inputs` go through.
+    seed
+        Of their sampled hidden layers.
 
     Returns
     -------
@@ -93,6 +103,10 @@ def evaluate(
     >>> len(rows)
     6
     """
+    model = _model(widths, alpha, _data_set(inputs, width, seed))
+    if model.data and input_variance is not None:
+        raise ValueError(f"input_variance: {input_variance!r} is not asked for; the inputs have one of their own")
+    variance = model.data.variance if model.data else 1.0 if input_variance is None else input_variance
     points = _points(
         activation=_activations(activation),
         weights=_words("weights", weights, WEIGHTS),
@@ -100,17 +114,16 @@ def evaluate(
         sigma_w=_numbers("sigma_w", sigma_w, least=0.0),
         sigma_b=_numbers("sigma_b", sigma_b, least=0.0),
         sigma_noise=_numbers("sigma_noise", sigma_noise, above=0.0),
-        input_variance=_numbers("input_variance", input_variance, above=0.0),
+        input_variance=_numbers("input_variance", variance, above=0.0),
         correlation=_numbers("correlation", correlation, least=-1.0, most=1.0),
     )
-    model = _model(widths, alpha)
     depths = _depths(depth if depth is not None else model.layers or DEPTH)
     if model.layers is not None and depths.max() > model.layers:
         raise ValueError(f"depth: {depths.max().item()!r} is beyond the {model.layers} layers of the network")
     named = set(_words("estimators", DEFAULT_ESTIMATORS if estimators is None else estimators, ESTIMATORS).flat)
     asked = tuple(name for name in ESTIMATORS if name in named)
     wanted = set(_words("columns", columns, FURTHER_NAMES).flat)
-    further = tuple(name for name in FURTHER_NAMES if name in wanted)
+    further = tuple(name for name in FURTHER_NAMES if name in wanted) + (DATA_NAMES if model.data else ())
     if unit not in UNITS:
         raise ValueError(f"unit: {unit!r} is not one of {', '.join(UNITS)}")
 
@@ -136,9 +149,21 @@ def _points(**arguments: NDArray[Any]) -> Points:
     return Points(index=np.arange(arrays[0].size, dtype=np.int64), **flat)
 
 
-def _model(widths: Iterable[int] | None, alpha: Iterable[float] | None) -> Model:
+def _data_set(inputs: ArrayLike | None, width: int | None, seed: int) -> DataSet | None:
+    if inputs is None:
+        if width is not None:
+            raise ValueError(f"width: {width!r} is the width of networks that inputs go through, and there are none")
+        return None
+    if isinstance(width, bool) or not isinstance(width, int | np.integer) or width < 1:
+        raise ValueError(f"width: {width!r} is not a whole number from 1, which inputs need")
+    return DataSet.of(inputs, int(width), seed)
+
+
+def _model(widths: Iterable[int] | None, alpha: Iterable[float] | None, data: DataSet | None) -> Model:
+    if data is not None and (widths is not None or alpha is not None):
+        raise ValueError(f"{'widths' if widths is not None else 'alpha'}: the width is that of all layers already")
     if widths is None and alpha is None:
-        return SQUARE
+        return Model(data=data) if data else SQUARE
     if widths is not None and alpha is not None:
         raise ValueError("alpha: the widths give the ratios already")
     if alpha is not None:

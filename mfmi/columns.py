@@ -112,18 +112,37 @@ FURTHER: tuple[FurtherColumn, ...] = (
         "as the lower bounds asked for",
     ),
 )
+TOTAL = "nats"
+OF_DATA: tuple[FurtherColumn, ...] = (
+    FurtherColumn(
+        "mi_pairwise_lower",
+        "float64",
+        TOTAL,
+        "lower bound on the information about which of the inputs of the data set it was, at the finite width; total",
+        "theorem at layer 1; beyond it up to the sampling of hidden layers, three standard errors to the safe side",
+    ),
+    FurtherColumn(
+        "mi_pairwise_upper",
+        "float64",
+        TOTAL,
+        "upper bound on it, total, at most the logarithm of the number of inputs",
+        "theorem at layer 1; beyond it up to the sampling of hidden layers, three standard errors to the safe side",
+    ),
+)
+"""Columns that are there where a data set is given, and only there; the last of all."""
 OF_ESTIMATOR: dict[str, Column] = {
     "fisher": _information("mi_fisher", "lower bound by the Fisher information of every offset in the replica formula")
 }
 """Columns of the estimators that the contract does not name: there only where these are asked for."""
-BY_NAME: dict[str, Column] = {column.name: column for column in (*COLUMNS, *OF_ESTIMATOR.values(), *FURTHER)}
+BY_NAME: dict[str, Column] = {column.name: column for column in (*COLUMNS, *OF_ESTIMATOR.values(), *FURTHER, *OF_DATA)}
 FURTHER_NAMES = tuple(column.name for column in FURTHER)
+DATA_NAMES = tuple(column.name for column in OF_DATA)
 
 
 def columns_with(further: Sequence[str], estimators: Sequence[str]) -> tuple[Column, ...]:
-    """The contract's columns; behind them those of further `estimators`; then the names `further` out of `FURTHER`."""
+    """The contract's columns; behind them those of further `estimators`; then `further` ones, a data set's last."""
     estimated = (column for name, column in OF_ESTIMATOR.items() if name in estimators)
-    return (*COLUMNS, *estimated, *(column for column in FURTHER if column.name in further))
+    return (*COLUMNS, *estimated, *(column for column in (*FURTHER, *OF_DATA) if column.name in further))
 
 
 @dataclass(frozen=True)

@@ -9,9 +9,9 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from mfmi.activations import get as get_activation
-from mfmi.columns import FURTHER_NAMES, INFORMATION, Points, columns_with
+from mfmi.columns import DATA_NAMES, FURTHER_NAMES, INFORMATION, TOTAL, Points, columns_with
 from mfmi.estimators import REGISTRY
-from mfmi.further_columns import DERIVED
+from mfmi.further_columns import DERIVED, pairwise
 from mfmi.further_columns import REGISTRY as FURTHER_REGISTRY
 from mfmi.meanfield import fixed_point, trajectory
 from mfmi.model import SQUARE, Model
@@ -42,7 +42,8 @@ def evaluate_points(
     depths : observed layers, shape (D,) for all points or (n, D), whole numbers from 1.
     estimators : names out of `mfmi.names.ESTIMATORS`.
     unit : "nats" or "bits" per input dimension, for the `mi_` columns.
-    further : names of columns behind the contract's, out of `mfmi.columns.FURTHER`.
+    further : names of columns behind the contract's, out of `mfmi.columns.FURTHER`, and of `OF_DATA` where the model
+        has a data set.
     model : what all networks have in common, square layers of any depth by default.
 
     Returns
@@ -61,7 +62,7 @@ def evaluate_points(
     table = np.atleast_1d(np.asarray(depths))
     if table.size == 0 or not np.issubdtype(table.dtype, np.integer) or table.min() < 1:
         raise ValueError(f"depth must be whole numbers from 1, not {depths!r}")
-    _check_names(points, estimators, unit, further)
+    _check_names(points, (estimators, further), unit, model)
     model.ratios(int(table.max()))
     layers = np.broadcast_to(table, (len(points), table.shape[-1])).astype(np.intp)
     shape = layers.shape
@@ -82,9 +83,12 @@ def evaluate_points(
     _bounds(columns, estimators)
     for name in DERIVED.keys() & set(further):
         columns[name] = DERIVED[name](columns, model)
+    if model.data and set(DATA_NAMES) & set(further):
+        for name, values in zip(DATA_NAMES, pairwise(points, layers, model.data), strict=True):
+            columns[name] = values
     if unit == "bits":
         for column in wanted:
-            if column.unit == INFORMATION:
+            if column.unit in (INFORMATION, TOTAL):
                 columns[column.name] /= np.log(2.0)
     return {name: values.ravel() for name, values in columns.items()}
 
@@ -108,9 +112,10 @@ class _View:
             self._columns["status"][row, layer] = max(self._columns["status"][row, layer], status, key=rank)
 
 
-def _check_names(points: Points, estimators: Sequence[str], unit: str, further: Sequence[str]) -> None:
+def _check_names(points: Points, wanted: tuple[Sequence[str], Sequence[str]], unit: str, model: Model) -> None:
+    estimators, further = wanted
     allowed = {"estimators": (set(estimators), ESTIMATORS), "unit": ({unit}, UNITS)}
-    allowed["columns"] = (set(further), FURTHER_NAMES)
+    allowed["columns"] = (set(further), FURTHER_NAMES + (DATA_NAMES if model.data else ()))
     allowed["weights"] = (set(points.weights), WEIGHTS)
     allowed["noise_at"] = (set(points.noise_at), NOISE_PLACEMENTS)
     for name, (given, known) in allowed.items():

@@ -1,11 +1,13 @@
 """Columns behind the contract's, computed only where they are asked for.
 
-Each is a function of the estimators' problem (`REGISTRY`) or of the finished columns of the contract (`DERIVED`).
+Each is a function of the estimators' problem (`REGISTRY`), of the finished columns of the contract (`DERIVED`), or of
+the points and a data set (`pairwise`).
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from functools import lru_cache
 from typing import Any
 
 import numpy as np
@@ -14,8 +16,10 @@ from numpy.typing import NDArray
 from mfmi.activations import get as get_activation
 from mfmi.capacity import attained
 from mfmi.capacity import efficiency as share_of
+from mfmi.columns import Points
+from mfmi.datasets import InputPairs, pairwise_bounds
 from mfmi.isometry import jacobian_moments
-from mfmi.model import SQUARE, Model
+from mfmi.model import DataSet, Model
 from mfmi.names import WEIGHTS
 from mfmi.problem import Estimate, Problem, closed
 
@@ -56,8 +60,9 @@ def efficiency(rows: Rows, model: Model) -> Array:
     """Return `mi_lower` over the capacity (22), at the largest gains that the same initialisation has.
 
     The largest squared singular value of a weight matrix and the steepest slope of the activation limit what any
-    network of this architecture passes on. For white inputs the capacity is the ceiling (23) too, so that the value is
-    a lower bound of the share that the initialisation makes use of, and at most 1.
+    network of this architecture passes on. For white inputs and an observed layer that is the smallest the capacity is
+    the ceiling (23) too, so that the value is a lower bound of the share that the initialisation makes use of, and at
+    most 1.
 
     Parameters
     ----------
@@ -69,11 +74,8 @@ def efficiency(rows: Rows, model: Model) -> Array:
     Returns
     -------
     ndarray
-        Of that shape; NaN where there is no lower bound or the capacity is infinite or 0, and for any model but square
-        layers.
+        Of that shape; NaN where there is no lower bound or the capacity is infinite or 0.
     """
-    if model != SQUARE:
-        return np.full(rows["mi_lower"].shape, np.nan)
     slopes = {name: float(get_activation(name).lipschitz) for name in dict.fromkeys(rows["activation"].flat)}
     steepest = np.vectorize(slopes.get, otypes=[np.float64])(rows["activation"])
     value = np.full(rows["mi_lower"].shape, np.nan)
@@ -86,6 +88,7 @@ def efficiency(rows: Rows, model: Model) -> Array:
             np.square(rows["sigma_noise"][own]),
             rows["input_variance"][own],
             rows["depth"][own],
+            alpha=model.ratios(int(rows["depth"].max())),
         )
         value[own] = share_of(rows["mi_lower"][own], most)
     return value
@@ -97,3 +100,48 @@ REGISTRY: dict[str, Callable[[Problem], Estimate]] = {
     "jacobian_variance": jacobian_variance,
 }
 DERIVED: dict[str, Callable[[Rows, Model], Array]] = {"efficiency": efficiency}
+
+
+def pairwise(points: Points, layers: NDArray[np.intp], data: DataSet) -> tuple[Array, Array]:
+    """Return the pairwise bounds of a data set (theory (20)), in total nats, averaged over networks of its width.
+
+    Parameters
+    ----------
+    points
+        n points.
+    layers
+        Their observed layers, shape (n, D).
+    data
+        The inputs, and the width of all layers.
+
+    Returns
+    -------
+    lower, upper : ndarray
+        Shape (n, D), between 0 and the logarithm of the number of inputs; NaN for noise in every layer, for which there
+        are no such bounds, and for weights other than gaussian and orthogonal ones.
+    """
+    lower, upper = np.full((2, *layers.shape), np.nan)
+    pairs = _pairs_of(data)
+    for i in range(len(points)):
+        if points.noise_at[i] != "output" or points.weights[i] not in WEIGHTS:
+            continue
+        depths, place = np.unique(layers[i], return_inverse=True)
+        found = pairwise_bounds(
+            get_activation(points.activation[i]),
+            pairs,
+            sigma_w2=float(points.sigma_w[i]) ** 2,
+            sigma_b2=float(points.sigma_b[i]) ** 2,
+            noise_variance=float(points.sigma_noise[i]) ** 2,
+            width=data.width,
+            depths=depths.tolist(),
+            weights=points.weights[i],
+            seed=data.seed,
+        )
+        lower[i], upper[i] = found.lower[place], found.upper[place]
+    return lower, upper
+
+
+@lru_cache(maxsize=2)
+def _pairs_of(data: DataSet) -> InputPairs:
+    """All networks of a process look at the same pairs."""
+    return InputPairs(data.inputs)

@@ -187,6 +187,24 @@ def test_rates_of_square_layers_are_the_capacity_per_input():
     assert np.isnan(efficiency([0.1, 0.1], [np.inf, 0.0])).all()
 
 
+@pytest.mark.parametrize("weights", ["gaussian", "orthogonal"])
+@pytest.mark.parametrize("spectrum", [None, [5.0, 3.0, 2.0, 2.0, 0.0, 0.0]])
+def test_rates_of_unequal_layers_are_the_capacity_per_input(weights, spectrum):
+    widths = [6, 12, 3, 9]
+    architecture = Architecture.dense(widths)
+    covariance = InputCovariance.white(6, 2.0) if spectrum is None else InputCovariance.from_spectrum(spectrum)
+    alpha = np.array(widths[1:]) / widths[:-1]
+    relative = None if spectrum is None else np.array(spectrum) / 2.0
+    rates = attained(weights, 1.3, 0.8, 0.2, 2.0, [1, 2, 3], relative, alpha)
+    for depth, rate in enumerate(rates, 1):
+        cut = Architecture.dense(widths[: depth + 1])
+        whole = capacity(cut, architecture.initial_gains(weights, 1.3)[:depth], 0.8, 0.2, covariance)
+        assert rate == pytest.approx(whole.attained / 6, rel=1e-13)
+    half = attained(weights, 1.3, 0.8, 0.2, 2.0, 1, [2.0, 0.5], [0.75])  # the lesser half of the directions, by half
+    first, second = attained(weights, 1.3, 0.8, 0.2, [2.0 * 2.0, 2.0 * 0.5], 1, None, [0.75]) / 0.75
+    assert half == pytest.approx(0.5 * first + 0.25 * second, rel=1e-13)
+
+
 def test_samples_give_the_spectrum_of_their_covariance():
     rng = np.random.default_rng(0)
     samples = rng.normal(size=(50, 4)) * [1.0, 2.0, 3.0, 0.0]

@@ -9,54 +9,69 @@ from mfmi.columns import Points
 from mfmi.evaluation import evaluate_points
 from mfmi.names import LOWER_BOUNDS, WEIGHTS
 
-ACTIVATIONS = ("tanh", "erf", "hard_tanh", "relu", "leaky_relu(0.2)", "elu", "linear", "sin")
+# Ranges of sigma_w, of the noise's deviation and of the input's variance. The exact channel's tables of a smooth
+# activation take a processor second a few points; in the smaller box many points share them.
+WIDE = (0.3, 3.0), (0.01, 3.0), (0.35, 3.0)
+SHARED = (0.8, 1.6), (0.3, 1.0), (0.1, 1.0)
 
 
-def shares_of_the_ceiling(count, seed, estimators, activations, deepest):
-    """Return the values asked for over the ceiling, at random points and depths."""
-    rng = np.random.default_rng(seed)
+def shares_of_the_ceiling(name, count, seed, estimators, deepest, box=WIDE):
+    """Return the values asked for over the ceiling, at random points and depths, shape (estimators, count)."""
+    rng = np.random.default_rng([seed, *name.encode()])
+    sigma_w, sigma_noise, input_variance = (np.exp(rng.uniform(*np.log(ends), size=count)) for ends in box)
     points = Points.of(
-        rng.choice(activations, size=count).tolist(),
-        np.exp(rng.uniform(np.log(0.3), np.log(3.0), size=count)),
+        name,
+        sigma_w,
         sigma_b=rng.choice([0.0, 0.1, 0.5, 1.0], size=count),
-        sigma_noise=np.exp(rng.uniform(np.log(0.01), np.log(3.0), size=count)),
+        sigma_noise=sigma_noise,
         weights=rng.choice(WEIGHTS, size=count).tolist(),
         noise_at=rng.choice(["output", "every"], size=count).tolist(),
-        input_variance=np.exp(rng.uniform(-1.0, 1.0, size=count)),
+        input_variance=input_variance,
     )
     depths = rng.integers(1, deepest + 1, size=(count, 1))
     rows = evaluate_points(points, depths, estimators)
-    slopes = np.array([mfmi.activation(name).lipschitz for name in points.activation])
     ceiling = np.empty(count)
     for weights in WEIGHTS:
         own = points.weights == weights
         ceiling[own] = attained(
             weights,
             points.sigma_w[own] ** 2,
-            slopes[own],
+            mfmi.activation(name).lipschitz,
             points.sigma_noise[own] ** 2,
             points.input_variance[own],
             depths[own, 0],
         )
-    return np.array([rows[f"mi_{name}"] for name in estimators], dtype=np.float64) / ceiling
+    return np.array([rows[f"mi_{estimator}"] for estimator in estimators], dtype=np.float64) / ceiling
 
 
 def check(shares):
     known = np.isfinite(shares)
-    assert (known.mean(axis=1) > 0.2).all()
+    assert known.any(axis=0).all()  # something was compared at every point
     assert shares[known].max() <= 1.0 + 1e-9
     return shares[known].max()
 
 
-def test_no_lower_bound_exceeds_the_ceiling():
-    shares = shares_of_the_ceiling(40, 11, LOWER_BOUNDS, ("tanh", "relu", "linear"), 6)
-    assert check(shares) > 0.99  # one linear orthogonal layer attains it
+@pytest.mark.parametrize("name", ["tanh", "relu", "linear", "sin"])
+def test_no_lower_bound_exceeds_the_ceiling(name):
+    assert check(shares_of_the_ceiling(name, 15, 11, LOWER_BOUNDS, 6)) > 0.99  # one orthogonal layer attains it
 
 
-def test_no_replica_value_exceeds_the_ceiling():
-    check(shares_of_the_ceiling(6, 3, ("replica",), ("tanh", "relu"), 2))
+@pytest.mark.parametrize("name", ["relu", "leaky_relu(0.2)", "linear"])
+def test_no_replica_value_exceeds_the_ceiling(name):
+    assert check(shares_of_the_ceiling(name, 14, 3, ("replica",), 4)) > 0.7
 
 
 @pytest.mark.slow
-def test_nothing_exceeds_the_ceiling_on_500_points():
-    check(shares_of_the_ceiling(500, 5, (*LOWER_BOUNDS, "replica"), ACTIVATIONS, 3))
+@pytest.mark.parametrize(
+    ("name", "count", "box"),
+    [
+        ("relu", 170, WIDE),
+        ("leaky_relu(0.2)", 100, WIDE),
+        ("linear", 70, WIDE),
+        ("hard_tanh", 40, WIDE),
+        ("tanh", 60, SHARED),
+        ("erf", 60, SHARED),
+    ],
+)
+def test_nothing_exceeds_the_ceiling_on_500_points(name, count, box):
+    check(shares_of_the_ceiling(name, count, 5, (*LOWER_BOUNDS, "replica"), 3, box))

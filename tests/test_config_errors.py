@@ -59,7 +59,7 @@ CASES: dict[str, tuple[str, list[str]]] = {
     "number for a name": (sweep("activation: §3\nsigma_w: 1"), ["expected the name of an activation, got 3"]),
     "list for a section": (
         sweep(NETWORK, "input: §[1, 2]"),
-        ["input: expected a mapping with the keys variance, correlation, got a list"],
+        ["input: expected a mapping with the keys variance, correlation, dataset, got a list"],
     ),
     "number for a path": (sweep(NETWORK, "output: {path: §2024}"), ["output.path: expected a text, got 2024"]),
     "empty list": (sweep("activation: tanh\nsigma_w: §[]"), ["sweep.sigma_w: the list is empty"]),

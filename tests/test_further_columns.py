@@ -17,6 +17,7 @@ from mfmi.evaluation import evaluate_points
 from mfmi.further_columns import DERIVED, REGISTRY
 from mfmi.isometry import jacobian_moments
 from mfmi.meanfield import trajectory
+from mfmi.model import Model
 
 CommandLine = Callable[..., Outcome]
 
@@ -145,6 +146,8 @@ def test_efficiency_by_hand():
             0.5 * np.log1p(w2**depth * 0.25 ** (2 * (depth - 1)) / 0.09) / (1.0 if unit == "nats" else np.log(2.0))
         )
         assert found["efficiency"] == pytest.approx(found["mi_lower"] / ceiling, rel=1e-12)
+    narrow = evaluate_points(points, 1, ["linear"], "nats", ["efficiency"], Model((0.5,)))
+    assert narrow["efficiency"][0] == pytest.approx(1.0, rel=1e-12)
     none = evaluate_points(tanh, 2, ["gaussian_upper"], "nats", ["efficiency"])
     assert np.isnan(none["efficiency"]).all()
 

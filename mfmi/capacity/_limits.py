@@ -205,8 +205,9 @@ def attained(
     input_variance: ArrayLike,
     depth: ArrayLike,
     input_spectrum: ArrayLike | None = None,
+    alpha: ArrayLike | None = None,
 ) -> Array:
-    """Return theory (22) for square layers at the gains of the initialisation, in nats per input dimension.
+    """Return theory (22) for wide layers at the gains of the initialisation, in nats per input dimension.
 
     Parameters
     ----------
@@ -215,29 +216,40 @@ def attained(
     sigma_w2, lipschitz, noise_variance, input_variance, depth
         Numbers or arrays that broadcast, such as (n, 1) and (D,).
     input_spectrum
-        Eigenvalues of the input's covariance in units of `input_variance`, shape (m,); white by default.
+        Eigenvalues of the input's covariance in units of `input_variance`, shape (m,), each standing for 1/m of the
+        input's dimensions; white by default.
+    alpha
+        `n_l / n_{l-1}` of at least as many layers as the largest depth; square layers by default.
 
     Returns
     -------
     ndarray
-        Broadcast shape; infinite where a step of infinite slope stands behind the first layer. For a white input it
-        is the ceiling (23) as well.
+        Broadcast shape; infinite where a step of infinite slope stands behind the first layer. For a white input and
+        an observed layer that is the smallest it is the ceiling (23) as well.
     """
+    layers = np.asarray(depth, dtype=np.intp)
     gains = initial_gain(weights, sigma_w2, 1.0)
     if not (np.isfinite(gains).all() and (gains >= 0.0).all()):
         raise ValueError(f"sigma_w2 must be finite and not negative, not {sigma_w2!r}")
     log_of_each = np.log(gains, out=np.full(gains.shape, -np.inf), where=gains > 0.0)
-    log_gains = np.asarray(depth, dtype=np.float64) * log_of_each
-    log_gain = log_total_gain(log_gains, lipschitz, depth)
+    log_gains, share = layers * log_of_each, np.ones(layers.shape)
+    if alpha is not None:
+        ratios = _positive("alpha", alpha)
+        relative = np.log(initial_gain(weights, 1.0, ratios) / initial_gain(weights, 1.0, 1.0))
+        log_gains = log_gains + np.cumsum(relative)[layers - 1]
+        share = np.minimum.accumulate(np.minimum(1.0, np.cumprod(ratios)))[layers - 1]
+    log_gain = log_total_gain(log_gains, lipschitz, layers)
     log_snr = log_gain + np.log(
         _positive("input_variance", input_variance) / _positive("noise_variance", noise_variance)
     )
     if input_spectrum is None:
-        return np.asarray(0.5 * np.logaddexp(0.0, log_snr))
+        return np.asarray(0.5 * share * np.logaddexp(0.0, log_snr))
     spectrum = InputCovariance.from_spectrum(input_spectrum).eigenvalues
-    present = np.log(spectrum[spectrum > 0.0])
-    rates: Array = np.logaddexp(0.0, log_snr[..., None] + present)
-    return np.asarray(0.5 * rates.sum(axis=-1) / len(spectrum))
+    with np.errstate(divide="ignore"):
+        rates: Array = np.logaddexp(0.0, log_snr[..., None] + np.log(spectrum))
+    # How much of each eigenvalue's dimensions passes, the largest first.
+    passing = np.clip(share[..., None] * len(spectrum) - np.arange(len(spectrum)), 0.0, 1.0)
+    return np.asarray(0.5 * (passing * rates).sum(axis=-1) / len(spectrum))
 
 
 def efficiency(information: ArrayLike, attainable: ArrayLike) -> Array:

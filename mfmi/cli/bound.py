@@ -7,12 +7,14 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 import click
+from click.core import ParameterSource
 
 from mfmi.cli.command import command as make_command
 from mfmi.cli.model_options import model_options
 from mfmi.cli.numbers import known, number
 from mfmi.cli.options import network_option, network_options
 from mfmi.cli.sink import Sink, output_options
+from mfmi.columns import DATA_NAMES
 from mfmi.names import DEPTH, LOWER_BOUNDS, UPPER_BOUNDS
 
 if TYPE_CHECKING:
@@ -38,6 +40,7 @@ BAR_LEAST = 8
     examples=(
         "mfmi bound --act tanh --sw 1.5",
         "mfmi bound --act tanh --sw 1.5 --widths 784,512,10",
+        "mfmi bound --act relu --sw 1.4 --sn 1 --depth 4 --inputs digits.npy --width 128",
         "mfmi bound --act relu --sw 1.4142 --noise-at every --depth 30 --format csv",
     ),
 )
@@ -77,6 +80,11 @@ def command(
         depth = model.layers or DEPTH
     elif model.layers is not None and depth > model.layers:
         raise click.UsageError(f"--depth {depth} is beyond the {model.layers} layers of the network.")
+    if model.data:
+        if click.get_current_context().get_parameter_source("input_variance") is ParameterSource.COMMANDLINE:
+            raise click.UsageError("--qx does not go with --inputs, which have a variance of their own.")
+        input_variance = model.data.variance
+        further += DATA_NAMES
     points = Points.of(
         activation.name,
         sigma_w,
@@ -107,7 +115,8 @@ def _draw(
     for line in _headline(activation, rows, model):
         console.print(line if unicode else line.replace("·", "-"), soft_wrap=True)
     console.print()
-    asked = [*further, *(f"mi_{name}" for name in ("linear", "replica") if name in estimators)]
+    beside = tuple(name for name in further if name not in DATA_NAMES)
+    asked = [*beside, *(f"mi_{name}" for name in ("linear", "replica") if name in estimators)]
     header = f"{'layer':>5}{'q':>9}{'c':>8}{'chi':>8}"
     header += "".join(f"{name.removeprefix('mi_'):>{_width(name)}}" for name in asked)
     console.print(f"{header}   information, {unit} per input dimension", style="bold", soft_wrap=True)
@@ -115,6 +124,8 @@ def _draw(
     largest = _largest(rows)
     for i in range(len(rows["depth"])):
         console.print(_line(rows, i, asked, largest, room, unicode), soft_wrap=True)
+    for line in _of_data(rows, model, unit, unicode):
+        console.print(line, soft_wrap=True)
     for line in _footer(rows, estimators, further, unicode):
         console.print(line, style="dim", soft_wrap=True)
 
@@ -168,6 +179,18 @@ def _line(rows: Rows, i: int, asked: list[str], largest: float, room: int, unico
 
 def _width(name: str) -> int:
     return max(9, len(name.removeprefix("mi_")) + 2)
+
+
+def _of_data(rows: Rows, model: Model, unit: str, unicode: bool) -> list[str]:
+    """Say what each layer tells about which input of the data set it was."""
+    if not model.data:
+        return []
+    count, at_most = len(model.data.inputs), "≤" if unicode else "<"
+    lines = ["", f"which of the {count} inputs it was, at width {model.data.width}, in {unit} altogether"]
+    for layer, *ends in zip(rows["depth"], *(rows[name] for name in DATA_NAMES), strict=True):
+        lower, upper = (number(end) if known(end) else "?" for end in ends)
+        lines.append(f"{layer:>5}{lower:>9} {at_most} I {at_most} {upper}")
+    return lines
 
 
 def _footer(rows: Rows, estimators: tuple[str, ...], further: tuple[str, ...], unicode: bool) -> list[str]:

@@ -9,7 +9,6 @@ import click
 
 from mfmi.cli.architecture import LAYER_FORMS, LayerType, ShapeType, WidthList, architecture_of
 from mfmi.cli.command import command as make_command
-from mfmi.cli.inputs import read_inputs
 from mfmi.cli.numbers import number
 from mfmi.cli.options import Word, network_option, network_options
 from mfmi.cli.sink import Sink, output_options
@@ -116,6 +115,7 @@ def _covariance(
     architecture: Architecture, input_variance: float, inputs: str | None, spectrum: str | None
 ) -> InputCovariance:
     from mfmi.capacity import InputCovariance
+    from mfmi.sweep.inputs import read_inputs
 
     if inputs is not None and spectrum is not None:
         raise click.UsageError("The input is given by --inputs or by --spectrum, not by both.")
@@ -133,6 +133,8 @@ def _eigenvalues(text: str) -> Any:
     """Read eigenvalues from a list of numbers or from a file."""
     if "." in text and not _is_number(text.split(",")[0]):
         import numpy as np
+
+        from mfmi.sweep.inputs import read_inputs
 
         if text.endswith(".npy"):
             return np.load(text, allow_pickle=False).ravel()

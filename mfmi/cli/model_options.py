@@ -34,7 +34,7 @@ class RatioList(RatiosBase):
 
 
 def model_options(function: Function) -> Callable[..., Any]:
-    """Add --widths and --alpha; the function receives a `mfmi.model.Model` as `model`."""
+    """Add --widths, --alpha, --inputs and --width; the function receives a `mfmi.model.Model` as `model`."""
 
     @click.option(
         "--widths", type=WidthList(), metavar="N,N,...", help="Units of the input and of every layer; else all alike."
@@ -42,8 +42,23 @@ def model_options(function: Function) -> Callable[..., Any]:
     @click.option(
         "--alpha", type=RatioList(), metavar="A,A,...", help="Ratios of the units of each layer to those before it."
     )
+    @click.option(
+        "--inputs", type=click.Path(), metavar="FILE", help="Real inputs (.npy, .csv, .parquet): adds pairwise bounds."
+    )
+    @click.option(
+        "--width", type=click.IntRange(1), metavar="N", help="Units of every layer of the networks for --inputs."
+    )
     @functools.wraps(function)
-    def with_model(*args: Any, widths: tuple[int, ...] | None, alpha: tuple[float, ...] | None, **options: Any) -> Any:
+    def with_model(
+        *args: Any,
+        widths: tuple[int, ...] | None,
+        alpha: tuple[float, ...] | None,
+        inputs: str | None,
+        width: int | None,
+        **options: Any,
+    ) -> Any:
+        if inputs is not None or width is not None:
+            return function(*args, model=_of_data(inputs, width, widths or alpha), **options)
         return function(*args, model=_model(widths, alpha), **options)
 
     return with_model
@@ -59,3 +74,17 @@ def _model(widths: tuple[int, ...] | None, alpha: tuple[float, ...] | None) -> M
     if len(widths) < 2:
         raise click.UsageError("--widths needs two numbers at least: the units of the input, then those of the layers.")
     return Model(ratios_of(widths))
+
+
+def _of_data(inputs: str | None, width: int | None, shape: object) -> Model:
+    from mfmi.model import DataSet, Model
+    from mfmi.sweep.inputs import read_inputs
+
+    if inputs is None or width is None:
+        raise click.UsageError("--inputs and --width go together: inputs and the units of the layers they go through.")
+    if shape is not None:
+        raise click.UsageError("--width is that of all layers; it does not go with --widths or --alpha.")
+    try:
+        return Model(data=DataSet.of(read_inputs(inputs), width))
+    except ValueError as error:
+        raise click.BadParameter(f"{error}.", param_hint="--inputs") from error

@@ -137,7 +137,7 @@ def command(
     standard errors. What deviates by more than 3 is measured again on four times as many fresh networks and marked if
     it still does. Up to width 32, bounds and replica value are held against the true information of the last layer.
     """
-    from mfmi.cli.inputs import read_inputs
+    from mfmi.sweep.inputs import read_inputs
     from mfmi.verification import COLUMNS, Effort, Setting, chosen_pairs, verify
 
     chosen = widths or (width,)

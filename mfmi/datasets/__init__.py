@@ -1,10 +1,11 @@
 """How much a layer tells about which input of a finite data set it was: pairwise bounds (theory 4.3)."""
 
-from mfmi.datasets._bounds import PairwiseBounds, equicorrelated_bounds, pairwise_bounds
+from mfmi.datasets._bounds import InputPairs, PairwiseBounds, equicorrelated_bounds, pairwise_bounds
 from mfmi.datasets._pair_chain import PairFactors, pair_factors
 from mfmi.datasets._pairs import mean_field_distances, pair_covariance, pair_distance
 
 __all__ = [
+    "InputPairs",
     "PairFactors",
     "PairwiseBounds",
     "equicorrelated_bounds",

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -56,9 +57,40 @@ class PairwiseBounds:
     interpolation_error: Array
 
 
+class InputPairs:
+    """The inputs of a data set and what all networks ask of their pairs.
+
+    Parameters
+    ----------
+    inputs : one input a row, shape (N, n_0), N >= 2.
+
+    Attributes
+    ----------
+    data : the inputs.
+    norms : `|x_i|^2 / n_0`, shape (N,).
+
+    Raises
+    ------
+    ValueError
+        If the inputs are no such table.
+    """
+
+    def __init__(self, inputs: ArrayLike) -> None:
+        self.data = np.asarray(inputs, dtype=np.float64)
+        shape = self.data.shape
+        if len(shape) != 2 or shape[0] < 2 or shape[1] < 1 or not np.isfinite(self.data).all():
+            raise ValueError(f"inputs must be a finite table of at least two rows, not of shape {shape}")
+        self.norms: Array = np.mean(self.data**2, axis=1)
+
+    @cached_property
+    def geometry(self) -> _Geometry:
+        """The ranges of norms and angles, after one pass over all pairs."""
+        return _Geometry(self.data, self.norms)
+
+
 def pairwise_bounds(
     phi: Activation,
-    inputs: ArrayLike,
+    inputs: ArrayLike | InputPairs,
     *,
     sigma_w2: float,
     sigma_b2: float,
@@ -75,7 +107,8 @@ def pairwise_bounds(
     phi
         Activation.
     inputs
-        One input a row, shape (N, n_0), N >= 2. Memory beyond them does not grow with N^2.
+        One input a row, shape (N, n_0), N >= 2, or `InputPairs` of such, which spare all networks but the first a pass
+        over the pairs. Memory beyond them does not grow with N^2.
     sigma_w2, sigma_b2, noise_variance
         Variances of weights (times fan-in), biases and the noise at the observed layer; hidden layers have none.
     width
@@ -98,12 +131,10 @@ def pairwise_bounds(
     ValueError
         If an argument is out of range.
     """
-    data = np.asarray(inputs, dtype=np.float64)
-    if data.ndim != 2 or data.shape[0] < 2 or data.shape[1] < 1 or not np.isfinite(data).all():
-        raise ValueError(f"inputs must be a finite table of at least two rows, not of shape {data.shape}")
+    pairs = inputs if isinstance(inputs, InputPairs) else InputPairs(inputs)
+    data, norms = pairs.data, pairs.norms
     _check(sigma_w2, sigma_b2, noise_variance, width, depths)
     layers = np.asarray(depths, dtype=np.intp) - 1
-    norms = np.mean(data**2, axis=1)
 
     def sampler(norm_i: Array, norm_j: Array, distance: Array) -> Array:
         factors = pair_factors(
@@ -122,7 +153,7 @@ def pairwise_bounds(
         )
         return np.stack([factors.annealed.T[layers], factors.mean.T[layers]])
 
-    table = _Table(sampler, _Geometry(data, norms))
+    table = _Table(sampler, pairs.geometry)
     near, far = np.ones((2, len(layers), len(data)))  # an input's pair with itself counts 1
     for rows, columns, distance in _pairs(data, norms):
         annealed, mean = table.look_up(norms[rows, None], norms[columns], distance)

@@ -2,10 +2,11 @@
 
 from collections.abc import Iterator, Mapping
 
-from mfmi.model import Model, ratios_of
+from mfmi.errors import OutputError
+from mfmi.model import DataSet, Model, ratios_of
 from mfmi.sweep._kinds import Entry
 from mfmi.sweep._located import Position, Report
-from mfmi.sweep._yaml import ListNode
+from mfmi.sweep._yaml import ListNode, MappingNode
 
 
 def read_model(entries: Mapping[str, Entry], report: Report) -> Model:
@@ -31,7 +32,39 @@ def read_model(entries: Mapping[str, Entry], report: Report) -> Model:
             report.add(network["alpha"].key, "network.alpha", message)
     elif "alpha" in network:
         alpha = tuple(entry.value for entry in network["alpha"].value)
-    return Model(alpha)
+    return Model(alpha, _read_data(entries, network, report))
+
+
+def _read_data(entries: Mapping[str, Entry], network: Mapping[str, Entry], report: Report) -> DataSet | None:
+    """Return the data set that the entries name, which needs a width, and gives the inputs' variance itself."""
+    inputs: Mapping[str, Entry] = entries["input"].value if "input" in entries else {}
+    if "dataset" not in inputs:
+        if "width" in network:
+            message = "is the width of networks that a data set goes through; input.dataset names none"
+            report.add(network["width"].key, "network.width", message)
+        return None
+    entry = inputs["dataset"]
+    if "variance" in inputs:
+        report.add(inputs["variance"].key, "input.variance", f"the data set on line {entry.key.line} gives it already")
+    shape = next((name for name in ("widths", "alpha") if name in network), None)
+    if "width" not in network:
+        section = entries["network"].node if "network" in entries else None
+        if not (isinstance(section, MappingNode) and section.get("width")):  # else that one was at fault
+            report.add(entry.key, "input.dataset", "needs network.width, the units in every layer")
+        return None
+    if shape:
+        message = f"the width on line {network['width'].key.line} is that of all layers already"
+        report.add(network[shape].key, f"network.{shape}", message)
+    from mfmi.sweep.inputs import read_inputs  # loads what reads Parquet, which most configs do not need
+
+    try:
+        seed = entries["seed"].value if "seed" in entries else 0
+        return DataSet.of(read_inputs(entry.value), network["width"].value, seed)
+    except (OutputError, ValueError) as error:
+        report.add(entry.node.at, "input.dataset", str(error))
+    except OSError as error:
+        report.add(entry.node.at, "input.dataset", f"cannot read {entry.value}: {error.strerror or error}")
+    return None
 
 
 def report_depths(section: Entry, model: Model, report: Report) -> None:

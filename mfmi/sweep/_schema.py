@@ -26,6 +26,7 @@ VERSION = 1
 MODES = ("product", "zip", "points")
 MOST_DEPTH = 10_000
 MOST_WIDTH = 10**9
+MOST_DATA_WIDTH = 10**6
 _NARROWEST = 1e-9
 
 # A name, with plain numbers in brackets: nothing that an expression parser could trip over.
@@ -132,6 +133,8 @@ _AT_TOP = {
     "c0": "input.correlation",
     "widths": "network.widths",
     "alpha": "network.alpha",
+    "width": "network.width",
+    "dataset": "input.dataset",
     "path": "output.path",
     "unit": "output.unit",
 }
@@ -185,14 +188,23 @@ _NETWORK = Record(
             Several(Number(least=_NARROWEST, most=1.0 / _NARROWEST), bare=False),
             "ratios n_l / n_{l-1} of the layers, in place of the widths",
         ),
+        "width": Field(
+            Whole(1, MOST_DATA_WIDTH), "units in every layer of the networks that the inputs of a data set go through"
+        ),
     },
-    rules={"not": {"required": ["widths", "alpha"]}},
+    rules={
+        "allOf": [
+            {"not": {"required": pair}} for pair in (["widths", "alpha"], ["width", "widths"], ["width", "alpha"])
+        ]
+    },
 )
 _INPUT = Record(
     {
         "variance": Field(Number(least=_SMALLEST, most=_LARGEST), "variance of an input entry", default=1.0),
         "correlation": Field(Number(least=-1.0, most=1.0), "correlation of the tracked pair of inputs", default=0.5),
+        "dataset": Field(Text(), "file with real inputs, a row each (.npy, .csv, .tsv, .parquet), for pairwise bounds"),
     },
+    rules={"not": {"required": ["variance", "dataset"]}},
     elsewhere={"qx": "variance", "c0": "correlation"},
 )
 _OUTPUT = Record(

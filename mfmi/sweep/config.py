@@ -13,7 +13,7 @@ from typing import Any
 
 import numpy as np
 
-from mfmi.columns import FURTHER_NAMES
+from mfmi.columns import DATA_NAMES, FURTHER_NAMES
 from mfmi.errors import ConfigError, OutputError
 from mfmi.model import Model
 from mfmi.names import DEFAULT_ESTIMATORS, DEPTH, ESTIMATORS
@@ -249,8 +249,8 @@ def _config(
         model=model,
         depths=sweep.depths,
         estimators=wanted[0],
-        columns=wanted[1],
-        input_variance=value("input", "variance"),
+        columns=wanted[1] + (DATA_NAMES if model.data else ()),
+        input_variance=model.data.variance if model.data else value("input", "variance"),
         input_correlation=value("input", "correlation"),
         output_path=value("output", "path"),
         output_unit=value("output", "unit"),

@@ -21,6 +21,8 @@ from mfmi.sweep.config import Config
 _CHUNK_ROWS = 4096
 # Layers times points of a chunk: what bounds its memory when a grid is deep.
 _CHUNK_LAYERS = 30_000
+# Pairs of inputs of a data set times points: some seconds.
+_CHUNK_PAIRS = 20_000_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -130,7 +132,9 @@ class Plan:
         """How many grid points a chunk has."""
         depths = self.config.depths
         by_rows, by_layers = _CHUNK_ROWS // max(1, len(depths)), _CHUNK_LAYERS // max(1, *depths, 1)
-        return max(1, min(by_rows, by_layers))
+        data = self.config.model.data
+        by_pairs = _CHUNK_PAIRS // len(data.inputs) ** 2 if data else by_rows
+        return max(1, min(by_rows, by_layers, by_pairs))
 
     @property
     def n_chunks(self) -> int:

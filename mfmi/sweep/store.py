@@ -16,10 +16,11 @@ from typing import IO, TYPE_CHECKING, Any, ClassVar, TypeAlias
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
+import pyarrow.csv as pa_csv
 import pyarrow.parquet as pq
 
 import mfmi
-from mfmi.columns import COLUMNS, FURTHER, INFORMATION, Column
+from mfmi.columns import COLUMNS, FURTHER, INFORMATION, OF_DATA, TOTAL, Column
 from mfmi.errors import OutputError
 from mfmi.names import STATUS
 
@@ -77,7 +78,7 @@ def provenance(
         "seed": config.get("seed", 0),
         "units": {"information": information_unit(unit)},
         "estimators": {name: STATUS[name] for name in estimators},
-        "columns": {column.name: column.status for column in FURTHER if column.name in further},
+        "columns": {column.name: column.status for column in (*FURTHER, *OF_DATA) if column.name in further},
     }
 
 
@@ -93,8 +94,8 @@ def information_unit(unit: str) -> str:
 
 def columns_in(unit: str, columns: Sequence[Column] = COLUMNS) -> tuple[Column, ...]:
     """Return the columns with the information in "nats" or "bits"."""
-    here = information_unit(unit)
-    return tuple(replace(column, unit=here) if column.unit == INFORMATION else column for column in columns)
+    here = {INFORMATION: information_unit(unit), TOTAL: unit}
+    return tuple(replace(column, unit=here.get(column.unit, column.unit)) for column in columns)
 
 
 def schema_of(columns: Sequence[Column], about: Mapping[str, Any] | None = None) -> pa.Schema:
@@ -291,6 +292,21 @@ def _read_file(path: Path, names: Sequence[str] | None, batch_rows: int) -> Iter
             yield from file.iter_batches(batch_size=batch_rows, columns=names, use_threads=False)
     except (OSError, pa.ArrowInvalid) as error:
         raise OutputError(f"cannot read {path}: {_reason(error)}") from error
+
+
+def read_numbers(path: str | os.PathLike[str]) -> np.ndarray[Any, Any]:
+    """Read all columns of a Parquet file side by side, shape (rows, columns); nulls become NaN."""
+    return _side_by_side(pq.read_table(path))
+
+
+def read_text_numbers(path: str | os.PathLike[str], separator: str, *, has_names: bool) -> np.ndarray[Any, Any]:
+    """Read all columns of a text table side by side, shape (rows, columns); empty cells become NaN."""
+    reading = pa_csv.ReadOptions(autogenerate_column_names=not has_names)
+    return _side_by_side(pa_csv.read_csv(path, reading, pa_csv.ParseOptions(delimiter=separator)))
+
+
+def _side_by_side(table: pa.Table) -> np.ndarray[Any, Any]:
+    return np.column_stack([column.to_numpy() for column in table.columns])
 
 
 def read_provenance(path: str | os.PathLike[str]) -> dict[str, Any]:

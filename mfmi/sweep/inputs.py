@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
 
 from mfmi.errors import OutputError
-
-if TYPE_CHECKING:
-    import numpy as np
-    from numpy.typing import NDArray
+from mfmi.sweep.store import read_numbers, read_text_numbers
 
 SUFFIXES = (".npy", ".csv", ".tsv", ".parquet", ".pq")
 
@@ -32,8 +32,6 @@ def read_inputs(path: str) -> NDArray[np.float64]:
     OutputError
         The file cannot be read, or holds something else.
     """
-    import numpy as np
-
     suffix = Path(path).suffix.lower()
     if suffix not in SUFFIXES:
         raise OutputError(f"{path}: inputs are read from {', '.join(SUFFIXES)}")
@@ -53,17 +51,13 @@ def read_inputs(path: str) -> NDArray[np.float64]:
 
 def _read(path: str, suffix: str) -> Any:
     if suffix == ".npy":
-        import numpy as np
-
         return np.load(path, allow_pickle=False)
-    import pandas as pd
-
     if suffix in (".parquet", ".pq"):
-        return pd.read_parquet(path).to_numpy()
+        return read_numbers(path)
     separator = "\t" if suffix == ".tsv" else ","
     with open(path, encoding="utf-8") as file:
         first = file.readline().strip().split(separator)
-    return pd.read_csv(path, sep=separator, header=None if all(map(_is_number, first)) else 0).to_numpy()
+    return read_text_numbers(path, separator, has_names=not all(map(_is_number, first)))
 
 
 def _is_number(text: str) -> bool:
