@@ -4,6 +4,8 @@ import numpy as np
 import pytest
 from exact_laws import deep_linear
 
+from mfmi import problem
+from mfmi.chain import solve
 from mfmi.columns import Points
 from mfmi.evaluation import evaluate_points
 from mfmi.names import DEFAULT_ESTIMATORS
@@ -155,3 +157,17 @@ def test_deep_ordered_network_keeps_relative_accuracy():
     found = evaluate("tanh", [10, 20, 40], 0.25, 0.0, 0.01, 0.0, "orthogonal", ["linear", "mean_field"])
     np.testing.assert_allclose(found["mi_linear"], found["mi_mean_field"], rtol=1e-6)
     assert 0.0 < found["mi_linear"][2] < 1e-20
+
+
+@pytest.mark.parametrize(
+    ("activation", "sigma_w", "sigma_b", "depth", "weights"),
+    [("sin", 2.02, 3.0, 6, "gaussian"), ("sin", 3.48, 0.0, 3, "orthogonal")],
+)
+def test_a_lower_bound_searches_from_both_sides(monkeypatch, activation, sigma_w, sigma_b, depth, weights):
+    points = Points.of(activation, sigma_w, sigma_b=sigma_b, sigma_noise=1e-3, weights=weights)
+    found = evaluate_points(points, depth, ["layerwise"])
+    assert found["status"][0] == "ok"
+    # The search from the prior variances alone ends at a minimum of the potential that is far above the smaller one.
+    monkeypatch.setattr(problem, "solve", lambda chain, unique=False: solve(chain, unique=True))
+    alone = evaluate_points(points, depth, ["layerwise"])
+    assert found["mi_layerwise"][0] < 0.1 * alone["mi_layerwise"][0]
