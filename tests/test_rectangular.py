@@ -120,6 +120,15 @@ def test_entropy_power_of_one_layer_at_little_noise(alpha, weights):
     assert found["entropy_power"] <= found["linear"] * (1 + 1e-12)
 
 
+@pytest.mark.parametrize("alpha", [1.0, 3.0])
+def test_entropy_power_of_rotations_counts_the_noise_where_it_lies(alpha):
+    # A widening rotation puts signal and hidden noise into the same n_1 of its n_2 dimensions, alpha times as strong.
+    w2, o2 = 1.3, 0.2
+    found = evaluate("linear", (1.0, alpha), w2, o2, "orthogonal", noise_at="every", estimators=("entropy_power",))
+    exact = 0.5 * np.log1p(alpha * w2 * w2 / (alpha * w2 * o2 + o2))
+    assert found["entropy_power"] == pytest.approx(exact, rel=1e-12)
+
+
 def test_entropy_power_of_a_narrowing_network_is_below_the_exact_value():
     for act, weights, noise_at in (("tanh", "gaussian", "output"), ("erf", "orthogonal", "every")):
         found = evaluate(act, [0.8, 0.5, 2.0], 1.4, 0.01, weights, noise_at=noise_at)

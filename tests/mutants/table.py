@@ -57,7 +57,7 @@ TESTS_OF = {
         "tests/test_honesty.py",
         "tests/test_tightness.py",
     ),
-    "mfmi/problem.py": ("tests/test_estimators.py", "tests/test_rectangular.py", "tests/test_further_columns.py"),
+    "mfmi/problem.py": ("tests/test_rectangular.py", "tests/test_estimators.py", "tests/test_further_columns.py"),
     "mfmi/evaluation.py": ("tests/test_evaluation.py", "tests/test_api.py"),
     "mfmi/isometry/_jacobian.py": ("tests/test_isometry.py",),
     "mfmi/capacity/_limits.py": ("tests/test_capacity.py",),
