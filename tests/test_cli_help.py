@@ -15,7 +15,7 @@ from conftest import Outcome
 
 import mfmi
 from mfmi.cli import reference
-from mfmi.cli.command import Command
+from mfmi.cli.command import Command, broken
 from mfmi.cli.main import COMMANDS, cli
 from mfmi.cli.manual import page
 
@@ -48,8 +48,9 @@ def test_help_opens_with_examples(command_line: CommandLine, path: tuple[str, ..
     lines = done.out.splitlines()
     assert lines[0] == "Examples:"
     assert len(ALL[path].examples) >= 2
-    for line, example in zip(lines[1:], ALL[path].examples, strict=False):
-        assert line == f"  {example}"
+    shown = "\n".join(lines[1 : lines.index("")])
+    # Lines end with a backslash where an example goes on, so that it can be pasted.
+    assert re.sub(r" \\\n +", " ", shown).splitlines() == [f"  {example}" for example in ALL[path].examples]
 
 
 @EACH
@@ -68,7 +69,7 @@ def test_help_fits_80_columns(
 ) -> None:
     monkeypatch.setenv("COLUMNS", "80")
     lines = command_line(*path[1:], "-h").out.splitlines()
-    wide = [line for line in lines[len(ALL[path].examples) + 1 :] if len(line) > 80]
+    wide = [line for line in lines if len(line) > 80]
     assert not wide
 
 
@@ -202,3 +203,32 @@ def test_version(command_line: CommandLine) -> None:
     lines = command_line("version").out.splitlines()
     assert lines[0] == f"mfmi {mfmi.__version__}"
     assert any(line.startswith("numpy ") for line in lines)
+
+
+def test_long_examples_are_broken_before_options_and_outside_of_quotes() -> None:
+    example = (
+        """mfmi show build/demo.parquet --where 'depth == 20 and --phase == "chaotic"' --rows --top 5 --sort -chi_1"""
+    )
+    lines = broken(example, 60)
+    assert len(lines) == 3
+    assert all(len(line) <= 80 for line in lines)
+    assert all(line.endswith(" \\") for line in lines[:-1])
+    assert " ".join(line.removesuffix(" \\").strip() for line in lines) == example
+    assert """'depth == 20 and --phase == "chaotic"'""" in lines[1]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "word"),
+    [
+        (("recommend", "--act", "tanh", "--by", "repplica"), "replica"),
+        (("recommend", "--act", "tanh", "--emit", "touch"), "torch"),
+        (("plot", "x.parquet", "--kind", "rankin"), "ranking"),
+        (("plot", "x.parquet", "--x", "sigma_v"), "sigma_w"),
+        (("show", "x.parquet", "--format", "parket"), "parquet"),
+        (("completion", "bassh"), "bash"),
+    ],
+)
+def test_the_nearest_word_is_suggested(command_line: CommandLine, arguments: tuple[str, ...], word: str) -> None:
+    done = command_line(*arguments)
+    assert done.code == 2
+    assert f"Did you mean {word!r}?" in done.err

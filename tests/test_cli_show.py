@@ -96,6 +96,10 @@ def test_where(command_line: CommandLine, file: Path) -> None:
     assert line["best_linear_sigma_w"] == 0.5
     assert lines(command_line, file, "--where", "depth == 3") == []
     assert command_line("show", file, "--where", "depth == 3", "--format", "table").out == "no rows\n"
+    done = command_line("show", file, "--where", 'phase == "chaotik"', "--rows")
+    assert done.code == 0
+    assert done.out == ""
+    assert "no row has the phase 'chaotik'. Did you mean 'chaotic'?" in done.err
 
 
 def test_group_by(command_line: CommandLine, file: Path) -> None:

@@ -116,3 +116,14 @@ def test_comparisons_are_those_of_numbers(value: float, sign: str) -> None:
 
 def test_division_by_zero_is_no_error() -> None:
     assert kept("1 / sigma_b > 4") == [0, 1, 2]
+
+
+def test_words_are_told() -> None:
+    condition = parse('phase == "chaotic" and "x" == phase and phase in ["y"] and depth == 1', KINDS)
+    assert condition.words == (("phase", "chaotic"), ("phase", "x"), ("phase", "y"))
+
+
+def test_long_conditions_are_not_repeated_whole() -> None:
+    with pytest.raises(ValueError, match="cannot read") as caught:
+        parse("(" * 4000 + "depth > 1", KINDS)
+    assert len(str(caught.value)) < 200

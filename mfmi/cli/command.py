@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+import re
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -63,6 +64,18 @@ def nearest(word: str, words: Sequence[str]) -> str:
     return f" Did you mean {found[0]!r}?" if found else ""
 
 
+def broken(example: str, width: int = 78) -> list[str]:
+    """Break an example before its options into lines that fit a terminal and still run as they are pasted."""
+    lines, line = [], " "
+    # What stands within quotes stays together.
+    for part in re.findall(r"(?:'[^']*'|\S)+(?: (?!-)(?:'[^']*'|[^\s&])+)*", example):
+        if len(line) + 1 + len(part) > width - 2 and line.strip():
+            lines.append(f"{line} \\")
+            line = "   "
+        line += f" {part}"
+    return [*lines, line]
+
+
 class Command(click.Command):
     """A command whose help opens with examples."""
 
@@ -72,7 +85,7 @@ class Command(click.Command):
         """Write the examples, then what click writes."""
         if self.examples:
             formatter.write_text("Examples:")
-            formatter.write("".join(f"  {example}\n" for example in self.examples))
+            formatter.write("".join(f"{line}\n" for example in self.examples for line in broken(example)))
             formatter.write_paragraph()
         super().format_help(ctx, formatter)
 

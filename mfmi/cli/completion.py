@@ -6,13 +6,14 @@ import click
 from click.shell_completion import get_completion_class
 
 from mfmi.cli.command import command as make_command
+from mfmi.cli.options import Word
 
 
 @make_command(
     name="completion",
     examples=('eval "$(mfmi completion bash)"', "mfmi completion fish > ~/.config/fish/completions/mfmi.fish"),
 )
-@click.argument("shell", type=click.Choice(["bash", "zsh", "fish"]))
+@click.argument("shell", type=Word(["bash", "zsh", "fish"]))
 def command(shell: str) -> None:
     """Print the script that makes SHELL complete commands, options, files and activations.
 

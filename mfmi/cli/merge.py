@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from mfmi.cli.command import command as make_command
+from mfmi.cli.options import Word
 from mfmi.cli.progress import ProgressDisplay, duration
 from mfmi.cli.sink import FORMATS, Sink
 from mfmi.cli.sweep import Publisher
@@ -36,7 +37,7 @@ if TYPE_CHECKING:
 @click.option(
     "--format",
     "output_format",
-    type=click.Choice([name for name in FORMATS if name != "table"]),
+    type=Word([name for name in FORMATS if name != "table"]),
     default="auto",
     help="What to write where the suffix of OUTPUT does not say.  [default: auto]",
 )

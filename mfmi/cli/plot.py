@@ -11,7 +11,7 @@ import click
 
 from mfmi.cli.command import command as make_command
 from mfmi.cli.command import nearest
-from mfmi.cli.options import Real
+from mfmi.cli.options import Real, Word
 from mfmi.cli.sink import Sink
 from mfmi.cli.terminal import terminal
 
@@ -41,14 +41,14 @@ MOST_ROWS = 20_000_000
 @click.option("--terminal", "in_terminal", is_flag=True, help="In characters, here; needs no matplotlib.")
 @click.option(
     "--kind",
-    type=click.Choice(KINDS),
+    type=Word(KINDS),
     default="auto",
     show_default=True,
     help="Heat map, curves, or activations ranked.",
 )
-@click.option("--x", type=click.Choice(AXES), metavar="COLUMN", help=f"What runs to the right: {', '.join(AXES)}.")
-@click.option("--y", type=click.Choice(AXES), metavar="COLUMN", help="What runs upwards in a heat map.")
-@click.option("--by", type=click.Choice(AXES), metavar="COLUMN", help="What tells curves apart by colour.")
+@click.option("--x", type=Word(AXES), metavar="COLUMN", help=f"What runs to the right: {', '.join(AXES)}.")
+@click.option("--y", type=Word(AXES), metavar="COLUMN", help="What runs upwards in a heat map.")
+@click.option("--by", type=Word(AXES), metavar="COLUMN", help="What tells curves apart by colour.")
 @click.option(
     "--quantity",
     "quantities",
@@ -147,18 +147,13 @@ def _read(file: str, columns: dict[str, Column], quantities: Sequence[str], wher
     """Read the columns a figure may need of the rows that meet the condition."""
     import pyarrow as pa
 
+    from mfmi.cli.condition import nothing_meets, parsed
     from mfmi.report.figure_choice import NUMBERS, SANDWICH, WORDS
-    from mfmi.report.where import parse
     from mfmi.sweep.store import read_batches
 
     wanted = (*WORDS, *NUMBERS, "phase", *(name for name in SANDWICH if name in columns), *quantities)
     names = list(dict.fromkeys(wanted))
-    condition = None
-    if where is not None:
-        try:
-            condition = parse(where, {name: column.dtype for name, column in columns.items()})
-        except ValueError as error:
-            raise click.BadParameter(f"{error}.", param_hint="'--where'") from None
+    condition = parsed(where, columns)
     read = list(dict.fromkeys((*names, *sorted(condition.columns if condition else ()))))
     tables: list[Any] = []
     total = 0
@@ -171,7 +166,7 @@ def _read(file: str, columns: dict[str, Column], quantities: Sequence[str], wher
         if total > MOST_ROWS:
             raise click.UsageError(f"more than {MOST_ROWS:,} rows to draw: narrow them with --where.")
     if not total:
-        raise click.UsageError("no rows meet --where." if where is not None else f"there are no rows in {file}.")
+        raise click.UsageError(nothing_meets(file, condition))
     frame: pd.DataFrame = pa.concat_tables(tables).to_pandas()
     return frame
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from mfmi.cli.numbers import number
@@ -19,6 +20,7 @@ EDGE = ("o", "bold magenta")
 BEST = ("*", "bold yellow")
 RIDGE = ("+", "bold cyan")
 NO_VALUE = ("?", "dim")
+UNBOUNDED = ("/", "unbounded")
 MARKS = "lburm0123456789"
 CURVE_MARKS = {"mi_linear": "l", "mi_lower": "-", "mi_upper": "=", "mi_replica": "r", "mi_mean_field": "m"}
 HEIGHT, WIDTH, MARGIN = 16, 70, 8
@@ -65,7 +67,8 @@ def _draw_heat(figure: Figure, panel: Heat, console: Console) -> None:
     colors = _scale(figure, panel)
     share = colors.share(np.where(known, panel.values, colors.low))
     level = np.minimum((share * len(shades)).astype(int), len(shades) - 1)
-    glyphs = np.where(known, np.array(list(shades))[level], NO_VALUE[0])
+    unbounded = ~known & (panel.phases == "unbounded")
+    glyphs = np.where(known, np.array(list(shades))[level], np.where(unbounded, UNBOUNDED[0], NO_VALUE[0]))
     drawn.fill(glyphs, np.where(known, "", NO_VALUE[1]).astype(object))
     drawn.mark(panel.ridge, panel.y.values, *RIDGE)
     mark, style = EDGE
@@ -97,9 +100,23 @@ def _draw_heat(figure: Figure, panel: Heat, console: Console) -> None:
         legend.append(BEST[0], style=BEST[1])
         x, y, value = panel.best
         legend.append(f" largest: {number(value)} at {panel.x.name} {x:.4g}, {panel.y.name} {y:.4g}")
-    if not known.all():
+    if unbounded.any():
+        legend.append(f"   {UNBOUNDED[0]} {UNBOUNDED[1]}")
+    if not (known | unbounded).all():
         legend.append(f"   {NO_VALUE[0]} no value")
     console.print(legend, soft_wrap=True)
+
+
+def wrapped_signs(signs: Sequence[str], width: int) -> str:
+    """Put as many signs of a legend on a line as fit; none is broken."""
+    lines = [""]
+    for sign in signs:
+        longer = f"{lines[-1]}   {sign}" if lines[-1] else sign
+        if len(longer) > width and lines[-1]:
+            lines.append(sign)
+        else:
+            lines[-1] = longer
+    return "\n".join(lines)
 
 
 def _scale(figure: Figure, panel: Heat) -> Scale:
@@ -178,4 +195,4 @@ def _draw_curves(figure: Figure, panel: Curves, console: Console) -> None:
         console.print(Text.assemble(*line), soft_wrap=True)
     if len(panel.edges):
         legend.append(f"{EDGE[0]} edge of chaos")
-    console.print("   ".join(legend), soft_wrap=True)
+    console.print(wrapped_signs(legend, console.width), soft_wrap=True)

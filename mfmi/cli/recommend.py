@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from mfmi.cli.command import command as make_command
-from mfmi.cli.options import Real, network_option, network_options
+from mfmi.cli.options import Real, Word, network_option, network_options
 from mfmi.cli.sink import Sink, raw_output_options
 from mfmi.cli.terminal import terminal
 from mfmi.names import ESTIMATORS
@@ -43,13 +43,13 @@ LIBRARIES = ("torch", "jax", "keras", "numpy")
 @network_options("weights", "sigma_noise", "noise_at", "input_variance")
 @click.option(
     "--by",
-    type=click.Choice(QUANTITIES),
+    type=Word(QUANTITIES),
     default="linear",
     show_default=True,
     metavar="NAME",
     help=f"What to maximise: {', '.join(QUANTITIES)} (the best lower bound).",
 )
-@click.option("--emit", type=click.Choice(LIBRARIES), help="Print the code of the initialisation instead.")
+@click.option("--emit", type=Word(LIBRARIES), help="Print the code of the initialisation instead.")
 @click.option("--all-activations", is_flag=True, help="Rank all activations by their best initialisation.")
 @network_options("unit")
 @raw_output_options

@@ -132,7 +132,7 @@ def _layers(depth: float) -> str:
 def _draw_comparison(console: Console, found: Recommendation) -> None:
     best, other = found.best, found.other
     first, second = best.quantity, other.quantity
-    header = f"{'':<20}{'sigma_w':>8}{'sigma_b':>8}{first:>9.9}{'gain':>9}{'of best':>8}{second:>9.9}  phase"
+    header = f"{'':<19}{'sigma_w':>8}{'sigma_b':>8}{first:>9.9}{'gain':>8}{'of best':>8}{second:>9.9}  phase"
     _say(console, header, "bold")
     lines = [
         ("this recommendation", best.sigma_w, best.sigma_b, best.value, found.crossed[second], best.phase),
@@ -147,6 +147,6 @@ def _draw_comparison(console: Console, found: Recommendation) -> None:
         share = f"{100.0 * value / best.value:.1f} %" if comparable else ""
         gain = _information(best.value - value) if comparable and row else ""
         cells = (
-            f"{sigma_w:>8.4f}{sigma_b:>8.3f}{_information(value):>9}{gain:>9}{share:>8}{_information(counterpart):>9}"
+            f"{sigma_w:>8.4f}{sigma_b:>8.3f}{_information(value):>9}{gain:>8}{share:>8}{_information(counterpart):>9}"
         )
-        _say(console, f"{name:<20}{cells}  {phase}")
+        _say(console, f"{name:<19}{cells}  {phase}")

@@ -10,8 +10,10 @@ import click
 
 from mfmi.cli.command import command as make_command
 from mfmi.cli.command import nearest
+from mfmi.cli.condition import nothing_meets, parsed
 from mfmi.cli.numbers import known
 from mfmi.cli.sink import Sink, output_options
+from mfmi.cli.terminal import terminal
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -81,7 +83,7 @@ def command(
         _show_about(file, sink)
         return
     columns = {column.name: column for column in read_columns(file)}
-    condition = _condition(where, columns)
+    condition = parsed(where, columns)
     by = tuple(name.strip() for name in group_by.split(",")) if group_by else GROUP_BY
     for name in by:
         _check_column(name, columns, "--group-by")
@@ -110,7 +112,7 @@ def _about_text(origin: Mapping[str, Any]) -> str:
         f"config sha256  {config['sha256']}",
         f"seed           {origin['seed']}",
         f"information    {origin['units']['information']}",
-        f"versions       {', '.join(f'{name} {version}' for name, version in origin['versions'].items())}",
+        f"versions       {_versions(origin['versions'])}",
         *(f"{name:<15}{status}" for name, status in origin["estimators"].items()),
         "",
         config["text"].rstrip("\n"),
@@ -119,15 +121,10 @@ def _about_text(origin: Mapping[str, Any]) -> str:
     return "\n".join(lines)
 
 
-def _condition(where: str | None, columns: Mapping[str, Column]) -> Condition | None:
-    from mfmi.report.where import parse
-
-    if where is None:
-        return None
-    try:
-        return parse(where, {name: column.dtype for name, column in columns.items()})
-    except ValueError as error:
-        raise click.BadParameter(f"{error}.", param_hint="'--where'") from None
+def _versions(versions: Mapping[str, str]) -> str:
+    """Program and version, three a line."""
+    words = [f"{name} {version}" for name, version in versions.items()]
+    return f",\n{'':15}".join(", ".join(words[start : start + 3]) for start in range(0, len(words), 3))
 
 
 def _check_column(name: str, columns: Mapping[str, Column], option: str) -> None:
@@ -146,8 +143,13 @@ def _matching(file: str, names: Sequence[str], condition: Condition | None) -> I
         yield from read_batches(file, names)
         return
     read = [*names, *sorted(condition.columns.difference(names))]
+    total = 0
     for batch in read_batches(file, read):
-        yield from pa.Table.from_batches([batch]).filter(condition.expression).select(list(names)).to_batches()
+        found = pa.Table.from_batches([batch]).filter(condition.expression).select(list(names))
+        total += found.num_rows
+        yield from found.to_batches()
+    if not total:
+        terminal().note(nothing_meets(file, condition))
 
 
 def _show_summary(

@@ -15,6 +15,7 @@ from typing import IO, TYPE_CHECKING, Any, TypeVar
 
 import click
 
+from mfmi.cli.options import Word
 from mfmi.cli.terminal import terminal
 from mfmi.errors import OutputError
 
@@ -178,7 +179,7 @@ def raw_output_options(function: Function) -> Function:
         click.option(
             "--format",
             "output_format",
-            type=click.Choice(FORMATS),
+            type=Word(FORMATS),
             default="auto",
             help="auto is a table on a terminal and jsonl in a pipe.  [default: auto]",
         ),

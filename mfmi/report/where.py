@@ -37,10 +37,12 @@ class Condition:
     ----------
     expression : for `pyarrow.Table.filter`.
     columns : the columns that it looks at.
+    words : columns of text, each with a word that it is compared with.
     """
 
     expression: pc.Expression
     columns: frozenset[str]
+    words: tuple[tuple[str, str], ...] = ()
 
 
 def parse(text: str, kinds: Mapping[str, str]) -> Condition:
@@ -72,21 +74,27 @@ def parse(text: str, kinds: Mapping[str, str]) -> Condition:
     except (SyntaxError, ValueError, RecursionError, MemoryError) as error:
         column = getattr(error, "offset", None)
         place = f" at character {column}" if column else ""
-        raise ValueError(f"cannot read {text!r}{place}: {getattr(error, 'msg', error)}") from None
+        raise ValueError(f"cannot read {_shortened(text)!r}{place}: {getattr(error, 'msg', error)}") from None
     reader = _Reader(kinds)
     try:
         expression, kind = reader.read(tree.body)
     except RecursionError:
         raise ValueError("the condition is nested too deeply") from None
     if kind != TRUTH:
-        raise ValueError(f"{text!r} is {kind}, not a condition")
-    return Condition(expression, frozenset(reader.columns))
+        raise ValueError(f"{_shortened(text)!r} is {kind}, not a condition")
+    return Condition(expression, frozenset(reader.columns), tuple(reader.words))
+
+
+def _shortened(text: str, length: int = 60) -> str:
+    """As much of a condition as a message holds."""
+    return text if len(text) <= length else f"{text[:length]}..."
 
 
 class _Reader:
     def __init__(self, kinds: Mapping[str, str]) -> None:
         self.kinds = kinds
         self.columns: set[str] = set()
+        self.words: list[tuple[str, str]] = []
 
     def read(self, node: ast.expr) -> tuple[Any, str]:
         """Return the expression for a node, and what it is."""
@@ -156,6 +164,12 @@ class _Reader:
             for member in members[1:]:
                 whole = whole | member
             return whole if isinstance(op, ast.In) else ~whole
+        match left, right:
+            case (ast.Name(id=name), ast.Constant(value=str() as word)) | (
+                ast.Constant(value=str() as word),
+                ast.Name(id=name),
+            ):
+                self.words.append((name, word))
         a, kind_a = self.read(left)
         b, kind_b = self.read(right)
         if NULL in (kind_a, kind_b):
