@@ -9,6 +9,7 @@ ROOT = Path(__file__).parent.parent
 sys.path.insert(0, str(ROOT / "tests" / "mutants"))
 
 import document  # noqa: E402
+import run  # noqa: E402
 from table import EXPLAINED, MUTANTS, TESTS_OF, Mutant  # noqa: E402
 
 
@@ -45,3 +46,26 @@ def test_explained_survivors_are_in_the_table_and_in_the_documentation() -> None
     text = (ROOT / "docs" / "testing.md").read_text() if EXPLAINED else ""
     for name in EXPLAINED:
         assert name in text
+
+
+def test_a_fault_that_does_not_fit_the_code_is_told(tmp_path: Path) -> None:
+    assert run.misplaced(MUTANTS[0]) == ""
+    gone = Mutant("gone", MUTANTS[0].file, "what stands nowhere", "")
+    assert run.misplaced(gone) == f"gone: found 0 times in {gone.file}"
+    twice = Mutant("twice", MUTANTS[0].file, "return", "yield")
+    assert "twice: found" in run.misplaced(twice)
+
+
+def test_a_copy_has_all_that_the_tests_need(tmp_path: Path) -> None:
+    run.copy_project(tmp_path)
+    ignored = {line.strip("/") for line in (ROOT / ".gitignore").read_text().split()} | {".git"}
+    assert {path.name for path in ROOT.iterdir()} - ignored == {path.name for path in tmp_path.iterdir()}
+
+
+@pytest.mark.slow
+def test_the_runner_tells_a_fault_from_none() -> None:
+    fault = next(mutant for mutant in MUTANTS if mutant.file == "mfmi/gaussian.py")
+    assert run.check_unchanged([fault], near=True) == ""
+    assert "test_gaussian.py" in run.examine(fault, near=True).caught_by
+    none = Mutant("none", fault.file, fault.original, f"({fault.original})")
+    assert run.examine(none, near=True).caught_by == ""
