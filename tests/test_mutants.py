@@ -34,11 +34,11 @@ def test_the_tests_named_beside_a_file_exist(file: str) -> None:
         assert (ROOT / test).is_file(), test
 
 
-def test_the_documentation_counts_the_faults_as_they_are() -> None:
+def test_the_documentation_has_the_faults_as_they_are() -> None:
     text = document.DOCUMENT.read_text()
     assert text == document.current(text), "make docs"
     assert f"has {len(MUTANTS)} small faults" in text
-    assert f"| `chain.py` | {sum(mutant.file == 'mfmi/chain.py' for mutant in MUTANTS)} |" in text
+    assert all(mutant.name in text for mutant in MUTANTS)
 
 
 def test_explained_survivors_are_in_the_table_and_in_the_documentation() -> None:
