@@ -26,6 +26,7 @@ from documentation import (
 )
 
 from mfmi.cli.main import cli
+from mfmi.names import ESTIMATORS
 
 TEXTS = {name: (ROOT / name).read_text() for name in DOCUMENTS}
 STEPS = {name: steps(text) for name, text in TEXTS.items()}
@@ -77,6 +78,34 @@ def test_make_demo_does_what_the_readme_shows(tmp_path: Path) -> None:
     printed = done.stdout.splitlines()
     start = next(number for number, line in enumerate(printed) if "points," in line)
     assert agrees(shown, printed[start:]), done.stdout
+
+
+# Links
+
+
+@pytest.mark.parametrize("name", DOCUMENTS)
+def test_links_lead_somewhere(name: str) -> None:
+    """Links and figures exist; so does the heading that a link names."""
+    for link in re.findall(r"\]\(([^)\s]+)\)", TEXTS[name]):
+        if "://" in link:
+            continue
+        path, _, heading = link.partition("#")
+        target = (ROOT / name).parent / path if path else ROOT / name
+        assert target.is_file(), link
+        titles = re.findall(r"^#+ (.*)$", target.read_text(), re.M) if heading else []
+        assert not heading or heading in {re.sub(r"[^\w -]", "", title.lower()).replace(" ", "-") for title in titles}
+
+
+def test_the_readme_leads_to_every_document() -> None:
+    assert {f"docs/{path.name}" for path in (ROOT / "docs").glob("*.md")} <= {
+        *re.findall(r"\]\((docs/\w+\.md)\)", TEXTS["README.md"]),
+        *re.findall(r"`(docs/\w+\.md)`", TEXTS["README.md"]),
+    }
+
+
+@pytest.mark.parametrize("name", ESTIMATORS)
+def test_the_readme_says_what_every_estimator_rests_on(name: str) -> None:
+    assert re.search(rf"^\| `{name}` \|.*\|.*\|$", TEXTS["README.md"], re.M)
 
 
 # Commands inside sentences
