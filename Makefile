@@ -6,7 +6,6 @@ BIN := $(VENV)/bin
 RUN := $(VENV)/stamp-run
 DEV := $(VENV)/stamp-dev
 EVIDENCE := $(VENV)/stamp-evidence
-PLOT := $(VENV)/stamp-plot
 
 .PHONY: demo test test-slow evidence gallery mutants coverage lint format bench docs man clean
 
@@ -35,7 +34,7 @@ format: $(DEV)
 evidence: $(EVIDENCE)  ## train networks, rank them by what the theory says: docs/evidence.md
 	$(BIN)/python -m mfmi.evidence --docs docs
 
-gallery: $(PLOT)  ## the six figures of docs/gallery.md
+gallery: $(RUN)  ## the six figures of docs/gallery.md
 	mkdir -p build/gallery docs/figures
 	set -e; for name in phases bound depth sandwich activations noise; do \
 	  $(BIN)/mfmi -q sweep configs/gallery_$$name.yaml -o build/gallery/$$name.parquet --force > build/gallery/$$name.txt; \
@@ -71,15 +70,11 @@ $(BIN)/python:
 
 # The stamps carry the dependency on pyproject.toml; the package itself is installed in place, so its edits need no reinstall.
 $(RUN): pyproject.toml | $(BIN)/python
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable .
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[plot]'
 	touch $@
 
 $(DEV): pyproject.toml | $(BIN)/python
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[plot,dask,dev]'
-	touch $@ $(RUN)
-
-$(PLOT): pyproject.toml | $(BIN)/python
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[plot]'
 	touch $@ $(RUN)
 
 $(EVIDENCE): pyproject.toml | $(BIN)/python

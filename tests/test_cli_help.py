@@ -18,6 +18,7 @@ from mfmi.cli import reference
 from mfmi.cli.command import Command, broken
 from mfmi.cli.main import COMMANDS, cli
 from mfmi.cli.manual import page
+from mfmi.cli.terminal import program
 
 CommandLine = Callable[..., Outcome]
 ROOT = Path(__file__).parent.parent
@@ -232,3 +233,17 @@ def test_the_nearest_word_is_suggested(command_line: CommandLine, arguments: tup
     done = command_line(*arguments)
     assert done.code == 2
     assert f"Did you mean {word!r}?" in done.err
+
+
+def test_what_to_type_next_is_called_as_this_program_was(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    beside = tmp_path / ".venv" / "bin" / "mfmi"
+    beside.parent.mkdir(parents=True)
+    beside.write_text("#!/bin/sh\n")
+    beside.chmod(0o755)
+    monkeypatch.setattr(sys, "argv", [str(beside)])
+    monkeypatch.setenv("PATH", str(tmp_path))
+    assert program() == str(beside)
+    monkeypatch.setenv("PATH", str(beside.parent))
+    assert program() == "mfmi"
+    monkeypatch.setattr(sys, "argv", ["/usr/lib/python3/mfmi/__main__.py"])
+    assert program() == "mfmi"

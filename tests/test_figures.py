@@ -320,7 +320,7 @@ def test_without_matplotlib(
     monkeypatch.setattr("mfmi.report.figures.available", lambda: False)
     done = command_line("plot", file, "-o", tmp_path / "a.png")
     assert done.code == 2
-    assert "pip install 'mfmi[plot]'" in done.err
+    assert "pip install matplotlib" in done.err
     assert command_line("plot", file, "--terminal").code == 0
 
 

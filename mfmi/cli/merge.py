@@ -14,7 +14,7 @@ from mfmi.cli.options import Word
 from mfmi.cli.progress import ProgressDisplay, duration
 from mfmi.cli.sink import FORMATS, Sink
 from mfmi.cli.sweep import Publisher
-from mfmi.cli.terminal import terminal
+from mfmi.cli.terminal import program, terminal
 from mfmi.columns import columns_with
 
 if TYPE_CHECKING:
@@ -93,4 +93,4 @@ def _draw(result: SweepResult, summary: Summary, unit: str, path: str, console: 
     say(console, f"{merged} merged in {duration(result.seconds)}")
     draw(console, summary, unit, path)
     say(console, f"wrote {path}", "bold")
-    say(console, f"next: mfmi show {shlex.quote(path)}", "dim")
+    say(console, f"next: {program()} show {shlex.quote(path)}", "dim")

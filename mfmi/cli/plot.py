@@ -115,7 +115,7 @@ def _figure_path(file: str, output: str | None, force: bool) -> Path:
     from mfmi.sweep.atomic import refuse_existing
 
     if not available():
-        raise click.UsageError("mfmi plot needs matplotlib: pip install 'mfmi[plot]'. With --terminal it does not.")
+        raise click.UsageError("mfmi plot needs matplotlib: pip install matplotlib. With --terminal it does not.")
     path = Path(output) if output is not None else Path(file.rstrip("/").removesuffix(".parts")).with_suffix(".png")
     if path.suffix.lower() not in SUFFIXES:
         raise click.BadParameter(f"{str(path)!r} must end with one of {', '.join(SUFFIXES)}.", param_hint="'-o'")

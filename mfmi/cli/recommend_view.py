@@ -31,7 +31,7 @@ def draw(found: Recommendation, console: Console) -> None:
     _say(console, f"in {network.unit} per input dimension; gain: of the recommendation over it{independent}", "dim")
     if _only_linear(found):
         _say(console, "no bound holds more than the linear one here: for the total, --by replica", "yellow")
-    _say(console, "code for it: --emit torch, jax, keras or numpy", "dim")
+    _say(console, "code for it: add --emit torch, jax, keras or numpy", "dim")
 
 
 def draw_ranking(found: Sequence[tuple[Network, Optimum]], console: Console) -> None:
@@ -64,10 +64,10 @@ def _only_linear(found: Recommendation) -> bool:
 
 
 def _information(value: float) -> str:
-    """Four digits, for the recommendation differs from others in the third; small values in powers of ten."""
+    """Four decimals, for the recommendation differs from others in the third; small values in powers of ten."""
     if not known(value) or value == 0.0:
         return number(value)
-    return f"{value:.4g}" if abs(value) >= 1e-3 else f"{value:.1e}"
+    return f"{value:.4f}" if abs(value) >= 1e-3 else f"{value:.1e}"
 
 
 def _say(console: Console, text: str, style: str = "") -> None:

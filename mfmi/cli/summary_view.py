@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from mfmi.cli.numbers import number
+from mfmi.cli.terminal import program
 from mfmi.names import PHASES, STATUSES
 
 if TYPE_CHECKING:
@@ -44,7 +45,7 @@ def draw(console: Console, summary: Summary, unit: str, file: str, *, everything
         _draw_lines(console, summary, lines, unit)
     if len(lines) < len(summary.lines):
         left = len(summary.lines) - len(lines)
-        say(console, f"{left} more lines: mfmi show {shlex.quote(file)} --all", "dim")
+        say(console, f"{left} more lines: {program()} show {shlex.quote(file)} --all", "dim")
     if any(best and best.at_end for line in lines for best in line.best.values()):
         say(console, "* at an end of the sigma_w that were swept: the maximum may lie beyond", "dim")
     if summary.best_depends_on_noise:

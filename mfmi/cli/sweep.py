@@ -17,7 +17,7 @@ from mfmi.cli.numbers import counted
 from mfmi.cli.options import network_option
 from mfmi.cli.progress import ProgressDisplay, duration
 from mfmi.cli.sink import Sink, raw_output_options
-from mfmi.cli.terminal import terminal
+from mfmi.cli.terminal import program, terminal
 from mfmi.columns import FURTHER_NAMES, Column, columns_with
 
 if TYPE_CHECKING:
@@ -225,7 +225,7 @@ def _to_file(plan: Plan, sink: Sink, path: str, run: Run) -> None:
         terminal().note(f"mfmi: {note}")
     if not result.complete:
         click.echo(_performance(result, run))
-        click.echo(f"in {result.path}; when all shares are there: mfmi merge {shlex.quote(path)}")
+        click.echo(f"in {result.path}; when all shares are there: {program()} merge {shlex.quote(path)}")
     else:
         summary = publisher.summary() if publisher else _read_summary(path)
         Sink("table").draw(functools.partial(_draw_end, result, run, summary, plan.unit, path))
@@ -277,7 +277,7 @@ def _draw_end(result: SweepResult, run: Run, summary: Summary, unit: str, path: 
     draw(console, summary, unit, path)
     say(console, f"wrote {path} ({_size(os.path.getsize(path))})", "bold")
     following = "plot" if "plot" in COMMANDS and path.endswith((".parquet", ".pq")) else "show"
-    say(console, f"next: mfmi {following} {shlex.quote(path)}", "dim")
+    say(console, f"next: {program()} {following} {shlex.quote(path)}", "dim")
 
 
 def _size(count: int) -> str:
@@ -311,4 +311,4 @@ def resume_command(arguments: Sequence[str]) -> str:
     kept = [argument for argument in arguments if argument != "--force"]
     if "--resume" not in kept:
         kept.append("--resume")
-    return shlex.join(["mfmi", *kept])
+    return f"{program()} {shlex.join(kept)}"

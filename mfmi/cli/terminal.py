@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import os
+import shlex
+import shutil
 import sys
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING, NoReturn, TextIO
 
 import click
@@ -94,6 +97,15 @@ class Terminal:
         wants_color = self.wants_color(sys.stderr)
         label = click.style(f"{label}:", fg=color, bold=True) if wants_color else f"{label}:"
         click.echo(f"mfmi: {label} {message}", err=True, color=wants_color)
+
+
+def program() -> str:
+    """Return how the reader calls this program: its name where the shell finds it, else the path that was called."""
+    called = sys.argv[0]
+    if Path(called).name != "mfmi":
+        return "mfmi"
+    found = shutil.which("mfmi")
+    return "mfmi" if found is not None and Path(found).resolve() == Path(called).resolve() else shlex.quote(called)
 
 
 def terminal() -> Terminal:
