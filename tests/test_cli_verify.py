@@ -133,7 +133,8 @@ def test_files_and_tables(command_line, in_this_process, tmp_path):
     assert table.column("width").null_count == table.num_rows // 3
     drawn = command_line(*few, "--format", "table").out
     assert "tanh · sigma_w 1.5 · sigma_b 0 · noise 0.1 at the output · gaussian weights" in drawn
-    assert "n = 8    n = 16     n = ∞" in drawn
+    assert "n = 8   n = 16    n = ∞" in drawn
+    assert all(len(line) <= 80 for line in drawn.splitlines())
     assert "values agree within 3 standard errors" in drawn
 
 

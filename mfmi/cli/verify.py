@@ -32,6 +32,8 @@ else:  # generic only in recent versions of click
 LEAST_WIDTH = 2
 SIGNS = {"equal": "=", "at most": "≤", "at least": "≥"}
 SIGNS_ASCII = {"equal": "=", "at most": "<=", "at least": ">="}
+# What the table calls quantities of long names, so that two widths fit 80 columns.
+LABELS = {"jacobian_mean": "Jacobian mean", "jacobian_relative_variance": "Jacobian var/mean²"}
 
 
 class Widths(WidthsBase):
@@ -191,15 +193,20 @@ def _draw(setting: Setting, effort: Effort, rows: Sequence[Row], unit: str, cons
     console.print()
     signs, limit = (SIGNS, "n = ∞") if unicode else (SIGNS_ASCII, "n = inf")
     heads = [*(f"n = {n}" for n in effort.widths), limit, "s.e."]
-    cells = "".join(f"{head:>10}" for head in heads)
-    room = max(len("quantity"), *(len(row.quantity) for row in rows))
-    console.print(f"{'quantity':<{room}}{'layer':>7}{'theory':>9}   {cells}{'z':>7}", style="bold", soft_wrap=True)
+    cells = "".join(f"{head:>9}" for head in heads)
+    labels = {row.quantity: LABELS.get(row.quantity, row.quantity) for row in rows}
+    if not unicode:
+        labels = {quantity: label.replace("²", "2") for quantity, label in labels.items()}
+    room = max(len("quantity"), *map(len, labels.values()))
+    console.print(f"{'quantity':<{room}}{'layer':>6}{'theory':>9}   {cells}{'z':>7}", style="bold", soft_wrap=True)
     for _, lines in groupby(rows, key=lambda row: (row.quantity, row.relation, row.layer)):
         *_, last = measured = list(lines)
-        cells = "".join(f"{number(row.measured):>10}" for row in measured)
+        cells = "".join(f"{number(row.measured):>9}" for row in measured)
         z = f"{last.z:.1f}" if abs(last.z) < 1e4 else number(last.z)
-        line = f"{last.quantity:<{room}}{last.layer:>7}{number(last.theory):>9} {signs[last.relation]:>2}{cells}"
-        line += f"{number(last.standard_error):>10}{z:>7}  {last.flag}"
+        line = (
+            f"{labels[last.quantity]:<{room}}{last.layer:>6}{number(last.theory):>9} {signs[last.relation]:>2}{cells}"
+        )
+        line += f"{number(last.standard_error):>9}{z:>7}  {last.flag}"
         console.print(line.rstrip(), style="bold red" if last.disagrees else "", soft_wrap=True)
     console.print()
     limits = [row for row in rows if row.width is None]
@@ -211,7 +218,7 @@ def _draw(setting: Setting, effort: Effort, rows: Sequence[Row], unit: str, cons
 
 def _can_encode(encoding: str) -> bool:
     try:
-        "·≤≥∞".encode(encoding)
+        "·≤≥∞²".encode(encoding)
     except (UnicodeEncodeError, LookupError):
         return False
     return True
