@@ -15,7 +15,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cached_property, lru_cache
-from typing import Protocol
+from typing import NamedTuple, Protocol, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -25,10 +25,12 @@ from mfmi.activations import Activation
 from mfmi.exact_tables import TableValue
 
 Array = NDArray[np.float64]
+# Formulas for arrays and, compiled, for numbers.
+Number = TypeVar("Number", float, Array)
 
-# Coordinates: asinh(X), a share of tau (see `_share`), and asinh(sqrt(s / 0.1)) in tiles of half a decade.
+# Coordinates: asinh(X), a share of tau (see `share_of`), and asinh(sqrt(s / 0.1)) in tiles of half a decade.
 _X_MAX = 48.0
-_X_CELLS, _TAU_CELLS, _S_CELLS = 160, 96, 16
+X_CELLS, TAU_CELLS, _S_CELLS = 160, 96, 16
 _TILE = 1.2
 # Below this variance an activation is its expansion at 0, and s matters only through r s and tau / s.
 _S_SCALE = 0.1
@@ -85,8 +87,29 @@ class _Axis:
         return cell, [value, first, second]
 
 
-_X_AXIS, _TAU_AXIS, _S_AXIS = _Axis(_X_CELLS), _Axis(_TAU_CELLS), _Axis(_S_CELLS)
-_XI_MAX = float(np.arcsinh(_X_MAX))
+_X_AXIS, _TAU_AXIS, _S_AXIS = _Axis(X_CELLS), _Axis(TAU_CELLS), _Axis(_S_CELLS)
+XI_MAX = float(np.arcsinh(_X_MAX))
+
+
+class Place(NamedTuple):
+    """Part of a table as the compiled solver reads it.
+
+    Attributes
+    ----------
+    slot, column : tile of every s and cell within it, shape (n, K).
+    at_s : spline weights of every s, shape (n, K, 4), or (n, K, 1) where the activation has no scale.
+    frame : `share_frame` of every s, shape (n, K, 4).
+    ratios, log_powers : coefficients of all tiles.
+    columns : coefficients along s in a tile.
+    """
+
+    slot: NDArray[np.int64]
+    column: NDArray[np.int64]
+    at_s: Array
+    frame: Array
+    ratios: Array
+    log_powers: Array
+    columns: int
 
 
 class ChannelTable:
@@ -125,36 +148,39 @@ class ChannelTable:
             out[:, rows] = self._values(r[rows], tau[rows], s[rows])
         return TableValue(*(part.reshape(shape) for part in out))
 
+    def place(self, s: Array) -> Place:
+        """Where the channels of given total variances, shape (n, K), stand in the table; not at 0 or infinity."""
+        flat = s.ravel()
+        flat = np.where(np.isfinite(flat) & (flat > 0.0), flat, 1.0)
+        if self.phi.homogeneous:
+            flat = np.ones_like(flat)
+        slot, column, at_s = self._place(flat)
+        shape = (*s.shape, -1)
+        frame = np.stack(np.broadcast_arrays(*share_frame(flat)), axis=-1)
+        return Place(
+            slot.astype(np.int64).reshape(s.shape),
+            column.astype(np.int64).reshape(s.shape),
+            np.stack(at_s, axis=-1).reshape(shape) if s.size else np.empty((*s.shape, len(at_s))),
+            frame.reshape(*s.shape, 4),
+            self._ratios,
+            self._log_powers,
+            self._columns,
+        )
+
     def _values(self, r: Array, tau: Array, s: Array) -> Array:
         scale = s if self.phi.homogeneous else np.ones_like(s)
         r, tau, s = r * scale, np.minimum(tau, s) / scale, s / scale
         slot, column, at_s = self._place(s)
-        share, share_1, share_2 = _share(tau, s)
+        share, share_1, share_2 = share_of(tau, s)
         row, by_share = _TAU_AXIS.locate(share)
-        base = (slot * (_TAU_CELLS + 3) + row) * self._columns + column
+        base = (slot * (TAU_CELLS + 3) + row) * self._columns + column
         log_power = _contract(self._log_powers, base, self._columns, by_share, at_s)
         power = tau * np.exp(log_power[0])
-        # ln D = ln tau + g(share): first and second derivative of D in tau.
-        d_1 = 1.0 / tau + log_power[1] * share_1
-        d_2 = -1.0 / tau**2 + log_power[2] * share_1**2 + log_power[1] * share_2
         x = np.log1p(r * power)
-        fade = np.exp(-x)
-        grown = -np.expm1(-x)
-        x_r = power * fade
-        x_t = grown * d_1
-        x_rr = -x_r * x_r
-        x_rt = x_r * d_1 * fade
-        x_tt = grown * (d_2 + d_1 * d_1 * fade)
         q = self._ratio(x, (slot, row, column), by_share, at_s)
-        g_x, g_xx = q[0][0] + x * q[1][0], 2.0 * q[1][0] + x * q[2][0]
-        g_t, g_tt = x * q[0][1] * share_1, x * (q[0][2] * share_1**2 + q[0][1] * share_2)
-        g_xt = (q[0][1] + x * q[1][1]) * share_1
-        e, a = g_x * x_r, g_x * x_t + g_t
-        e_r = g_xx * x_r * x_r + g_x * x_rr
-        e_v = g_xx * x_r * x_t + g_xt * x_r + g_x * x_rt
-        a_v = g_xx * x_t * x_t + 2.0 * g_xt * x_t + g_x * x_tt + g_tt
-        rest = fade + (1.0 - g_x) * grown
-        return np.stack([0.5 * x * q[0][0], e * scale, a / scale, e_r * scale**2, e_v, a_v / scale**2, rest])
+        slopes, ratio = (log_power[1], log_power[2]), (q[0][0], q[0][1], q[0][2], q[1][0], q[1][1], q[2][0])
+        j, e, a, e_r, e_v, a_v, rest = terms(r, tau, power, x, (share_1, share_2), slopes, ratio)
+        return np.stack([j, e * scale, a / scale, e_r * scale**2, e_v, a_v / scale**2, rest])
 
     def _place(self, s: Array) -> tuple[NDArray[np.intp], NDArray[np.intp], list[Array]]:
         """Slot of the tile, cell and weights of every s; a tile that is not there yet is built."""
@@ -178,25 +204,18 @@ class ChannelTable:
         by_share: list[list[Array]],
         at_s: list[Array],
     ) -> list[list[Array]]:
-        """Q and its derivatives in X (first index) and in the share (second), up to total order two."""
+        """Q and its derivatives by asinh(X) / XI_MAX (first index) and by the share (second), up to total order two."""
         xi = np.arcsinh(x)
-        line, by_x = _X_AXIS.locate(np.minimum(xi / _XI_MAX, 1.0))
+        line, by_x = _X_AXIS.locate(np.minimum(xi / XI_MAX, 1.0))
         slot, row, column = place
-        width = (_TAU_CELLS + 3) * self._columns
-        base = (slot * (_X_CELLS + 3) + line) * width + row * self._columns + column
+        width = (TAU_CELLS + 3) * self._columns
+        base = (slot * (X_CELLS + 3) + line) * width + row * self._columns + column
         q = [[np.zeros_like(x) for _ in range(3 - k)] for k in range(3)]
         for i in range(4):
             layer = _contract(self._ratios, base + i * width, self._columns, by_share, at_s)
             for k in range(3):
                 for m in range(3 - k):
                     q[k][m] += by_x[k][i] * layer[m]
-        # From asinh(X) to X; past the end of the table Q stays what it is there.
-        slope = 1.0 / (np.sqrt(1.0 + x * x) * _XI_MAX)
-        slope[xi > _XI_MAX] = 0.0
-        bend = -x / (1.0 + x * x) * slope
-        q[2][0] = q[2][0] * slope**2 + q[1][0] * bend
-        q[1][0] = q[1][0] * slope
-        q[1][1] = q[1][1] * slope
         return q
 
     def _build(self, number: int) -> None:
@@ -206,7 +225,7 @@ class ChannelTable:
         # At share 0 the limit is taken a little inside; the table is smooth there.
         tau = _tau_of_share(np.maximum(share, 1e-6), s)
         power = np.asarray(self.phi.decorrelation(s.ravel(), tau.ravel())).reshape(s.shape)
-        x = np.sinh(_X_AXIS.sites * _XI_MAX)
+        x = np.sinh(_X_AXIS.sites * XI_MAX)
         x[0] = 1e-6
         r = np.expm1(x) / power.ravel()[:, None]
         j = self.channel.information(self.phi, r, tau.ravel(), s.ravel())
@@ -235,33 +254,89 @@ def _blocks(rows: NDArray[np.intp]) -> Iterator[NDArray[np.intp]]:
     return (rows[start : start + 4096] for start in range(0, len(rows), 4096))
 
 
-def _share(tau: Array, s: Array) -> tuple[Array, Array, Array]:
-    """Coordinate of tau in [0, 1], and its first and second derivative in tau.
+def share_of(tau: Array, s: Array) -> tuple[Array, Array, Array]:
+    """Coordinate of tau in [0, 1], and its first and second derivative in tau; for arrays and, compiled, for numbers.
 
     Logarithmic in tau down to a millionth of s, because a kink of width sqrt(tau) and a residual of size tau^2 matter
     at precisions beyond 1 / tau; linear in s - tau near tau = s on the scale on which offsets begin to matter.
     """
-    small, large = _scales(s)
-    full = np.arcsinh(np.sqrt(s) / small) + np.arcsinh(s / large)
-    root = np.sqrt(tau * (small**2 + tau))
-    gap = np.sqrt(large**2 + (s - tau) ** 2)
-    value = np.arcsinh(np.sqrt(tau) / small) + np.arcsinh(s / large) - np.arcsinh((s - tau) / large)
-    first = 0.5 / root + 1.0 / gap
-    second = -0.25 * (small**2 + 2.0 * tau) / root**3 + (s - tau) / gap**3
-    return value / full, first / full, second / full
+    return share_within(tau, s, *share_frame(s))
 
 
-def _scales(s: Array) -> tuple[Array, Array]:
+def share_frame(s: Array) -> tuple[Array, Array, Array, Array]:
+    """What `share_within` needs to know of s: the square of the small scale, the large one, begin and length."""
     bounded = s / (1.0 + s)
-    return 1e-3 * np.sqrt(bounded), 0.3 * bounded
+    small, large = 1e-3 * np.sqrt(bounded), 0.3 * bounded
+    begin = np.arcsinh(s / large) + np.log(large / small)
+    return small * small, large, begin, np.arcsinh(np.sqrt(s) / small) + np.arcsinh(s / large)
+
+
+def share_within(
+    tau: Number, s: Number, small_2: Number, large: Number, begin: Number, length: Number
+) -> tuple[Number, Number, Number]:
+    """`asinh(sqrt(tau) / small) - asinh((s - tau) / large)` from 0 to 1, in one logarithm, and its derivatives."""
+    left, right, beyond = s - tau, np.sqrt(tau), np.sqrt(small_2 + tau)
+    root = right * beyond
+    gap = np.sqrt(large * large + left * left)
+    value = begin + np.log((right + beyond) / (left + gap))
+    first = 0.5 / root + 1.0 / gap
+    second = left / (gap * gap * gap) - 0.25 * (small_2 + 2.0 * tau) / (root * root * root)
+    return value / length, first / length, second / length
+
+
+def terms(
+    r: Number,
+    tau: Number,
+    power: Number,
+    x: Number,
+    by_tau: tuple[Number, Number],
+    by_share: tuple[Number, Number],
+    ratio: tuple[Number, Number, Number, Number, Number, Number],
+) -> tuple[Number, Number, Number, Number, Number, Number, Number]:
+    """J, E, A, dE/dr, dE/dV, dA/dV and 1 - r E from the two splines; for arrays and, compiled, for numbers.
+
+    Parameters
+    ----------
+    r, tau, power, x : precision, remaining variance, D and X.
+    by_tau : first and second derivative of the share in tau.
+    by_share : first and second derivative of ln(D / tau) in the share.
+    ratio : Q and its derivatives by (asinh(X) / XI_MAX, share), orders 00, 01, 02, 10, 11, 20.
+    """
+    share_1, share_2 = by_tau
+    q, q_t, q_tt, q_x, q_xt, q_xx = ratio
+    # ln D = ln tau + g(share): first and second derivative of D in tau.
+    d_1 = 1.0 / tau + by_share[0] * share_1
+    d_2 = -1.0 / (tau * tau) + by_share[1] * (share_1 * share_1) + by_share[0] * share_2
+    # From asinh(X) to X; past the end of the table Q stays what it is there.
+    curve = 1.0 / (1.0 + x * x)
+    slope = (x <= _X_MAX) * np.sqrt(curve) / XI_MAX
+    q_xx = (q_xx * slope - q_x * x * curve) * slope
+    q_x = q_x * slope
+    q_xt = q_xt * slope
+    signal = r * power
+    fade = 1.0 / (1.0 + signal)
+    grown = signal * fade
+    x_r = power * fade
+    x_t = grown * d_1
+    x_rr = -x_r * x_r
+    x_rt = x_r * d_1 * fade
+    x_tt = grown * (d_2 + d_1 * d_1 * fade)
+    g_x, g_xx = q + x * q_x, 2.0 * q_x + x * q_xx
+    g_t, g_tt = x * q_t * share_1, x * (q_tt * (share_1 * share_1) + q_t * share_2)
+    g_xt = (q_t + x * q_xt) * share_1
+    e, a = g_x * x_r, g_x * x_t + g_t
+    e_r = g_xx * x_r * x_r + g_x * x_rr
+    e_v = g_xx * x_r * x_t + g_xt * x_r + g_x * x_rt
+    a_v = g_xx * x_t * x_t + 2.0 * g_xt * x_t + g_x * x_tt + g_tt
+    return 0.5 * x * q, e, a, e_r, e_v, a_v, fade + (1.0 - g_x) * grown
 
 
 def _tau_of_share(share: Array, s: Array) -> Array:
-    """Invert `_share` by bisection on ln tau; only the sites of a table come here."""
+    """Invert `share_of` by bisection on ln tau; only the sites of a table come here."""
     low, high = np.log(s) - 60.0, np.log(s)
     for _ in range(60):
         middle = 0.5 * (low + high)
-        above = _share(np.exp(middle), s)[0] > share
+        above = share_of(np.exp(middle), s)[0] > share
         low, high = np.where(above, low, middle), np.where(above, middle, high)
     return np.where(share >= 1.0, s, np.exp(high))
 

@@ -24,7 +24,7 @@ Array = NDArray[np.float64]
 # For a channel that exists, A V lies between 0 and 1, and both ends can come very close. A closed bound on a channel
 # can leave that range: below 0 the minimum over the remaining variance lies where the precision vanishes, and the map
 # stops at this multiple of 1 / V; beyond 1 there is no minimum, and the solver sees so in `1 - A V`.
-_VANISHING, _EXHAUSTED = 1e-30, 1e-16
+VANISHING, EXHAUSTED = 1e-30, 1e-16
 
 
 class LogMap(NamedTuple):
@@ -85,7 +85,7 @@ class Gaussian:
     def precision(self, a: Array, v: Array, rest: Array) -> LogMap:
         """See `Ensemble.precision`: `r = alpha sigma_w^2 A`."""
         inside = a > 0.0
-        log = np.log(self.alpha * self.sigma_w2 * np.where(inside, a, _VANISHING / v))
+        log = np.log(self.alpha * self.sigma_w2 * np.where(inside, a, VANISHING / v))
         return LogMap(log, np.where(inside, 1.0, 0.0), np.where(inside, 0.0, -1.0))
 
     def bracket(self, r: Array, e: Array, a: Array, v: Array, rest: Array) -> Array:
@@ -126,8 +126,8 @@ class Orthogonal:
         narrow = np.minimum(1.0, self.alpha)
         left = (1.0 - narrow) + narrow * rest
         inside = (a > 0.0) & (left > 0.0)
-        power = np.where(inside, a, np.where(a > 0.0, 1.0, _VANISHING) / v)
-        left = np.where(left > 0.0, np.minimum(left, 1.0), _EXHAUSTED)
+        power = np.where(inside, a, np.where(a > 0.0, 1.0, VANISHING) / v)
+        left = np.where(left > 0.0, np.minimum(left, 1.0), EXHAUSTED)
         log = np.log(self.alpha * self.sigma_w2 * power) - np.log(left)
         return LogMap(log, np.where(inside, 1.0 / left, 0.0), np.where(inside, (1.0 - left) / left, -1.0))
 

@@ -22,7 +22,7 @@ Rows = NDArray[np.intp] | slice
 _BLOCK = 1 << 15
 
 # Share of the mean variance below which a tabulated E is noise.
-_ROUNDING = 1e-12
+ROUNDING = 1e-12
 
 
 class Derivatives(NamedTuple):
@@ -257,7 +257,7 @@ class Tabulated:
         # J is concave in r, so E lies below its mean 2 J / r from 0 to r. Far below, as behind a step at high
         # precision, it is the rounding of J and matters to nothing but the solver, which needs it positive.
         with np.errstate(invalid="ignore", divide="ignore"):
-            least = np.where(r > 0.0, _ROUNDING * 2.0 * found.j / r, 0.0)
+            least = np.where(r > 0.0, ROUNDING * 2.0 * found.j / r, 0.0)
             lost = found.e < least
             e = np.where(lost, least, found.e)
             e_r, e_v = np.where(lost, -least / r, found.e_r), np.where(lost, 0.0, found.e_v)

@@ -9,7 +9,7 @@ import pytest
 from exact_laws import deep_linear, marchenko_pastur
 from scipy.optimize import brentq
 
-from mfmi.chain import Chain, _descend, solve
+from mfmi.chain import Chain, _descend, _rules, solve
 from mfmi.ensembles import ENSEMBLES
 from mfmi.interfaces import GaussianInput, GaussianOutput, Surrogate
 from mfmi.priors import spike_slab
@@ -213,6 +213,6 @@ def test_of_two_minima_the_smaller_counts(alpha, smaller_is_first):
 def test_a_search_that_ends_on_a_maximum_has_not_found_a_minimum(alpha):
     top = stationary(2e-3, 0.25, alpha)
     assert potential(top, alpha) > max(potential(0.98 * top, alpha), potential(1.02 * top, alpha))
-    found = _descend(sparse_chain(alpha), np.array([[top]]), np.array([True]))
+    found = _descend(sparse_chain(alpha), _rules(top))
     assert found.residual[0] < 1e-9
     assert not found.converged[0]

@@ -90,7 +90,7 @@ HEAVY = {
     "pyarrow": ("mfmi/sweep/store.py", "mfmi/report/", "mfmi/cli/"),
     "pandas": ("mfmi/sweep/store.py", "mfmi/report/", "mfmi/cli/"),
 }
-ON_DEMAND = {"matplotlib", "dask", "distributed", "torch", "sklearn"}
+ON_DEMAND = {"matplotlib", "dask", "distributed", "torch", "sklearn", "numba"}
 
 
 @pytest.mark.parametrize("path", MODULES, ids=str)

@@ -10,7 +10,7 @@ import click
 import mfmi
 from mfmi.cli.command import command as make_command
 
-PACKAGES = ("numpy", "scipy", "pandas", "pyarrow", "click", "rich", "PyYAML", "matplotlib", "dask")
+PACKAGES = ("numpy", "scipy", "pandas", "pyarrow", "click", "rich", "PyYAML", "matplotlib", "dask", "numba")
 
 
 @make_command(name="version", examples=("mfmi version", "mfmi --version"))

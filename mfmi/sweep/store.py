@@ -84,7 +84,11 @@ def provenance(
 
 def package_versions() -> dict[str, str]:
     """Versions of all packages whose arithmetic or encoding shows in a file's bytes."""
-    return {"mfmi": mfmi.__version__} | {name: version(name) for name in ("numpy", "scipy", "pandas", "pyarrow")}
+    from mfmi.point_solver import version as compiler_version
+
+    found = {"mfmi": mfmi.__version__} | {name: version(name) for name in ("numpy", "scipy", "pandas", "pyarrow")}
+    compiler = compiler_version()
+    return found | ({"numba": compiler} if compiler else {})
 
 
 def information_unit(unit: str) -> str:

@@ -35,8 +35,8 @@ TESTS_OF = {
     "mfmi/meanfield/_fixed_points.py": ("tests/test_fixed_points.py",),
     "mfmi/meanfield/_correlation_map.py": ("tests/test_fixed_points.py",),
     "mfmi/meanfield/_edge.py": ("tests/test_edge_of_chaos.py",),
-    "mfmi/ensembles.py": ("tests/test_ensembles.py", "tests/test_chain.py"),
-    "mfmi/interfaces.py": ("tests/test_interfaces.py", "tests/test_chain.py", "tests/test_estimators.py"),
+    "mfmi/ensembles.py": ("tests/test_ensembles.py", "tests/test_chain.py", "tests/test_point_solver.py"),
+    "mfmi/interfaces.py": ("tests/test_interfaces.py", "tests/test_chain.py", "tests/test_point_solver.py"),
     "mfmi/closed_channels.py": (
         "tests/test_fisher_bound.py",
         "tests/test_interfaces.py",
@@ -50,7 +50,9 @@ TESTS_OF = {
     "mfmi/tile_builder.py": ("tests/test_exact_tables.py",),
     "mfmi/output_channel.py": ("tests/test_output_channel.py",),
     "mfmi/priors.py": ("tests/test_priors.py",),
-    "mfmi/chain.py": ("tests/test_chain.py", "tests/test_estimators.py"),
+    "mfmi/chain.py": ("tests/test_point_solver.py", "tests/test_chain.py"),
+    "mfmi/point_solver/_descent.py": ("tests/test_point_solver.py",),
+    "mfmi/point_solver/_channel.py": ("tests/test_point_solver.py",),
     "mfmi/estimators.py": (
         "tests/test_estimators.py",
         "tests/test_rectangular.py",
@@ -343,7 +345,20 @@ _FAULTS: dict[str, tuple[tuple[str, str, str], ...]] = {
             "ratio[chain.length] * chain.output.information",
             "chain.output.information",
         ),
-        ("maxima pass for minima", "(residual <= ACCEPTED) & minimum", "(residual <= ACCEPTED)"),
+        ("a search without an end counts", "found.value[~ended], found.rest[~ended] = np.nan, np.nan", "pass"),
+    ),
+    "mfmi/point_solver/_descent.py": (
+        ("half of the bracket, compiled", "value -= 0.5 * ratio * bracket", "value -= 0.25 * ratio * bracket"),
+        ("the last step is not taken", "work.log_r[matrix] += work.new_r[matrix]\n", "pass\n"),
+        ("an output of another width", "        ratio *= alpha\n", ""),
+    ),
+    "mfmi/point_solver/_channel.py": (
+        (
+            "the residual is dropped, compiled",
+            "power = gain * (v + noise) + residuals[node]",
+            "power = gain * (v + noise)",
+        ),
+        ("a table without its scale", "found[1] * scale, found[2] / scale", "found[1], found[2] / scale"),
     ),
     "mfmi/estimators.py": (
         (

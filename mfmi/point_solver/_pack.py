@@ -1,0 +1,98 @@
+"""Chains as flat arrays for the compiled search."""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+from mfmi.channel_tables import ChannelTable
+from mfmi.ensembles import Ensemble, Gaussian, Orthogonal
+from mfmi.interfaces import FirstLayer, GaussianInput, GaussianOutput, LayerChannel, Source, Surrogate, Tabulated
+from mfmi.point_solver._channel import N_OUT, Layers
+from mfmi.point_solver._compiler import compiled
+from mfmi.point_solver._descent import Found, Points, Rules, Work
+
+Array = NDArray[np.float64]
+
+_NO_VALUES, _NO_LAYERS = np.empty(0), np.empty((0, 0))
+_NO_NODES, _NO_PLACES = np.empty((0, 0, 0)), np.empty((0, 0), dtype=np.int64)
+_NOTHING = Layers(
+    False, _NO_VALUES, _NO_NODES, _NO_NODES, _NO_NODES, _NO_LAYERS, _NO_PLACES, _NO_PLACES, _NO_NODES, _NO_NODES,
+    _NO_VALUES, _NO_VALUES, 1,
+)  # fmt: skip
+
+
+def search(
+    source: Source,
+    ensemble: Ensemble,
+    layers: LayerChannel | None,
+    output: GaussianOutput,
+    length: NDArray[np.intp],
+    rules: Rules,
+) -> Found | None:
+    """Search the minima of n chains from one start.
+
+    Parameters
+    ----------
+    source, ensemble, layers, output, length : as in `chain.Chain`.
+    rules : where the search begins and how it ends.
+
+    Returns
+    -------
+    Found or None
+        None where numba is not installed, or where one of the parts is not of the kinds that the code knows.
+    """
+    code = compiled()
+    if code is None or not isinstance(ensemble, Gaussian | Orthogonal):
+        return None
+    if not isinstance(source, FirstLayer | GaussianInput):
+        return None
+    first = _flat(source.layer) if isinstance(source, FirstLayer) else _NOTHING
+    hidden = _flat(layers) if layers is not None else _NOTHING
+    if first is None or hidden is None:
+        return None
+    n, most = len(length), len(ensemble.alpha)
+    sigma_w2 = np.ascontiguousarray(np.broadcast_to(ensemble.sigma_w2, (n, most)))
+    points = Points(
+        isinstance(ensemble, Orthogonal),
+        isinstance(source, FirstLayer),
+        _own(source.variance),
+        first,
+        hidden,
+        sigma_w2,
+        _own(ensemble.alpha),
+        _own(output.noise),
+        np.ascontiguousarray(length, dtype=np.int64),
+    )
+    work = Work(np.zeros((most + 1, N_OUT)), np.zeros((6, most)), np.zeros(3), *np.zeros((11, most)))
+    found = Found(*np.empty((5, n)), *np.ones((2, n, most)))
+    try:
+        code(points, rules, work, found)
+    except OSError:
+        # It is compiled, and only could not be kept.
+        code(points, rules, work, found)
+    return found
+
+
+def _flat(channel: LayerChannel) -> Layers | None:
+    """The arrays of a channel, or None where it is of another kind."""
+    if isinstance(channel, Surrogate):
+        return _NOTHING._replace(
+            hidden_noise=_own(channel.hidden_noise[:, 0]),
+            gain=_own(channel.gain),
+            residual=_own(channel.residual),
+            weight=_own(channel.weight),
+        )
+    if isinstance(channel, Tabulated) and isinstance(channel.table, ChannelTable):
+        total = _own(channel.total)
+        place = channel.table.place(total)
+        return _NOTHING._replace(
+            tabulated=True, hidden_noise=_own(channel.hidden_noise[:, 0]), total=total, **place._asdict()
+        )
+    return None
+
+
+def _own(values: Array) -> Array:
+    """Contiguous and writable, for each kind of array is one more compilation."""
+    array = np.ascontiguousarray(values)
+    return array if array.flags.writeable else array.copy()

@@ -1,0 +1,183 @@
+"""The compiled search against the search in numpy, and what becomes of its machine code."""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from mfmi import chain as chain_module
+from mfmi.activations import get
+from mfmi.chain import Chain, solve
+from mfmi.channel_tables import table
+from mfmi.closed_channels import EntropyPowerLower, GaussianUpper, LinearLower
+from mfmi.ensembles import ENSEMBLES
+from mfmi.interfaces import FirstLayer, GaussianInput, GaussianOutput, Surrogate, Tabulated
+from mfmi.point_solver import _descent, _pack, compiled, search, version
+
+LENGTHS = np.array([1, 2, 3, 5, 5, 5])
+ALPHA = {"square": np.ones(5), "rectangular": np.array([1.0, 0.8, 1.5, 0.7, 1.0])}
+CHANNELS = {"gaussian": GaussianUpper(), "linear": LinearLower(), "entropy_power": EntropyPowerLower()}
+
+
+def chain_of(ensemble, shape, layers, from_layer):
+    """Six points of up to five matrices; `layers` maps a count of layers to their channel."""
+    n = len(LENGTHS)
+    sigma_w2 = np.array([1.3, 0.8, 1.6, 0.6, 1.0, 2.2])[:, None]
+    source = FirstLayer(layers(1), np.full(n, 0.4)) if from_layer else GaussianInput(np.full(n, 0.9))
+    output = GaussianOutput(np.array([0.1, 0.05, 0.1, 0.3, 0.01, 0.1]))
+    return Chain(source, ENSEMBLES[ensemble](sigma_w2, ALPHA[shape]), layers(4), output, LENGTHS)
+
+
+def surrogate(count):
+    rng = np.random.default_rng(count)
+    shape = (len(LENGTHS), count, 3)
+    noise = np.array([0.0, 0.1, 0.0, 0.1, 0.01, 0.0])[:, None]
+    return Surrogate(rng.uniform(0.2, 1.0, shape), rng.uniform(0.0, 0.3, shape), np.full(shape, 1 / 3), noise)
+
+
+def tabulated(name, channel):
+    def layers(count):
+        total = np.linspace(0.5, 3.0, len(LENGTHS))[:, None] * np.linspace(1.0, 0.9, count)
+        return Tabulated(table(get(name), CHANNELS[channel]), total, np.array([0.0, 0.1, 0.0, 0.1, 0.01, 0.0])[:, None])
+
+    return layers
+
+
+LAYERS = {"surrogate": surrogate}
+LAYERS |= {f"{name} {channel}": tabulated(name, channel) for name in ("tanh", "relu") for channel in CHANNELS}
+
+
+def in_numpy(chain, unique, monkeypatch):
+    with monkeypatch.context() as context:
+        context.setattr(chain_module, "search", lambda *_: None)
+        return solve(chain, unique)
+
+
+def assert_same(one, other):
+    np.testing.assert_array_equal(one.converged, other.converged)
+    np.testing.assert_array_equal(one.coexisting, other.coexisting)
+    ok = one.converged
+    assert ok.any()
+    np.testing.assert_allclose(one.value[ok], other.value[ok], rtol=1e-11)
+    np.testing.assert_allclose(one.mmse[ok], other.mmse[ok], rtol=1e-8)
+    np.testing.assert_allclose(one.r[ok], other.r[ok], rtol=1e-7)
+    np.testing.assert_allclose(one.v[ok], other.v[ok], rtol=1e-7)
+
+
+def test_the_tests_have_the_compiler():
+    assert version() is not None
+    assert compiled() is not None
+
+
+@pytest.mark.parametrize("layers", LAYERS.values(), ids=LAYERS)
+@pytest.mark.parametrize("shape", ALPHA)
+@pytest.mark.parametrize("ensemble", ["gaussian", "orthogonal"])
+@pytest.mark.parametrize("from_layer", [False, True], ids=["input", "layer"])
+def test_both_searches_agree(layers, shape, ensemble, from_layer, monkeypatch):
+    chain = chain_of(ensemble, shape, layers, from_layer)
+    for unique in (True, False):
+        assert_same(solve(chain, unique), in_numpy(chain, unique, monkeypatch))
+
+
+@pytest.mark.parametrize("layers", ["surrogate", "tanh linear", "relu gaussian"])
+@pytest.mark.parametrize("ensemble", ["gaussian", "orthogonal"])
+def test_the_code_says_the_same_uncompiled(layers, ensemble, monkeypatch):
+    for from_layer in (False, True):
+        chain = chain_of(ensemble, "rectangular", LAYERS[layers], from_layer)
+        one = solve(chain)
+        with monkeypatch.context() as context, np.errstate(all="ignore"):
+            context.setattr(_pack, "compiled", lambda: _descent.descend)
+            assert_same(one, solve(chain))
+
+
+def test_one_layer_without_hidden_ones(monkeypatch):
+    chain = Chain(
+        GaussianInput(np.ones(2)),
+        ENSEMBLES["gaussian"](np.array([[1.0], [2.0]]), np.ones(1)),
+        None,
+        GaussianOutput(np.array([0.1, 1e-6])),
+        np.array([1, 1]),
+    )
+    assert_same(solve(chain), in_numpy(chain, False, monkeypatch))
+
+
+def test_what_has_no_answer_has_none_in_both(monkeypatch):
+    """No weights, weights that overflow, and a network whose variances are not known."""
+    layers = surrogate(1).part(np.arange(3), slice(None))
+    weights = ENSEMBLES["gaussian"](np.array([[0.0], [1e300], [1.0]]), np.ones(2))
+    output = GaussianOutput(np.full(3, 0.1))
+    chain = Chain(GaussianInput(np.array([1.0, 1e300, 1.0])), weights, layers, output, np.full(3, 2))
+    one, other = solve(chain), in_numpy(chain, False, monkeypatch)
+    np.testing.assert_array_equal(one.converged, [True, False, True])
+    np.testing.assert_array_equal(one.converged, other.converged)
+    assert one.value[0] == other.value[0] == 0.0
+    assert one.mmse[0] == other.mmse[0] == 1.0
+    assert np.isnan(one.value[1])
+
+    unknown = Tabulated(table(get("tanh"), GaussianUpper()), np.array([[np.nan], [np.inf], [1.0]]), np.zeros((3, 1)))
+    weights = ENSEMBLES["gaussian"](np.ones((3, 1)), np.ones(2))
+    chain = Chain(GaussianInput(np.ones(3)), weights, unknown, output, np.full(3, 2))
+    for found in (solve(chain), in_numpy(chain, False, monkeypatch)):
+        np.testing.assert_array_equal(found.converged, [False, False, True])
+
+
+def test_other_parts_are_left_to_numpy():
+    class Other:
+        variance = np.ones(6)
+
+    chain = chain_of("gaussian", "square", surrogate, False)
+    rules = chain_module._searches(chain, True)[0]
+    known = (chain.ensemble, chain.layers, chain.output, chain.length, rules)
+    assert search(chain.source, *known) is not None
+    assert search(Other(), *known) is None
+
+
+def run(code, **environment):
+    done = subprocess.run(
+        [sys.executable, "-c", code], env=os.environ | environment, capture_output=True, text=True, check=True
+    )
+    return done.stdout.strip()
+
+
+EVALUATE = (
+    "import mfmi; print(mfmi.evaluate(activation='tanh', sigma_w=1.3, depth=3, estimators=['linear'])"
+    ".mi_linear[0], 'numba' in __import__('sys').modules)"
+)
+
+
+def test_the_switch_forgoes_the_compiler():
+    value, loaded = run(EVALUATE, MFMI_COMPILE="0").split()
+    assert loaded == "False"
+    again, loaded = run(EVALUATE).split()
+    assert loaded == "True"
+    assert float(value) == pytest.approx(float(again), rel=1e-12)
+
+
+@pytest.mark.slow  # it compiles anew, and so does the next one
+def test_machine_code_is_kept_in_the_cache_directory_alone(tmp_path):
+    package = Path(chain_module.__file__).parent
+    before = set(package.rglob("*.nb[ci]"))
+    run(EVALUATE, MFMI_CACHE_DIR=str(tmp_path))
+    (folder,) = tmp_path.glob("compiled-*")
+    times = {path: path.stat().st_mtime_ns for path in folder.rglob("*.nbc")}
+    assert times
+    run(EVALUATE, MFMI_CACHE_DIR=str(tmp_path))
+    assert {path: path.stat().st_mtime_ns for path in folder.rglob("*.nbc")} == times
+    assert set(package.rglob("*.nb[ci]")) == before
+
+
+@pytest.mark.slow
+def test_without_a_place_to_keep_it_the_code_is_compiled_all_the_same(tmp_path):
+    blocked = tmp_path / "a file"
+    blocked.write_text("")
+    for nowhere in ("", str(blocked), "/proc"):
+        assert run(EVALUATE, MFMI_CACHE_DIR=nowhere).split()[1] == "True"
+
+
+def test_the_versions_name_the_compiler_where_it_is_used():
+    code = "from mfmi.sweep.store import package_versions; print(sorted(package_versions()))"
+    assert "numba" in run(code)
+    assert "numba" not in run(code, MFMI_COMPILE="0")
