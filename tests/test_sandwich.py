@@ -1,0 +1,143 @@
+"""Order of the bounds on random networks of every activation, and laws of the replica value (theory 3-5)."""
+
+from dataclasses import dataclass, replace
+
+import numpy as np
+import pytest
+
+from mfmi.activations import get, names
+from mfmi.columns import Points
+from mfmi.evaluation import evaluate_points
+from mfmi.names import LOWER_BOUNDS
+from mfmi.scalar_channel import exact_channel
+
+# What quadrature and tables may lose, relative and in nats.
+RELATIVE, ABSOLUTE = 1e-5, 1e-8
+# Tables of smooth activations take a minute of a processor; the replica value of one hidden layer does without.
+QUICK = tuple(name for name in names() if get(name).homogeneous)
+OTHERS = tuple(name for name in names() if name not in QUICK)
+ENSEMBLES = ("gaussian", "orthogonal")
+
+
+@dataclass(frozen=True)
+class Draw:
+    """Random networks of one activation with their depths."""
+
+    points: Points
+    depth: np.ndarray
+
+    @classmethod
+    def of(cls, name: str, count: int, seed: int, deepest: int, least_noise: float) -> "Draw":
+        rng = np.random.default_rng([seed, *name.encode()])
+        bounded = get(name).second_moment(100.0) < 2.0
+        points = Points.of(
+            name,
+            rng.uniform(0.7, 3.0 if bounded else 1.5, count),
+            sigma_b=rng.uniform(0.0, 0.8, count),
+            sigma_noise=np.exp(rng.uniform(np.log(least_noise), 0.0, count)),
+            noise_at=rng.choice(["output", "every"], count).astype(object),
+            input_variance=rng.uniform(0.5, 2.0, count),
+        )
+        return cls(points, rng.integers(1, deepest + 1, count)[:, None])
+
+    def with_weights(self, weights: str) -> Points:
+        return replace(self.points, weights=np.full(len(self.points), weights, dtype=object))
+
+
+def assert_order(found: dict[str, np.ndarray], value: np.ndarray) -> None:
+    """Lower bounds below the replica value, upper bounds above."""
+    above, below = value * (1.0 + RELATIVE) + ABSOLUTE, value * (1.0 - RELATIVE) - ABSOLUTE
+    for name in LOWER_BOUNDS:
+        bound = found[f"mi_{name}"]
+        assert np.all((bound >= 0.0) & (bound <= above) | np.isnan(bound) & (name == "entropy_power")), name
+    assert np.all(found["mi_gaussian_upper"] >= below)
+    assert np.all(found["mi_upper"] >= below)
+
+
+def check(draw: Draw) -> None:
+    """Order of the bounds for both ensembles; orthogonal above gaussian; noise in every layer only loses."""
+    pairs = []
+    for weights in ENSEMBLES:
+        depths = np.hstack([draw.depth, draw.depth + 1])
+        found = evaluate_points(draw.with_weights(weights), depths, [*LOWER_BOUNDS, "gaussian_upper", "replica"])
+        assert set(found["status"]) <= {"ok", "unbounded"}, [text for text in found["message"] if text]
+        value = found["mi_replica"]
+        assert_order(found, value)
+        every = found["noise_at"][::2] == "every"
+        assert np.all(value[1::2][every] <= value[::2][every] * (1.0 + RELATIVE))
+        pairs.append((value, found["mi_linear"]))
+    for gaussian, orthogonal in zip(*pairs, strict=True):
+        assert np.all(orthogonal >= gaussian * (1.0 - RELATIVE) - ABSOLUTE)
+
+
+@pytest.mark.parametrize("name", QUICK)
+def test_piecewise_linear_networks_to_twenty_layers(name):
+    check(Draw.of(name, 10, seed=1, deepest=19, least_noise=0.03))
+
+
+def replica_of_two_layers(points: Points) -> np.ndarray:
+    """The replica value behind one hidden layer, noise at the output, by plain iteration over the quadrature itself."""
+    phi, orthogonal = get(points.activation[0]), points.weights[0] == "orthogonal"
+    w2, noise, q_x = points.sigma_w**2, points.sigma_noise**2, points.input_variance
+    q = w2 * q_x + points.sigma_b**2
+    v_1, v_2 = w2 * q_x, w2 * phi.second_moment(q)
+    for _ in range(200):
+        a_2 = 1.0 / (noise + v_2)
+        r_1 = w2 * a_2 / (1.0 - v_2 * a_2) if orthogonal else w2 * a_2
+        j, e, a = exact_channel(phi, r_1, v_1, q, order=5)
+        # Orthogonal weights leave gaussian inputs as they are, and V_1 is the prior variance.
+        r_0 = w2 * a
+        new_1 = v_1 if orthogonal else w2 * q_x / (1.0 + q_x * r_0)
+        new_2 = w2 * e / (1.0 - r_1 * e) if orthogonal else w2 * e
+        moved = np.max(np.abs(np.log(new_2 / v_2)) + np.abs(np.log(new_1 / v_1)))
+        v_1, v_2 = new_1, new_2
+        if moved < 1e-4:  # the value is stationary: its error is of the order of the square
+            break
+    else:
+        raise AssertionError("no convergence")
+    value = j + 0.5 * np.log1p(v_2 / noise)
+    if orthogonal:
+        return value + 0.5 * np.log(1.0 - v_2 / (noise + v_2))
+    e_0 = q_x / (1.0 + q_x * r_0)
+    return value + 0.5 * np.log1p(q_x * r_0) - 0.5 * (r_0 * e_0 + v_2 / (noise + v_2))
+
+
+@pytest.mark.parametrize("name", OTHERS)
+def test_other_activations_behind_one_hidden_layer(name):
+    draw = Draw.of(name, 2, seed=1, deepest=1, least_noise=0.3)
+    points = replace(draw.points, noise_at=np.full(2, "output", dtype=object))
+    values = []
+    for weights in ENSEMBLES:
+        points = replace(points, weights=np.full(2, weights, dtype=object))
+        found = evaluate_points(points, [2], [*LOWER_BOUNDS, "gaussian_upper"])
+        assert set(found["status"]) <= {"ok", "unbounded"}
+        values.append(replica_of_two_layers(points))
+        assert_order(found, values[-1])
+    assert np.all(values[1] > values[0])
+
+
+def test_the_iteration_is_the_estimator():
+    points = Points.of("relu", [0.9, 1.4], sigma_b=[0.0, 0.5], sigma_noise=[0.3, 0.6], input_variance=[1.0, 2.0])
+    for weights in ENSEMBLES:
+        points = replace(points, weights=np.full(2, weights, dtype=object))
+        found = evaluate_points(points, [2], ["replica"])["mi_replica"]
+        np.testing.assert_allclose(replica_of_two_layers(points), found, rtol=2e-6)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", [name for name in names() if name != "sign"])
+def test_five_hundred_networks(name):
+    check(Draw.of(name, 500 // (len(names()) - 1) + 1, seed=2, deepest=19, least_noise=0.2))
+
+
+def test_enough_networks_are_drawn():
+    assert (len(names()) - 1) * (500 // (len(names()) - 1) + 1) >= 500
+    assert 10 * len(QUICK) + 2 * len(OTHERS) >= 60
+
+
+@pytest.mark.parametrize("weights", ENSEMBLES)
+@pytest.mark.parametrize("name", ["relu", "abs"])
+def test_noise_in_every_layer_loses_information_from_layer_to_layer(name, weights):
+    points = Points.of(name, [0.8, 1.3], sigma_b=0.3, sigma_noise=0.2, weights=weights, noise_at="every")
+    value = evaluate_points(points, np.arange(1, 9), ["replica"])["mi_replica"].reshape(2, 8)
+    assert np.all(np.diff(value, axis=1) < 0.0)
