@@ -131,8 +131,10 @@ class Problem:
         """The weight matrices of layers `before` + 1 to D."""
         return ENSEMBLES[self.weights](self.sigma_w2[:, None], self.alpha[before:])
 
-    def tabulated(self, channel: Channel) -> Tabulated:
-        """A nonlinear scalar channel in layers 1 to D - 1 (theory (14)-(17))."""
+    def tabulated(self, channel: Channel) -> LayerChannel:
+        """A bound on the channel in layers 1 to D - 1 (theory (15)-(17)); the channel itself if phi is linear."""
+        if isinstance(self.propagation.phi, Linear):
+            return self.exact()
         return Tabulated(table(self.propagation.phi, channel), self.path.s[:, :-1], self.hidden_noise[:, None])
 
     def exact(self) -> LayerChannel:
