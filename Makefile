@@ -7,7 +7,7 @@ RUN := $(VENV)/stamp-run
 DEV := $(VENV)/stamp-dev
 EVIDENCE := $(VENV)/stamp-evidence
 
-.PHONY: demo test test-slow evidence gallery mutants coverage lint format bench docs man clean
+.PHONY: demo test test-slow evidence gallery isometry mutants coverage lint format bench docs man clean
 
 demo: $(RUN)  ## the main job: sweep the edge of chaos and show the summary
 	mkdir -p build
@@ -46,6 +46,11 @@ gallery: $(RUN)  ## the six figures of docs/gallery.md
 	$(BIN)/mfmi plot build/gallery/activations.parquet --kind ranking --where 'phase != "unbounded"' \
 	  -o docs/figures/gallery_activations.png --force
 	$(BIN)/mfmi plot build/gallery/noise.parquet -o docs/figures/gallery_noise.png --force
+
+isometry: $(PLOT)  ## the figure of docs/isometry.md: is information largest at isometry?
+	mkdir -p build docs/figures
+	$(BIN)/mfmi -q sweep configs/isometry.yaml --force
+	$(BIN)/python -m mfmi.report.isometry_figure build/isometry.parquet docs/figures/isometry.png
 
 mutants: $(DEV)  ## small faults in the numerical modules, one at a time: which do the fast tests miss?
 	$(BIN)/python tests/mutants/run.py

@@ -14,6 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mfmi.exact_tables import TableValue
+from mfmi.priors import InputPrior
 
 Array = NDArray[np.float64]
 Rows = NDArray[np.intp] | slice
@@ -94,6 +95,27 @@ class GaussianInput:
     def part(self, rows: Rows) -> GaussianInput:
         """See `Source.part`."""
         return GaussianInput(self.variance[rows])
+
+
+@dataclass(frozen=True)
+class PriorInput:
+    """Input entries of any prior law, stretched to the given variance, shape (n,)."""
+
+    prior: InputPrior
+    variance: Array
+
+    def derivatives(self, r: Array) -> tuple[Array, Array, Array]:
+        """See `Source.derivatives`."""
+        found = self.prior.channel(r, self.variance)
+        return found.e, found.e_r, 1.0 - r * found.e
+
+    def information(self, r: Array) -> Array:
+        """See `Source.information`."""
+        return self.prior.channel(r, self.variance).j
+
+    def part(self, rows: Rows) -> PriorInput:
+        """See `Source.part`."""
+        return PriorInput(self.prior, self.variance[rows])
 
 
 @dataclass(frozen=True)

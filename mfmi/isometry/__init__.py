@@ -4,6 +4,7 @@ from mfmi.isometry._jacobian import (
     IsometricWeights,
     distance_from_isometry,
     isometric_weights,
+    isometry_ceiling,
     jacobian_moments,
     jacobian_spectrum,
 )
@@ -14,6 +15,7 @@ __all__ = [
     "Spectrum",
     "distance_from_isometry",
     "isometric_weights",
+    "isometry_ceiling",
     "jacobian_moments",
     "jacobian_spectrum",
 ]

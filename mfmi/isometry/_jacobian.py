@@ -100,6 +100,32 @@ def distance_from_isometry(mean: ArrayLike, variance: ArrayLike) -> Array:
     return np.asarray(np.sqrt(offset**2 + np.asarray(variance, dtype=np.float64)))
 
 
+def isometry_ceiling(mean: ArrayLike, input_variance: ArrayLike, noise_variance: ArrayLike) -> Array:
+    """Return what an isometry of a given mean squared singular value carries, elementwise, nats per input dimension.
+
+    Parameters
+    ----------
+    mean
+        `m_1`, mean squared singular value of the Jacobian, averaged over inputs.
+    input_variance, noise_variance
+        `q_x` and `sigma_o^2`.
+
+    Returns
+    -------
+    ndarray
+        `ln(1 + q_x m_1 / sigma_o^2) / 2`.
+
+    Notes
+    -----
+    No square network of the same `m_1` carries more of a white Gaussian input. Poincare's inequality bounds the trace
+    of the output's covariance by `q_x E tr(J J^T) = n q_x m_1`; at a given trace, entropy is largest if the output is
+    Gaussian with all directions alike. Given the noise in hidden layers the same holds, and without knowing it there is
+    no more to learn. Equality asks for a linear map with all singular values the same.
+    """
+    snr = np.asarray(input_variance, dtype=np.float64) * np.asarray(mean, dtype=np.float64) / np.asarray(noise_variance)
+    return np.asarray(0.5 * np.log1p(snr), dtype=np.float64)
+
+
 def jacobian_spectrum(phi: Activation, hidden_variances: Sequence[float], sigma_w2: float, weights: str) -> Spectrum:
     """Return the whole spectrum of the squared singular values of the Jacobian.
 

@@ -11,6 +11,7 @@ from mfmi.simulate._decoder import DecoderSample, measure_decoder
 from mfmi.simulate._maps import JacobianSample, MapSample, measure_jacobian, measure_maps, relative_variance
 from mfmi.simulate._nested_monte_carlo import InformationBracket, measure_information
 from mfmi.simulate._network import Network, NetworkLaw, Nonlinearity, gaussian_matrix, network_seed, orthogonal_matrix
+from mfmi.simulate._real_inputs import RealInputSample, measure_real_inputs
 from mfmi.simulate._trend import Trend, fit_trend
 
 __all__ = [
@@ -22,6 +23,7 @@ __all__ = [
     "Network",
     "NetworkLaw",
     "Nonlinearity",
+    "RealInputSample",
     "Trend",
     "average",
     "fit_trend",
@@ -31,6 +33,7 @@ __all__ = [
     "measure_information",
     "measure_jacobian",
     "measure_maps",
+    "measure_real_inputs",
     "network_seed",
     "orthogonal_matrix",
     "over_networks",

@@ -9,5 +9,17 @@ disagreement does.
 
 from mfmi.verification._compare import COLUMNS, LIMIT, Row, verify
 from mfmi.verification._measures import BRACKET_WIDTH, Effort, Setting, chosen_pairs
+from mfmi.verification._real_inputs import RealInputRow, compare_real_inputs
 
-__all__ = ["BRACKET_WIDTH", "COLUMNS", "LIMIT", "Effort", "Row", "Setting", "chosen_pairs", "verify"]
+__all__ = [
+    "BRACKET_WIDTH",
+    "COLUMNS",
+    "LIMIT",
+    "Effort",
+    "RealInputRow",
+    "Row",
+    "Setting",
+    "chosen_pairs",
+    "compare_real_inputs",
+    "verify",
+]

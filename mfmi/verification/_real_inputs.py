@@ -1,0 +1,154 @@
+"""The theory beside finite networks that see real inputs: with the covariance of the inputs, and without it.
+
+The theory knows of Gaussian inputs. Rotations of the input do not matter to random weights, so all that it can take
+from a data set is the spectrum of its covariance; the white theory takes the mean of that spectrum alone.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from mfmi.activations import Activation
+from mfmi.chain import Chain, solve
+from mfmi.interfaces import GaussianOutput, LayerChannel, PriorInput
+from mfmi.meanfield import trajectory
+from mfmi.model import Model
+from mfmi.priors import GaussianPrior, gaussian, gaussian_spectrum
+from mfmi.problem import Problem, Propagation, closed, less_noise
+from mfmi.simulate import NetworkLaw, measure_real_inputs, network_seed
+
+Array = NDArray[np.float64]
+QUANTITIES = ("linear", "total")
+
+
+@dataclass(frozen=True)
+class RealInputRow:
+    """One layer: nats per input dimension.
+
+    Attributes
+    ----------
+    quantity : "linear" (readable by the best linear decoder) or "total".
+    layer : the observed layer.
+    measured, standard_error : average over networks, and its error from their scatter.
+    with_covariance : theory with the spectrum of the inputs' covariance; `total` is the replica value.
+    white : theory with inputs of the same mean square, all directions alike.
+    """
+
+    quantity: str
+    layer: int
+    measured: float
+    standard_error: float
+    with_covariance: float
+    white: float
+
+
+def compare_real_inputs(
+    activation: Activation,
+    inputs: Array,
+    sigma_w: float,
+    *,
+    sigma_b: float = 0.0,
+    sigma_noise: float = 0.1,
+    weights: Literal["gaussian", "orthogonal"] = "gaussian",
+    width: int | None = None,
+    depth: int = 3,
+    networks: int = 8,
+    seed: int = 0,
+    quantities: Sequence[str] = QUANTITIES,
+) -> tuple[RealInputRow, ...]:
+    """Measure finite networks on a data set and set both theories beside them.
+
+    Parameters
+    ----------
+    activation
+        phi.
+    inputs
+        One input a row, shape (N, n_0). Their mean is taken off; it would act as one more bias.
+    sigma_w, sigma_b, sigma_noise
+        Deviations of weights, biases and output noise.
+    weights
+        "gaussian" or "orthogonal".
+    width
+        Units of every layer, by default n_0.
+    depth
+        Number of layers.
+    networks, seed
+        How many networks are drawn, at least two, and from where.
+    quantities
+        "linear", "total" or both. The theory of the total is the replica value, whose tables take half a minute for a
+        smooth activation that has not been asked for before.
+
+    Returns
+    -------
+    tuple of RealInputRow
+        One per layer and quantity. The total information cannot exceed `ln(N) / n_0`, of which the theory does not
+        know: it is about inputs that never repeat.
+
+    Raises
+    ------
+    ValueError
+        If the inputs are no such table, or vary in no direction.
+    """
+    data = np.asarray(inputs, dtype=np.float64)
+    if data.ndim != 2 or len(data) < 2 or not np.isfinite(data).all():
+        raise ValueError(f"inputs must be a finite table of at least two rows, not of shape {data.shape}")
+    centred = data - data.mean(axis=0)
+    n_0 = centred.shape[1]
+    eigenvalues = np.maximum(np.linalg.eigvalsh(centred.T @ centred / len(centred)), 0.0)
+    variance = float(eigenvalues.mean())
+    if variance == 0.0:
+        raise ValueError("inputs must vary")
+    if not quantities or not set(quantities) <= set(QUANTITIES):
+        raise ValueError(f"quantities must be some of {', '.join(QUANTITIES)}, not {quantities!r}")
+    if networks < 2:
+        raise ValueError(f"networks must be at least 2, not {networks}")
+    widths = (n_0, *(width or n_0,) * depth)
+    law = NetworkLaw(activation, widths, sigma_w, sigma_b, sigma_noise, weights=weights, input_variance=variance)
+    samples = [measure_real_inputs(law, centred, network_seed(seed, widths[1], k)) for k in range(networks)]
+    theories = [_theory(law, prior, quantities) for prior in (gaussian_spectrum(eigenvalues), gaussian())]
+    rows = []
+    for layer in range(depth):
+        for quantity in quantities:
+            values = np.array([getattr(sample, quantity)[layer] for sample in samples]) / n_0
+            error = float(values.std(ddof=1) / np.sqrt(networks))
+            expected = (float(theory[quantity][layer]) for theory in theories)
+            rows.append(RealInputRow(quantity, layer + 1, float(values.mean()), error, *expected))
+    return tuple(rows)
+
+
+def _theory(law: NetworkLaw, prior: GaussianPrior, quantities: Sequence[str]) -> dict[str, Array]:
+    """Return the theory's values for Gaussian inputs of a given spectrum, a value per layer."""
+    assert isinstance(law.activation, Activation)
+    depths = np.arange(1, law.depth + 1)
+    same = np.ones(law.depth)
+    path = trajectory(law.activation, law.sigma_w**2, law.sigma_b**2, 0.0, law.input_variance, 0.0, law.depth)
+    problem = Problem(
+        Propagation(law.activation, path, np.zeros(1)),
+        np.zeros(law.depth, dtype=np.intp),
+        law.weights,
+        law.sigma_w**2 * same,
+        law.sigma_noise**2 * same,
+        law.input_variance * same,
+        depths,
+        Model(tuple(after / before for before, after in zip(law.widths, law.widths[1:], strict=False))),
+    )
+    source = PriorInput(prior, problem.input_variance)
+
+    def value(channel: LayerChannel, *, unique: bool) -> Array:
+        hidden = channel.part(slice(None), slice(0, law.depth - 1)) if law.depth > 1 else None
+        output = GaussianOutput(problem.output_noise)
+        found = solve(Chain(source, problem.ensemble(0), hidden, output, problem.depth), unique)
+        everything = closed(np.where(found.converged, found.value, np.nan))
+        return less_noise(problem, channel, everything, unique).value
+
+    found = {}
+    if "linear" in quantities:
+        found["linear"] = value(problem.propagation.surrogate.part(problem.rows, slice(None)), unique=True)
+    if "total" in quantities:
+        found["total"] = value(problem.exact(), unique=False)
+    return found
