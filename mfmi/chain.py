@@ -300,7 +300,7 @@ def _lower(one: Solution, other: Solution) -> Solution:
         converged=both,
         r=np.where(beside, other.r, one.r),
         v=np.where(beside, other.v, one.v),
-        coexisting=distinct,
+        coexisting=distinct | one.coexisting | other.coexisting,
     )
 
 

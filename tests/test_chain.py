@@ -209,6 +209,13 @@ def test_of_two_minima_the_smaller_counts(alpha, smaller_is_first):
     assert min(abs(alone.value[0] - value) for value in values) < 1e-7
 
 
+@pytest.mark.parametrize("starts", [(1.0, 1e-6, 1e-6), (1e-6, 1.0, 1.0), (1e-6, 1.0, 1e-6)])
+def test_a_minimum_that_one_search_saw_is_not_forgotten(monkeypatch, starts):
+    monkeypatch.setattr("mfmi.chain.STARTS", starts)
+    for alpha in (0.15, 0.19):
+        assert solve(sparse_chain(alpha)).coexisting[0]
+
+
 @pytest.mark.parametrize("alpha", [0.15, 0.19])
 def test_a_search_that_ends_on_a_maximum_has_not_found_a_minimum(alpha):
     top = stationary(2e-3, 0.25, alpha)

@@ -345,6 +345,8 @@ _FAULTS: dict[str, tuple[tuple[str, str, str], ...]] = {
             "ratio[chain.length] * chain.output.information",
             "chain.output.information",
         ),
+        ("maxima pass for minima", "np.isfinite(found.value) & (found.pivot > 0.0)", "np.isfinite(found.value)"),
+        ("a second minimum is forgotten", "distinct | one.coexisting | other.coexisting", "distinct"),
         ("a search without an end counts", "found.value[~ended], found.rest[~ended] = np.nan, np.nan", "pass"),
     ),
     "mfmi/point_solver/_descent.py": (
