@@ -223,3 +223,11 @@ def test_a_search_that_ends_on_a_maximum_has_not_found_a_minimum(alpha):
     found = _descend(sparse_chain(alpha), _rules(top))
     assert found.residual[0] < 1e-9
     assert not found.converged[0]
+
+
+@pytest.mark.parametrize("chain", [sparse_chain(0.15), linear_chain("gaussian", 1.2, 0.01, [1.0, 0.5, 2.0])])
+def test_a_search_that_is_broken_off_has_no_value(chain):
+    whole, short = _descend(chain, _rules(0.1)), _descend(chain, _rules(0.1, steps=2))
+    assert whole.converged[0]
+    assert not short.converged[0]
+    assert np.isnan(short.value[0])
