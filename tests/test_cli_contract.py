@@ -325,3 +325,52 @@ def test_threads_are_limited_before_numpy_is_there(monkeypatch: pytest.MonkeyPat
         monkeypatch.delenv(name, raising=False)
     command_line("version")
     assert {os.environ.get(name) for name in program.THREAD_LIMITS} == {"1"}
+
+
+STOPPED_DURING_AN_IMPORT = """
+import os, signal, sys, time
+sys.path.insert(0, {folder!r})
+from mfmi.cli.exits import run
+from mfmi.cli.terminal import Terminal
+
+def program():
+    try:
+        import slow_to_start
+    except BaseException as error:
+        print("interrupted by", type(error).__name__)
+        raise
+    print("imported", slow_to_start.ready)
+    for _ in range(200):
+        time.sleep(0.05)
+    print("never stopped")
+
+run(program, Terminal(arguments=()))
+"""
+
+
+@pytest.mark.parametrize("signum", [signal.SIGINT, signal.SIGTERM])
+def test_a_request_to_stop_waits_for_the_end_of_an_import(signum, tmp_path):
+    """A compiled module that is interrupted while it sets itself up raises ImportError in place of the interruption."""
+    (tmp_path / "slow_to_start.py").write_text(
+        f"import os, time\n"
+        f"try:\n    os.kill(os.getpid(), {int(signum)})\n    time.sleep(0.2)\n"
+        f"except BaseException:\n    raise ImportError('failed to import') from None\n"
+        f"ready = True\n"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", STOPPED_DURING_AN_IMPORT.format(folder=str(tmp_path))],
+        capture_output=True,
+        text=True,
+        timeout=30,
+    )
+    assert (done.stdout, done.stderr, done.returncode) == ("imported True\n", "", -signum)
+
+
+def test_a_request_that_comes_during_the_last_import_is_not_lost(tmp_path):
+    (tmp_path / "last.py").write_text("import os, signal\nos.kill(os.getpid(), signal.SIGTERM)\n")
+    code = (
+        f"import sys; sys.path.insert(0, {str(tmp_path)!r}); from mfmi.cli.exits import run; "
+        "from mfmi.cli.terminal import Terminal; run(lambda: __import__('last') and None, Terminal(arguments=()))"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=30)
+    assert (done.stderr, done.returncode) == ("", -signal.SIGTERM)

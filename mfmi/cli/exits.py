@@ -122,18 +122,60 @@ def _bug(error: Exception, settings: Terminal) -> int:
     return BUG
 
 
+# How often a request that came during an import looks whether it is over, in seconds.
+_LOOK_AGAIN = 0.02
+
+
+class _Requests:
+    """Handler that turns a request to stop into an exception, but not in the middle of an import.
+
+    What is raised while a compiled module sets itself up comes out of it as an ImportError, after a traceback that the
+    module prints. An import takes a fraction of a second; the request waits for its end.
+    """
+
+    def __init__(self) -> None:
+        self.waiting: int | None = None
+
+    def __call__(self, signum: int, frame: FrameType | None) -> None:
+        if signum != signal.SIGALRM:
+            self.waiting = signum
+        if self.waiting is None:
+            return
+        if _is_importing(frame):
+            signal.setitimer(signal.ITIMER_REAL, _LOOK_AGAIN)
+            return
+        self.raise_waiting()
+
+    def raise_waiting(self) -> None:
+        """Raise the request that has not been raised yet."""
+        if self.waiting is not None:
+            signum, self.waiting = self.waiting, None
+            raise Signalled(signum)
+
+
+def _is_importing(frame: FrameType | None) -> bool:
+    while frame is not None:
+        if frame.f_code.co_filename.startswith("<frozen importlib"):
+            return True
+        frame = frame.f_back
+    return False
+
+
 @contextlib.contextmanager
 def _signals_raised() -> Iterator[None]:
     """Turn SIGTERM into an exception, so that drafts are removed and finished chunks kept as with Ctrl-C."""
-
-    def raise_it(signum: int, _: FrameType | None) -> None:
-        raise Signalled(signum)
-
-    before = signal.signal(signal.SIGTERM, raise_it)
+    requests = _Requests()
+    handled = [signal.SIGTERM, signal.SIGALRM]
+    if signal.getsignal(signal.SIGINT) is signal.default_int_handler:  # else it is ignored, as in the background
+        handled.append(signal.SIGINT)
+    before = {signum: signal.signal(signum, requests) for signum in handled}
     try:
         yield
     finally:
-        signal.signal(signal.SIGTERM, before)
+        signal.setitimer(signal.ITIMER_REAL, 0.0)
+        for signum, handler in before.items():
+            signal.signal(signum, handler)
+    requests.raise_waiting()
 
 
 def _die_by(signum: int) -> NoReturn:

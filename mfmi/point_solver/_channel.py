@@ -199,3 +199,7 @@ def _along(flat: Array, start: int, width: int, at_column: AtS) -> float:
         along += flat[start + 2] * at_column[2]
         along += flat[start + 3] * at_column[3]
     return along
+
+
+# What may be summed in any order.
+SUMS = (_evaluate_surrogate, surrogate_information)

@@ -47,7 +47,9 @@ def _compile() -> Callable[..., None]:
         inner += [f for f in vars(module).values() if getattr(f, "__module__", "") == module.__name__ and _is_code(f)]
     for function in inner:
         if function is not _descent.descend:
-            register_jitable(**options)(function)
+            # The sums over nodes may go in any order, which lets them run side by side.
+            free = {"fastmath": {"reassoc"}} if function in _channel.SUMS else {}
+            register_jitable(**options | free)(function)
     folder = _folder()
     kept = numba.config.CACHE_DIR
     numba.config.CACHE_DIR = str(folder or "")
