@@ -170,6 +170,16 @@ def test_silent_inputs_and_noise_that_drowns():
     assert clear.lower[0] == pytest.approx(expected, abs=1e-3)
 
 
+@pytest.mark.parametrize("sigma_w2", [0.0, 1e-16, 1e-300])
+def test_weights_that_are_hardly_there_tell_nothing(sigma_w2):
+    data = np.random.default_rng(3).normal(size=(12, 4))
+    bounds = pairwise_bounds(
+        mfmi.activation("relu"), data, sigma_w2=sigma_w2, sigma_b2=0.2, noise_variance=1.0, width=6, depths=[1, 3]
+    )
+    assert bounds.lower == pytest.approx([0.0, 0.0], abs=1e-12)
+    assert bounds.upper == pytest.approx([0.0, 0.0], abs=1e-12)
+
+
 def test_blocks_do_not_matter(monkeypatch):
     rng = np.random.default_rng(2)
     data = rng.normal(size=(45, 7))

@@ -35,6 +35,9 @@ _LEAST_RADIUS = 0.02
 # Steps into which each cell of the grid is divided for the look-up.
 _REFINED = 8
 
+# A distance smaller than this is one that has underflowed, such as all behind weights of deviation 0.
+_TINY = float(np.finfo(np.float64).tiny)
+
 # Pairs of the data that are sampled directly to measure the error of the look-up.
 _PROBES = 24
 
@@ -299,7 +302,8 @@ class _Table:
         self.error = np.zeros(self.values.shape[:2])
         norm_i, norm_j, distance = geometry.probes
         found = np.stack(self.look_up(norm_i, norm_j, distance))
-        self.error = np.abs(np.log(sampler(norm_i, norm_j, distance) / found)).max(axis=2, initial=0.0)
+        exact = np.maximum(sampler(norm_i, norm_j, distance), _TINY)
+        self.error = np.abs(np.log(exact / np.maximum(found, _TINY))).max(axis=2, initial=0.0)
 
     def look_up(self, norm_i: Array, norm_j: Array, distance: Array) -> tuple[Array, Array]:
         """Return annealed and mean distance, each of shape (layers, *distance.shape)."""
@@ -325,7 +329,7 @@ class _Table:
         sine = np.sin(0.5 * np.tile(np.exp(log_angles), len(first)))
         distance = (r_i - r_j) ** 2 + 4.0 * r_i * r_j * sine**2
         found = sampler(r_i**2, r_j**2, distance)
-        logs = np.log(np.maximum(found, np.finfo(np.float64).tiny) / distance)
+        logs = np.log(np.maximum(found, _TINY) / distance)
         values = np.empty((*found.shape[:2], len(radii), len(radii), len(log_angles)))
         values[..., first, second, :] = logs.reshape(*found.shape[:2], len(first), -1)
         values[..., second, first, :] = values[..., first, second, :]

@@ -141,8 +141,8 @@ class _Chain:
         v = self.v
         if self.is_orthogonal and self.fan_in > self.width:
             v = v * self._projected_share()
-        mean, variance = v.mean(axis=1), v.var(axis=1)
-        scatter = np.divide(variance, mean**2, out=np.zeros_like(mean), where=mean > 0.0)
+        mean = v.mean(axis=1)
+        scatter = np.divide(v.std(axis=1), mean, out=np.zeros_like(mean), where=mean > 0.0) ** 2
         mean_safe = mean * (1.0 + _MARGIN * np.sqrt(scatter / v.shape[1]))  # layer 1 has one exact value, no scatter
         noise = self.noise_variance[:, 0]
         n = self.width
