@@ -40,6 +40,8 @@ SHORT_QUANTITIES = {
     "mi_replica": "replica value",
 }
 
+_NOISE = {"output": "output noise", "every": "noise everywhere"}
+
 
 def axis_label(name: str, *, short: bool = False) -> str:
     """Label of an axis; pure numbers say so, for every axis has a unit."""
@@ -64,8 +66,10 @@ def quantity_name(name: str, *, short: bool = False) -> str:
 
 
 def words_title(words: Mapping[str, str]) -> str:
-    """What a panel stands for."""
-    return ", ".join(_phrase(name, word) for name, word in words.items())
+    """What a panel stands for; in few letters where it is more than one word, for two panels share a column."""
+    if len(words) == 1:
+        return "".join(_phrase(name, word) for name, word in words.items())
+    return ", ".join(_NOISE[word] if name == "noise_at" else word for name, word in words.items())
 
 
 def context_phrases(context: Mapping[str, Any]) -> list[str]:
