@@ -337,3 +337,19 @@ def test_the_examples_run(command_line: CommandLine, example: str) -> None:
     program, *arguments = example.split()
     assert program == "mfmi"
     assert command_line(*arguments).code == 0
+
+
+def test_a_long_wait_is_announced_once(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Any, capsys: pytest.CaptureFixture[str]
+) -> None:
+    from mfmi.cli.waiting import announce_tables
+    from mfmi.tile_cache import TileCache
+
+    monkeypatch.setenv("MFMI_CACHE_DIR", str(tmp_path))
+    announce_tables(get("erf"), ("linear", "replica"))
+    assert "tabulates the exact channel of erf" in capsys.readouterr().err
+    announce_tables(get("erf"), ("linear",))
+    announce_tables(get("linear"), ("replica",))
+    TileCache.of_user(get("erf")).store((0,), np.zeros(3))
+    announce_tables(get("erf"), ("replica",))
+    assert capsys.readouterr().err == ""

@@ -14,6 +14,7 @@ from mfmi.cli.model_options import model_options
 from mfmi.cli.numbers import known, number
 from mfmi.cli.options import network_option, network_options
 from mfmi.cli.sink import Sink, output_options
+from mfmi.cli.waiting import announce_tables
 from mfmi.columns import DATA_NAMES
 from mfmi.names import DEPTH, LOWER_BOUNDS, UPPER_BOUNDS
 
@@ -85,6 +86,7 @@ def command(
             raise click.UsageError("--qx does not go with --inputs, which have a variance of their own.")
         input_variance = model.data.variance
         further += DATA_NAMES
+    announce_tables(activation, estimators)
     points = Points.of(
         activation.name,
         sigma_w,

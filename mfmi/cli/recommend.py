@@ -12,6 +12,7 @@ from mfmi.cli.command import command as make_command
 from mfmi.cli.options import Real, Word, network_option, network_options
 from mfmi.cli.sink import Sink, raw_output_options
 from mfmi.cli.terminal import terminal
+from mfmi.cli.waiting import announce_tables
 from mfmi.names import ESTIMATORS
 
 if TYPE_CHECKING:
@@ -91,6 +92,7 @@ def command(
     if activation is None:
         _rank(network(get("linear")), by, sigma_b, sink)
         return
+    announce_tables(activation, (by,))
     try:
         found = recommend(network(activation), by, sigma_b)
     except ValueError as error:
