@@ -31,6 +31,20 @@ def test_orthogonal_maps_solve_the_spectrum_equations(alpha):
     assert np.exp(ensemble.precision(a * one, v * one, (1 - a * v) * one).log[0, 0]) == pytest.approx(r, rel=1e-9)
 
 
+@pytest.mark.parametrize("alpha", [0.25, 0.5, 1.0, 2.0, 4.0])
+def test_the_bracket_of_rotations_is_that_of_their_spectrum(alpha):
+    sigma_w2, e, r = 1.7, 0.6, 0.3
+    columns = 400
+    eigenvalues = np.where(np.arange(columns) < min(alpha, 1.0) * columns, sigma_w2 * max(1.0, alpha), 0.0)
+    v, a = spectrum_maps(eigenvalues, alpha, e, r)
+    theta = a * v
+    inside = np.mean(np.log(eigenvalues * a * e + (1 - theta) * (1 - alpha * theta)))
+    f = 2 * alpha * theta + (alpha - 1) * np.log(1 - theta) + inside  # theory (12)
+    ensemble, one = Orthogonal(np.full((1, 1), sigma_w2), np.array([alpha])), np.ones((1, 1))
+    found = ensemble.bracket(r * one, e * one, a * one, v * one, (1 - a * v) * one)[0, 0]
+    assert found == pytest.approx(r * e + alpha * a * v - f, rel=1e-9)
+
+
 @pytest.mark.parametrize("ensemble", ["gaussian", "orthogonal"])
 @pytest.mark.parametrize("alpha", [0.5, 1.0, 3.0])
 def test_derivatives_of_the_maps(ensemble, alpha):
