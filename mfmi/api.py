@@ -41,6 +41,9 @@ def evaluate(
     inputs: ArrayLike | None = None,
     width: int | None = None,
     seed: int = 0,
+    prior: str = "gaussian",
+    sparsity: float | None = None,
+    input_spectrum: ArrayLike | None = None,
 ) -> pd.DataFrame:
     """Mean-field quantities and information bounds of random networks, a row per network and depth.
 
@@ -84,6 +87,13 @@ def evaluate(
         Units in every layer of the finite networks that `inputs` go through.
     seed
         Of their sampled hidden layers.
+    prior
+        Law of the input's independent entries: "gaussian", "rademacher" (two values) or "spike_slab" (most are 0).
+    sparsity
+        Share of the entries that are not 0, of a "spike_slab" input, in (0, 1].
+    input_spectrum
+        Eigenvalues of the covariance of a gaussian input (1-D), or samples of it (2-D, a row each). Their mean is the
+        input's variance, unless `input_variance` is given.
 
     Returns
     -------
@@ -106,7 +116,10 @@ def evaluate(
     model = _model(widths, alpha, _data_set(inputs, width, seed))
     if model.data and input_variance is not None:
         raise ValueError(f"input_variance: {input_variance!r} is not asked for; the inputs have one of their own")
-    variance = model.data.variance if model.data else 1.0 if input_variance is None else input_variance
+    if prior != "gaussian" or sparsity is not None or input_spectrum is not None:
+        model = _with_law(model, prior, sparsity, input_spectrum)
+    own = model.data.variance if model.data else 1.0 if model.input_variance is None else model.input_variance
+    variance = own if input_variance is None else input_variance
     points = _points(
         activation=_activations(activation),
         weights=_words("weights", weights, WEIGHTS),
@@ -147,6 +160,19 @@ def _points(**arguments: NDArray[Any]) -> Points:
         empty = ", ".join(name for name, array in arguments.items() if array.size == 0)
         raise ValueError(f"{empty} is empty")
     return Points(index=np.arange(arrays[0].size, dtype=np.int64), **flat)
+
+
+def _with_law(model: Model, prior: str, sparsity: float | None, spectrum: ArrayLike | None) -> Model:
+    if model.data is not None:
+        raise ValueError("prior, sparsity, input_spectrum: inputs are what they are")
+    if spectrum is None:
+        return Model.with_input(prior, model.alpha, sparsity)
+    if prior != "gaussian" or sparsity is not None:
+        raise ValueError("input_spectrum: an input with a covariance is gaussian")
+    try:
+        return Model.with_spectrum(_numbers("input_spectrum", spectrum), model.alpha)
+    except ValueError as error:
+        raise ValueError(f"input_spectrum: {str(error).removeprefix('input_spectrum: ')}") from None
 
 
 def _data_set(inputs: ArrayLike | None, width: int | None, seed: int) -> DataSet | None:

@@ -13,7 +13,8 @@ from numpy.typing import NDArray
 from mfmi.chain import solve
 from mfmi.channel_tables import Channel
 from mfmi.closed_channels import EntropyPowerLower, FisherLower, GaussianUpper, LinearLower
-from mfmi.interfaces import GaussianInput, Surrogate
+from mfmi.interfaces import Surrogate
+from mfmi.priors import MixturePrior
 from mfmi.problem import Estimate, Problem, chain_of, closed, everything, from_first_layer, less_noise
 
 Array = NDArray[np.float64]
@@ -52,8 +53,14 @@ def mean_field(problem: Problem) -> Estimate:
 def linear(problem: Problem) -> Estimate:
     """Linearly readable information: lower bound by the best linear decoder (theory 4.1).
 
-    A theorem given that the network's second moments are those of its linear surrogate.
+    A theorem given that the network's second moments are those of its linear surrogate. The decoder bounds what is left
+    of the input by the entropy of a gaussian error; from an input that is not gaussian itself, that is less than it
+    has by its negentropy. Null where the input has atoms.
     """
+    prior = problem.model.prior
+    if isinstance(prior, MixturePrior):
+        found = linear(problem.gaussian_input)
+        return found._replace(value=np.maximum(found.value - prior.negentropy, 0.0))
     surrogate = problem.propagation.surrogate.part(problem.rows, slice(0, problem.deepest - 1))
     found = less_noise(problem, surrogate, everything(problem, surrogate, unique=True), unique=True)
     faint = np.flatnonzero(found.converged & (found.value < _FAINT) & (problem.depth > 1))
@@ -69,15 +76,14 @@ _FAINT = 1e-4
 def _faint(problem: Problem, surrogate: Surrogate) -> Array:
     """`Phi_full - Phi_known` of a linear network without cancellation.
 
-    The known potential is the full one at input variance 0, and by stationarity the potential changes with the input
-    variance t only through `J_0`: the difference is the integral of `r_0 / (1 + t r_0) / 2` over t up to `q_x`. At weak
-    signals `r_0` hardly depends on t, and two Gauss nodes are exact to the fifth order of the signal.
+    The known potential is the full one at input variance 0, and by stationarity the potential changes with a factor t
+    of the input variance only through `J_0(t r_0)`: the difference is the integral of `r_0 E_0 / (2 t)` over t up to 1.
+    At weak signals that hardly depends on t, and two Gauss nodes are exact to the fifth order of the signal.
     """
     value = np.zeros(len(problem.rows))
     for node in (0.5 - np.sqrt(1.0 / 12.0), 0.5 + np.sqrt(1.0 / 12.0)):
-        variance = node * problem.input_variance
-        r = solve(chain_of(problem, GaussianInput(variance), surrogate), unique=True).r[:, 0]
-        value += 0.25 * problem.input_variance * r / (1.0 + variance * r)
+        found = solve(chain_of(problem, problem.source(node * problem.input_variance), surrogate), unique=True)
+        value += 0.25 * found.r[:, 0] * found.mmse / node
     return value
 
 
@@ -94,7 +100,8 @@ def entropy_power(problem: Problem) -> Estimate:
         return closed(np.full(len(problem.rows), np.nan))
     scale = problem.ensemble(0).log_volume()
     log_power = np.empty((len(problem.rows), problem.deepest))
-    log_power[:, 0] = np.log(problem.input_variance) + scale[:, 0]
+    # An entry's entropy power is less than its variance by twice the negentropy; an atom has none.
+    log_power[:, 0] = np.log(problem.input_variance) - 2.0 * problem.model.prior.negentropy + scale[:, 0]
     for layer in range(problem.deepest - 1):
         noisy = np.logaddexp(log_power[:, layer], np.log(problem.hidden_noise))
         s = np.where(np.isfinite(path.s[:, layer]), path.s[:, layer], 1.0)
@@ -139,7 +146,8 @@ def gaussian_upper(problem: Problem) -> Estimate:
     """Upper bound by maximum entropy in every layer (theory (15)); rests on the replica formula.
 
     With hidden noise, what the layer knows of the noise is bounded from below by theory (16) and (17). Never above
-    maximum entropy at the observed layer alone, `ln(1 + (q - a) / sigma_o^2) / 2`, which needs no replica formula.
+    maximum entropy at the observed layer alone, `ln(1 + (q - a) / sigma_o^2) / 2`, which needs no replica formula, nor
+    above the entropy of an input with finitely many values.
     """
     cruder = problem.maximum_entropy(problem.observed(problem.path.offset_gap))
     found = everything(problem, problem.tabulated(GaussianUpper()), unique=True)
@@ -151,7 +159,7 @@ def gaussian_upper(problem: Problem) -> Estimate:
         # A term that did not converge is left out: it can only be subtracted.
         known = np.fmax.reduce([np.where(e.converged, e.value, 0.0) for e in noise])
         value[noisy] = np.maximum(value[noisy] - known, 0.0)
-    return closed(value)
+    return closed(np.minimum(value, problem.model.prior.entropy))
 
 
 def replica(problem: Problem) -> Estimate:

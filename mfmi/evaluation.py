@@ -23,6 +23,9 @@ Array = NDArray[np.float64]
 Quantities = Mapping[str, Callable[[Problem], Estimate]]
 
 _UNBOUNDED = "the length map has no finite fixed point; values at this depth are finite and hold"
+_TWO_MINIMA = "the replica potential has two minima, of which the smaller counts: a first-order transition lies near"
+# Columns that speak of the exact potential; a bound's minima are its own affair.
+_EXACT = ("mi_replica", "mmse")
 _OVERFLOW = "the pre-activation variance overflows at this depth"
 
 
@@ -102,6 +105,12 @@ class _View:
     def put(self, name: str, values: Any, where: tuple[NDArray[np.intp], NDArray[np.intp]]) -> None:
         """Write `values` at (row, depth) entries `where` of this view."""
         self._columns[name][self._rows[where[0]], where[1]] = values
+
+    def note_once(self, status: str, message: str, where: tuple[NDArray[np.intp], NDArray[np.intp]]) -> None:
+        """Add a message at the entries that do not have it yet."""
+        told = self._columns["message"][self._rows[where[0]], where[1]]
+        new = np.array([message not in text for text in told], dtype=bool)
+        self.note(status, message, (where[0][new], where[1][new]))
 
     def note(self, status: str, message: str, where: tuple[NDArray[np.intp], NDArray[np.intp]]) -> None:
         """Add a message at the entries, and raise their status to `status` if that is worse."""
@@ -194,6 +203,9 @@ def _estimate(
         with np.errstate(over="ignore", invalid="ignore", divide="ignore"):
             found = quantity(problem)
         out.put(name, np.where(usable & found.converged, found.value, np.nan), where)
+        if name in _EXACT:
+            two = np.flatnonzero(usable & found.converged & found.coexisting)
+            out.note_once("ok", _TWO_MINIMA, (where[0][two], where[1][two]))
         for entry in np.flatnonzero(usable & ~found.converged):
             message = f"{name.removeprefix('mi_')}: residual {found.residual[entry]:.1e}"
             out.note("unconverged", message, (where[0][entry : entry + 1], where[1][entry : entry + 1]))

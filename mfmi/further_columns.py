@@ -74,11 +74,14 @@ def efficiency(rows: Rows, model: Model) -> Array:
     Returns
     -------
     ndarray
-        Of that shape; NaN where there is no lower bound or the capacity is infinite or 0.
+        Of that shape; NaN where there is no lower bound or the capacity is infinite or 0, and for inputs whose entries
+        are not independent gaussian variables, of which (23) is no theorem.
     """
+    value = np.full(rows["mi_lower"].shape, np.nan)
+    if not model.has_plain_input:
+        return value
     slopes = {name: float(get_activation(name).lipschitz) for name in dict.fromkeys(rows["activation"].flat)}
     steepest = np.vectorize(slopes.get, otypes=[np.float64])(rows["activation"])
-    value = np.full(rows["mi_lower"].shape, np.nan)
     for weights in WEIGHTS:
         own = rows["weights"] == weights
         most = attained(

@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mfmi.exact_tables import TableValue
-from mfmi.priors import InputPrior
+from mfmi.priors import InputChannel, InputPrior
 
 Array = NDArray[np.float64]
 Rows = NDArray[np.intp] | slice
@@ -98,20 +98,63 @@ class GaussianInput:
 
 
 @dataclass(frozen=True)
+class CorrelatedInput:
+    """Gaussian input whose covariance has given eigenvalues: `J_0 = E_mu ln(1 + r mu) / 2`.
+
+    Attributes
+    ----------
+    variance : mean eigenvalue, shape (n,).
+    relative, share : distinct eigenvalues over their mean, and how often each occurs, shape (K,).
+    """
+
+    variance: Array
+    relative: Array
+    share: Array
+
+    def derivatives(self, r: Array) -> tuple[Array, Array, Array]:
+        """See `Source.derivatives`."""
+        left = self._left(r)
+        e = left * self.relative * self.variance[:, None]
+        return e @ self.share, -((e * e) @ self.share), left @ self.share
+
+    def information(self, r: Array) -> Array:
+        """See `Source.information`."""
+        return np.asarray(-0.5 * (np.log(self._left(r)) @ self.share))
+
+    def _left(self, r: Array) -> Array:
+        return 1.0 / (1.0 + (self.variance * r)[:, None] * self.relative)
+
+    def part(self, rows: Rows) -> CorrelatedInput:
+        """See `Source.part`."""
+        return CorrelatedInput(self.variance[rows], self.relative, self.share)
+
+
+@dataclass(frozen=True)
 class PriorInput:
-    """Input entries of any prior law, stretched to the given variance, shape (n,)."""
+    """Independent input entries of another law than the Gaussian, of the given variance, shape (n,)."""
 
     prior: InputPrior
     variance: Array
 
     def derivatives(self, r: Array) -> tuple[Array, Array, Array]:
         """See `Source.derivatives`."""
-        found = self.prior.channel(r, self.variance)
-        return found.e, found.e_r, 1.0 - r * found.e
+        found = self._evaluate(r)
+        # Between two atoms E underflows; far below its mean from 0 to r it matters to nothing but the solver.
+        with np.errstate(invalid="ignore", divide="ignore"):
+            least = np.where(r > 0.0, ROUNDING * 2.0 * found.j / r, 0.0)
+            lost = found.e < least
+            e, e_r = np.where(lost, least, found.e), np.where(lost, -least / r, found.e_r)
+        return e, e_r, 1.0 - r * e
 
     def information(self, r: Array) -> Array:
         """See `Source.information`."""
-        return self.prior.channel(r, self.variance).j
+        return self._evaluate(r).j
+
+    def _evaluate(self, r: Array) -> InputChannel:
+        """The channel where r is a number; a step of the solver that leaves the domain ends in NaN."""
+        good = np.isfinite(r)
+        found = self.prior.channel(np.where(good, r, 1.0), self.variance)
+        return InputChannel(*(np.where(good, part, np.nan) for part in found))
 
     def part(self, rows: Rows) -> PriorInput:
         """See `Source.part`."""

@@ -11,7 +11,12 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from mfmi.names import PRIORS
+from mfmi.priors import GaussianPrior, MixturePrior, gaussian, gaussian_spectrum, rademacher, spike_slab
+
 Array = NDArray[np.float64]
+InputPrior = GaussianPrior | MixturePrior
+GAUSSIAN = gaussian()
 
 
 @dataclass(frozen=True)
@@ -65,15 +70,70 @@ class Model:
     ----------
     alpha : ratios `n_l / n_{l-1}` of the widths of the layers; empty for square layers at any depth.
     data : real inputs for the pairwise bounds; None where there are none.
+    prior : law of the input's entries at variance 1.
+    prior_name : what the law is called: "gaussian", "rademacher", "spike_slab" or "spectrum".
+    input_variance : variance of an input entry where its law says it; None where the points have it.
     """
 
     alpha: tuple[float, ...] = ()
     data: DataSet | None = None
+    prior: InputPrior = GAUSSIAN
+    prior_name: str = "gaussian"
+    input_variance: float | None = None
 
     def __post_init__(self) -> None:
         for ratio in self.alpha:
             if not 0.0 < ratio < np.inf:
                 raise ValueError(f"alpha must be finite and greater than 0, not {ratio!r}")
+
+    @classmethod
+    def with_input(cls, name: str, alpha: Sequence[float] = (), sparsity: float | None = None) -> Model:
+        """The model with independent input entries of the law `name`, out of `mfmi.names.PRIORS`.
+
+        Raises
+        ------
+        ValueError
+            The law is unknown, or `sparsity` is missing, out of (0, 1], or there with a law that has none.
+        """
+        if name not in PRIORS:
+            raise ValueError(f"prior must be one of {', '.join(PRIORS)}, not {name!r}")
+        if name != "spike_slab":
+            if sparsity is not None:
+                raise ValueError(f"sparsity is that of spike_slab; {name} has none")
+            return cls(tuple(alpha), prior=rademacher() if name == "rademacher" else GAUSSIAN, prior_name=name)
+        if sparsity is None:
+            raise ValueError("sparsity is missing: the share of the input's entries that are not 0")
+        return cls(tuple(alpha), prior=spike_slab(sparsity), prior_name=name)
+
+    @classmethod
+    def with_spectrum(cls, eigenvalues: Array, alpha: Sequence[float] = (), variance: float | None = None) -> Model:
+        """The model with a gaussian input whose covariance has given eigenvalues, rescaled to `variance` if given.
+
+        Parameters
+        ----------
+        eigenvalues : 1-D; or samples, a row each, whose covariance has them.
+        alpha : ratios of the layers.
+        variance : mean eigenvalue.
+
+        Raises
+        ------
+        ValueError
+            The eigenvalues are not finite, below 0, or all 0.
+        """
+        values = np.asarray(eigenvalues, dtype=np.float64)
+        values = values if values.ndim == 1 else covariance_eigenvalues(values)
+        prior = gaussian_spectrum(values)
+        return cls(
+            tuple(alpha),
+            prior=prior,
+            prior_name="spectrum",
+            input_variance=float(np.mean(values)) if variance is None else variance,
+        )
+
+    @property
+    def has_plain_input(self) -> bool:
+        """Whether the input's entries are independent gaussian variables."""
+        return self.prior == GAUSSIAN
 
     @property
     def layers(self) -> int | None:
@@ -97,7 +157,33 @@ class Model:
     def described(self) -> dict[str, Any]:
         """What there is to say of the model in a file's metadata, ready for JSON; equal for equal models."""
         found: dict[str, Any] = {"network.alpha": list(self.alpha)} if self.alpha else {}
+        if isinstance(self.prior, MixturePrior):
+            found |= {"input.prior": self.prior_name}
+            found |= {"input.sparsity": self.prior.weights[-1]} if self.prior_name == "spike_slab" else {}
+        elif not self.has_plain_input:
+            values = np.array(self.prior.eigenvalues)
+            digest = hashlib.sha256(values.tobytes()).hexdigest()
+            found["input.spectrum"] = {"eigenvalues": len(values), "sha256": digest}
         return found | (self.data.described() if self.data else {})
+
+
+def covariance_eigenvalues(samples: Array) -> Array:
+    """Eigenvalues of the covariance of samples, a row each: as many as a sample has entries.
+
+    Raises
+    ------
+    ValueError
+        There are less than two samples, or not all of them are finite.
+    """
+    table = np.asarray(samples, dtype=np.float64)
+    if table.ndim < 2 or len(table) < 2 or not np.isfinite(table).all():
+        raise ValueError(f"samples must be a finite table of at least two rows, not of shape {table.shape}")
+    table = table.reshape(len(table), -1)
+    found = np.zeros(table.shape[1])
+    values = np.linalg.svd(table - table.mean(axis=0), compute_uv=False) ** 2 / len(table)
+    # What is rounding beside the largest is 0: its logarithm would be a negentropy.
+    found[: len(values)] = np.where(values > 1e-14 * values.max(), values, 0.0)
+    return found
 
 
 def ratios_of(widths: Sequence[int]) -> tuple[float, ...]:

@@ -19,6 +19,7 @@ UPPER_BOUNDS = ("gaussian_upper",)
 DEPTH = 10  # where no depth is given, and no widths
 
 WEIGHTS = ("gaussian", "orthogonal")
+PRIORS = ("gaussian", "rademacher", "spike_slab")
 NOISE_PLACEMENTS = ("output", "every")
 UNITS = ("nats", "bits")
 PHASES = ("ordered", "critical", "chaotic", "unbounded")

@@ -45,6 +45,10 @@ class InputPrior(Protocol):
     def negentropy(self) -> float:
         """Entropy of a Gaussian of the same variance less h(x), nats per entry; NaN where the law has no density."""
 
+    @property
+    def entropy(self) -> float:
+        """Entropy of an entry in nats where it has finitely many values, else inf."""
+
     def channel(self, r: ArrayLike, variance: ArrayLike = 1.0) -> InputChannel:
         """Evaluate J_0 and its derivatives at precisions r, for entries of the given variance."""
 
@@ -90,6 +94,16 @@ class GaussianPrior:
         """Return -E ln(mu)/2 of the relative eigenvalues; NaN where one is 0."""
         values = np.asarray(self.eigenvalues)
         return float("nan") if np.any(values == 0.0) else float(-0.5 * np.mean(np.log(values)))
+
+    @property
+    def entropy(self) -> float:
+        """Infinite."""
+        return float("inf")
+
+    @property
+    def is_white(self) -> bool:
+        """Whether all eigenvalues are equal."""
+        return min(self.eigenvalues) == max(self.eigenvalues)
 
     def channel(self, r: ArrayLike, variance: ArrayLike = 1.0) -> InputChannel:
         """Return J_0 = E ln(1 + r mu)/2 and its derivatives.
@@ -165,6 +179,11 @@ class MixturePrior:
         # J_0(r) - ln(r)/2 - h(n) tends to h(x), with an error of the Fisher information over 2 r
         r = 1e10 / min(self.variances)
         return float(0.5 * np.log1p(r) - self.channel(r, 1.0).j)
+
+    @property
+    def entropy(self) -> float:
+        """Return -E ln(weight) of atoms; inf where some component is spread out."""
+        return float("inf") if any(self.variances) else float(-np.dot(self.weights, np.log(self.weights)))
 
     def channel(self, r: ArrayLike, variance: ArrayLike = 1.0) -> InputChannel:
         """Return J_0 and its derivatives by quadrature.

@@ -6,7 +6,7 @@ it knows of the noise on the way. Both are rates in nats per input dimension (th
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import NamedTuple
 
@@ -20,9 +20,20 @@ from mfmi.channel_tables import Channel, table
 from mfmi.ensembles import ENSEMBLES, Ensemble
 from mfmi.exact_tables import exact_table
 from mfmi.gaussian import even_rule
-from mfmi.interfaces import FirstLayer, GaussianInput, GaussianOutput, LayerChannel, Source, Surrogate, Tabulated
+from mfmi.interfaces import (
+    CorrelatedInput,
+    FirstLayer,
+    GaussianInput,
+    GaussianOutput,
+    LayerChannel,
+    PriorInput,
+    Source,
+    Surrogate,
+    Tabulated,
+)
 from mfmi.meanfield import Trajectory
-from mfmi.model import SQUARE, Model
+from mfmi.model import GAUSSIAN, SQUARE, Model
+from mfmi.priors import MixturePrior
 
 Array = NDArray[np.float64]
 
@@ -127,6 +138,23 @@ class Problem:
         per_direction = variance * np.maximum(1.0, self.alpha[self.depth - 1])
         return 0.5 * self.rank * np.log1p(per_direction / self.output_noise)
 
+    def source(self, variance: Array) -> Source:
+        """The input's channel, its entries of the given variance."""
+        prior = self.model.prior
+        if isinstance(prior, MixturePrior):
+            return PriorInput(prior, variance)
+        if prior.is_white:
+            return GaussianInput(variance)
+        values, counts = np.unique(np.asarray(prior.eigenvalues), return_counts=True)
+        return CorrelatedInput(variance, values, counts / len(prior.eigenvalues))
+
+    @property
+    def gaussian_input(self) -> Problem:
+        """The same networks where the input's entries are gaussian, of the same covariance."""
+        if isinstance(self.model.prior, MixturePrior):
+            return replace(self, model=replace(self.model, prior=GAUSSIAN))
+        return self
+
     def ensemble(self, before: int) -> Ensemble:
         """The weight matrices of layers `before` + 1 to D."""
         return ENSEMBLES[self.weights](self.sigma_w2[:, None], self.alpha[before:])
@@ -210,8 +238,8 @@ def everything(problem: Problem, channel: LayerChannel, unique: bool = False) ->
     minimum is an upper bound. A lower bound must not miss the smallest.
     """
     wide = problem.alpha[0]
-    if problem.weights != "orthogonal" or wide > 1.0:
-        solution = solve(chain_of(problem, GaussianInput(problem.input_variance), channel), unique)
+    if problem.weights != "orthogonal" or wide > 1.0 or not problem.model.has_plain_input:
+        solution = solve(chain_of(problem, problem.source(problem.input_variance), channel), unique)
         return _estimate_of(solution, 1.0, solution.mmse)
     # The rows of an orthogonal matrix turn gaussian inputs into independent gaussian variables, and it drops out.
     first = problem.sigma_w2 * problem.input_variance

@@ -59,7 +59,7 @@ CASES: dict[str, tuple[str, list[str]]] = {
     "number for a name": (sweep("activation: §3\nsigma_w: 1"), ["expected the name of an activation, got 3"]),
     "list for a section": (
         sweep(NETWORK, "input: §[1, 2]"),
-        ["input: expected a mapping with the keys variance, correlation, dataset, got a list"],
+        ["input: expected a mapping with the keys variance, correlation, prior, sparsity, spectrum, "],
     ),
     "number for a path": (sweep(NETWORK, "output: {path: §2024}"), ["output.path: expected a text, got 2024"]),
     "empty list": (sweep("activation: tanh\nsigma_w: §[]"), ["sweep.sigma_w: the list is empty"]),
@@ -225,6 +225,28 @@ CASES: dict[str, tuple[str, list[str]]] = {
         ),
         ["sweep.points[1].depth: the network has 1 layers, got 2"],
     ),
+    "unknown prior": (
+        sweep(NETWORK, "input: {prior: §radamacher}"),
+        ["input.prior: expected one of gaussian, rademacher, spike_slab, got the text 'radamacher' (did you mean"],
+    ),
+    "prior without its sparsity": (sweep(NETWORK, "input: {§prior: spike_slab}"), ["input.prior: sparsity is missing"]),
+    "sparsity of no prior": (
+        sweep(NETWORK, "input: {§sparsity: 0.1}"),
+        ["input.sparsity: sparsity is that of spike_slab"],
+    ),
+    "sparsity of nothing": (
+        sweep(NETWORK, "input: {prior: rademacher, sparsity: §0}"),
+        ["input.sparsity: must be at least 1e-09, got 0"],
+    ),
+    "two laws of the input": (
+        sweep(NETWORK, "input:\n  prior: rademacher\n  §spectrum: no.npy"),
+        ["input.spectrum: does not go with the prior on line 6"],
+    ),
+    "spectrum of the input from nowhere": (
+        sweep(NETWORK, "input: {spectrum: §no.npy}"),
+        ["input.spectrum: cannot read"],
+    ),
+    "prior at the top": (sweep(NETWORK, "§prior: rademacher"), ["unknown key (did you mean input.prior?)"]),
     "no estimators": (sweep(NETWORK, "estimators: §[]"), ["estimators: the list is empty"]),
     "unknown unit": (
         sweep(NETWORK, "output: {unit: §bit}"),

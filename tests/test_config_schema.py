@@ -89,6 +89,9 @@ def test_every_mode_is_accepted(sweep: str) -> None:
 
 # Mistakes that lie between values, or in what a word means; only the program finds those.
 BEYOND = (
+    "prior without",
+    "sparsity of no prior",
+    "spectrum of the input",
     "one width",
     "beyond the layers",
     "duplicate",

@@ -86,6 +86,9 @@ def command(
             raise click.UsageError("--qx does not go with --inputs, which have a variance of their own.")
         input_variance = model.data.variance
         further += DATA_NAMES
+    given = click.get_current_context().get_parameter_source("input_variance") is ParameterSource.COMMANDLINE
+    if model.input_variance is not None and not given:
+        input_variance = model.input_variance
     announce_tables(activation, estimators)
     points = Points.of(
         activation.name,
@@ -145,6 +148,9 @@ def _headline(activation: Activation, rows: Rows, model: Model) -> list[str]:
     )
     if rows["input_variance"][0] != 1:
         first += f" · input variance {rows['input_variance'][0]:g}"
+    if not model.has_plain_input:
+        name = "correlated" if model.prior_name == "spectrum" else model.prior_name.replace("_", " and ")
+        first += f" · {name} input"
     if model.alpha:
         first += f" · ratios of widths {', '.join(number(ratio) for ratio in model.alpha)}"
     facts = [f"{name} {number(rows[column][0])}" for name, column in (("chi_1", "chi_1"), ("q*", "q_star"))]

@@ -1,4 +1,4 @@
-"""Options for what holds for all networks of a command alike: the shape of their layers."""
+"""Options for what holds for all networks of a command alike: the shape of their layers, their input."""
 
 from __future__ import annotations
 
@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import click
 
 from mfmi.cli.architecture import WidthList
-from mfmi.cli.options import Real
+from mfmi.cli.options import Real, Word
+from mfmi.names import PRIORS
 
 if TYPE_CHECKING:
     from mfmi.model import Model
@@ -34,7 +35,7 @@ class RatioList(RatiosBase):
 
 
 def model_options(function: Function) -> Callable[..., Any]:
-    """Add --widths, --alpha, --inputs and --width; the function receives a `mfmi.model.Model` as `model`."""
+    """Add what a `mfmi.model.Model` is made of; the function receives it as `model`."""
 
     @click.option(
         "--widths", type=WidthList(), metavar="N,N,...", help="Units of the input and of every layer; else all alike."
@@ -48,6 +49,14 @@ def model_options(function: Function) -> Callable[..., Any]:
     @click.option(
         "--width", type=click.IntRange(1), metavar="N", help="Units of every layer of the networks for --inputs."
     )
+    @click.option("--prior", type=Word(PRIORS), default="gaussian", show_default=True, help="Law of an input entry.")
+    @click.option("--sparsity", type=Real(above=0, most=1), metavar="S", help="Share of spike_slab's entries not 0.")
+    @click.option(
+        "--input-spectrum",
+        type=click.Path(),
+        metavar="FILE",
+        help="Eigenvalues of a gaussian input's covariance, or samples of it; their variance unless --qx is given.",
+    )
     @functools.wraps(function)
     def with_model(
         *args: Any,
@@ -55,8 +64,16 @@ def model_options(function: Function) -> Callable[..., Any]:
         alpha: tuple[float, ...] | None,
         inputs: str | None,
         width: int | None,
+        prior: str,
+        sparsity: float | None,
+        input_spectrum: str | None,
         **options: Any,
     ) -> Any:
+        if input_spectrum is not None or prior != "gaussian" or sparsity is not None:
+            if inputs is not None or width is not None:
+                raise click.UsageError("--inputs are what they are; they go with no --prior or --input-spectrum.")
+            alpha = _model(widths, alpha).alpha
+            return function(*args, model=_with_law(alpha, prior, sparsity, input_spectrum), **options)
         if inputs is not None or width is not None:
             return function(*args, model=_of_data(inputs, width, widths or alpha), **options)
         return function(*args, model=_model(widths, alpha), **options)
@@ -74,6 +91,20 @@ def _model(widths: tuple[int, ...] | None, alpha: tuple[float, ...] | None) -> M
     if len(widths) < 2:
         raise click.UsageError("--widths needs two numbers at least: the units of the input, then those of the layers.")
     return Model(ratios_of(widths))
+
+
+def _with_law(alpha: tuple[float, ...], prior: str, sparsity: float | None, spectrum: str | None) -> Model:
+    from mfmi.model import Model
+    from mfmi.sweep.inputs import read_spectrum
+
+    try:
+        if spectrum is None:
+            return Model.with_input(prior, alpha, sparsity)
+        if prior != "gaussian" or sparsity is not None:
+            raise click.UsageError("--input-spectrum is that of a gaussian input.")
+        return Model.with_spectrum(read_spectrum(spectrum), alpha)
+    except ValueError as error:
+        raise click.UsageError(f"{'--input-spectrum' if spectrum else '--prior'}: {error}.") from error
 
 
 def _of_data(inputs: str | None, width: int | None, shape: object) -> Model:

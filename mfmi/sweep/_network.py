@@ -4,8 +4,10 @@ from collections.abc import Iterator, Mapping
 
 from mfmi.errors import OutputError
 from mfmi.model import DataSet, Model, ratios_of
+from mfmi.names import PRIORS
 from mfmi.sweep._kinds import Entry
 from mfmi.sweep._located import Position, Report
+from mfmi.sweep._schema import APART
 from mfmi.sweep._yaml import ListNode, MappingNode
 
 
@@ -32,7 +34,45 @@ def read_model(entries: Mapping[str, Entry], report: Report) -> Model:
             report.add(network["alpha"].key, "network.alpha", message)
     elif "alpha" in network:
         alpha = tuple(entry.value for entry in network["alpha"].value)
-    return Model(alpha, _read_data(entries, network, report))
+    data = _read_data(entries, network, report)
+    inputs: Mapping[str, Entry] = entries["input"].value if "input" in entries else {}
+    for earlier, later in APART[1:]:
+        if earlier in inputs and later in inputs:
+            message = f"does not go with the {earlier} on line {inputs[earlier].key.line}"
+            report.add(inputs[later].key, f"input.{later}", message)
+            return Model(alpha, data)
+    if data is not None:
+        return Model(alpha, data)
+    return _with_spectrum(alpha, inputs, report) if "spectrum" in inputs else _with_prior(alpha, inputs, report)
+
+
+def _with_prior(alpha: tuple[float, ...], inputs: Mapping[str, Entry], report: Report) -> Model:
+    """The model with the law of the input's entries that the entries name."""
+    name = inputs["prior"].value if "prior" in inputs else PRIORS[0]
+    sparsity = inputs["sparsity"].value if "sparsity" in inputs else None
+    try:
+        return Model.with_input(name, alpha, sparsity)
+    except ValueError as error:
+        at = inputs["sparsity"] if sparsity is not None else inputs["prior"]
+        report.add(at.key, f"input.{'prior' if sparsity is None else 'sparsity'}", str(error))
+        return Model(alpha)
+
+
+def _with_spectrum(alpha: tuple[float, ...], inputs: Mapping[str, Entry], report: Report) -> Model:
+    """The model with the covariance of the input that a file holds."""
+    from mfmi.sweep.inputs import read_spectrum  # loads what reads Parquet, which most configs do not need
+
+    entry = inputs["spectrum"]
+    if "sparsity" in inputs:
+        report.add(inputs["sparsity"].key, "input.sparsity", "sparsity is that of spike_slab; this input is gaussian")
+    variance = inputs["variance"].value if "variance" in inputs else None
+    try:
+        return Model.with_spectrum(read_spectrum(entry.value), alpha, variance)
+    except (OutputError, ValueError) as error:
+        report.add(entry.node.at, "input.spectrum", str(error))
+    except OSError as error:
+        report.add(entry.node.at, "input.spectrum", f"cannot read {entry.value}: {error.strerror or error}")
+    return Model(alpha)
 
 
 def _read_data(entries: Mapping[str, Entry], network: Mapping[str, Entry], report: Report) -> DataSet | None:

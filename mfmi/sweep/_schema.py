@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from mfmi.columns import FURTHER_NAMES
-from mfmi.names import DEFAULT_ESTIMATORS, DEPTH, ESTIMATORS, NOISE_PLACEMENTS, UNITS, WEIGHTS
+from mfmi.names import DEFAULT_ESTIMATORS, DEPTH, ESTIMATORS, NOISE_PLACEMENTS, PRIORS, UNITS, WEIGHTS
 from mfmi.sweep._kinds import (
     Choice,
     Constant,
@@ -129,6 +129,8 @@ _AT_TOP = {
     "variance": "input.variance",
     "input_variance": "input.variance",
     "qx": "input.variance",
+    "prior": "input.prior",
+    "sparsity": "input.sparsity",
     "correlation": "input.correlation",
     "c0": "input.correlation",
     "widths": "network.widths",
@@ -198,13 +200,20 @@ _NETWORK = Record(
         ]
     },
 )
+# Keys of the input that contradict each other.
+APART = (("variance", "dataset"), ("dataset", "prior"), ("dataset", "spectrum"), ("prior", "spectrum"))
 _INPUT = Record(
     {
         "variance": Field(Number(least=_SMALLEST, most=_LARGEST), "variance of an input entry", default=1.0),
         "correlation": Field(Number(least=-1.0, most=1.0), "correlation of the tracked pair of inputs", default=0.5),
+        "prior": Field(Choice(PRIORS), "law of the independent entries of the input", default="gaussian"),
+        "sparsity": Field(Number(least=1e-9, most=1.0), "prior spike_slab: share of the entries that are not 0"),
+        "spectrum": Field(
+            Text(), "file with eigenvalues of a gaussian input's covariance, or samples of it; gives the variance too"
+        ),
         "dataset": Field(Text(), "file with real inputs, a row each (.npy, .csv, .tsv, .parquet), for pairwise bounds"),
     },
-    rules={"not": {"required": ["variance", "dataset"]}},
+    rules={"allOf": [{"not": {"required": list(pair)}} for pair in APART]},
     elsewhere={"qx": "variance", "c0": "correlation"},
 )
 _OUTPUT = Record(

@@ -250,7 +250,9 @@ def _config(
         depths=sweep.depths,
         estimators=wanted[0],
         columns=wanted[1] + (DATA_NAMES if model.data else ()),
-        input_variance=model.data.variance if model.data else value("input", "variance"),
+        input_variance=_first(
+            model.data.variance if model.data else None, model.input_variance, value("input", "variance")
+        ),
         input_correlation=value("input", "correlation"),
         output_path=value("output", "path"),
         output_unit=value("output", "unit"),
@@ -258,6 +260,11 @@ def _config(
         filename=filename,
         text=text,
     )
+
+
+def _first(*values: float | None) -> float:
+    """The first one that there is."""
+    return next(value for value in values if value is not None)
 
 
 def _names(

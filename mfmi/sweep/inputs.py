@@ -32,14 +32,7 @@ def read_inputs(path: str) -> NDArray[np.float64]:
     OutputError
         The file cannot be read, or holds something else.
     """
-    suffix = Path(path).suffix.lower()
-    if suffix not in SUFFIXES:
-        raise OutputError(f"{path}: inputs are read from {', '.join(SUFFIXES)}")
-    try:
-        table = _read(path, suffix)
-        values = np.asarray(table, dtype=np.float64)
-    except (ValueError, TypeError, EOFError) as error:
-        raise OutputError(f"{path}: not a table of numbers: {' '.join(str(error).split())}") from error
+    values = _table(path)
     if values.ndim < 2 or values.shape[0] < 2 or values.size == 0:
         raise OutputError(f"{path}: holds an array of shape {values.shape}, not two inputs or more, a row each")
     values = values.reshape(len(values), -1)
@@ -47,6 +40,28 @@ def read_inputs(path: str) -> NDArray[np.float64]:
         row, column = (int(index[0]) for index in np.nonzero(~np.isfinite(values)))
         raise OutputError(f"{path}: row {row + 1}, column {column + 1} is {values[row, column]}")
     return values
+
+
+def read_spectrum(path: str) -> NDArray[np.float64]:
+    """Read eigenvalues of a covariance, or samples.
+
+    Parameters
+    ----------
+    path
+        A file as of `read_inputs`; a single row or column holds eigenvalues.
+
+    Returns
+    -------
+    ndarray
+        1-D: eigenvalues; 2-D: samples, a row each.
+
+    Raises
+    ------
+    OutputError
+        The file cannot be read, or holds something else.
+    """
+    values = _table(path)
+    return values.ravel() if values.ndim == 1 or 1 in values.shape else values
 
 
 def _read(path: str, suffix: str) -> Any:
@@ -66,3 +81,13 @@ def _is_number(text: str) -> bool:
     except ValueError:
         return False
     return True
+
+
+def _table(path: str) -> NDArray[np.float64]:
+    suffix = Path(path).suffix.lower()
+    if suffix not in SUFFIXES:
+        raise OutputError(f"{path}: inputs are read from {', '.join(SUFFIXES)}")
+    try:
+        return np.asarray(_read(path, suffix), dtype=np.float64)
+    except (ValueError, TypeError, EOFError) as error:
+        raise OutputError(f"{path}: not a table of numbers: {' '.join(str(error).split())}") from error
