@@ -30,7 +30,7 @@ def digits():
 def test_the_covariance_of_the_inputs_predicts_better(name, weights, depth, digits):
     """Layer by layer, of the linearly readable and of the total information; the white theory is too high."""
     network = {"sigma_b": 0.3, "sigma_noise": 1.0, "weights": weights, "depth": depth}
-    rows = compare_real_inputs(mfmi.activation(name), digits, 1.5, **network, networks=16)
+    rows = compare_real_inputs(mfmi.activation(name), digits[::2], 1.5, **network, networks=16)
     layers = range(1, depth + 1)
     assert [(row.layer, row.quantity) for row in rows] == [(k, q) for k in layers for q in ("linear", "total")]
     for row in rows:
@@ -75,11 +75,11 @@ def test_total_information_of_two_inputs():
     """Two inputs are one bit, less what noise confuses; a single coordinate tells them apart."""
     law = NetworkLaw(mfmi.activation("linear"), (1, 1), 1.0, sigma_noise=0.7, weights="orthogonal")
     inputs = np.array([[-1.0], [1.0]])
-    many = [measure_real_inputs(law, inputs, np.random.SeedSequence(seed)) for seed in range(3000)]
+    many = [measure_real_inputs(law, inputs, np.random.SeedSequence(seed)) for seed in range(1500)]
     x = np.linspace(-8.0, 8.0, 4001)
     density = 0.5 * (np.exp(-((x - 1.0) ** 2) / 0.98) + np.exp(-((x + 1.0) ** 2) / 0.98)) / np.sqrt(0.98 * np.pi)
     exact = -np.trapezoid(density * np.log(density), x) - 0.5 * log(2.0 * np.pi * np.e * 0.49)
-    assert np.mean([one.total for one in many]) == pytest.approx(exact, abs=0.012)
+    assert np.mean([one.total for one in many]) == pytest.approx(exact, abs=0.016)
     assert np.mean([one.total_error for one in many]) > 0.05
 
 

@@ -35,7 +35,9 @@ class RealInputSample:
     total_error: Array
 
 
-def measure_real_inputs(law: NetworkLaw, inputs: Array, seed: np.random.SeedSequence) -> RealInputSample:
+def measure_real_inputs(
+    law: NetworkLaw, inputs: Array, seed: np.random.SeedSequence, *, with_total: bool = True
+) -> RealInputSample:
     """Send every input through one network and measure what each of its layers tells.
 
     Parameters
@@ -46,6 +48,8 @@ def measure_real_inputs(law: NetworkLaw, inputs: Array, seed: np.random.SeedSequ
         One input a row.
     seed : numpy.random.SeedSequence
         Its branch of the seed.
+    with_total : bool
+        Whether to estimate the total information too, whose cost grows with the square of N; else it is NaN.
 
     Returns
     -------
@@ -64,9 +68,10 @@ def measure_real_inputs(law: NetworkLaw, inputs: Array, seed: np.random.SeedSequ
     weight_rng, noise_rng = (np.random.default_rng(s) for s in seed.spawn(2))
     network, variance = law.draw(weight_rng), law.sigma_noise**2
     layers = [y for y, _ in network.propagate(inputs, noise_rng)]
-    totals = [_information_of_mixture(y, variance, noise_rng) for y in layers]
-    linear = _decoder_information(inputs, layers, variance)
-    return RealInputSample(linear, np.array([t for t, _ in totals]), np.array([error for _, error in totals]))
+    total, total_error = np.full((2, law.depth), np.nan)
+    if with_total:
+        total, total_error = np.array([_information_of_mixture(y, variance, noise_rng) for y in layers]).T
+    return RealInputSample(_decoder_information(inputs, layers, variance), total, total_error)
 
 
 def _decoder_information(inputs: Array, layers: list[Array], variance: float) -> Array:

@@ -109,7 +109,8 @@ def compare_real_inputs(
         raise ValueError(f"networks must be at least 2, not {networks}")
     widths = (n_0, *(width or n_0,) * depth)
     law = NetworkLaw(activation, widths, sigma_w, sigma_b, sigma_noise, weights=weights, input_variance=variance)
-    samples = [measure_real_inputs(law, centred, network_seed(seed, widths[1], k)) for k in range(networks)]
+    asked = {"with_total": "total" in quantities}
+    samples = [measure_real_inputs(law, centred, network_seed(seed, widths[1], k), **asked) for k in range(networks)]
     theories = [_theory(law, prior, quantities) for prior in (gaussian_spectrum(eigenvalues), gaussian())]
     rows = []
     for layer in range(depth):
