@@ -4,6 +4,7 @@ import os
 import subprocess
 import sys
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -15,7 +16,7 @@ from mfmi.channel_tables import table
 from mfmi.closed_channels import EntropyPowerLower, GaussianUpper, LinearLower
 from mfmi.ensembles import ENSEMBLES
 from mfmi.interfaces import FirstLayer, GaussianInput, GaussianOutput, Surrogate, Tabulated
-from mfmi.point_solver import _descent, _pack, compiled, search, version
+from mfmi.point_solver import _channel, _compiler, _descent, _pack, compiled, search, version
 
 LENGTHS = np.array([1, 2, 3, 5, 5, 5])
 ALPHA = {"square": np.ones(5), "rectangular": np.array([1.0, 0.8, 1.5, 0.7, 1.0])}
@@ -154,6 +155,23 @@ def test_the_switch_forgoes_the_compiler():
     again, loaded = run(EVALUATE).split()
     assert loaded == "True"
     assert float(value) == pytest.approx(float(again), rel=1e-12)
+
+
+def test_machine_code_is_kept_for_one_state_of_all_its_sources(tmp_path, monkeypatch):
+    monkeypatch.setenv("MFMI_CACHE_DIR", str(tmp_path / "cache"))
+    sources = {module.__name__ for module in _compiler._SOURCES}
+    for module in (_channel, _descent):
+        homes = {getattr(value, "__module__", "") for value in vars(module).values()}
+        assert {home for home in homes if home.startswith("mfmi.")} <= sources
+    before = _compiler._folder()
+    for name in ("__file__", "_SOURCES"):
+        edited = tmp_path / f"{name}.py"
+        edited.write_text("another")
+        other = SimpleNamespace(__file__=str(edited))
+        with monkeypatch.context() as context:
+            context.setattr(_compiler, name, str(edited) if name == "__file__" else (*_compiler._SOURCES[1:], other))
+            assert _compiler._folder() != before
+    assert _compiler._folder() == before
 
 
 @pytest.mark.slow  # it compiles anew, and so does the next one

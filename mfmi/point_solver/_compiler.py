@@ -12,12 +12,12 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any
 
-from mfmi import channel_tables
+from mfmi import channel_tables, ensembles, interfaces
 from mfmi.point_solver import _channel, _descent
 from mfmi.tile_cache import cache_directory
 
-# Modules whose source the machine code follows from; numba itself looks at the file of one function only.
-_SOURCES: tuple[ModuleType, ...] = (_descent, _channel, channel_tables)
+# Modules that the machine code follows from, with its constants; numba itself looks at the file of one function only.
+_SOURCES: tuple[ModuleType, ...] = (_descent, _channel, channel_tables, ensembles, interfaces)
 
 SWITCH = "MFMI_COMPILE"
 """Environment variable that forgoes compiled code where it is 0, as if numba were not there."""
@@ -70,8 +70,8 @@ def _folder() -> Path | None:
     if root is None:
         return None
     digest = hashlib.sha256()
-    for module in _SOURCES:
-        digest.update(Path(str(module.__file__)).read_bytes())
+    for file in (__file__, *(module.__file__ for module in _SOURCES)):
+        digest.update(Path(str(file)).read_bytes())
     folder = root / f"compiled-{digest.hexdigest()[:16]}"
     try:
         folder.mkdir(parents=True, exist_ok=True)
