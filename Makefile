@@ -75,7 +75,7 @@ $(BIN)/python:
 
 # The stamps carry the dependency on pyproject.toml; the package itself is installed in place, so its edits need no reinstall.
 $(RUN): pyproject.toml | $(BIN)/python
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[plot]'
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[plot,fast]'
 	touch $@
 
 $(DEV): pyproject.toml | $(BIN)/python
