@@ -58,8 +58,14 @@ TESTS_OF = {
         "tests/test_rectangular.py",
         "tests/test_honesty.py",
         "tests/test_tightness.py",
+        "tests/test_input_laws.py",
     ),
-    "mfmi/problem.py": ("tests/test_rectangular.py", "tests/test_estimators.py", "tests/test_further_columns.py"),
+    "mfmi/problem.py": (
+        "tests/test_rectangular.py",
+        "tests/test_estimators.py",
+        "tests/test_further_columns.py",
+        "tests/test_input_laws.py",
+    ),
     "mfmi/evaluation.py": ("tests/test_evaluation.py", "tests/test_api.py"),
     "mfmi/isometry/_jacobian.py": ("tests/test_isometry.py",),
     "mfmi/capacity/_limits.py": ("tests/test_capacity.py",),
@@ -374,6 +380,16 @@ _FAULTS: dict[str, tuple[tuple[str, str, str], ...]] = {
             "total",
         ),
         (
+            "the negentropy of the input is forgotten",
+            "np.maximum(found.value - prior.negentropy, 0.0)",
+            "np.maximum(found.value, 0.0)",
+        ),
+        (
+            "once the negentropy in the entropy power",
+            "- 2.0 * problem.model.prior.negentropy",
+            "- problem.model.prior.negentropy",
+        ),
+        (
             "a widening layer loses no entropy",
             "np.where(widened[problem.depth - 1] > 0, np.nan,",
             "np.where(widened[problem.depth - 1] > 99, np.nan,",
@@ -409,6 +425,11 @@ _FAULTS: dict[str, tuple[tuple[str, str, str], ...]] = {
             "rates per unit of the first layer",
             "_estimate_of(solution, float(problem.alpha[0]), left)",
             "_estimate_of(solution, 1.0, left)",
+        ),
+        (
+            "correlated inputs are independent behind a rotation",
+            " or not problem.model.has_plain_input",
+            "",
         ),
         (
             "a wide orthogonal matrix drops out too",
