@@ -481,3 +481,24 @@ def test_depth_scales_are_coloured_by_ratios() -> None:
     assert scale.logarithmic
     assert (scale.low, scale.high, scale.cut) == (0.5, 9000.0, False)
     assert scale.share(np.array([0.5, 9000.0])) == pytest.approx([0.0, 1.0])
+
+
+def test_the_sandwich_is_a_band_in_characters(tmp_path: Path, command_line: CommandLine) -> None:
+    points = Points.of("erf", np.linspace(0.5, 3.0, 11))
+    rows = evaluate_points(points, [3], ["linear", "layerwise", "gaussian_upper"])
+    path = tmp_path / "band.parquet"
+    with open(path, "wb") as target:
+        write_blocks(target, [rows], COLUMNS, provenance({}, "", "", ["linear", "layerwise", "gaussian_upper"]))
+    out = command_line("plot", path, "--terminal").out
+    assert re.search("[░:] lower to upper bound", out)
+    drawn = [line[8:] for line in out.splitlines() if "│" in line or "|" in line]
+    # Wherever there is a band it lies above the lower bound and below the upper one.
+    banded = 0
+    for column in range(70):
+        glyphs = "".join(line[column] if column < len(line) else " " for line in drawn).replace(" ", "")
+        if "░" in glyphs and "=" in glyphs and "-" in glyphs:
+            assert glyphs.index("=") < glyphs.index("░")
+            assert glyphs.rindex("░") < glyphs.rindex("-")
+            banded += 1
+    assert banded > 10
+    assert max(map(len, out.splitlines())) <= 80

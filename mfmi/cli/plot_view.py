@@ -12,6 +12,8 @@ from mfmi.report.ranks import Ranks
 if TYPE_CHECKING:
     from rich.console import Console
 
+    from mfmi.report.character_map import CharacterMap
+    from mfmi.report.figure_data import Curve
     from mfmi.report.heat_panels import Scale
 
 # From nothing to the largest value; told apart by how much of the cell is covered, not by colour.
@@ -21,6 +23,7 @@ BEST = ("*", "bold yellow")
 RIDGE = ("+", "bold cyan")
 NO_VALUE = ("?", "dim")
 UNBOUNDED = ("/", "unbounded")
+BAND, BAND_ASCII = "░", ":"
 MARKS = "lburm0123456789"
 CURVE_MARKS = {"mi_linear": "l", "mi_lower": "-", "mi_upper": "=", "mi_replica": "r", "mi_mean_field": "m"}
 HEIGHT, WIDTH, MARGIN = 16, 70, 8
@@ -107,6 +110,24 @@ def _draw_heat(figure: Figure, panel: Heat, console: Console) -> None:
     console.print(legend, soft_wrap=True)
 
 
+def _draw_band(drawn: CharacterMap, curve: Curve, glyph: str) -> bool:
+    """Fill what lies between the bounds of a curve; say whether it has both."""
+    import numpy as np
+
+    if not {"mi_lower", "mi_upper"} <= curve.series.keys():
+        return False
+    low, high = curve.series["mi_lower"], curve.series["mi_upper"]
+    good = np.isfinite(low) & np.isfinite(high)
+    if good.sum() < 2:
+        return False
+    x, y = np.meshgrid(drawn.x.cells(drawn.width), drawn.y.cells(drawn.height))
+    at = drawn.x.scaled(curve.x[good])
+    below, above = (np.interp(drawn.x.scaled(x), at, side[good], np.nan, np.nan) for side in (low, high))
+    inside = (y >= below) & (y <= above)
+    drawn.mark(x[inside], y[inside], glyph, "")
+    return True
+
+
 def wrapped_signs(signs: Sequence[str], width: int) -> str:
     """Put as many signs of a legend on a line as fit; none is broken."""
     lines = [""]
@@ -169,6 +190,9 @@ def _draw_curves(figure: Figure, panel: Curves, console: Console) -> None:
     width = max(10, min(WIDTH, console.width - MARGIN - 1))
     drawn = CharacterMap(panel.x, Axis("", decades), width, HEIGHT, _unicode(console))
     legend = []
+    banded = not several and _draw_band(drawn, panel.curves[0], BAND if _unicode(console) else BAND_ASCII)
+    if banded:
+        legend.append(f"{BAND if _unicode(console) else BAND_ASCII} lower to upper bound")
     for rank, curve in enumerate(panel.curves):
         for place, name in enumerate(reversed(shown)):
             glyph = str(rank) if several else CURVE_MARKS.get(name, MARKS[place])
