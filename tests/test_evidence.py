@@ -208,7 +208,7 @@ def test_a_predictor_that_is_right_is_found_to_be() -> None:
             "chi": np.array(design.sigma_w) ** 2 / 2.0,
             **{name: np.full(13, np.nan) for name in ("chi_1", "xi_c")},
             **{f"mi_{name}": np.array(design.sigma_w) for name in ("mean_field", "linear", "layerwise")},
-            "mi_replica": -np.array(design.sigma_w),
+            "mi_replica": 4.0 - np.array(design.sigma_w),
         }
     )
     said["xi_c"] = -np.abs(np.array(design.sigma_w) - math.sqrt(2.0))
@@ -230,6 +230,8 @@ def test_predictors_come_from_the_evaluator() -> None:
     assert found["edge"] == pytest.approx([-0.5, 0.0, -1.0], abs=1e-12)
     assert np.isnan(found["xi_c"][1:]).all()
     assert np.all(np.diff(found["linear"]) > 0.0)
+    said = {**said, "mi_replica": np.array([2e-17, 1e-17, 0.5])}
+    assert predictions(said)["replica"].tolist() == [0.0, 0.0, 0.5]
 
 
 def test_the_design_is_the_whole_grid() -> None:

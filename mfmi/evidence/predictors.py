@@ -14,6 +14,8 @@ from mfmi.evidence.design import Design
 Array = NDArray[np.float64]
 
 ESTIMATES = ("mean_field", "linear", "layerwise", "replica")
+# Nats below which a difference of potentials is nothing but rounding, whose order must not be ranked.
+RESOLUTION = 1e-14
 # Each is the larger the better a network should train; sigma_w itself is the control that knows nothing.
 PREDICTORS = {
     "linear": "linearly readable information",
@@ -40,12 +42,13 @@ def predictions(said: Mapping[str, NDArray[np.generic]]) -> dict[str, Array]:
     """The predictors out of the columns of one depth, each of shape (sigma_w,), NaN where there is none.
 
     Where variances grow without bound there is no chi_1; the slope of the map at the observed layer stands for it.
+    Information below `RESOLUTION` counts as none.
     """
     numbers = ("sigma_w", "chi", "chi_1", "xi_c", *(f"mi_{name}" for name in ESTIMATES))
     columns = {name: np.asarray(said[name], dtype=np.float64) for name in numbers}
     slope = np.where(np.isnan(columns["chi_1"]), columns["chi"], columns["chi_1"])
     return {
-        **{name: columns[f"mi_{name}"] for name in ESTIMATES},
+        **{name: np.where(columns[f"mi_{name}"] < RESOLUTION, 0.0, columns[f"mi_{name}"]) for name in ESTIMATES},
         "edge": -np.abs(slope - 1.0),
         "xi_c": columns["xi_c"],
         "sigma_w": columns["sigma_w"],
