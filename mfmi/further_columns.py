@@ -21,6 +21,7 @@ from mfmi.datasets import InputPairs, pairwise_bounds
 from mfmi.isometry import jacobian_moments
 from mfmi.model import DataSet, Model
 from mfmi.names import WEIGHTS
+from mfmi.priors import GaussianPrior
 from mfmi.problem import Estimate, Problem, closed
 
 Array = NDArray[np.float64]
@@ -74,12 +75,13 @@ def efficiency(rows: Rows, model: Model) -> Array:
     Returns
     -------
     ndarray
-        Of that shape; NaN where there is no lower bound or the capacity is infinite or 0, and for inputs whose entries
-        are not independent gaussian variables, of which (23) is no theorem.
+        Of that shape; NaN where there is no lower bound or the capacity is infinite or 0, and for inputs that are not
+        Gaussian, of which neither (22) nor (23) speaks.
     """
     value = np.full(rows["mi_lower"].shape, np.nan)
-    if not model.has_plain_input:
+    if not isinstance(model.prior, GaussianPrior):
         return value
+    spectrum = None if model.has_plain_input else model.prior.eigenvalues
     slopes = {name: float(get_activation(name).lipschitz) for name in dict.fromkeys(rows["activation"].flat)}
     steepest = np.vectorize(slopes.get, otypes=[np.float64])(rows["activation"])
     for weights in WEIGHTS:
@@ -91,6 +93,7 @@ def efficiency(rows: Rows, model: Model) -> Array:
             np.square(rows["sigma_noise"][own]),
             rows["input_variance"][own],
             rows["depth"][own],
+            spectrum,
             alpha=model.ratios(int(rows["depth"].max())),
         )
         value[own] = share_of(rows["mi_lower"][own], most)

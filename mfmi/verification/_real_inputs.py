@@ -8,18 +8,16 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
 from mfmi.activations import Activation
-from mfmi.chain import Chain, solve
-from mfmi.interfaces import GaussianOutput, LayerChannel, PriorInput
-from mfmi.meanfield import trajectory
+from mfmi.columns import Points
+from mfmi.evaluation import evaluate_points
 from mfmi.model import Model
-from mfmi.priors import GaussianPrior, gaussian, gaussian_spectrum
-from mfmi.problem import Problem, Propagation, closed, less_noise
 from mfmi.simulate import NetworkLaw, measure_real_inputs, network_seed
 
 Array = NDArray[np.float64]
@@ -111,7 +109,7 @@ def compare_real_inputs(
     law = NetworkLaw(activation, widths, sigma_w, sigma_b, sigma_noise, weights=weights, input_variance=variance)
     asked = {"with_total": "total" in quantities}
     samples = [measure_real_inputs(law, centred, network_seed(seed, widths[1], k), **asked) for k in range(networks)]
-    theories = [_theory(law, prior, quantities) for prior in (gaussian_spectrum(eigenvalues), gaussian())]
+    theories = [_theory(law, spectrum, quantities) for spectrum in (eigenvalues, np.full(n_0, variance))]
     rows = []
     for layer in range(depth):
         for quantity in quantities:
@@ -122,34 +120,22 @@ def compare_real_inputs(
     return tuple(rows)
 
 
-def _theory(law: NetworkLaw, prior: GaussianPrior, quantities: Sequence[str]) -> dict[str, Array]:
+def _theory(law: NetworkLaw, eigenvalues: Array, quantities: Sequence[str]) -> dict[str, Array]:
     """Return the theory's values for Gaussian inputs of a given spectrum, a value per layer."""
-    assert isinstance(law.activation, Activation)
-    depths = np.arange(1, law.depth + 1)
-    same = np.ones(law.depth)
-    path = trajectory(law.activation, law.sigma_w**2, law.sigma_b**2, 0.0, law.input_variance, 0.0, law.depth)
-    problem = Problem(
-        Propagation(law.activation, path, np.zeros(1)),
-        np.zeros(law.depth, dtype=np.intp),
-        law.weights,
-        law.sigma_w**2 * same,
-        law.sigma_noise**2 * same,
-        law.input_variance * same,
-        depths,
-        Model(tuple(after / before for before, after in zip(law.widths, law.widths[1:], strict=False))),
+    points = Points.of(
+        [law.activation],  # type: ignore[list-item]
+        law.sigma_w,
+        sigma_b=law.sigma_b,
+        sigma_noise=law.sigma_noise,
+        weights=law.weights,
+        input_variance=law.input_variance,
     )
-    source = PriorInput(prior, problem.input_variance)
-
-    def value(channel: LayerChannel, *, unique: bool) -> Array:
-        hidden = channel.part(slice(None), slice(0, law.depth - 1)) if law.depth > 1 else None
-        output = GaussianOutput(problem.output_noise)
-        found = solve(Chain(source, problem.ensemble(0), hidden, output, problem.depth), unique)
-        everything = closed(np.where(found.converged, found.value, np.nan))
-        return less_noise(problem, channel, everything, unique).value
-
-    found = {}
-    if "linear" in quantities:
-        found["linear"] = value(problem.propagation.surrogate.part(problem.rows, slice(None)), unique=True)
-    if "total" in quantities:
-        found["total"] = value(problem.exact(), unique=False)
-    return found
+    alpha = [after / before for before, after in pairwise(law.widths)]
+    estimators = {"linear": "linear", "total": "replica"}
+    columns = evaluate_points(
+        points,
+        np.arange(1, law.depth + 1),
+        [estimators[name] for name in quantities],
+        model=Model.with_spectrum(eigenvalues, alpha),
+    )
+    return {name: columns[f"mi_{estimators[name]}"] for name in quantities}
