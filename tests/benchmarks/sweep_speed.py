@@ -62,9 +62,9 @@ def plan_of(case: str, shrink: int) -> Plan:
 
 
 def processor_seconds() -> float:
-    """Seconds that the worker processes of ended sweeps have computed for."""
-    used = resource.getrusage(resource.RUSAGE_CHILDREN)
-    return used.ru_utime + used.ru_stime
+    """Seconds that this process and the workers of ended sweeps have computed for."""
+    both = [resource.getrusage(who) for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN)]
+    return sum(used.ru_utime + used.ru_stime for used in both)
 
 
 def time_sweep(case: str, shrink: int, jobs: int) -> None:
