@@ -63,7 +63,7 @@ def main() -> None:
                 ratio = value / exact
                 low, middle, high = np.nanquantile(ratio, [0.0, 0.5, 1.0])
                 noisy = np.nanmedian(ratio[every])
-                print(f"{name:<12}{bound:<16}{low:8.3f}{middle:8.3f}{high:8.3f}{noisy:8.3f}{milliseconds:10.2f}")
+                print(f"{name:<12}{bound:<16}{low:8.3f}{middle:8.3f}{high:8.3g}{noisy:8.3f}{milliseconds:10.2f}")
         print(f"{name:<12}{'replica':<16}{1:8}{1:8}{1:8}{1:8}{cost:10.2f}")
 
 
