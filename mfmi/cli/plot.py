@@ -167,7 +167,7 @@ def _read(file: str, columns: dict[str, Column], quantities: Sequence[str], wher
             raise click.UsageError(f"more than {MOST_ROWS:,} rows to draw: narrow them with --where.")
     if not total:
         raise click.UsageError(nothing_meets(file, condition))
-    frame: pd.DataFrame = pa.concat_tables(tables).to_pandas()
+    frame: pd.DataFrame = pa.concat_tables(tables).to_pandas(use_threads=False)
     return frame
 
 

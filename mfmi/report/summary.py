@@ -150,7 +150,7 @@ class Gathering:
             There are more than `GROUP_LIMIT` groups.
         """
         self.tally.add(table)
-        frame: pd.DataFrame = table.to_pandas()
+        frame: pd.DataFrame = table.to_pandas(use_threads=False)
         if not len(frame):
             return
         self.noise = _widened(self.noise, frame["sigma_noise"].to_numpy())

@@ -168,9 +168,10 @@ def encode(table: pa.Table) -> bytes:
     return buffer.getvalue()
 
 
+# Arrow's own threads read nothing here or elsewhere: one that is still starting when a short program ends aborts it.
 def decode(data: bytes) -> pa.Table:
     """Return the table whose bytes `encode` made."""
-    return pq.ParquetFile(io.BytesIO(data)).read(use_threads=False)
+    return pq.ParquetFile(io.BytesIO(data), pre_buffer=False).read(use_threads=False)
 
 
 def rows_of(data: bytes) -> int:
@@ -289,7 +290,7 @@ def read_batches(
 
 def _read_file(path: Path, names: Sequence[str] | None, batch_rows: int) -> Iterator[pa.RecordBatch]:
     try:
-        with pq.ParquetFile(path, page_checksum_verification=True) as file:
+        with pq.ParquetFile(path, page_checksum_verification=True, pre_buffer=False) as file:
             lacking = [name for name in names or () if name not in file.schema_arrow.names]
             if lacking:
                 raise OutputError(f"cannot read {path}: no column {', '.join(lacking)}")
@@ -300,12 +301,12 @@ def _read_file(path: Path, names: Sequence[str] | None, batch_rows: int) -> Iter
 
 def read_numbers(path: str | os.PathLike[str]) -> np.ndarray[Any, Any]:
     """Read all columns of a Parquet file side by side, shape (rows, columns); nulls become NaN."""
-    return _side_by_side(pq.read_table(path))
+    return _side_by_side(pq.read_table(path, use_threads=False, pre_buffer=False))
 
 
 def read_text_numbers(path: str | os.PathLike[str], separator: str, *, has_names: bool) -> np.ndarray[Any, Any]:
     """Read all columns of a text table side by side, shape (rows, columns); empty cells become NaN."""
-    reading = pa_csv.ReadOptions(autogenerate_column_names=not has_names)
+    reading = pa_csv.ReadOptions(use_threads=False, autogenerate_column_names=not has_names)
     return _side_by_side(pa_csv.read_csv(path, reading, pa_csv.ParseOptions(delimiter=separator)))
 
 
