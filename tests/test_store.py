@@ -91,7 +91,7 @@ def test_provenance_stands_in_the_schema_and_in_the_attributes_of_the_frame(tmp_
     assert about == ABOUT == json.loads(pq.read_schema(path).metadata[b"mfmi"])
     assert pd.read_parquet(path).attrs == {"mfmi": ABOUT}
     assert about["schema_version"] == 1
-    assert set(about["versions"]) == {"mfmi", "numpy", "scipy", "pandas", "pyarrow"}
+    assert set(about["versions"]) - {"numba"} == {"mfmi", "numpy", "scipy", "pandas", "pyarrow"}
     assert about["config"]["text"] == "version: 1\n"
     assert len(about["config"]["sha256"]) == 64
     assert about["seed"] == 0
