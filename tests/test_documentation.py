@@ -25,6 +25,7 @@ from documentation import (
     steps,
 )
 
+from mfmi.cli.command import CONTEXT_SETTINGS
 from mfmi.cli.main import cli
 from mfmi.names import ESTIMATORS
 
@@ -127,7 +128,7 @@ def spans(program: str) -> list[tuple[str, str]]:
 def test_a_command_in_a_sentence_exists_and_has_the_options_named(name: str, span: str) -> None:
     words = shlex.split(span)[1:]
     command: click.Command = cli
-    with click.Context(cli) as context:
+    with click.Context(cli, **CONTEXT_SETTINGS) as context:
         while words and isinstance(command, click.Group) and not words[0].startswith("-"):
             word = words.pop(0)
             found = command.get_command(context, word)
