@@ -31,7 +31,8 @@ NEAR, CLOSE = 1e-6, 1e-20
 # A smaller pivot means a maximum of the potential, or nothing but rounding.
 LEAST_PIVOT = 1e-12
 # Shares of the prior variances at which a search begins that must not miss a minimum. Closed lower bounds have up to
-# four at low noise; of 2,000 networks of tanh these three starts missed the smallest in one, two of them in one of 70.
+# four at low noise: of 98 orthogonal tanh networks of 49 layers the outer two starts missed the smallest in five, by up
+# to 63 %, all three in one, by 0.15 % (the smallest being that of ten searches).
 STARTS = (1.0, 0.1, 1e-6)
 # An upper bound needs a minimum, not the smallest, and where there is none another bound takes its place.
 UPPER_START, UPPER_STEPS = 1e-2, 60
