@@ -51,10 +51,11 @@ def assert_order(found: dict[str, np.ndarray], value: np.ndarray) -> None:
         bound = found[f"mi_{name}"]
         known = np.isfinite(bound)
         assert np.all((bound[known] >= 0.0) & (bound[known] <= above[known])), name
-        # A closed channel can leave its potential without a minimum; then the row says so.
         if name != "entropy_power":
             assert np.all(known | (found["status"] == "unconverged"))
-            assert known.mean() >= 0.95
+        # The potential of `layerwise` can have no minimum where (16) is poor, as for even activations.
+        if name in ("linear", "fisher"):
+            assert np.all(known)
     assert np.all(found["mi_gaussian_upper"] >= below)
     assert np.all(found["mi_upper"] >= below)
 
@@ -115,7 +116,6 @@ def test_other_activations_behind_one_hidden_layer(name):
     for weights in ENSEMBLES:
         points = replace(points, weights=np.full(2, weights, dtype=object))
         found = evaluate_points(points, [2], [*LOWER_BOUNDS, "gaussian_upper"])
-        assert set(found["status"]) <= {"ok", "unbounded"}
         values.append(replica_of_two_layers(points))
         assert_order(found, values[-1])
     assert np.all(values[1] > values[0])
