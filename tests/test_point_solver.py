@@ -64,8 +64,8 @@ def assert_same(one, other):
     assert ok.any()
     np.testing.assert_allclose(one.value[ok], other.value[ok], rtol=1e-11)
     np.testing.assert_allclose(one.mmse[ok], other.mmse[ok], rtol=1e-8)
-    np.testing.assert_allclose(one.r[ok], other.r[ok], rtol=1e-7)
-    np.testing.assert_allclose(one.v[ok], other.v[ok], rtol=1e-7)
+    np.testing.assert_allclose(one.r[ok], other.r[ok], rtol=2e-10)
+    np.testing.assert_allclose(one.v[ok], other.v[ok], rtol=2e-10)
 
 
 def test_the_tests_have_the_compiler():
