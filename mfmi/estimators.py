@@ -10,7 +10,7 @@ from collections.abc import Callable
 import numpy as np
 from numpy.typing import NDArray
 
-from mfmi.chain import solve
+from mfmi.chain_search import solve
 from mfmi.channel_tables import Channel
 from mfmi.closed_channels import EntropyPowerLower, FisherLower, GaussianUpper, LinearLower
 from mfmi.interfaces import Surrogate

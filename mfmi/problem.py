@@ -15,7 +15,8 @@ from numpy.typing import NDArray
 
 from mfmi.activations import Activation
 from mfmi.activations.linear import Linear
-from mfmi.chain import Chain, Solution, solve
+from mfmi.chain import Chain
+from mfmi.chain_search import Solution, solve
 from mfmi.channel_tables import Channel, table
 from mfmi.ensembles import ENSEMBLES, Ensemble
 from mfmi.exact_tables import exact_table

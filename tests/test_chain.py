@@ -9,7 +9,8 @@ import pytest
 from exact_laws import deep_linear, marchenko_pastur
 from scipy.optimize import brentq
 
-from mfmi.chain import Chain, _descend, _rules, solve
+from mfmi.chain import Chain
+from mfmi.chain_search import _descend, _rules, solve
 from mfmi.ensembles import ENSEMBLES
 from mfmi.interfaces import GaussianInput, GaussianOutput, Surrogate
 from mfmi.priors import spike_slab
@@ -211,7 +212,7 @@ def test_of_two_minima_the_smaller_counts(alpha, smaller_is_first):
 
 @pytest.mark.parametrize("starts", [(1.0, 1e-6, 1e-6), (1e-6, 1.0, 1.0), (1e-6, 1.0, 1e-6)])
 def test_a_minimum_that_one_search_saw_is_not_forgotten(monkeypatch, starts):
-    monkeypatch.setattr("mfmi.chain.STARTS", starts)
+    monkeypatch.setattr("mfmi.chain_search.STARTS", starts)
     for alpha in (0.15, 0.19):
         assert solve(sparse_chain(alpha)).coexisting[0]
 

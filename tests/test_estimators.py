@@ -162,6 +162,6 @@ def test_a_lower_bound_searches_from_both_sides(monkeypatch):
     found = evaluate_points(points, 6, ["layerwise"])
     assert found["status"][0] == "ok"
     # The search from the prior variances alone ends at a minimum of the potential that is far above the smaller one.
-    monkeypatch.setattr("mfmi.chain.STARTS", (1.0,))
+    monkeypatch.setattr("mfmi.chain_search.STARTS", (1.0,))
     alone = evaluate_points(points, 6, ["layerwise"])
     assert found["mi_layerwise"][0] < 0.1 * alone["mi_layerwise"][0]

@@ -9,9 +9,10 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
-from mfmi import chain as chain_module
+from mfmi import chain_search
 from mfmi.activations import get
-from mfmi.chain import Chain, solve
+from mfmi.chain import Chain
+from mfmi.chain_search import solve
 from mfmi.channel_tables import table
 from mfmi.closed_channels import EntropyPowerLower, GaussianUpper, LinearLower
 from mfmi.ensembles import ENSEMBLES
@@ -53,7 +54,7 @@ LAYERS |= {f"{name} {channel}": tabulated(name, channel) for name in ("tanh", "r
 
 def in_numpy(chain, unique, monkeypatch):
     with monkeypatch.context() as context:
-        context.setattr(chain_module, "search", lambda *_: None)
+        context.setattr(chain_search, "search", lambda *_: None)
         return solve(chain, unique)
 
 
@@ -130,7 +131,7 @@ def test_other_parts_are_left_to_numpy():
         variance = np.ones(6)
 
     chain = chain_of("gaussian", "square", surrogate, False)
-    rules = chain_module._searches(chain, True)[0]
+    rules = chain_search._searches(chain, True)[0]
     known = (chain.ensemble, chain.layers, chain.output, chain.length, rules)
     assert search(chain.source, *known) is not None
     assert search(Other(), *known) is None
@@ -176,7 +177,7 @@ def test_machine_code_is_kept_for_one_state_of_all_its_sources(tmp_path, monkeyp
 
 @pytest.mark.slow  # it compiles anew, and so does the next one
 def test_machine_code_is_kept_in_the_cache_directory_alone(tmp_path):
-    package = Path(chain_module.__file__).parent
+    package = Path(chain_search.__file__).parent
     before = set(package.rglob("*.nb[ci]"))
     run(EVALUATE, MFMI_CACHE_DIR=str(tmp_path))
     (folder,) = tmp_path.glob("compiled-*")

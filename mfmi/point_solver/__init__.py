@@ -1,7 +1,7 @@
 """The search for a chain's stationary point, compiled for one point at a time where numba is installed.
 
-`chain` has the same search for all points at once in numpy, and uses this one where it can. Both find the same values
-to rounding; the compiled one spares the arrays in between, which cost numpy ten times the arithmetic.
+`chain_search` has the same search for all points at once in numpy, and uses this one where it can. Both find the same
+values to rounding; the compiled one spares the arrays in between, which cost numpy ten times the arithmetic.
 """
 
 from mfmi.point_solver._compiler import compiled, version

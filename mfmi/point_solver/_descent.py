@@ -1,4 +1,4 @@
-"""Newton's method for one chain at a time: what `chain` does for arrays, written for a compiler.
+"""Newton's method for one chain at a time: what `chain_search` does for arrays, written for a compiler.
 
 No array is made here, because counting the references to arrays costs more than the arithmetic between them.
 """
@@ -29,7 +29,7 @@ Array = NDArray[np.float64]
 
 _TINY = float(np.finfo(np.float64).tiny)
 
-# Rows of the array that holds the linearised equations, see `chain`.
+# Rows of the array that holds the linearised equations, see `chain_search`.
 V_GAP, R_GAP, V_BY_R, V_BY_V, R_BY_R, R_BY_V = range(6)
 
 
@@ -58,7 +58,7 @@ class Points(NamedTuple):
 
 
 class Rules(NamedTuple):
-    """When a descent steps and stops; the constants of `chain`."""
+    """When a descent steps and stops; the constants of `chain_search`."""
 
     share: float
     max_steps: int
@@ -103,7 +103,7 @@ class Found(NamedTuple):
 
 
 def descend(points: Points, rules: Rules, work: Work, found: Found) -> None:
-    """Search every point's minimum from one start; see `chain.solve`."""
+    """Search every point's minimum from one start; see `chain_search.solve`."""
     for point in range(points.length.size):
         depth = points.length[point]
         for matrix in range(depth):
@@ -271,7 +271,7 @@ def _backward(points: Points, point: int, work: Work) -> None:
 
 
 def _messages(points: Points, point: int, work: Work) -> None:
-    """See `chain._messages`."""
+    """See `chain.messages`."""
     depth = points.length[point]
     _source(points, point, work.r[0], work.m[0])
     for matrix in range(1, depth):
@@ -280,7 +280,7 @@ def _messages(points: Points, point: int, work: Work) -> None:
 
 
 def _linearise(points: Points, point: int, work: Work) -> float:
-    """See `chain._linearise`; returns the largest mismatch, NaN where there is one."""
+    """See `chain_search._linearise`; returns the largest mismatch, NaN where there is one."""
     depth, linear, slopes = points.length[point], work.linear, work.map
     for matrix in range(depth):
         message = work.m[matrix]
@@ -299,7 +299,7 @@ def _linearise(points: Points, point: int, work: Work) -> float:
 
 
 def _newton_step(depth: int, work: Work) -> float:
-    """See `chain._newton_step`; fills `new_r` and `new_v` and returns the smallest pivot, NaN where there is one."""
+    """See `chain_search._newton_step`; fills `new_r`, `new_v`, returns the smallest pivot, NaN where there is one."""
     linear, slope, shift, pivot = work.linear, work.slope, work.shift, work.pivot
     least = np.inf
     slope[depth - 1], shift[depth - 1] = linear[R_BY_V, depth - 1], linear[R_GAP, depth - 1]
