@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -12,7 +13,7 @@ from mfmi.activations import Activation, get
 from mfmi.columns import DATA_NAMES, FURTHER_NAMES, Points
 from mfmi.evaluation import evaluate_points
 from mfmi.model import SQUARE, DataSet, Model, ratios_of
-from mfmi.names import DEFAULT_ESTIMATORS, DEPTH, ESTIMATORS, NOISE_PLACEMENTS, UNITS, WEIGHTS
+from mfmi.names import DEFAULT_ESTIMATORS, DEPTH, ESTIMATORS, NOISE_PLACEMENTS, OBSERVABLES, UNITS, WEIGHTS
 from mfmi.sweep.store import to_frame
 
 if TYPE_CHECKING:
@@ -44,6 +45,7 @@ def evaluate(
     prior: str = "gaussian",
     sparsity: float | None = None,
     input_spectrum: ArrayLike | None = None,
+    observe: str = "pre-activation",
 ) -> pd.DataFrame:
     """Mean-field quantities and information bounds of random networks, a row per network and depth.
 
@@ -94,6 +96,9 @@ def evaluate(
     input_spectrum
         Eigenvalues of the covariance of a gaussian input (1-D), or samples of it (2-D, a row each). Their mean is the
         input's variance, unless `input_variance` is given.
+    observe
+        What is known of the observed layer: "pre-activation", with its noise, or "activation" of that noisy
+        pre-activation, `phi(y + eps)`.
 
     Returns
     -------
@@ -118,6 +123,7 @@ def evaluate(
         raise ValueError(f"input_variance: {input_variance!r} is not asked for; the inputs have one of their own")
     if prior != "gaussian" or sparsity is not None or input_spectrum is not None:
         model = _with_law(model, prior, sparsity, input_spectrum)
+    model = replace(model, observe=_words("observe", observe, OBSERVABLES).item())
     own = model.data.variance if model.data else 1.0 if model.input_variance is None else model.input_variance
     variance = own if input_variance is None else input_variance
     points = _points(

@@ -12,7 +12,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mfmi.ensembles import Ensemble
-from mfmi.interfaces import GaussianOutput, LayerChannel, Source
+from mfmi.interfaces import LayerChannel, Source
+from mfmi.observed_layer import Output
 
 Array = NDArray[np.float64]
 
@@ -35,7 +36,7 @@ class Chain:
     source: Source
     ensemble: Ensemble
     layers: LayerChannel | None
-    output: GaussianOutput
+    output: Output
     length: NDArray[np.intp]
 
     @property
@@ -56,7 +57,7 @@ class Chain:
     @property
     def size(self) -> int:
         """Number of points n."""
-        return len(self.output.noise)
+        return len(self.length)
 
     def part(self, rows: NDArray[np.intp]) -> Chain:
         """The chain of some of the points."""

@@ -13,9 +13,8 @@ from numpy.typing import NDArray
 from mfmi.chain_search import solve
 from mfmi.channel_tables import Channel
 from mfmi.closed_channels import EntropyPowerLower, FisherLower, GaussianUpper, LinearLower
-from mfmi.interfaces import Surrogate
 from mfmi.priors import MixturePrior
-from mfmi.problem import Estimate, Problem, chain_of, closed, everything, from_first_layer, less_noise
+from mfmi.problem import Channels, Estimate, Problem, chain_of, closed, everything, from_first_layer, less_noise
 
 Array = NDArray[np.float64]
 
@@ -43,6 +42,12 @@ def mean_field(problem: Problem) -> Estimate:
     gains = np.asarray(np.cumprod(np.hstack((first, slope)), axis=1), dtype=np.float64)
     signal = problem.observed(gains)
     total = problem.observed(path.offset_gap) + problem.output_noise
+    if not problem.hides_nothing:
+        s, gap = (
+            np.where(np.isfinite(total), part, 1.0) for part in (problem.observed(path.q) + problem.output_noise, total)
+        )
+        signal = signal * np.asarray(problem.propagation.phi.slope_correlation_gap(s, gap))
+        total = np.asarray(problem.propagation.phi.decorrelation(s, gap))
     beta = np.concatenate(([1.0], np.cumprod(problem.alpha)))
     narrowest = np.minimum.accumulate(beta)[problem.depth]
     noise = np.maximum(total - signal, 0.0)
@@ -61,11 +66,11 @@ def linear(problem: Problem) -> Estimate:
     if isinstance(prior, MixturePrior):
         found = linear(problem.gaussian_input)
         return found._replace(value=np.maximum(found.value - prior.negentropy, 0.0))
-    surrogate = problem.propagation.surrogate.part(problem.rows, slice(0, problem.deepest - 1))
-    found = less_noise(problem, surrogate, everything(problem, surrogate, unique=True), unique=True)
+    channels = problem.linear()
+    found = less_noise(problem, channels, everything(problem, channels, unique=True), unique=True)
     faint = np.flatnonzero(found.converged & (found.value < _FAINT) & (problem.depth > 1))
     if len(faint):
-        found.value[faint] = _faint(problem.part(faint), surrogate.part(faint, slice(None)))
+        found.value[faint] = _faint(problem.part(faint), channels.part(faint))
     return found
 
 
@@ -73,7 +78,7 @@ def linear(problem: Problem) -> Estimate:
 _FAINT = 1e-4
 
 
-def _faint(problem: Problem, surrogate: Surrogate) -> Array:
+def _faint(problem: Problem, channels: Channels) -> Array:
     """`Phi_full - Phi_known` of a linear network without cancellation.
 
     The known potential is the full one at input variance 0, and by stationarity the potential changes with a factor t
@@ -82,7 +87,7 @@ def _faint(problem: Problem, surrogate: Surrogate) -> Array:
     """
     value = np.zeros(len(problem.rows))
     for node in (0.5 - np.sqrt(1.0 / 12.0), 0.5 + np.sqrt(1.0 / 12.0)):
-        found = solve(chain_of(problem, problem.source(node * problem.input_variance), surrogate), unique=True)
+        found = solve(chain_of(problem, problem.source(node * problem.input_variance), channels), unique=True)
         value += 0.25 * found.r[:, 0] * found.mmse / node
     return value
 

@@ -87,7 +87,7 @@ def evaluate_points(
     for name in DERIVED.keys() & set(further):
         columns[name] = DERIVED[name](columns, model)
     if model.data and set(DATA_NAMES) & set(further):
-        for name, values in zip(DATA_NAMES, pairwise(points, layers, model.data), strict=True):
+        for name, values in zip(DATA_NAMES, pairwise(points, layers, model.data, model.observe), strict=True):
             columns[name] = values
     if unit == "bits":
         for column in wanted:

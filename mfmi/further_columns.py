@@ -20,7 +20,7 @@ from mfmi.columns import Points
 from mfmi.datasets import InputPairs, pairwise_bounds
 from mfmi.isometry import jacobian_moments
 from mfmi.model import DataSet, Model
-from mfmi.names import WEIGHTS
+from mfmi.names import OBSERVABLES, WEIGHTS
 from mfmi.priors import GaussianPrior
 from mfmi.problem import Estimate, Problem, closed
 
@@ -108,7 +108,9 @@ REGISTRY: dict[str, Callable[[Problem], Estimate]] = {
 DERIVED: dict[str, Callable[[Rows, Model], Array]] = {"efficiency": efficiency}
 
 
-def pairwise(points: Points, layers: NDArray[np.intp], data: DataSet) -> tuple[Array, Array]:
+def pairwise(
+    points: Points, layers: NDArray[np.intp], data: DataSet, observe: str = OBSERVABLES[0]
+) -> tuple[Array, Array]:
     """Return the pairwise bounds of a data set (theory (20)), in total nats, averaged over networks of its width.
 
     Parameters
@@ -119,6 +121,9 @@ def pairwise(points: Points, layers: NDArray[np.intp], data: DataSet) -> tuple[A
         Their observed layers, shape (n, D).
     data
         The inputs, and the width of all layers.
+    observe
+        As in `mfmi.model.Model`. Of an activation that is not strictly monotone the lower bound is NaN, and the upper
+        one that of its pre-activation, which tells more.
 
     Returns
     -------
@@ -143,7 +148,9 @@ def pairwise(points: Points, layers: NDArray[np.intp], data: DataSet) -> tuple[A
             weights=points.weights[i],
             seed=data.seed,
         )
-        lower[i], upper[i] = found.lower[place], found.upper[place]
+        upper[i] = found.upper[place]
+        if observe == OBSERVABLES[0] or get_activation(points.activation[i]).strictly_monotone:
+            lower[i] = found.lower[place]
     return lower, upper
 
 

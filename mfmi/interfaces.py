@@ -1,4 +1,4 @@
-"""Scalar channels of a layer: what the potential needs to know of an activation (theory (14)-(18)).
+"""Scalar channels of a hidden layer and of the input: what the potential needs to know of them (theory (14)-(18)).
 
 A layer channel takes the precision `r` that observes its output and the remaining variance `V` of its pre-activation
 and returns the information `J` and its derivatives. Arrays have shape (n, K): points and hidden layers.
@@ -185,26 +185,6 @@ class FirstLayer:
     def part(self, rows: Rows) -> FirstLayer:
         """See `Source.part`."""
         return FirstLayer(self.layer.part(rows, slice(None)), self.variance[rows])
-
-
-@dataclass(frozen=True)
-class GaussianOutput:
-    """The observed layer: `J_out = ln(1 + V / sigma_o^2) / 2`, with `noise` the variance `sigma_o^2`, shape (n,)."""
-
-    noise: Array
-
-    def derivatives(self, v: Array) -> tuple[Array, Array, Array]:
-        """`A = 2 J_out'(V)`, `dA/dV` and `1 - A V`, each of shape (n,)."""
-        a = 1.0 / (self.noise + v)
-        return a, -a * a, self.noise * a
-
-    def information(self, v: Array) -> Array:
-        """`J_out(V)` in nats, shape (n,)."""
-        return 0.5 * np.log1p(v / self.noise)
-
-    def part(self, rows: Rows) -> GaussianOutput:
-        """The output channel of some of the points."""
-        return GaussianOutput(self.noise[rows])
 
 
 @dataclass(frozen=True)

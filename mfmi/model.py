@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from mfmi.names import PRIORS
+from mfmi.names import OBSERVABLES, PRIORS
 from mfmi.priors import GaussianPrior, MixturePrior, gaussian, gaussian_spectrum, rademacher, spike_slab
 
 Array = NDArray[np.float64]
@@ -73,6 +73,7 @@ class Model:
     prior : law of the input's entries at variance 1.
     prior_name : what the law is called: "gaussian", "rademacher", "spike_slab" or "spectrum".
     input_variance : variance of an input entry where its law says it; None where the points have it.
+    observe : what is known of the observed layer: "pre-activation", with its noise, or "activation" of that.
     """
 
     alpha: tuple[float, ...] = ()
@@ -80,8 +81,11 @@ class Model:
     prior: InputPrior = GAUSSIAN
     prior_name: str = "gaussian"
     input_variance: float | None = None
+    observe: str = "pre-activation"
 
     def __post_init__(self) -> None:
+        if self.observe not in OBSERVABLES:
+            raise ValueError(f"observe must be one of {', '.join(OBSERVABLES)}, not {self.observe!r}")
         for ratio in self.alpha:
             if not 0.0 < ratio < np.inf:
                 raise ValueError(f"alpha must be finite and greater than 0, not {ratio!r}")
@@ -164,6 +168,7 @@ class Model:
             values = np.array(self.prior.eigenvalues)
             digest = hashlib.sha256(values.tobytes()).hexdigest()
             found["input.spectrum"] = {"eigenvalues": len(values), "sha256": digest}
+        found |= {"observe": self.observe} if self.observe != OBSERVABLES[0] else {}
         return found | (self.data.described() if self.data else {})
 
 

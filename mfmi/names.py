@@ -21,6 +21,7 @@ DEPTH = 10  # where no depth is given, and no widths
 WEIGHTS = ("gaussian", "orthogonal")
 PRIORS = ("gaussian", "rademacher", "spike_slab")
 NOISE_PLACEMENTS = ("output", "every")
+OBSERVABLES = ("pre-activation", "activation")
 UNITS = ("nats", "bits")
 PHASES = ("ordered", "critical", "chaotic", "unbounded")
 STATUSES = ("ok", "unbounded", "unconverged", "failed")

@@ -13,7 +13,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from mfmi.activations import Activation
+from mfmi.activations import Activation, Conditional
 from mfmi.activations.linear import Linear
 from mfmi.chain import Chain
 from mfmi.chain_search import Solution, solve
@@ -25,7 +25,6 @@ from mfmi.interfaces import (
     CorrelatedInput,
     FirstLayer,
     GaussianInput,
-    GaussianOutput,
     LayerChannel,
     PriorInput,
     Source,
@@ -34,6 +33,7 @@ from mfmi.interfaces import (
 )
 from mfmi.meanfield import Trajectory
 from mfmi.model import GAUSSIAN, SQUARE, Model
+from mfmi.observed_layer import ActivationOutput, GaussianOutput, LinearOutput, Output
 from mfmi.priors import MixturePrior
 
 Array = NDArray[np.float64]
@@ -58,20 +58,45 @@ class Propagation:
     def surrogate(self) -> Surrogate:
         """Linear network with the same second moments, layers 1 to D - 1 (theory (18))."""
         inner = (self.path.offset_gap + self.hidden_noise[:, None])[:, :-1]
-        # A variance that has overflowed has no moments; its rows are marked by their q and any number will do.
-        finite = np.isfinite(inner) & np.isfinite(self.path.s[:, :-1])
-        inner = np.where(finite, inner, 1.0)
-        offset = np.where(finite, np.maximum(self.path.s[:, :-1] - inner, 0.0), 1.0)
-        flat_offset, flat_inner = offset.ravel(), inner.ravel()
-        m, weight = self.phi.offset_rule(flat_offset, flat_inner, tolerance=1e-10)
-        if self.phi.odd or self.phi.even:
-            m, weight = even_rule(m, weight)
-        moments = self.phi.conditional(m, np.broadcast_to(flat_inner[:, None], m.shape))
-        shape = (*inner.shape, m.shape[1])
+        moments, weight = self.moments(self.path.s[:, :-1].ravel(), inner.ravel())
+        shape = (*inner.shape, weight.shape[1])
         gain, residual = np.square(moments.kappa), moments.residual
         return Surrogate(
             gain.reshape(shape), residual.reshape(shape), weight.reshape(shape), self.hidden_noise[:, None]
         )
+
+    def moments(self, total: Array, inner: Array) -> tuple[Conditional, Array]:
+        """Moments of phi given a neuron's offset, and the offsets' weights, each of shape (k, M).
+
+        Parameters
+        ----------
+        total, inner : variance of what the activation sees, and what of it varies around the offset, shape (k,).
+        """
+        # A variance that has overflowed has no moments; its rows are marked by their q and any number will do.
+        finite = np.isfinite(inner) & np.isfinite(total)
+        inner = np.where(finite, inner, 1.0)
+        offset = np.where(finite, np.maximum(total - inner, 0.0), 1.0)
+        m, weight = self.phi.offset_rule(offset, inner, tolerance=1e-10)
+        if self.phi.odd or self.phi.even:
+            m, weight = even_rule(m, weight)
+        return self.phi.conditional(m, np.broadcast_to(inner[:, None], m.shape)), weight
+
+
+class Channels(NamedTuple):
+    """What the layers of n points are taken for.
+
+    Attributes
+    ----------
+    hidden : channels of layers 1 to D - 1.
+    output : channel of every point's observed layer.
+    """
+
+    hidden: LayerChannel
+    output: Output
+
+    def part(self, chosen: NDArray[np.intp]) -> Channels:
+        """The channels of some of the points."""
+        return Channels(self.hidden.part(chosen, slice(None)), self.output.part(chosen))
 
 
 @dataclass(frozen=True)
@@ -135,9 +160,13 @@ class Problem:
         """What the observed layer can know at most of signals of that variance per pre-activation, in all its layers.
 
         Their covariance has the rank of the layer's matrix, and information is largest where all directions are alike.
+        Where the activation is observed, the layer knows no more than its units would of independent signals.
         """
         per_direction = variance * np.maximum(1.0, self.alpha[self.depth - 1])
-        return 0.5 * self.rank * np.log1p(per_direction / self.output_noise)
+        found = 0.5 * self.rank * np.log1p(per_direction / self.output_noise)
+        if self.hides_nothing:
+            return found
+        return np.fmin(found, self.beta * self.output.information(np.minimum(variance, self.observed(self.path.q))))
 
     def source(self, variance: Array) -> Source:
         """The input's channel, its entries of the given variance."""
@@ -160,17 +189,43 @@ class Problem:
         """The weight matrices of layers `before` + 1 to D."""
         return ENSEMBLES[self.weights](self.sigma_w2[:, None], self.alpha[before:])
 
-    def tabulated(self, channel: Channel) -> LayerChannel:
+    @property
+    def hides_nothing(self) -> bool:
+        """Whether what is observed tells all of the noisy pre-activation: a strictly monotone activation does."""
+        return self.model.observe == "pre-activation" or self.propagation.phi.strictly_monotone
+
+    @cached_property
+    def output(self) -> Output:
+        """The exact channel of the observed layers."""
+        if self.hides_nothing:
+            return GaussianOutput(self.output_noise)
+        return ActivationOutput(self.propagation.phi, self.output_noise, self.observed(self.path.q))
+
+    def tabulated(self, channel: Channel) -> Channels:
         """A bound on the channel in layers 1 to D - 1 (theory (15)-(17)); the channel itself if phi is linear."""
         if isinstance(self.propagation.phi, Linear):
             return self.exact()
-        return Tabulated(table(self.propagation.phi, channel), self.path.s[:, :-1], self.hidden_noise[:, None])
+        layers = Tabulated(table(self.propagation.phi, channel), self.path.s[:, :-1], self.hidden_noise[:, None])
+        return Channels(layers, self.output)
 
-    def exact(self) -> LayerChannel:
+    def exact(self) -> Channels:
         """The exact scalar channel in layers 1 to D - 1 (theory (14)); in closed form where phi is linear."""
         if isinstance(self.propagation.phi, Linear):
-            return self.propagation.surrogate.part(self.rows, slice(None))
-        return Tabulated(exact_table(self.propagation.phi), self.path.s[:, :-1], self.hidden_noise[:, None])
+            return self.linear()
+        layers = Tabulated(exact_table(self.propagation.phi), self.path.s[:, :-1], self.hidden_noise[:, None])
+        return Channels(layers, self.output)
+
+    def linear(self) -> Channels:
+        """What a linear decoder makes of all layers (theory (18))."""
+        layers = self.propagation.surrogate.part(self.rows, slice(0, self.deepest - 1))
+        if self.hides_nothing:
+            return Channels(layers, self.output)
+        inner = self.observed(self.path.offset_gap) + self.output_noise
+        moments, weight = self.propagation.moments(self.observed(self.path.q) + self.output_noise, inner)
+        signal = np.square(moments.kappa)
+        noise = signal * self.output_noise[:, None] + moments.residual
+        # Far out on a flat piece both vanish, and there is nothing to read.
+        return Channels(layers, LinearOutput(signal / np.where(noise > 0.0, noise, np.inf), weight))
 
     @cached_property
     def posterior(self) -> Estimate:
@@ -216,14 +271,14 @@ def closed(value: Array) -> Estimate:
     return Estimate(value, np.zeros_like(value), ~nowhere, np.full_like(value, np.nan), nowhere)
 
 
-def less_noise(problem: Problem, channel: LayerChannel, full: Estimate, unique: bool = False) -> Estimate:
+def less_noise(problem: Problem, channels: Channels, full: Estimate, unique: bool = False) -> Estimate:
     """`Phi_full - Phi_known`: what the observed layer knows of everything, less what it knows of the noise."""
-    noisy = np.flatnonzero(channel.has_noise & (problem.depth > 1))
+    noisy = np.flatnonzero(channels.hidden.has_noise & (problem.depth > 1))
     if not len(noisy):
         return full
     value, residual, converged = full.value.copy(), full.residual.copy(), full.converged.copy()
     some, nothing = problem.part(noisy), np.zeros(len(noisy))
-    noise = from_first_layer(some, channel.part(noisy, slice(None)), nothing, unique)
+    noise = from_first_layer(some, channels.part(noisy), nothing, unique)
     value[noisy] = np.maximum(value[noisy] - noise.value, 0.0)
     residual[noisy] = np.maximum(residual[noisy], noise.residual)
     converged[noisy] &= noise.converged
@@ -232,7 +287,7 @@ def less_noise(problem: Problem, channel: LayerChannel, full: Estimate, unique: 
     return full._replace(value=value, residual=residual, converged=converged, coexisting=coexisting)
 
 
-def everything(problem: Problem, channel: LayerChannel, unique: bool = False) -> Estimate:
+def everything(problem: Problem, channels: Channels, unique: bool = False) -> Estimate:
     """`Phi_full`: information about the input and all noise on the way.
 
     With `unique` one minimum of the potential will do: a linear network has no other, and of an upper bound any
@@ -240,16 +295,16 @@ def everything(problem: Problem, channel: LayerChannel, unique: bool = False) ->
     """
     wide = problem.alpha[0]
     if problem.weights != "orthogonal" or wide > 1.0 or not problem.model.has_plain_input:
-        solution = solve(chain_of(problem, problem.source(problem.input_variance), channel), unique)
+        solution = solve(chain_of(problem, problem.source(problem.input_variance), channels), unique)
         return _estimate_of(solution, 1.0, solution.mmse)
     # The rows of an orthogonal matrix turn gaussian inputs into independent gaussian variables, and it drops out.
     first = problem.sigma_w2 * problem.input_variance
-    left = 1.0 / (1.0 + first / problem.output_noise)
-    found = closed(0.5 * wide * np.log1p(first / problem.output_noise))
+    _, _, left = channels.output.derivatives(first)
+    found = closed(wide * channels.output.information(first))
     found = found._replace(mmse=problem.input_variance * (1.0 - wide + wide * left))
     deep = np.flatnonzero(problem.depth > 1)
     if len(deep):
-        rest = from_first_layer(problem.part(deep), channel.part(deep, slice(None)), first[deep], unique)
+        rest = from_first_layer(problem.part(deep), channels.part(deep), first[deep], unique)
         # The chain begins behind the matrix: its error is one of the layer's pre-activations, and that of the input is
         # `q_x (1 - alpha_1 A_1 V_1)`, as theory (12) gives it where V_1 is the prior variance.
         rest = rest._replace(mmse=problem.input_variance[deep] * (1.0 - wide + wide * rest.mmse))
@@ -258,13 +313,13 @@ def everything(problem: Problem, channel: LayerChannel, unique: bool = False) ->
     return found
 
 
-def from_first_layer(problem: Problem, channel: LayerChannel, variance: Array, unique: bool = False) -> Estimate:
+def from_first_layer(problem: Problem, channels: Channels, variance: Array, unique: bool = False) -> Estimate:
     """Potential of networks whose first pre-activations have a given variance; all depths above 1.
 
     The `mmse` of the result is the share `1 - A_1 V_1` of the variance that is left of a pre-activation.
     """
-    layer = channel.part(slice(None), slice(0, 1))
-    solution = solve(chain_of(problem, FirstLayer(layer, variance), channel.part(slice(None), slice(1, None))), unique)
+    layer, behind = (channels.hidden.part(slice(None), layers) for layers in (slice(0, 1), slice(1, None)))
+    solution = solve(chain_of(problem, FirstLayer(layer, variance), channels._replace(hidden=behind)), unique)
     left = layer.derivatives(solution.r[:, :1], variance[:, None]).rest_v[:, 0]
     # The potential of this chain is one per unit of the first layer.
     return _estimate_of(solution, float(problem.alpha[0]), left)
@@ -276,10 +331,9 @@ def _estimate_of(solution: Solution, units: float, mmse: Array) -> Estimate:
     return Estimate(value, solution.residual, solution.converged, mmse, solution.coexisting)
 
 
-def chain_of(problem: Problem, source: Source, layers: LayerChannel) -> Chain:
+def chain_of(problem: Problem, source: Source, channels: Channels) -> Chain:
     """The points' networks behind a source, which stands for the first layer where it is one."""
     gone = 1 if isinstance(source, FirstLayer) else 0
     count = problem.deepest - gone
-    hidden = layers.part(slice(None), slice(0, count - 1)) if count > 1 else None
-    output = GaussianOutput(problem.output_noise)
-    return Chain(source, problem.ensemble(gone), hidden, output, problem.depth - gone)
+    hidden = channels.hidden.part(slice(None), slice(0, count - 1)) if count > 1 else None
+    return Chain(source, problem.ensemble(gone), hidden, channels.output, problem.depth - gone)

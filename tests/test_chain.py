@@ -12,7 +12,8 @@ from scipy.optimize import brentq
 from mfmi.chain import Chain
 from mfmi.chain_search import _descend, _rules, solve
 from mfmi.ensembles import ENSEMBLES
-from mfmi.interfaces import GaussianInput, GaussianOutput, Surrogate
+from mfmi.interfaces import GaussianInput, Surrogate
+from mfmi.observed_layer import GaussianOutput
 from mfmi.priors import spike_slab
 
 REPLICA = json.loads((Path(__file__).parent / "data" / "replica.json").read_text())["cases"]

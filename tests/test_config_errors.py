@@ -247,6 +247,11 @@ CASES: dict[str, tuple[str, list[str]]] = {
         ["input.spectrum: cannot read"],
     ),
     "prior at the top": (sweep(NETWORK, "§prior: rademacher"), ["unknown key (did you mean input.prior?)"]),
+    "unknown observable": (
+        sweep(NETWORK, "observe: §preactivation"),
+        ["observe: expected pre-activation or activation, got the text 'preactivation' (did you mean pre-activation?)"],
+    ),
+    "observe in the sweep": (sweep(NETWORK + "§observe: activation"), ["unknown key"]),
     "no estimators": (sweep(NETWORK, "estimators: §[]"), ["estimators: the list is empty"]),
     "unknown unit": (
         sweep(NETWORK, "output: {unit: §bit}"),

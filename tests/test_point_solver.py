@@ -16,7 +16,8 @@ from mfmi.chain_search import solve
 from mfmi.channel_tables import table
 from mfmi.closed_channels import EntropyPowerLower, GaussianUpper, LinearLower
 from mfmi.ensembles import ENSEMBLES
-from mfmi.interfaces import FirstLayer, GaussianInput, GaussianOutput, Surrogate, Tabulated
+from mfmi.interfaces import FirstLayer, GaussianInput, Surrogate, Tabulated
+from mfmi.observed_layer import GaussianOutput
 from mfmi.point_solver import _channel, _compiler, _descent, _pack, compiled, search, version
 
 LENGTHS = np.array([1, 2, 3, 5, 5, 5])

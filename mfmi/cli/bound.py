@@ -16,7 +16,7 @@ from mfmi.cli.options import network_option, network_options
 from mfmi.cli.sink import Sink, output_options
 from mfmi.cli.waiting import announce_tables
 from mfmi.columns import DATA_NAMES
-from mfmi.names import DEPTH, LOWER_BOUNDS, UPPER_BOUNDS
+from mfmi.names import DEPTH, LOWER_BOUNDS, OBSERVABLES, UPPER_BOUNDS
 
 if TYPE_CHECKING:
     import numpy as np
@@ -151,6 +151,8 @@ def _headline(activation: Activation, rows: Rows, model: Model) -> list[str]:
     if not model.has_plain_input:
         name = "correlated" if model.prior_name == "spectrum" else model.prior_name.replace("_", " and ")
         first += f" · {name} input"
+    if model.observe != OBSERVABLES[0]:
+        first += f" · {model.observe} observed"
     if model.alpha:
         first += f" · ratios of widths {', '.join(number(ratio) for ratio in model.alpha)}"
     facts = [f"{name} {number(rows[column][0])}" for name, column in (("chi_1", "chi_1"), ("q*", "q_star"))]

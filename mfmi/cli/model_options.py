@@ -1,16 +1,17 @@
-"""Options for what holds for all networks of a command alike: the shape of their layers, their input."""
+"""Options for what holds for all networks of a command alike: their layers' shape, their input, what is observed."""
 
 from __future__ import annotations
 
 import functools
 from collections.abc import Callable
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
 from mfmi.cli.architecture import WidthList
 from mfmi.cli.options import Real, Word
-from mfmi.names import PRIORS
+from mfmi.names import OBSERVABLES, PRIORS
 
 if TYPE_CHECKING:
     from mfmi.model import Model
@@ -57,6 +58,13 @@ def model_options(function: Function) -> Callable[..., Any]:
         metavar="FILE",
         help="Eigenvalues of a gaussian input's covariance, or samples of it; their variance unless --qx is given.",
     )
+    @click.option(
+        "--observe",
+        type=Word(OBSERVABLES),
+        default=OBSERVABLES[0],
+        show_default=True,
+        help="What is known of the observed layer, its noise included.",
+    )
     @functools.wraps(function)
     def with_model(
         *args: Any,
@@ -67,16 +75,18 @@ def model_options(function: Function) -> Callable[..., Any]:
         prior: str,
         sparsity: float | None,
         input_spectrum: str | None,
+        observe: str,
         **options: Any,
     ) -> Any:
         if input_spectrum is not None or prior != "gaussian" or sparsity is not None:
             if inputs is not None or width is not None:
                 raise click.UsageError("--inputs are what they are; they go with no --prior or --input-spectrum.")
-            alpha = _model(widths, alpha).alpha
-            return function(*args, model=_with_law(alpha, prior, sparsity, input_spectrum), **options)
-        if inputs is not None or width is not None:
-            return function(*args, model=_of_data(inputs, width, widths or alpha), **options)
-        return function(*args, model=_model(widths, alpha), **options)
+            model = _with_law(_model(widths, alpha).alpha, prior, sparsity, input_spectrum)
+        elif inputs is not None or width is not None:
+            model = _of_data(inputs, width, widths or alpha)
+        else:
+            model = _model(widths, alpha)
+        return function(*args, model=replace(model, observe=observe), **options)
 
     return with_model
 

@@ -212,7 +212,7 @@ def _source(points: Points, point: int, r: float, out: Array) -> None:
 
 
 def _output(points: Points, point: int, v: float, out: Array) -> None:
-    """See `interfaces.GaussianOutput`."""
+    """See `observed_layer.GaussianOutput`."""
     noise = points.noise[point]
     a = 1.0 / (noise + v)
     out[A], out[A_V], out[E_V], out[REST_V] = a, -a * a, 0.0, noise * a

@@ -7,7 +7,8 @@ from numpy.typing import NDArray
 
 from mfmi.channel_tables import ChannelTable
 from mfmi.ensembles import Ensemble, Gaussian, Orthogonal
-from mfmi.interfaces import FirstLayer, GaussianInput, GaussianOutput, LayerChannel, Source, Surrogate, Tabulated
+from mfmi.interfaces import FirstLayer, GaussianInput, LayerChannel, Source, Surrogate, Tabulated
+from mfmi.observed_layer import GaussianOutput, Output
 from mfmi.point_solver._channel import N_OUT, Layers
 from mfmi.point_solver._compiler import compiled
 from mfmi.point_solver._descent import Found, Points, Rules, Work
@@ -26,7 +27,7 @@ def search(
     source: Source,
     ensemble: Ensemble,
     layers: LayerChannel | None,
-    output: GaussianOutput,
+    output: Output,
     length: NDArray[np.intp],
     rules: Rules,
 ) -> Found | None:
@@ -45,7 +46,7 @@ def search(
     code = compiled()
     if code is None or not isinstance(ensemble, Gaussian | Orthogonal):
         return None
-    if not isinstance(source, FirstLayer | GaussianInput):
+    if not isinstance(source, FirstLayer | GaussianInput) or not isinstance(output, GaussianOutput):
         return None
     first = _flat(source.layer) if isinstance(source, FirstLayer) else _NOTHING
     hidden = _flat(layers) if layers is not None else _NOTHING

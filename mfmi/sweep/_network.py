@@ -1,6 +1,7 @@
 """The sections of a config that hold for all its networks alike: to a model, and what it does not allow of the grid."""
 
 from collections.abc import Iterator, Mapping
+from dataclasses import replace
 
 from mfmi.errors import OutputError
 from mfmi.model import DataSet, Model, ratios_of
@@ -21,6 +22,11 @@ def read_model(entries: Mapping[str, Entry], report: Report) -> Model:
     report
         Receives what is wrong with them together.
     """
+    model = _read_model(entries, report)
+    return replace(model, observe=entries["observe"].value) if "observe" in entries else model
+
+
+def _read_model(entries: Mapping[str, Entry], report: Report) -> Model:
     network: Mapping[str, Entry] = entries["network"].value if "network" in entries else {}
     alpha: tuple[float, ...] = ()
     if "widths" in network:

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from mfmi.columns import FURTHER_NAMES
-from mfmi.names import DEFAULT_ESTIMATORS, DEPTH, ESTIMATORS, NOISE_PLACEMENTS, PRIORS, UNITS, WEIGHTS
+from mfmi.names import DEFAULT_ESTIMATORS, DEPTH, ESTIMATORS, NOISE_PLACEMENTS, OBSERVABLES, PRIORS, UNITS, WEIGHTS
 from mfmi.sweep._kinds import (
     Choice,
     Constant,
@@ -169,7 +169,7 @@ _SWEEP = Record(
     },
     elsewhere=_SHORT
     | _AT_TOP
-    | {name: name for name in ("version", "estimators", "columns", "network", "input", "output", "seed")},
+    | {name: name for name in ("version", "estimators", "columns", "network", "input", "observe", "output", "seed")},
     rules={
         "if": {"properties": {"mode": {"const": "points"}}, "required": ["mode"]},
         "then": {"required": ["points"]},
@@ -232,6 +232,9 @@ CONFIG = Record(
         "columns": Field(Several(Choice(FURTHER_NAMES), empty=True), "further columns of the result", default=[]),
         "network": Field(_NETWORK, "the shape of the networks; square layers of any depth by default"),
         "input": Field(_INPUT, "the input of the networks"),
+        "observe": Field(
+            Choice(OBSERVABLES), "what is known of the observed layer, its noise included", default=OBSERVABLES[0]
+        ),
         "output": Field(_OUTPUT, "the result"),
         "seed": Field(Whole(0, 2**63 - 1), "seed of whatever is drawn at random", default=0),
     },

@@ -49,6 +49,7 @@ TESTS_OF = {
     "mfmi/channel_tiles.py": ("tests/test_exact_tables.py",),
     "mfmi/tile_builder.py": ("tests/test_exact_tables.py",),
     "mfmi/output_channel.py": ("tests/test_output_channel.py",),
+    "mfmi/observed_layer.py": ("tests/test_observed_activation.py",),
     "mfmi/priors.py": ("tests/test_priors.py",),
     "mfmi/chain.py": ("tests/test_point_solver.py", "tests/test_chain.py"),
     "mfmi/chain_search.py": ("tests/test_point_solver.py", "tests/test_chain.py"),
@@ -62,6 +63,7 @@ TESTS_OF = {
         "tests/test_input_laws.py",
     ),
     "mfmi/problem.py": (
+        "tests/test_observed_activation.py",
         "tests/test_rectangular.py",
         "tests/test_estimators.py",
         "tests/test_further_columns.py",
@@ -336,6 +338,19 @@ _FAULTS: dict[str, tuple[tuple[str, str, str], ...]] = {
         ("the ends of a piece", " + 0.5 * v * bulge / s", ""),
         ("an atom is not told apart", "j += before[0] - after[0]", "j += before[0]"),
     ),
+    "mfmi/observed_layer.py": (
+        (
+            "the gain's average before the logarithm",
+            "np.log1p(self.gain * v[:, None]))",
+            "np.log1p((self.weight * self.gain).sum(1) * v)[:, None])",
+        ),
+        (
+            "another offset's law",
+            "observed_activation(self.phi, inside, self.noise, total)",
+            "observed_activation(self.phi, inside, self.noise, 2.0 * total)",
+        ),
+        ("the curvature of the reading", "(left, -left * left, rest)", "(left, -left, rest)"),
+    ),
     "mfmi/priors.py": (
         ("the slope of the remaining variance", "slope -= share * left * left", "slope -= share * left"),
         ("eigenvalues of another scale", "in values / np.mean(values)", "in values / np.max(values)"),
@@ -414,6 +429,16 @@ _FAULTS: dict[str, tuple[tuple[str, str, str], ...]] = {
         ),
     ),
     "mfmi/problem.py": (
+        (
+            "a decoder of the activation that sees no noise",
+            "noise = signal * self.output_noise[:, None] + moments.residual",
+            "noise = moments.residual",
+        ),
+        (
+            "an activation is told by units that are alike",
+            "self.beta * self.output.information(",
+            "0.5 * self.output.information(",
+        ),
         (
             "kappa for its square",
             "np.square(moments.kappa), moments.residual",
