@@ -15,9 +15,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mfmi.chain import Chain, messages, potential
-from mfmi.ensembles import Orthogonal
+from mfmi.ensembles import Gaussian
 from mfmi.interfaces import Surrogate
 from mfmi.point_solver import Found, Rules, search
+from mfmi.spectral_layers import Interleaved
 
 Array = NDArray[np.float64]
 
@@ -93,9 +94,9 @@ def _searches(chain: Chain, unique: bool) -> list[Rules]:
     """Where to begin: a channel that is a bound can have several minima."""
     if not unique:
         return [_rules(share) for share in STARTS]
-    if isinstance(chain.layers, Surrogate | None):
+    if isinstance(chain.layers, Surrogate | None) or (isinstance(chain.layers, Interleaved) and chain.layers.is_linear):
         return [_rules(1.0)]
-    if isinstance(chain.ensemble, Orthogonal):
+    if not isinstance(chain.ensemble, Gaussian):
         # At the prior variances maximum entropy leaves the range of A V < 1, and there is no way on from there.
         return [_rules(UPPER_START, UPPER_STEPS)]
     return [_rules(1.0, UPPER_STEPS)]

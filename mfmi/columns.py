@@ -41,7 +41,7 @@ def _information(name: str, description: str) -> Column:
 COLUMNS: tuple[Column, ...] = (
     Column("point", "int64", "1", "index of the grid point in config order"),
     Column("activation", "string", "", "activation function"),
-    Column("weights", "string", "", "weight ensemble: gaussian or orthogonal"),
+    Column("weights", "string", "", "weight ensemble: gaussian, orthogonal, a spectrum, or one per layer"),
     Column("noise_at", "string", "", "where the noise enters: the output, or every layer"),
     Column("sigma_w", "float64", "1", "standard deviation of the weights, times sqrt(fan-in)"),
     Column("sigma_b", "float64", "1", "standard deviation of the biases"),
@@ -153,7 +153,7 @@ class Points:
     ----------
     index : number of the point in the whole grid.
     activation : activation specification, such as "tanh" or "leaky_relu(0.1)".
-    weights : "gaussian" or "orthogonal".
+    weights : "gaussian", "orthogonal", or the label of one of the model's ensembles.
     noise_at : "output" or "every".
     sigma_w, sigma_b, sigma_noise : standard deviations of weights, biases and noise.
     input_variance, correlation : variance of an input entry; correlation of the tracked pair of inputs.

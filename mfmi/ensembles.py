@@ -132,9 +132,9 @@ class Orthogonal:
         return LogMap(log, np.where(inside, 1.0 / left, 0.0), np.where(inside, (1.0 - left) / left, -1.0))
 
     def bracket(self, r: Array, e: Array, a: Array, v: Array, rest: Array) -> Array:
-        """See `Ensemble.bracket`, at the stationary theta."""
+        """See `Ensemble.bracket`, at the stationary theta; 0 where the precision vanishes, for `A <= 0`."""
         narrow = np.minimum(1.0, self.alpha)
-        return -np.maximum(1.0, self.alpha) * np.log((1.0 - narrow) + narrow * rest)
+        return np.asarray(-np.maximum(1.0, self.alpha) * np.log((1.0 - narrow) + narrow * np.minimum(rest, 1.0)))
 
     def log_volume(self) -> Array:
         """See `Ensemble.log_volume`."""
@@ -145,8 +145,57 @@ class Orthogonal:
         return Orthogonal(_part(self.sigma_w2, rows, layers), self.alpha[layers])
 
 
+@dataclass(frozen=True)
+class Mixed:
+    """Gaussian matrices in some layers and orthogonal ones in the others.
+
+    Attributes
+    ----------
+    sigma_w2 : shape (n, 1) or (n, L).
+    alpha : shape (L,).
+    rotates : which matrices are orthogonal, shape (L,).
+    """
+
+    sigma_w2: Array
+    alpha: Array
+    rotates: NDArray[np.bool_]
+
+    @property
+    def _both(self) -> tuple[Orthogonal, Gaussian]:
+        return Orthogonal(self.sigma_w2, self.alpha), Gaussian(self.sigma_w2, self.alpha)
+
+    def variance(self, e: Array, rest: Array) -> LogMap:
+        """See `Ensemble.variance`."""
+        return self._chosen(*(one.variance(e, rest) for one in self._both))
+
+    def precision(self, a: Array, v: Array, rest: Array) -> LogMap:
+        """See `Ensemble.precision`."""
+        return self._chosen(*(one.precision(a, v, rest) for one in self._both))
+
+    def _chosen(self, rotation: LogMap, other: LogMap) -> LogMap:
+        return LogMap(*(np.where(self.rotates, *pair) for pair in zip(rotation, other, strict=True)))
+
+    def bracket(self, r: Array, e: Array, a: Array, v: Array, rest: Array) -> Array:
+        """See `Ensemble.bracket`."""
+        rotation, other = (one.bracket(r, e, a, v, rest) for one in self._both)
+        return np.where(self.rotates, rotation, other)
+
+    def log_volume(self) -> Array:
+        """See `Ensemble.log_volume`."""
+        rotation, other = (one.log_volume() for one in self._both)
+        return np.asarray(np.where(self.rotates, rotation, other))
+
+    def part(self, rows: NDArray[np.intp] | slice, layers: slice) -> Ensemble:
+        """See `Ensemble.part`."""
+        return ensemble_of(_part(self.sigma_w2, rows, layers), self.alpha[layers], self.rotates[layers])
+
+
+def ensemble_of(sigma_w2: Array, alpha: Array, rotates: NDArray[np.bool_]) -> Ensemble:
+    """The matrices of the given scales and shapes, orthogonal where they rotate and gaussian elsewhere; see `Mixed`."""
+    if rotates.all():
+        return Orthogonal(sigma_w2, alpha)
+    return Mixed(sigma_w2, alpha, rotates) if rotates.any() else Gaussian(sigma_w2, alpha)
+
+
 def _part(values: Array, rows: NDArray[np.intp] | slice, layers: slice) -> Array:
     return values[rows] if values.shape[1] == 1 else values[rows, layers]
-
-
-ENSEMBLES: dict[str, type[Gaussian] | type[Orthogonal]] = {"gaussian": Gaussian, "orthogonal": Orthogonal}

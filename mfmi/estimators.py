@@ -14,7 +14,7 @@ from mfmi.chain_search import solve
 from mfmi.channel_tables import Channel
 from mfmi.closed_channels import EntropyPowerLower, FisherLower, GaussianUpper, LinearLower
 from mfmi.priors import MixturePrior
-from mfmi.problem import Channels, Estimate, Problem, chain_of, closed, everything, from_first_layer, less_noise
+from mfmi.problem import Channels, Estimate, Problem, chain_of, closed, everything, input_known, less_noise
 
 Array = NDArray[np.float64]
 
@@ -22,7 +22,8 @@ Array = NDArray[np.float64]
 def mean_field(problem: Problem) -> Estimate:
     """The classic mean-field value (theory (17a)): an approximation, for gaussian weights above the truth.
 
-    All directions count as alike: the signal fills as many as the narrowest layer lets through, the noise all of them.
+    All directions count as alike: the signal fills as many as the narrowest layer lets through, singular values of 0
+    not counted, the noise all of them.
 
     Parameters
     ----------
@@ -48,8 +49,7 @@ def mean_field(problem: Problem) -> Estimate:
         )
         signal = signal * np.asarray(problem.propagation.phi.slope_correlation_gap(s, gap))
         total = np.asarray(problem.propagation.phi.decorrelation(s, gap))
-    beta = np.concatenate(([1.0], np.cumprod(problem.alpha)))
-    narrowest = np.minimum.accumulate(beta)[problem.depth]
+    narrowest = np.minimum.accumulate(problem.ranks)[problem.depth - 1]
     noise = np.maximum(total - signal, 0.0)
     per_direction = signal * problem.beta / narrowest
     return closed(0.5 * narrowest * np.log1p(per_direction / noise))
@@ -98,12 +98,13 @@ def entropy_power(problem: Problem) -> Estimate:
     Strictly monotone activations only, and layers that do not widen, but for the observed one; else null. A narrowing
     layer costs nothing: a random matrix of fewer rows than columns keeps a random part of its input's dimensions, whose
     entropy per dimension is on average no smaller than that of the whole (Han's inequality). A widening one confines
-    its output to a subspace, where it is no matter if noise alone comes after it, but not if an activation does.
+    its output to a subspace, where it is no matter if noise alone comes after it, but not if an activation does; so
+    do weights with singular values of 0.
     """
     phi, path = problem.propagation.phi, problem.path
     if not phi.strictly_monotone:
         return closed(np.full(len(problem.rows), np.nan))
-    scale = problem.ensemble(0).log_volume()
+    scale = problem.log_volume
     log_power = np.empty((len(problem.rows), problem.deepest))
     # An entry's entropy power is less than its variance by twice the negentropy; an atom has none.
     log_power[:, 0] = np.log(problem.input_variance) - 2.0 * problem.model.prior.negentropy + scale[:, 0]
@@ -113,8 +114,9 @@ def entropy_power(problem: Problem) -> Estimate:
         log_power[:, layer + 1] = noisy + np.asarray(phi.log_slope(s)) + scale[:, layer + 1]
     total = np.logaddexp(problem.observed(log_power), np.log(problem.output_noise)) - np.log(problem.output_noise)
     value = 0.5 * problem.rank * total - problem.maximum_entropy(problem.observed(path.noise_gap))
-    widened: Array = np.cumsum(problem.alpha > 1.0) - (problem.alpha > 1.0)
-    return closed(np.where(widened[problem.depth - 1] > 0, np.nan, np.maximum(value, 0.0)))
+    confines = (problem.alpha > 1.0) | (problem.factors.rank < 1.0)
+    before: Array = np.cumsum(confines) - confines
+    return closed(np.where(before[problem.depth - 1] > 0, np.nan, np.maximum(value, 0.0)))
 
 
 def layerwise(problem: Problem) -> Estimate:
@@ -140,7 +142,7 @@ def _from_below(problem: Problem, channels: list[Channel]) -> Estimate:
     noisy = np.flatnonzero((problem.hidden_noise > 0.0) & (problem.depth > 1))
     if len(noisy):
         some = problem.part(noisy)
-        known = from_first_layer(some, some.tabulated(GaussianUpper()), np.zeros(len(noisy)), unique=True)
+        known = input_known(some, some.tabulated(GaussianUpper()), unique=True)
         cruder = some.maximum_entropy(some.observed(some.path.noise_gap))
         less = np.fmin(np.where(known.converged, known.value, np.inf), cruder)
         found.value[noisy] = np.maximum(found.value[noisy] - less, 0.0)
@@ -159,8 +161,8 @@ def gaussian_upper(problem: Problem) -> Estimate:
     value = np.fmin(np.where(found.converged, found.value, np.inf), cruder)
     noisy = np.flatnonzero((problem.hidden_noise > 0.0) & (problem.depth > 1))
     if len(noisy):
-        some, nothing = problem.part(noisy), np.zeros(len(noisy))
-        noise = [from_first_layer(some, some.tabulated(channel), nothing) for channel in _lower_channels(some)]
+        some = problem.part(noisy)
+        noise = [input_known(some, some.tabulated(channel)) for channel in _lower_channels(some)]
         # A term that did not converge is left out: it can only be subtracted.
         known = np.fmax.reduce([np.where(e.converged, e.value, 0.0) for e in noise])
         value[noisy] = np.maximum(value[noisy] - known, 0.0)

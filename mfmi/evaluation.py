@@ -15,7 +15,7 @@ from mfmi.further_columns import DERIVED, pairwise
 from mfmi.further_columns import REGISTRY as FURTHER_REGISTRY
 from mfmi.meanfield import fixed_point, trajectory
 from mfmi.model import SQUARE, Model
-from mfmi.names import ESTIMATORS, LOWER_BOUNDS, NOISE_PLACEMENTS, UNITS, UPPER_BOUNDS, WEIGHTS
+from mfmi.names import ESTIMATORS, LOWER_BOUNDS, NOISE_PLACEMENTS, UNITS, UPPER_BOUNDS
 from mfmi.problem import Estimate, Problem, Propagation
 
 Array = NDArray[np.float64]
@@ -125,7 +125,7 @@ def _check_names(points: Points, wanted: tuple[Sequence[str], Sequence[str]], un
     estimators, further = wanted
     allowed = {"estimators": (set(estimators), ESTIMATORS), "unit": ({unit}, UNITS)}
     allowed["columns"] = (set(further), FURTHER_NAMES + (DATA_NAMES if model.data else ()))
-    allowed["weights"] = (set(points.weights), WEIGHTS)
+    allowed["weights"] = (set(points.weights), model.known_weights)
     allowed["noise_at"] = (set(points.noise_at), NOISE_PLACEMENTS)
     for name, (given, known) in allowed.items():
         for wrong in sorted(given - set(known)):

@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mfmi.activations import get as get_activation
-from mfmi.capacity import attained
+from mfmi.capacity import attained, initial_gain
 from mfmi.capacity import efficiency as share_of
 from mfmi.columns import Points
 from mfmi.datasets import InputPairs, pairwise_bounds
@@ -23,6 +23,7 @@ from mfmi.model import DataSet, Model
 from mfmi.names import OBSERVABLES, WEIGHTS
 from mfmi.priors import GaussianPrior
 from mfmi.problem import Estimate, Problem, closed
+from mfmi.weights import Weights
 
 Array = NDArray[np.float64]
 Rows = Mapping[str, NDArray[Any]]
@@ -52,7 +53,8 @@ def jacobian_variance(problem: Problem) -> Estimate:
 def _jacobian_moment(problem: Problem, which: int) -> Estimate:
     path = problem.path
     alpha = problem.model.ratios(path.s.shape[1])
-    moments = jacobian_moments(problem.propagation.phi, path, problem.sigma_w2, problem.weights, alpha)
+    known = problem.weights if problem.weights in WEIGHTS else problem.layer_weights.eigenvalue_spread(alpha)
+    moments = jacobian_moments(problem.propagation.phi, path, problem.sigma_w2, known, alpha)
     value = problem.observed(moments[which])
     return closed(np.where(np.isfinite(value), value, np.nan))
 
@@ -84,20 +86,27 @@ def efficiency(rows: Rows, model: Model) -> Array:
     spectrum = None if model.has_plain_input else model.prior.eigenvalues
     slopes = {name: float(get_activation(name).lipschitz) for name in dict.fromkeys(rows["activation"].flat)}
     steepest = np.vectorize(slopes.get, otypes=[np.float64])(rows["activation"])
-    for weights in WEIGHTS:
-        own = rows["weights"] == weights
+    ratios = model.ratios(int(rows["depth"].max()))
+    for label in dict.fromkeys(rows["weights"].flat):
+        own = rows["weights"] == label
         most = attained(
-            weights,
+            label if label in WEIGHTS else _largest_gains(model.weights_of(label), ratios),
             np.square(rows["sigma_w"][own]),
             steepest[own],
             np.square(rows["sigma_noise"][own]),
             rows["input_variance"][own],
             rows["depth"][own],
             spectrum,
-            alpha=model.ratios(int(rows["depth"].max())),
+            alpha=ratios,
         )
         value[own] = share_of(rows["mi_lower"][own], most)
     return value
+
+
+def _largest_gains(weights: Weights, alpha: Array) -> Array:
+    """Largest squared singular value of the weights of every layer where `sigma_w` is 1."""
+    layers = ((weights.at(i + 1), ratio) for i, ratio in enumerate(alpha))
+    return np.array([initial_gain(own, 1.0, a) if isinstance(own, str) else own.gain(a) for own, a in layers])
 
 
 REGISTRY: dict[str, Callable[[Problem], Estimate]] = {

@@ -11,8 +11,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from mfmi.names import OBSERVABLES, PRIORS
+from mfmi.names import OBSERVABLES, PRIORS, WEIGHTS
 from mfmi.priors import GaussianPrior, MixturePrior, gaussian, gaussian_spectrum, rademacher, spike_slab
+from mfmi.weights import Weights
 
 Array = NDArray[np.float64]
 InputPrior = GaussianPrior | MixturePrior
@@ -74,6 +75,7 @@ class Model:
     prior_name : what the law is called: "gaussian", "rademacher", "spike_slab" or "spectrum".
     input_variance : variance of an input entry where its law says it; None where the points have it.
     observe : what is known of the observed layer: "pre-activation", with its noise, or "activation" of that.
+    weights : ensembles that points name by their label, besides the gaussian and the orthogonal one.
     """
 
     alpha: tuple[float, ...] = ()
@@ -82,6 +84,7 @@ class Model:
     prior_name: str = "gaussian"
     input_variance: float | None = None
     observe: str = "pre-activation"
+    weights: tuple[Weights, ...] = ()
 
     def __post_init__(self) -> None:
         if self.observe not in OBSERVABLES:
@@ -89,6 +92,8 @@ class Model:
         for ratio in self.alpha:
             if not 0.0 < ratio < np.inf:
                 raise ValueError(f"alpha must be finite and greater than 0, not {ratio!r}")
+        for weights in self.weights:
+            weights.check(self.alpha)
 
     @classmethod
     def with_input(cls, name: str, alpha: Sequence[float] = (), sparsity: float | None = None) -> Model:
@@ -158,9 +163,23 @@ class Model:
             raise ValueError(f"depth must be at most {self.layers}, the number of layers, not {depth}")
         return np.array(self.alpha[:depth])
 
+    @property
+    def known_weights(self) -> tuple[str, ...]:
+        """Labels of the ensembles that points can name."""
+        return WEIGHTS + tuple(weights.label for weights in self.weights)
+
+    def weights_of(self, label: str) -> Weights:
+        """The ensembles that a point names by their label; ValueError where there are none of that label."""
+        for weights in self.weights:
+            if weights.label == label:
+                return weights
+        return Weights((label,))
+
     def described(self) -> dict[str, Any]:
         """What there is to say of the model in a file's metadata, ready for JSON; equal for equal models."""
         found: dict[str, Any] = {"network.alpha": list(self.alpha)} if self.alpha else {}
+        spectra = {name: about for weights in self.weights for name, about in weights.described().items()}
+        found |= {"weights": dict(sorted(spectra.items()))} if spectra else {}
         if isinstance(self.prior, MixturePrior):
             found |= {"input.prior": self.prior_name}
             found |= {"input.sparsity": self.prior.weights[-1]} if self.prior_name == "spike_slab" else {}

@@ -18,7 +18,7 @@ from mfmi.activations.linear import Linear
 from mfmi.chain import Chain
 from mfmi.chain_search import Solution, solve
 from mfmi.channel_tables import Channel, table
-from mfmi.ensembles import ENSEMBLES, Ensemble
+from mfmi.ensembles import Ensemble, ensemble_of
 from mfmi.exact_tables import exact_table
 from mfmi.gaussian import even_rule
 from mfmi.interfaces import (
@@ -29,12 +29,15 @@ from mfmi.interfaces import (
     PriorInput,
     Source,
     Surrogate,
+    Table,
     Tabulated,
 )
 from mfmi.meanfield import Trajectory
 from mfmi.model import GAUSSIAN, SQUARE, Model
 from mfmi.observed_layer import ActivationOutput, GaussianOutput, LinearOutput, Output
 from mfmi.priors import MixturePrior
+from mfmi.spectral_layers import Interleaved
+from mfmi.weights import Factors, Weights
 
 Array = NDArray[np.float64]
 
@@ -107,7 +110,7 @@ class Problem:
     ----------
     propagation : mean field of the networks.
     rows : which network of `propagation` each point is, shape (n,).
-    weights : name of the ensemble.
+    weights : label of the layers' ensembles.
     sigma_w2, output_noise, input_variance : shape (n,).
     depth : the observed layer of each point, shape (n,).
     model : what all networks have in common.
@@ -152,9 +155,35 @@ class Problem:
         return np.asarray(np.cumprod(self.alpha))[self.depth - 1]
 
     @cached_property
+    def layer_weights(self) -> Weights:
+        """What the weights of every layer are drawn from."""
+        return self.model.weights_of(self.weights)
+
+    @cached_property
+    def factors(self) -> Factors:
+        """The matrices that the weights of layers 1 to D are made of."""
+        return self.layer_weights.factors(self.alpha)
+
+    @cached_property
+    def length(self) -> NDArray[np.intp]:
+        """Number of matrices up to every point's observed layer, shape (n,)."""
+        return np.asarray(self.factors.last[self.depth - 1] + 1)
+
+    @cached_property
+    def ranks(self) -> Array:
+        """Dimensions that the weights of layers 1 to D pass on, over the input's: at most the narrower side's."""
+        return np.cumprod(self.alpha) / np.maximum(1.0, self.alpha) * self.factors.rank
+
+    @property
     def rank(self) -> Array:
-        """Dimensions that the observed layer's matrix passes on, over the input's: the narrower of its two sides."""
-        return self.beta / np.maximum(1.0, self.alpha[self.depth - 1])
+        """Dimensions that every point's observed layer passes on, over the input's, shape (n,)."""
+        return np.asarray(self.ranks[self.depth - 1])
+
+    @cached_property
+    def log_volume(self) -> Array:
+        """Mean logarithm of the squared singular values of each layer's weights that are above 0, shape (n, D)."""
+        starts = np.concatenate(([0], self.factors.last[:-1] + 1))
+        return np.add.reduceat(self.ensemble(0).log_volume(), starts, axis=1) + self.factors.log_volume
 
     def maximum_entropy(self, variance: Array) -> Array:
         """What the observed layer can know at most of signals of that variance per pre-activation, in all its layers.
@@ -162,7 +191,7 @@ class Problem:
         Their covariance has the rank of the layer's matrix, and information is largest where all directions are alike.
         Where the activation is observed, the layer knows no more than its units would of independent signals.
         """
-        per_direction = variance * np.maximum(1.0, self.alpha[self.depth - 1])
+        per_direction = variance * self.beta / self.rank
         found = 0.5 * self.rank * np.log1p(per_direction / self.output_noise)
         if self.hides_nothing:
             return found
@@ -186,8 +215,16 @@ class Problem:
         return self
 
     def ensemble(self, before: int) -> Ensemble:
-        """The weight matrices of layers `before` + 1 to D."""
-        return ENSEMBLES[self.weights](self.sigma_w2[:, None], self.alpha[before:])
+        """The matrices of layers 1 to D but for the first `before`."""
+        factors, scale = self.factors, self.sigma_w2[:, None]
+        if not factors.scaled.all():
+            scale = np.where(factors.scaled[before:], scale, 1.0)
+        return ensemble_of(scale, factors.alpha[before:], factors.rotates[before:])
+
+    def _interleaved(self, activations: LayerChannel) -> LayerChannel:
+        """The channels of layers 1 to D - 1, with those of the singular values of their weights between them."""
+        linear = self.factors.linear
+        return Interleaved(activations, self.factors.gains, linear) if linear.any() else activations
 
     @property
     def hides_nothing(self) -> bool:
@@ -205,19 +242,21 @@ class Problem:
         """A bound on the channel in layers 1 to D - 1 (theory (15)-(17)); the channel itself if phi is linear."""
         if isinstance(self.propagation.phi, Linear):
             return self.exact()
-        layers = Tabulated(table(self.propagation.phi, channel), self.path.s[:, :-1], self.hidden_noise[:, None])
-        return Channels(layers, self.output)
+        return self._with_table(table(self.propagation.phi, channel))
 
     def exact(self) -> Channels:
         """The exact scalar channel in layers 1 to D - 1 (theory (14)); in closed form where phi is linear."""
         if isinstance(self.propagation.phi, Linear):
             return self.linear()
-        layers = Tabulated(exact_table(self.propagation.phi), self.path.s[:, :-1], self.hidden_noise[:, None])
-        return Channels(layers, self.output)
+        return self._with_table(exact_table(self.propagation.phi))
+
+    def _with_table(self, known: Table) -> Channels:
+        total = self.path.s[:, : self.deepest - 1]
+        return Channels(self._interleaved(Tabulated(known, total, self.hidden_noise[:, None])), self.output)
 
     def linear(self) -> Channels:
         """What a linear decoder makes of all layers (theory (18))."""
-        layers = self.propagation.surrogate.part(self.rows, slice(0, self.deepest - 1))
+        layers = self._interleaved(self.propagation.surrogate.part(self.rows, slice(0, self.deepest - 1)))
         if self.hides_nothing:
             return Channels(layers, self.output)
         inner = self.observed(self.path.offset_gap) + self.output_noise
@@ -277,8 +316,7 @@ def less_noise(problem: Problem, channels: Channels, full: Estimate, unique: boo
     if not len(noisy):
         return full
     value, residual, converged = full.value.copy(), full.residual.copy(), full.converged.copy()
-    some, nothing = problem.part(noisy), np.zeros(len(noisy))
-    noise = from_first_layer(some, channels.part(noisy), nothing, unique)
+    noise = input_known(problem.part(noisy), channels.part(noisy), unique)
     value[noisy] = np.maximum(value[noisy] - noise.value, 0.0)
     residual[noisy] = np.maximum(residual[noisy], noise.residual)
     converged[noisy] &= noise.converged
@@ -293,8 +331,8 @@ def everything(problem: Problem, channels: Channels, unique: bool = False) -> Es
     With `unique` one minimum of the potential will do: a linear network has no other, and of an upper bound any
     minimum is an upper bound. A lower bound must not miss the smallest.
     """
-    wide = problem.alpha[0]
-    if problem.weights != "orthogonal" or wide > 1.0 or not problem.model.has_plain_input:
+    wide = problem.factors.alpha[0]
+    if not problem.factors.rotates[0] or wide > 1.0 or not problem.model.has_plain_input:
         solution = solve(chain_of(problem, problem.source(problem.input_variance), channels), unique)
         return _estimate_of(solution, 1.0, solution.mmse)
     # The rows of an orthogonal matrix turn gaussian inputs into independent gaussian variables, and it drops out.
@@ -302,9 +340,9 @@ def everything(problem: Problem, channels: Channels, unique: bool = False) -> Es
     _, _, left = channels.output.derivatives(first)
     found = closed(wide * channels.output.information(first))
     found = found._replace(mmse=problem.input_variance * (1.0 - wide + wide * left))
-    deep = np.flatnonzero(problem.depth > 1)
+    deep = np.flatnonzero(problem.length > 1)
     if len(deep):
-        rest = from_first_layer(problem.part(deep), channels.part(deep), first[deep], unique)
+        rest = _behind(1, problem.part(deep), channels.part(deep), first[deep], unique)
         # The chain begins behind the matrix: its error is one of the layer's pre-activations, and that of the input is
         # `q_x (1 - alpha_1 A_1 V_1)`, as theory (12) gives it where V_1 is the prior variance.
         rest = rest._replace(mmse=problem.input_variance[deep] * (1.0 - wide + wide * rest.mmse))
@@ -313,16 +351,21 @@ def everything(problem: Problem, channels: Channels, unique: bool = False) -> Es
     return found
 
 
-def from_first_layer(problem: Problem, channels: Channels, variance: Array, unique: bool = False) -> Estimate:
-    """Potential of networks whose first pre-activations have a given variance; all depths above 1.
+def input_known(problem: Problem, channels: Channels, unique: bool = False) -> Estimate:
+    """`Phi_known`: information about the noise on the way, the input being given; all depths above 1."""
+    return _behind(int(problem.factors.last[0]) + 1, problem, channels, np.zeros(len(problem.rows)), unique)
 
-    The `mmse` of the result is the share `1 - A_1 V_1` of the variance that is left of a pre-activation.
+
+def _behind(gone: int, problem: Problem, channels: Channels, variance: Array, unique: bool) -> Estimate:
+    """Potential of networks with a given variance behind the first `gone` of their matrices; all longer than that.
+
+    The `mmse` of the result is the share `1 - A V` that is left of that variance.
     """
-    layer, behind = (channels.hidden.part(slice(None), layers) for layers in (slice(0, 1), slice(1, None)))
-    solution = solve(chain_of(problem, FirstLayer(layer, variance), channels._replace(hidden=behind)), unique)
+    layer, rest = (channels.hidden.part(slice(None), layers) for layers in (slice(gone - 1, gone), slice(gone, None)))
+    solution = solve(chain_of(problem, FirstLayer(layer, variance), channels._replace(hidden=rest), gone), unique)
     left = layer.derivatives(solution.r[:, :1], variance[:, None]).rest_v[:, 0]
-    # The potential of this chain is one per unit of the first layer.
-    return _estimate_of(solution, float(problem.alpha[0]), left)
+    # The potential of this chain is one per unit of that layer.
+    return _estimate_of(solution, float(np.prod(problem.factors.alpha[:gone])), left)
 
 
 def _estimate_of(solution: Solution, units: float, mmse: Array) -> Estimate:
@@ -331,9 +374,8 @@ def _estimate_of(solution: Solution, units: float, mmse: Array) -> Estimate:
     return Estimate(value, solution.residual, solution.converged, mmse, solution.coexisting)
 
 
-def chain_of(problem: Problem, source: Source, channels: Channels) -> Chain:
-    """The points' networks behind a source, which stands for the first layer where it is one."""
-    gone = 1 if isinstance(source, FirstLayer) else 0
-    count = problem.deepest - gone
+def chain_of(problem: Problem, source: Source, channels: Channels, gone: int = 0) -> Chain:
+    """The points' networks behind a source, which stands for the first `gone` of their matrices as well."""
+    count = len(problem.factors.alpha) - gone
     hidden = channels.hidden.part(slice(None), slice(0, count - 1)) if count > 1 else None
-    return Chain(source, problem.ensemble(gone), hidden, channels.output, problem.depth - gone)
+    return Chain(source, problem.ensemble(gone), hidden, channels.output, problem.length - gone)

@@ -11,10 +11,12 @@ from scipy.optimize import brentq
 
 from mfmi.chain import Chain
 from mfmi.chain_search import _descend, _rules, solve
-from mfmi.ensembles import ENSEMBLES
+from mfmi.ensembles import Gaussian, Orthogonal
 from mfmi.interfaces import GaussianInput, Surrogate
 from mfmi.observed_layer import GaussianOutput
 from mfmi.priors import spike_slab
+
+ENSEMBLES = {"gaussian": Gaussian, "orthogonal": Orthogonal}
 
 REPLICA = json.loads((Path(__file__).parent / "data" / "replica.json").read_text())["cases"]
 LINEAR = [

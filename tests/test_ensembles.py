@@ -4,7 +4,9 @@ import numpy as np
 import pytest
 from scipy.optimize import brentq
 
-from mfmi.ensembles import ENSEMBLES, Orthogonal
+from mfmi.ensembles import Gaussian, Orthogonal, ensemble_of
+
+ENSEMBLES = {"gaussian": Gaussian, "orthogonal": Orthogonal}
 
 
 def spectrum_maps(eigenvalues, alpha, e, r):
@@ -66,6 +68,27 @@ def test_derivatives_of_the_maps(ensemble, alpha):
         by_conjugate = (law(0.0, h).log - law(0.0, -h).log) / (2 * h)
         np.testing.assert_allclose(here.by_message, by_message, rtol=1e-8)
         np.testing.assert_allclose(np.broadcast_to(here.by_conjugate, (1, 1)), by_conjugate, rtol=1e-8, atol=1e-10)
+
+
+def test_a_bound_that_calls_for_no_precision_has_no_bracket():
+    """A closed bound can fall with the variance; its minimum then lies where r = 0 and V is that of the prior."""
+    ensemble, one = Orthogonal(np.full((1, 1), 1.7), np.array([1.0])), np.ones((1, 1))
+    v, a = 1.7 * 0.6 * one, -0.2 * one
+    assert np.exp(ensemble.precision(a, v, 1.0 - a * v).log[0, 0]) < 1e-29
+    assert ensemble.bracket(0.0 * one, 0.6 * one, a, v, 1.0 - a * v)[0, 0] == 0.0
+
+
+def test_each_layer_of_mixed_matrices_is_its_own_kind():
+    w2, alpha, e = np.full((2, 1), 1.3), np.array([0.5, 2.0, 1.0]), np.array([[0.4, 0.3, 0.2], [0.1, 0.5, 0.6]])
+    mixed = ensemble_of(w2, alpha, np.array([True, False, True]))
+    kinds = Orthogonal(w2, alpha), Gaussian(w2, alpha), Orthogonal(w2, alpha)
+    for i, kind in enumerate(kinds):
+        for name, arguments in (("variance", (e, 1.0 - e)), ("precision", (e, e, 1.0 - e))):
+            for found, expected in zip(getattr(mixed, name)(*arguments), getattr(kind, name)(*arguments), strict=True):
+                np.testing.assert_array_equal(found[:, i], np.broadcast_to(expected, e.shape)[:, i])
+        np.testing.assert_array_equal(mixed.bracket(*(e,) * 5)[:, i], kind.bracket(*(e,) * 5)[:, i])
+        np.testing.assert_array_equal(mixed.log_volume()[:, i], kind.log_volume()[:, i])
+        assert type(mixed.part(slice(None), slice(i, i + 1))) is type(kind)
 
 
 def test_part_keeps_the_layers_apart():

@@ -15,10 +15,12 @@ from mfmi.chain import Chain
 from mfmi.chain_search import solve
 from mfmi.channel_tables import table
 from mfmi.closed_channels import EntropyPowerLower, GaussianUpper, LinearLower
-from mfmi.ensembles import ENSEMBLES
+from mfmi.ensembles import Gaussian, Orthogonal
 from mfmi.interfaces import FirstLayer, GaussianInput, Surrogate, Tabulated
 from mfmi.observed_layer import GaussianOutput
 from mfmi.point_solver import _channel, _compiler, _descent, _pack, compiled, search, version
+
+ENSEMBLES = {"gaussian": Gaussian, "orthogonal": Orthogonal}
 
 LENGTHS = np.array([1, 2, 3, 5, 5, 5])
 ALPHA = {"square": np.ones(5), "rectangular": np.array([1.0, 0.8, 1.5, 0.7, 1.0])}

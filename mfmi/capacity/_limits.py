@@ -198,7 +198,7 @@ def log_total_gain(log_gains: ArrayLike, lipschitz: ArrayLike, depth: ArrayLike)
 
 
 def attained(
-    weights: str,
+    weights: str | Array,
     sigma_w2: ArrayLike,
     lipschitz: ArrayLike,
     noise_variance: ArrayLike,
@@ -212,7 +212,8 @@ def attained(
     Parameters
     ----------
     weights
-        "gaussian" or "orthogonal".
+        "gaussian" or "orthogonal"; or the largest squared singular value of every layer's weights where `sigma_w2` is
+        1, of at least as many layers as the largest depth.
     sigma_w2, lipschitz, noise_variance, input_variance, depth
         Numbers or arrays that broadcast, such as (n, 1) and (D,).
     input_spectrum
@@ -228,16 +229,14 @@ def attained(
         an observed layer that is the smallest it is the ceiling (23) as well.
     """
     layers = np.asarray(depth, dtype=np.intp)
-    gains = initial_gain(weights, sigma_w2, 1.0)
-    if not (np.isfinite(gains).all() and (gains >= 0.0).all()):
+    variance = np.asarray(sigma_w2, dtype=np.float64)
+    if not (np.isfinite(variance).all() and (variance >= 0.0).all()):
         raise ValueError(f"sigma_w2 must be finite and not negative, not {sigma_w2!r}")
-    log_of_each = np.log(gains, out=np.full(gains.shape, -np.inf), where=gains > 0.0)
-    log_gains, share = layers * log_of_each, np.ones(layers.shape)
-    if alpha is not None:
-        ratios = _positive("alpha", alpha)
-        relative = np.log(initial_gain(weights, 1.0, ratios) / initial_gain(weights, 1.0, 1.0))
-        log_gains = log_gains + np.cumsum(relative)[layers - 1]
-        share = np.minimum.accumulate(np.minimum(1.0, np.cumprod(ratios)))[layers - 1]
+    log_of_each = np.log(variance, out=np.full(variance.shape, -np.inf), where=variance > 0.0)
+    ratios = np.ones(int(layers.max())) if alpha is None else _positive("alpha", alpha)
+    relative = initial_gain(weights, 1.0, ratios) if isinstance(weights, str) else _positive("weights", weights)
+    log_gains = layers * log_of_each + np.cumsum(np.log(relative))[layers - 1]
+    share = np.minimum.accumulate(np.minimum(1.0, np.cumprod(ratios)))[layers - 1]
     log_gain = log_total_gain(log_gains, lipschitz, layers)
     log_snr = log_gain + np.log(
         _positive("input_variance", input_variance) / _positive("noise_variance", noise_variance)

@@ -47,7 +47,8 @@ def jacobian_moments(
     sigma_w2
         Weight variances times fan-in, broadcast to shape (n,).
     weights
-        "gaussian" or "orthogonal", one word or shape (n,).
+        "gaussian" or "orthogonal", one word or shape (n,); or of rotation-invariant weights of another kind the
+        relative variance of the eigenvalues of `W^T W`, zeros included, a number for every layer, shape (depth,).
     alpha
         `n_l / n_{l-1}` of every layer, broadcast to shape (depth,).
 
@@ -65,15 +66,14 @@ def jacobian_moments(
     Notes
     -----
     With the relative second moment `R = E lambda^2 / (E lambda)^2`, a diagonal factor adds `mu_2 / mu_1^2 - 1` (free
-    of what stands before it), and a matrix of `alpha` times as many rows as columns makes of it `alpha R + 1` if it is
-    gaussian and `alpha R + max(0, 1 - alpha)` if it is orthogonal: one of fewer rows than columns compresses, one of
-    more adds zeros. For square layers that is theory (21).
+    of what stands before it), and a matrix the relative variance of its `W^T W`, likewise; then the trace is one over
+    `alpha` times as many dimensions, which makes `alpha R` of R. That is `alpha R + 1` if the matrix is gaussian and
+    `alpha R + max(0, 1 - alpha)` if it is orthogonal: one of fewer rows than columns compresses, one of more adds
+    zeros. For square layers that is theory (21).
     """
     n, depth = trajectory.s.shape
-    words = np.broadcast_to(np.asarray(weights, dtype=object), (n,))
-    is_gaussian = words == "gaussian"
-    if not (is_gaussian | (words == "orthogonal")).all():
-        raise ValueError(f"weights must be gaussian or orthogonal, not {weights!r}")
+    ratios = np.broadcast_to(np.asarray(alpha, dtype=np.float64), (depth,))
+    added = _added(weights, n, ratios)
     variance_w = np.broadcast_to(np.asarray(sigma_w2, dtype=np.float64), (n,))[:, None]
     hidden = trajectory.s[:, : depth - 1]
     known = np.isfinite(hidden)
@@ -86,12 +86,23 @@ def jacobian_moments(
         spread = np.concatenate([np.zeros((n, 1)), second / first**2 - 1.0], axis=1)
         relative = np.empty((n, depth))
         before: Array = np.zeros(n)  # R - 1
-        for layer, ratio in enumerate(np.broadcast_to(np.asarray(alpha, dtype=np.float64), (depth,))):
-            added = np.where(is_gaussian, ratio, max(0.0, ratio - 1.0))
-            before = ratio * (before + spread[:, layer]) + added
+        for layer, ratio in enumerate(ratios):
+            before = ratio * (before + spread[:, layer]) + added[:, layer]
             relative[:, layer] = before
         variance = np.where(mean == 0.0, 0.0, relative * mean**2)
     return mean, variance
+
+
+def _added(weights: ArrayLike, n: int, alpha: Array) -> Array:
+    """What a matrix adds to `R - 1`, behind its change of dimensions, shape (n, depth)."""
+    given = np.asarray(weights)
+    if given.dtype.kind == "f":
+        return np.broadcast_to(alpha * given + alpha - 1.0, (n, len(alpha)))
+    words = np.broadcast_to(given.astype(object), (n,))
+    is_gaussian = words == "gaussian"
+    if not (is_gaussian | (words == "orthogonal")).all():
+        raise ValueError(f"weights must be gaussian or orthogonal, not {weights!r}")
+    return np.where(is_gaussian[:, None], alpha, np.maximum(0.0, alpha - 1.0))
 
 
 def distance_from_isometry(mean: ArrayLike, variance: ArrayLike) -> Array:

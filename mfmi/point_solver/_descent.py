@@ -332,7 +332,7 @@ def _evaluate(points: Points, point: int, work: Work, found: Found, stepped: boo
         alpha = points.alpha[matrix]
         if points.orthogonal:
             narrow = min(1.0, alpha)
-            bracket = -max(1.0, alpha) * np.log((1.0 - narrow) + narrow * behind[REST_V])
+            bracket = -max(1.0, alpha) * np.log((1.0 - narrow) + narrow * min(behind[REST_V], 1.0))
         else:
             bracket = r * before[E] + alpha * behind[A] * (v - points.sigma_w2[point, matrix] * before[E])
         value -= 0.5 * ratio * bracket

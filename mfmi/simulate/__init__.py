@@ -10,7 +10,15 @@ from mfmi.simulate._average import Average, average, jackknife, over_networks
 from mfmi.simulate._decoder import DecoderSample, measure_decoder
 from mfmi.simulate._maps import JacobianSample, MapSample, measure_jacobian, measure_maps, relative_variance
 from mfmi.simulate._nested_monte_carlo import InformationBracket, measure_information
-from mfmi.simulate._network import Network, NetworkLaw, Nonlinearity, gaussian_matrix, network_seed, orthogonal_matrix
+from mfmi.simulate._network import (
+    Network,
+    NetworkLaw,
+    Nonlinearity,
+    gaussian_matrix,
+    network_seed,
+    orthogonal_matrix,
+    spectrum_matrix,
+)
 from mfmi.simulate._real_inputs import RealInputSample, measure_real_inputs
 from mfmi.simulate._trend import Trend, fit_trend
 
@@ -38,4 +46,5 @@ __all__ = [
     "orthogonal_matrix",
     "over_networks",
     "relative_variance",
+    "spectrum_matrix",
 ]

@@ -8,6 +8,8 @@ from typing import Literal, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
+from mfmi.weights import Spectrum, Weights
+
 Array = NDArray[np.float64]
 BLOCK_ELEMENTS = 1 << 18
 """Samples times units in one block, 2 MB an array, so that many samples need no more memory than a few."""
@@ -39,8 +41,8 @@ class NetworkLaw:
         Standard deviation of the noise of the observed layer, sigma_o.
     noise_at : {"output", "every"}
         Whether the layers below the observed one carry no noise, or the same.
-    weights : {"gaussian", "orthogonal"}
-        Independent entries, or Haar; both with E[W_ij^2] = sigma_w^2 / n_{l-1}.
+    weights : {"gaussian", "orthogonal"} or Weights
+        Independent entries, or Haar, or an ensemble per layer; all with E[W_ij^2] = sigma_w^2 / n_{l-1}.
     input_variance : float
         q_x, the variance of the Gaussian input's entries.
     """
@@ -51,7 +53,7 @@ class NetworkLaw:
     sigma_b: float = 0.0
     sigma_noise: float = 0.1
     noise_at: Literal["output", "every"] = "output"
-    weights: Literal["gaussian", "orthogonal"] = "gaussian"
+    weights: Literal["gaussian", "orthogonal"] | Weights = "gaussian"
     input_variance: float = 1.0
 
     def __post_init__(self) -> None:
@@ -59,7 +61,7 @@ class NetworkLaw:
             raise ValueError(f"widths must hold n_0 and at least one layer, all positive, got {self.widths!r}")
         if self.noise_at not in ("output", "every"):
             raise ValueError(f"noise_at must be 'output' or 'every', got {self.noise_at!r}")
-        if self.weights not in ("gaussian", "orthogonal"):
+        if not isinstance(self.weights, Weights) and self.weights not in ("gaussian", "orthogonal"):
             raise ValueError(f"weights must be 'gaussian' or 'orthogonal', got {self.weights!r}")
         for name in ("sigma_w", "sigma_b"):
             if not 0 <= getattr(self, name) < np.inf:
@@ -80,8 +82,11 @@ class NetworkLaw:
 
     def draw(self, rng: np.random.Generator) -> "Network":
         """Draw the weights and biases of one network."""
-        draw_matrix = gaussian_matrix if self.weights == "gaussian" else orthogonal_matrix
-        weights = tuple(draw_matrix(rows, columns, self.sigma_w, rng) for columns, rows in pairwise(self.widths))
+        known = self.weights if isinstance(self.weights, Weights) else Weights((self.weights,))
+        weights = tuple(
+            draw_matrix(known.at(layer), rows, columns, self.sigma_w, rng)
+            for layer, (columns, rows) in enumerate(pairwise(self.widths), start=1)
+        )
         biases = tuple(self.sigma_b * rng.standard_normal(rows) for rows in self.widths[1:])
         return Network(self, weights, biases)
 
@@ -102,6 +107,25 @@ def orthogonal_matrix(rows: int, columns: int, sigma_w: float, rng: np.random.Ge
     frame = frame * np.sign(np.diagonal(triangle))
     scale = sigma_w * np.sqrt(max(1.0, rows / columns))
     return np.asarray(scale * (frame if rows >= columns else frame.T))
+
+
+def spectrum_matrix(spectrum: Spectrum, rows: int, columns: int, sigma_w: float, rng: np.random.Generator) -> Array:
+    """Draw a matrix of Haar singular vectors whose squared singular values are quantiles of a spectrum.
+
+    Their mean over the narrower side is sigma_w^2 max(1, rows / columns), as `orthogonal_matrix` has them.
+    """
+    few = min(rows, columns)
+    gains = np.sqrt(spectrum.quantiles(rows / columns, few))
+    left = orthogonal_matrix(rows, few, 1.0, rng)
+    return np.asarray((left * gains) @ orthogonal_matrix(few, columns, sigma_w, rng))
+
+
+def draw_matrix(ensemble: str | Spectrum, rows: int, columns: int, sigma_w: float, rng: np.random.Generator) -> Array:
+    """Draw a weight matrix of the ensemble."""
+    if isinstance(ensemble, Spectrum):
+        return spectrum_matrix(ensemble, rows, columns, sigma_w, rng)
+    draw = gaussian_matrix if ensemble == "gaussian" else orthogonal_matrix
+    return draw(rows, columns, sigma_w, rng)
 
 
 @dataclass(frozen=True)

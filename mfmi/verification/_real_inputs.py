@@ -109,7 +109,7 @@ def compare_real_inputs(
     law = NetworkLaw(activation, widths, sigma_w, sigma_b, sigma_noise, weights=weights, input_variance=variance)
     asked = {"with_total": "total" in quantities}
     samples = [measure_real_inputs(law, centred, network_seed(seed, widths[1], k), **asked) for k in range(networks)]
-    theories = [_theory(law, spectrum, quantities) for spectrum in (eigenvalues, np.full(n_0, variance))]
+    theories = [_theory(law, weights, spectrum, quantities) for spectrum in (eigenvalues, np.full(n_0, variance))]
     rows = []
     for layer in range(depth):
         for quantity in quantities:
@@ -120,14 +120,14 @@ def compare_real_inputs(
     return tuple(rows)
 
 
-def _theory(law: NetworkLaw, eigenvalues: Array, quantities: Sequence[str]) -> dict[str, Array]:
+def _theory(law: NetworkLaw, weights: str, eigenvalues: Array, quantities: Sequence[str]) -> dict[str, Array]:
     """Return the theory's values for Gaussian inputs of a given spectrum, a value per layer."""
     points = Points.of(
         [law.activation],  # type: ignore[list-item]
         law.sigma_w,
         sigma_b=law.sigma_b,
         sigma_noise=law.sigma_noise,
-        weights=law.weights,
+        weights=weights,
         input_variance=law.input_variance,
     )
     alpha = [after / before for before, after in pairwise(law.widths)]

@@ -36,6 +36,8 @@ TESTS_OF = {
     "mfmi/meanfield/_correlation_map.py": ("tests/test_fixed_points.py",),
     "mfmi/meanfield/_edge.py": ("tests/test_edge_of_chaos.py",),
     "mfmi/ensembles.py": ("tests/test_ensembles.py", "tests/test_chain.py", "tests/test_point_solver.py"),
+    "mfmi/spectral_layers.py": ("tests/test_weight_ensembles.py",),
+    "mfmi/weights.py": ("tests/test_weight_ensembles.py",),
     "mfmi/interfaces.py": ("tests/test_interfaces.py", "tests/test_chain.py", "tests/test_point_solver.py"),
     "mfmi/closed_channels.py": (
         "tests/test_fisher_bound.py",
@@ -237,8 +239,38 @@ _FAULTS: dict[str, tuple[tuple[str, str, str], ...]] = {
         ),
         (
             "wide for narrow",
-            "return -np.maximum(1.0, self.alpha) * np.log",
-            "return -np.minimum(1.0, self.alpha) * np.log",
+            "-np.maximum(1.0, self.alpha) * np.log",
+            "-np.minimum(1.0, self.alpha) * np.log",
+        ),
+        ("a bracket where the precision vanishes", "narrow * np.minimum(rest, 1.0)", "narrow * rest"),
+    ),
+    "mfmi/spectral_layers.py": (
+        ("gains square the signal twice", "left = 1.0 / (1.0 + left * self.eigenvalue)", "left = 1.0 / (1.0 + left)"),
+        (
+            "the order of activations and gains",
+            "yield ~self.linear, self.activations",
+            "yield self.linear, self.activations",
+        ),
+        ("gains of another layer", "own = slice(before, behind)", "own = slice(0, behind - before)"),
+    ),
+    "mfmi/weights.py": (
+        ("zeros of the shape count", "share = np.clip(alpha - above, 0.0, share)", "pass"),
+        ("both rotations bear the scale", "scaled += [True, False]", "scaled += [True, True]"),
+        (
+            "the wide rotation first",
+            "ratios += [min(1.0, ratio), max(1.0, ratio)]",
+            "ratios += [max(1.0, ratio), min(1.0, ratio)]",
+        ),
+        ("the first ensemble for all layers", "min(layer, len(self.layers)) - 1", "0"),
+        (
+            "singular values for their squares",
+            "values[: len(singular)] = np.square(singular)",
+            "values[: len(singular)] = singular",
+        ),
+        (
+            "a law without its weights",
+            "return nodes, total * np.square(vectors[0])",
+            "return nodes, np.full(_NODES, total / _NODES)",
         ),
     ),
     "mfmi/interfaces.py": (
@@ -409,8 +441,8 @@ _FAULTS: dict[str, tuple[tuple[str, str, str], ...]] = {
         ),
         (
             "a widening layer loses no entropy",
-            "np.where(widened[problem.depth - 1] > 0, np.nan,",
-            "np.where(widened[problem.depth - 1] > 99, np.nan,",
+            "np.where(before[problem.depth - 1] > 0, np.nan,",
+            "np.where(before[problem.depth - 1] > 99, np.nan,",
         ),
         (
             "nor in the lower bound",
@@ -451,7 +483,7 @@ _FAULTS: dict[str, tuple[tuple[str, str, str], ...]] = {
         ),
         (
             "rates per unit of the first layer",
-            "_estimate_of(solution, float(problem.alpha[0]), left)",
+            "_estimate_of(solution, float(np.prod(problem.factors.alpha[:gone])), left)",
             "_estimate_of(solution, 1.0, left)",
         ),
         (
@@ -461,8 +493,8 @@ _FAULTS: dict[str, tuple[tuple[str, str, str], ...]] = {
         ),
         (
             "a wide orthogonal matrix drops out too",
-            'problem.weights != "orthogonal" or wide > 1.0',
-            'problem.weights != "orthogonal"',
+            "not problem.factors.rotates[0] or wide > 1.0",
+            "not problem.factors.rotates[0]",
         ),
         (
             "maximum entropy in more directions than there are",
@@ -501,8 +533,8 @@ _FAULTS: dict[str, tuple[tuple[str, str, str], ...]] = {
         ("deviation for variance of the slopes", "second / first**2 - 1.0", "second / first - 1.0"),
         (
             "rotations spread like gaussian matrices",
-            "np.where(is_gaussian, ratio, max(0.0, ratio - 1.0))",
-            "np.where(is_gaussian, ratio, ratio)",
+            "np.where(is_gaussian[:, None], alpha, np.maximum(0.0, alpha - 1.0))",
+            "np.where(is_gaussian[:, None], alpha, alpha)",
         ),
         (
             "the observed layer's slope counts",
