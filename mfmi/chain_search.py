@@ -40,7 +40,9 @@ STARTS = (1.0, 0.1, 1e-6)
 UPPER_START, UPPER_STEPS = 1e-2, 60
 # A step in the logarithm beyond this leaves the region where the linearisation says anything.
 LARGEST_STEP = 3.0
-
+# A search that it leads out of the domain begins again with a quarter of that step, down to this: orthogonal networks
+# of exact channels from about seven layers on need it where they begin at small variances.
+SHORTEST_STEP = 0.05
 # Steps after which that limit is halved, again and again: far from the solution Newton's steps can go in circles.
 PATIENCE = 25
 
@@ -127,15 +129,28 @@ def _lower(one: Solution, other: Solution) -> Solution:
 
 
 def _descend(chain: Chain, rules: Rules) -> Solution:
-    """Search from one start: compiled code where there is some for the parts of this chain."""
-    found = search(chain.source, chain.ensemble, chain.layers, chain.output, chain.length, rules)
-    if found is None:
-        with np.errstate(over="ignore", invalid="ignore", divide="ignore"):
-            found = _descend_together(chain, rules)
+    """Search from one start; what leaves the domain for good begins again with shorter steps."""
+    found = _descend_once(chain, rules)
+    while rules.largest_step > SHORTEST_STEP:
+        lost = np.flatnonzero(np.isposinf(found.residual))
+        if not len(lost):
+            break
+        rules = rules._replace(largest_step=0.25 * rules.largest_step)
+        for whole, part in zip(found, _descend_once(chain.part(lost), rules), strict=True):
+            whole[lost] = part
     converged = np.isfinite(found.value) & (found.pivot > 0.0) & (found.rest > 0.0)
     nowhere = np.zeros(chain.size, dtype=bool)
     value = np.where(np.isfinite(found.residual), found.value, np.nan)
     return Solution(value, found.mmse, found.residual, converged, found.r, found.v, nowhere)
+
+
+def _descend_once(chain: Chain, rules: Rules) -> Found:
+    """Compiled code where there is some for the parts of this chain, else all points at once."""
+    found = search(chain.source, chain.ensemble, chain.layers, chain.output, chain.length, rules)
+    if found is None:
+        with np.errstate(over="ignore", invalid="ignore", divide="ignore"):
+            found = _descend_together(chain, rules)
+    return found
 
 
 @dataclass(frozen=True)

@@ -145,8 +145,8 @@ def _from_below(problem: Problem, channels: list[Channel]) -> Estimate:
         known = input_known(some, some.tabulated(GaussianUpper()), unique=True)
         cruder = some.maximum_entropy(some.observed(some.path.noise_gap))
         less = np.fmin(np.where(known.converged, known.value, np.inf), cruder)
-        found.value[noisy] = np.maximum(found.value[noisy] - less, 0.0)
-    return found
+        found.value[noisy] -= less
+    return found._replace(value=np.maximum(found.value, 0.0))
 
 
 def gaussian_upper(problem: Problem) -> Estimate:

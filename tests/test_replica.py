@@ -74,3 +74,21 @@ def test_values_of_the_theory(act, depth, w2, b2, o2, noise_at, weights, expecte
 def test_linear_layers_are_exact():
     found = replica("linear", 4, 1.3, 0.1, "orthogonal")[0]
     assert found == pytest.approx(0.5 * np.log1p(1.3**4 / 0.1), rel=1e-9)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("act", "depth", "sigma_w", "sigma_b", "sigma_noise", "noise_at"),
+    [
+        ("hard_tanh", 7, 1.8324, 0.5484, 0.2953, "output"),
+        ("erf", 6, 2.0311, 0.7126, 0.6925, "output"),
+        ("tanh", 8, 2.8089, 0.2388, 0.5871, "output"),
+        ("tanh", 14, 2.3978, 0.2577, 0.3159, "every"),
+    ],
+)
+def test_deep_rotations_are_found_from_every_start(act, depth, sigma_w, sigma_b, sigma_noise, noise_at):
+    """From small variances the first steps lead out of the domain, and shorter ones do not."""
+    points = Points.of(act, sigma_w, sigma_b=sigma_b, sigma_noise=sigma_noise, weights="orthogonal", noise_at=noise_at)
+    found = evaluate_points(points, depth, ["linear", "fisher", "replica", "gaussian_upper"])
+    assert found["status"][0] == "ok", found["message"]
+    assert max(found["mi_linear"], found["mi_fisher"]) < found["mi_replica"] < found["mi_gaussian_upper"]
