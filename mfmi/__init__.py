@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from mfmi.api import evaluate
     from mfmi.errors import ConfigError, MfmiError, NumericsError, OutputError, ResumeError
     from mfmi.meanfield import edge_of_chaos, fixed_point, fixed_points
+    from mfmi.weights import Weights
 
 __version__ = "0.1.0"
 
@@ -21,6 +22,7 @@ __all__ = [
     "NumericsError",
     "OutputError",
     "ResumeError",
+    "Weights",
     "__version__",
     "activation",
     "activation_names",
@@ -36,6 +38,7 @@ _HOMES = {
     "NumericsError": ("mfmi.errors", "NumericsError"),
     "OutputError": ("mfmi.errors", "OutputError"),
     "ResumeError": ("mfmi.errors", "ResumeError"),
+    "Weights": ("mfmi.weights", "Weights"),
     "activation": ("mfmi.activations", "get"),
     "activation_names": ("mfmi.activations", "names"),
     "edge_of_chaos": ("mfmi.meanfield", "edge_of_chaos"),

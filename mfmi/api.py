@@ -15,6 +15,7 @@ from mfmi.evaluation import evaluate_points
 from mfmi.model import SQUARE, DataSet, Model, ratios_of
 from mfmi.names import DEFAULT_ESTIMATORS, DEPTH, ESTIMATORS, NOISE_PLACEMENTS, OBSERVABLES, UNITS, WEIGHTS
 from mfmi.sweep.store import to_frame
+from mfmi.weights import Weights
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -30,7 +31,7 @@ def evaluate(
     sigma_noise: ArrayLike = 0.1,
     depth: int | Iterable[int] | None = None,
     *,
-    weights: str | Iterable[str] = "gaussian",
+    weights: str | Weights | ArrayLike | Iterable[str | Weights] = "gaussian",
     noise_at: str | Iterable[str] = "output",
     input_variance: ArrayLike | None = None,
     correlation: ArrayLike = 0.5,
@@ -65,7 +66,9 @@ def evaluate(
     depth
         The observed layers, each at least 1; by default 10, or the last one of `widths`.
     weights
-        "gaussian" or "orthogonal".
+        "gaussian", "orthogonal", or a `mfmi.Weights`: singular values of one's own, or an ensemble per layer. An array
+        of numbers is a spectrum: eigenvalues of `W^T W` (1-D), or a weight matrix, a row per unit (2-D). `sigma_w` is
+        the scale of all of them.
     noise_at
         "output" (noise at the observed layer only) or "every" (the same in every layer).
     input_variance
@@ -126,9 +129,10 @@ def evaluate(
     model = replace(model, observe=_words("observe", observe, OBSERVABLES).item())
     own = model.data.variance if model.data else 1.0 if model.input_variance is None else model.input_variance
     variance = own if input_variance is None else input_variance
+    labels, model = _weights(weights, model)
     points = _points(
         activation=_activations(activation),
-        weights=_words("weights", weights, WEIGHTS),
+        weights=labels,
         noise_at=_words("noise_at", noise_at, NOISE_PLACEMENTS),
         sigma_w=_numbers("sigma_w", sigma_w, least=0.0),
         sigma_b=_numbers("sigma_b", sigma_b, least=0.0),
@@ -207,6 +211,30 @@ def _model(widths: Iterable[int] | None, alpha: Iterable[float] | None, data: Da
     if array.dtype.kind not in "iu" or array.ndim != 1 or array.size < 2 or array.min() < 1:
         raise ValueError(f"widths: {widths!r} is not a sequence of two integers or more, each at least 1")
     return Model(ratios_of(array.tolist()))
+
+
+def _weights(given: Any, model: Model) -> tuple[NDArray[np.object_], Model]:
+    """Return the labels, and the model that knows what they stand for."""
+    array = np.array(given if isinstance(given, (str, Weights)) else list(given), dtype=object)
+    if not isinstance(given, (str, Weights)) and np.asarray(given).dtype.kind in "iuf":
+        own = _numbers("weights", given)
+        try:
+            array = np.array(Weights.matrix(own) if own.ndim == 2 else Weights.spectrum(own), dtype=object)
+        except ValueError as error:
+            raise ValueError(f"weights: {error}") from None
+    known: dict[str, Weights] = {}
+    for one in array.flat:
+        if isinstance(one, Weights):
+            if known.setdefault(one.label, one) != one:
+                raise ValueError(f"weights: two different ones have the name {one.label!r}")
+        elif one not in WEIGHTS:
+            raise ValueError(f"weights: {one!r} is not one of {', '.join(WEIGHTS)}, nor mfmi.Weights")
+    try:
+        model = replace(model, weights=tuple(known.values()))
+    except ValueError as error:
+        raise ValueError(f"weights: {error}") from None
+    labels = [one.label if isinstance(one, Weights) else one for one in array.flat]
+    return np.array(labels, dtype=object).reshape(array.shape), model
 
 
 def _activations(given: str | Activation | Iterable[str | Activation]) -> NDArray[np.object_]:

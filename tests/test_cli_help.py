@@ -160,7 +160,9 @@ def completed(line: str, monkeypatch: pytest.MonkeyPatch, command_line: CommandL
         ("mfmi bound --noise", ["--noise-at"]),
         ("mfmi bound --noise-at e", ["every"]),
         ("mfmi bound --act ta", ["tanh"]),
-        ("mfmi bound --weights ", ["gaussian", "orthogonal"]),
+        ("mfmi bound --weights ", ["gaussian", "orthogonal", "spectrum:", "matrix:"]),
+        ("mfmi bound --weights gaussian,o", ["gaussian,orthogonal"]),
+        ("mfmi isometry --weights ", ["gaussian", "orthogonal"]),
         ("mfmi completion z", ["zsh"]),
     ],
 )

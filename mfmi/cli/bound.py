@@ -10,7 +10,7 @@ import click
 from click.core import ParameterSource
 
 from mfmi.cli.command import command as make_command
-from mfmi.cli.model_options import model_options
+from mfmi.cli.model_options import model_options, with_weights
 from mfmi.cli.numbers import known, number
 from mfmi.cli.options import network_option, network_options
 from mfmi.cli.sink import Sink, output_options
@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 
     from mfmi.activations import Activation
     from mfmi.model import Model
+    from mfmi.weights import Spectrum, Weights
 
     Rows = Mapping[str, np.ndarray[Any, Any]]
 
@@ -41,11 +42,12 @@ BAR_LEAST = 8
     examples=(
         "mfmi bound --act tanh --sw 1.5",
         "mfmi bound --act tanh --sw 1.5 --widths 784,512,10",
+        "mfmi bound --act relu --sw 1.4 --weights orthogonal,gaussian",
         "mfmi bound --act relu --sw 1.4 --sn 1 --depth 4 --inputs digits.npy --width 128",
         "mfmi bound --act relu --sw 1.4142 --noise-at every --depth 30 --format csv",
     ),
 )
-@network_options("activation", "sigma_w", "sigma_b", "sigma_noise", "noise_at", "weights")
+@network_options("activation", "sigma_w", "sigma_b", "sigma_noise", "noise_at", "ensembles")
 @network_option("depth", default=None, show_default=f"{DEPTH}, or all layers")
 @model_options
 @network_options("input_variance", "correlation", "estimators", "further", "unit")
@@ -56,7 +58,7 @@ def command(
     sigma_b: float,
     sigma_noise: float,
     noise_at: str,
-    weights: str,
+    ensembles: str | Weights,
     depth: int | None,
     model: Model,
     input_variance: float,
@@ -89,13 +91,14 @@ def command(
     given = click.get_current_context().get_parameter_source("input_variance") is ParameterSource.COMMANDLINE
     if model.input_variance is not None and not given:
         input_variance = model.input_variance
+    model = with_weights(model, ensembles)
     announce_tables(activation, estimators)
     points = Points.of(
         activation.name,
         sigma_w,
         sigma_b=sigma_b,
         sigma_noise=sigma_noise,
-        weights=weights,
+        weights=[model.weights[0].label] if model.weights else str(ensembles),
         noise_at=noise_at,
         input_variance=input_variance,
         correlation=correlation,
@@ -131,7 +134,7 @@ def _draw(
         console.print(_line(rows, i, asked, largest, room, unicode), soft_wrap=True)
     for line in _of_data(rows, model, unit, unicode):
         console.print(line, soft_wrap=True)
-    for line in _footer(rows, estimators, further, unicode):
+    for line in _footer(rows, model, estimators, further, unicode):
         console.print(line, style="dim", soft_wrap=True)
 
 
@@ -203,7 +206,23 @@ def _of_data(rows: Rows, model: Model, unit: str, unicode: bool) -> list[str]:
     return lines
 
 
-def _footer(rows: Rows, estimators: tuple[str, ...], further: tuple[str, ...], unicode: bool) -> list[str]:
+def _spectra(model: Model) -> dict[Spectrum, None]:
+    """The spectra among the weights, each once."""
+    return dict.fromkeys(one for weights in model.weights for one in weights.layers if not isinstance(one, str))
+
+
+def _own(spectrum: Spectrum) -> str:
+    """Say what is known of singular values besides their shape, which is all that counts."""
+    largest = f"the largest eigenvalue is {number(float(spectrum.eigenvalues[-1]))} times the mean"
+    if spectrum.shape is None or spectrum.sigma_w is None:
+        return f"{len(spectrum.eigenvalues)} eigenvalues; {largest}"
+    rows, columns = spectrum.shape
+    return f"{rows} x {columns}, sigma_w {number(spectrum.sigma_w)} of its own; {largest}"
+
+
+def _footer(
+    rows: Rows, model: Model, estimators: tuple[str, ...], further: tuple[str, ...], unicode: bool
+) -> list[str]:
     marks = BARS if unicode else BARS_ASCII
     legend = [f"{mark} {meaning}" for mark, meaning in zip(marks, ("linearly readable", "lower", "upper"), strict=True)]
     lower = [name for name in LOWER_BOUNDS if name in estimators]
@@ -217,6 +236,7 @@ def _footer(rows: Rows, estimators: tuple[str, ...], further: tuple[str, ...], u
     lines = ["  ".join([*legend, f" {more} more columns: --format csv"])]
     if sources:
         lines.append("   ".join(sources))
+    lines += [f"{one.name}: {_own(one)}" for one in _spectra(model)]
     messages = dict.fromkeys(str(message) for message in rows["message"] if message)
     return lines + [f"note: {message}" for message in messages]
 

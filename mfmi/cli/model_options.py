@@ -15,6 +15,7 @@ from mfmi.names import OBSERVABLES, PRIORS
 
 if TYPE_CHECKING:
     from mfmi.model import Model
+    from mfmi.weights import Weights
 
     RatiosBase = click.ParamType[tuple[float, ...]]
 else:  # generic only in recent versions of click
@@ -89,6 +90,17 @@ def model_options(function: Function) -> Callable[..., Any]:
         return function(*args, model=replace(model, observe=observe), **options)
 
     return with_model
+
+
+def with_weights(model: Model, given: str | Weights) -> Model:
+    """The model with the ensembles that ``--weights`` names, if it has to know them."""
+    if isinstance(given, str):
+        return model
+    try:
+        return replace(model, weights=(given,))
+    except ValueError as error:
+        hint = "." if model.alpha else "; layers are square but for --widths or --alpha."
+        raise click.BadParameter(f"{error}{hint}", param_hint="--weights") from error
 
 
 def _model(widths: tuple[int, ...] | None, alpha: tuple[float, ...] | None) -> Model:

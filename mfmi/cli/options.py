@@ -15,14 +15,17 @@ from mfmi.names import DEFAULT_ESTIMATORS, ESTIMATORS, NOISE_PLACEMENTS, UNITS, 
 
 if TYPE_CHECKING:
     from mfmi.activations import Activation
+    from mfmi.weights import Weights
 
     RealBase = click.ParamType[float]
     ActivationBase = click.ParamType[Activation]
+    WeightsBase = click.ParamType[str | Weights]
     WordBase = click.Choice[str]
 else:  # generic only in recent versions of click
-    RealBase = ActivationBase = click.ParamType
+    RealBase = ActivationBase = WeightsBase = click.ParamType
     WordBase = click.Choice
 
+FILES = ("spectrum", "matrix")
 Function = TypeVar("Function", bound=Callable[..., Any])
 
 
@@ -93,6 +96,43 @@ class ActivationType(ActivationBase):
         return [CompletionItem(name) for name in names() if name.startswith(incomplete)]
 
 
+class WeightsType(WeightsBase):
+    """An ensemble, or one for each layer with commas between them; singular values from a file."""
+
+    name = "weights"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> str | Weights:
+        """Return the word, or the ensembles, their files read."""
+        if value in WEIGHTS:
+            return str(value)
+        from mfmi.sweep.inputs import read_ensemble
+        from mfmi.weights import Weights
+
+        if isinstance(value, Weights):
+            return value
+        layers: list[Any] = []
+        for part in str(value).split(","):
+            kind, colon, path = part.partition(":")
+            if part not in WEIGHTS and not (kind in FILES and path):
+                forms = ", ".join(repr(form) for form in (*WEIGHTS, *(f"{kind}:FILE" for kind in FILES)))
+                hint = f" {kind}: needs a file." if kind in FILES else nearest(kind, (*WEIGHTS, *FILES))
+                self.fail(f"{part!r} is not one of {forms}.{hint}", param, ctx)
+            try:
+                layers.append(read_ensemble(kind, path) if colon else part)
+            except ValueError as error:
+                self.fail(f"{path}: {error}.", param, ctx)
+        return Weights(tuple(layers))
+
+    def shell_complete(self, ctx: click.Context, param: click.Parameter, incomplete: str) -> list[CompletionItem]:
+        """Return the ensembles that begin with what has been typed behind the last comma; then, files."""
+        before, comma, last = incomplete.rpartition(",")
+        kind, colon, _ = last.partition(":")
+        if colon and kind in FILES:
+            return [CompletionItem("", type="file")]
+        words = (*WEIGHTS, *(f"{kind}:" for kind in FILES))
+        return [CompletionItem(before + comma + word) for word in words if word.startswith(last)]
+
+
 def _estimators(_: click.Context, __: click.Parameter, values: tuple[str, ...]) -> tuple[str, ...]:
     """Put the estimators asked for in column order, once each."""
     return tuple(name for name in ESTIMATORS if name in (values or DEFAULT_ESTIMATORS))
@@ -155,6 +195,17 @@ _OPTIONS: dict[str, tuple[tuple[str, ...], dict[str, Any]]] = {
     "weights": (
         ("--weights",),
         {"type": Word(WEIGHTS), "default": "gaussian", "show_default": True, "help": "Weight ensemble."},
+    ),
+    "ensembles": (
+        ("--weights",),
+        {
+            "type": WeightsType(),
+            "default": "gaussian",
+            "show_default": True,
+            "metavar": "NAME[,NAME...]",
+            "help": "gaussian, orthogonal, spectrum:FILE of eigenvalues of W^T W or matrix:FILE, at the scale of --sw;"
+            " or one for each layer, the last for all behind it.",
+        },
     ),
     "depth": (
         ("--depth",),
@@ -220,17 +271,17 @@ def network_option(argument: str, **changes: Any) -> Callable[[Function], Functi
 
 
 def network_options(*arguments: str) -> Callable[[Function], Function]:
-    """Return the shared options that fill `arguments`, by default all, as one decorator.
+    """Return the shared options that fill `arguments` as one decorator.
 
     Parameters
     ----------
     *arguments
-        Among activation, sigma_w, sigma_b, sigma_noise, noise_at, weights, depth, input_variance, correlation,
-        estimators, further, unit; the function receives each under that name.
+        Among activation, sigma_w, sigma_b, sigma_noise, noise_at, weights or ensembles, depth, input_variance,
+        correlation, estimators, further, unit; the function receives each under that name.
     """
 
     def decorate(function: Function) -> Function:
-        for argument in reversed(arguments or tuple(_OPTIONS)):
+        for argument in reversed(arguments):
             function = network_option(argument)(function)
         return function
 

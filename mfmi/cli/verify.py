@@ -11,6 +11,7 @@ import click
 
 from mfmi.cli.command import command as make_command
 from mfmi.cli.exits import STRICT
+from mfmi.cli.model_options import with_weights
 from mfmi.cli.numbers import number
 from mfmi.cli.options import network_options
 from mfmi.cli.progress import ProgressDisplay
@@ -67,7 +68,7 @@ class Widths(WidthsBase):
     "sigma_b",
     "sigma_noise",
     "noise_at",
-    "weights",
+    "ensembles",
     "depth",
     "input_variance",
     "correlation",
@@ -116,7 +117,7 @@ def command(
     sigma_b: float,
     sigma_noise: float,
     noise_at: Any,
-    weights: Any,
+    ensembles: Any,
     depth: int,
     input_variance: float,
     correlation: float,
@@ -139,6 +140,7 @@ def command(
     standard errors. What deviates by more than 3 is measured again on four times as many fresh networks and marked if
     it still does. Up to width 32, bounds and replica value are held against the true information of the last layer.
     """
+    from mfmi.model import SQUARE
     from mfmi.sweep.inputs import read_inputs
     from mfmi.verification import COLUMNS, Effort, Setting, chosen_pairs, verify
 
@@ -152,8 +154,9 @@ def command(
         )
     pairs = chosen_pairs(read_inputs(inputs), seed) if inputs else None
     setting = Setting(
-        activation, sigma_w, sigma_b, sigma_noise, noise_at, weights, depth, input_variance, correlation, pairs
+        activation, sigma_w, sigma_b, sigma_noise, noise_at, ensembles, depth, input_variance, correlation, pairs
     )
+    with_weights(SQUARE, ensembles)  # all layers are
     effort = Effort(chosen, networks, seed, samples, estimators)
     with ProgressDisplay(terminal()) as progress:
         rows = verify(setting, effort, jobs=jobs, on_progress=progress)
@@ -185,7 +188,7 @@ def _draw(setting: Setting, effort: Effort, rows: Sequence[Row], unit: str, cons
     where = "at the output" if setting.noise_at == "output" else "in every layer"
     title = (
         f"{setting.activation.name} · sigma_w {setting.sigma_w:g} · sigma_b {setting.sigma_b:g}"
-        f" · noise {setting.sigma_noise:g} {where} · {setting.weights} weights"
+        f" · noise {setting.sigma_noise:g} {where} · {setting.label} weights"
     )
     console.print(title if unicode else title.replace("·", "-"), soft_wrap=True)
     inputs = f"{len(setting.pairs[0])} pairs of real inputs" if setting.pairs else f"information in {unit}"

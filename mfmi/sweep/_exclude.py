@@ -69,7 +69,8 @@ def _positions(wanted: Entry, axis: Axis, path: str, report: Report) -> tuple[in
         else:
             near = axis.values.nearest(entry.value)
             hint = repr(near) if abs(near - entry.value) <= 1e-6 * abs(near) else None
-        report.add(entry.node.at, path, f"no point has {axis.given_as} {describe(entry.node)}", hint)
+        written = entry.value if isinstance(entry.node, MappingNode) else describe(entry.node)
+        report.add(entry.node.at, path, f"no point has {axis.given_as} {written}", hint)
     return tuple(sorted(found))
 
 

@@ -250,16 +250,19 @@ class Several:
     kind : what each entry is.
     bare : whether a single value may stand for the list of it.
     empty : whether the list may be empty.
+    mappings : whether an entry may be a mapping, which then may stand for the list of it too.
     """
 
     kind: Kind
     bare: bool = True
     empty: bool = False
+    mappings: bool = False
 
     def read(self, node: Node, path: str, report: Report) -> list[Entry] | None:
         """Return the valid entries, or None if there is no list."""
         if not isinstance(node, ListNode):
-            if not self.bare or isinstance(node, MappingNode) or node.value is None:
+            none = isinstance(node, ScalarNode) and node.value is None
+            if not self.bare or none or (isinstance(node, MappingNode) and not self.mappings):
                 report.add(node.at, path, f"expected a list, got {describe(node)}")
                 return None
             value = self.kind.read(node, path, report)

@@ -9,6 +9,7 @@ from mfmi.names import PRIORS
 from mfmi.sweep._kinds import Entry
 from mfmi.sweep._located import Position, Report
 from mfmi.sweep._schema import APART
+from mfmi.sweep._weights import read_weights
 from mfmi.sweep._yaml import ListNode, MappingNode
 
 
@@ -23,6 +24,8 @@ def read_model(entries: Mapping[str, Entry], report: Report) -> Model:
         Receives what is wrong with them together.
     """
     model = _read_model(entries, report)
+    if "sweep" in entries:
+        model = replace(model, weights=read_weights(entries["sweep"].value, model.alpha, report))
     return replace(model, observe=entries["observe"].value) if "observe" in entries else model
 
 

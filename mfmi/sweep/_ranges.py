@@ -39,14 +39,16 @@ class Axis:
     ----------
     kind : what each value is.
     spread : turns a range into the values it stands for, or reports why it cannot; None for words.
+    mappings : whether a value may be a mapping itself, of other keys than ``values``.
     """
 
     kind: Kind
     spread: Callable[[Spaced, Position, str, Report], Values | None] | None = None
+    mappings: bool = False
 
     def read(self, node: Node, path: str, report: Report) -> AxisValues | None:
         """Return the values."""
-        if not isinstance(node, MappingNode):
+        if not isinstance(node, MappingNode) or (self.mappings and node.get("values") is None):
             return self._listed(node, path, report)
         # Judged by its keys, so that errors speak of the form that was meant.
         if self.spread is not None and node.get("values") is None:

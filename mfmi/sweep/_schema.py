@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from mfmi.columns import FURTHER_NAMES
-from mfmi.names import DEFAULT_ESTIMATORS, DEPTH, ESTIMATORS, NOISE_PLACEMENTS, OBSERVABLES, PRIORS, UNITS, WEIGHTS
+from mfmi.names import DEFAULT_ESTIMATORS, DEPTH, ESTIMATORS, NOISE_PLACEMENTS, OBSERVABLES, PRIORS, UNITS
 from mfmi.sweep._kinds import (
     Choice,
     Constant,
@@ -20,6 +20,7 @@ from mfmi.sweep._kinds import (
 )
 from mfmi.sweep._located import Report, closest
 from mfmi.sweep._ranges import Axis, any_range, whole_range
+from mfmi.sweep._weights import LayerEnsemble
 from mfmi.sweep._yaml import Node, ScalarNode, describe
 
 VERSION = 1
@@ -99,7 +100,7 @@ AXIS_KINDS: Mapping[str, Kind] = {
     "sigma_b2": _VARIANCE,
     "sigma_noise": _NOISE,
     "noise_at": Choice(NOISE_PLACEMENTS),
-    "weights": Choice(WEIGHTS),
+    "weights": LayerEnsemble(per_layer=True),
     "depth": Whole(1, MOST_DEPTH),
 }
 _ABOUT = {
@@ -110,7 +111,7 @@ _ABOUT = {
     "sigma_b2": "variance of the biases; in place of sigma_b",
     "sigma_noise": "standard deviation of the noise",
     "noise_at": "where the noise enters: the output only, or every layer",
-    "weights": "weight ensemble",
+    "weights": "weight ensemble: gaussian, orthogonal, {spectrum: FILE}, {matrix: FILE}, or {layers: [...]} of these",
     "depth": "observed layers",
 }
 AXIS_DEFAULTS: Mapping[str, str | float] = {
@@ -144,7 +145,8 @@ _AT_TOP = {
 
 def _axis(name: str) -> Axis:
     kind = AXIS_KINDS[name]
-    return Axis(kind, whole_range if isinstance(kind, Whole) else any_range if isinstance(kind, Number) else None)
+    spread = whole_range if isinstance(kind, Whole) else any_range if isinstance(kind, Number) else None
+    return Axis(kind, spread, isinstance(kind, LayerEnsemble))
 
 
 def _axis_fields() -> dict[str, Field]:
@@ -157,7 +159,10 @@ _POINT = Record(
     {name: Field(kind, _ABOUT[name]) for name, kind in AXIS_KINDS.items()}, elsewhere=_SHORT, rules=_ONE_FORM
 )
 _EXCLUDED = Record(
-    {name: Field(Several(kind), f"{_ABOUT[name]}: a value or several") for name, kind in AXIS_KINDS.items()},
+    {
+        name: Field(Several(kind, mappings=isinstance(kind, LayerEnsemble)), f"{_ABOUT[name]}: a value or several")
+        for name, kind in AXIS_KINDS.items()
+    },
     elsewhere=_SHORT,
 )
 _SWEEP = Record(

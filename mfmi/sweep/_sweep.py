@@ -137,7 +137,8 @@ def _report_repeated(name: str, axis: AxisValues, report: Report) -> None:
     for i, entry in enumerate(axis.entries):
         first = seen.setdefault(entry.value, i)
         if first != i:
-            report.add(entry.key, f"sweep.{name}[{i}]", f"{describe(entry.node)} stands at [{first}] already")
+            written = entry.value if isinstance(entry.node, MappingNode) else describe(entry.node)
+            report.add(entry.key, f"sweep.{name}[{i}]", f"{written} stands at [{first}] already")
 
 
 def _zip(given: Mapping[str, Entry], section: Entry, report: Report, depth: int) -> Axes:

@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from mfmi.errors import OutputError
 from mfmi.sweep.store import read_numbers, read_text_numbers
+from mfmi.weights import Spectrum
 
 SUFFIXES = (".npy", ".csv", ".tsv", ".parquet", ".pq")
 
@@ -62,6 +63,32 @@ def read_spectrum(path: str) -> NDArray[np.float64]:
     """
     values = _table(path)
     return values.ravel() if values.ndim == 1 or 1 in values.shape else values
+
+
+def read_ensemble(kind: str, path: str) -> Spectrum:
+    """Read the singular values of weights.
+
+    Parameters
+    ----------
+    kind
+        "spectrum" for eigenvalues of `W^T W`, in a single row or column; "matrix" for a weight matrix, a row per unit.
+    path
+        A file as of `read_inputs`.
+
+    Raises
+    ------
+    OutputError
+        The file cannot be read, or holds something else.
+    ValueError
+        There are no weights with such singular values.
+    """
+    values = _table(path)
+    if kind == "matrix":
+        return Spectrum.of_matrix(values, path)
+    if values.ndim > 1 and 1 not in values.shape:
+        shape = f"an array of shape {values.shape}"
+        raise OutputError(f"{path}: holds {shape}, not a row or column of eigenvalues; a matrix of weights is a matrix")
+    return Spectrum.of_eigenvalues(values.ravel(), path)
 
 
 def _read(path: str, suffix: str) -> Any:

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from mfmi.activations import Activation
 from mfmi.columns import Points
+from mfmi.model import SQUARE, Model
 from mfmi.names import DEFAULT_ESTIMATORS, LOWER_BOUNDS, UPPER_BOUNDS
 from mfmi.simulate import (
     Average,
@@ -25,6 +26,7 @@ from mfmi.simulate import (
     network_seed,
     relative_variance,
 )
+from mfmi.weights import Weights
 
 Array = NDArray[np.float64]
 BRACKET_WIDTH = 32
@@ -48,7 +50,7 @@ class Setting:
     sigma_b: float = 0.0
     sigma_noise: float = 0.1
     noise_at: Literal["output", "every"] = "output"
-    weights: Literal["gaussian", "orthogonal"] = "gaussian"
+    weights: Literal["gaussian", "orthogonal"] | Weights = "gaussian"
     depth: int = 10
     input_variance: float = 1.0
     correlation: float = 0.5
@@ -67,6 +69,16 @@ class Setting:
             self.input_variance,
         )
 
+    @property
+    def model(self) -> Model:
+        """What the theory has to know besides the grid point."""
+        return Model(weights=(self.weights,)) if isinstance(self.weights, Weights) else SQUARE
+
+    @property
+    def label(self) -> str:
+        """What the weights are called."""
+        return self.weights.label if isinstance(self.weights, Weights) else self.weights
+
     def points(self) -> Points:
         """Return the same network as one grid point."""
         return Points.of(
@@ -74,7 +86,7 @@ class Setting:
             self.sigma_w,
             sigma_b=self.sigma_b,
             sigma_noise=self.sigma_noise,
-            weights=self.weights,
+            weights=[self.label],
             noise_at=self.noise_at,
             input_variance=self.input_variance,
             correlation=self.correlation,

@@ -20,13 +20,14 @@ def theory_values(setting: Setting, effort: Effort) -> dict[tuple[str, str], Arr
         return {("maps", name): values for name, values in _maps_of_pairs(setting, *setting.pairs).items()}
     depths = np.arange(1, setting.depth + 1)
     measures = effort.measures(setting)
-    columns = evaluate_points(setting.points(), depths, ("linear",) if "decoder" in measures else ())
+    asked = ("linear",) if "decoder" in measures else ()
+    columns = evaluate_points(setting.points(), depths, asked, model=setting.model)
     values = {("maps", name): columns[name] for name in ("q", "c", "chi")}
     values["decoder", "mi_linear"] = columns["mi_linear"]
     mean, relative = _jacobian(setting)
     values["jacobian", "jacobian_mean"], values["jacobian", "jacobian_relative_variance"] = mean, relative
     if "information" in measures:
-        last = evaluate_points(setting.points(), depths[-1:], effort.estimators)
+        last = evaluate_points(setting.points(), depths[-1:], effort.estimators, model=setting.model)
         for comparison in comparisons("information", effort.estimators):
             above = np.full(setting.depth - 1, np.nan)
             values["information", comparison.quantity] = np.append(above, last[comparison.quantity])
@@ -46,7 +47,9 @@ def _jacobian(setting: Setting) -> tuple[Array, Array]:
         setting.correlation,
         setting.depth,
     )
-    (mean,), (variance,) = jacobian_moments(setting.activation, path, sigma_w2, setting.weights)
+    weights = setting.weights
+    known = weights if isinstance(weights, str) else weights.eigenvalue_spread(np.ones(setting.depth))
+    (mean,), (variance,) = jacobian_moments(setting.activation, path, sigma_w2, known)
     return mean, np.divide(variance, mean**2, out=np.full(setting.depth, np.nan), where=mean > 0)
 
 
