@@ -446,8 +446,8 @@ _FAULTS: dict[str, tuple[tuple[str, str, str], ...]] = {
         ),
         (
             "nor in the lower bound",
-            "found.value[noisy] = np.maximum(found.value[noisy] - less, 0.0)",
-            "found.value[noisy] = np.maximum(found.value[noisy], 0.0)",
+            "found.value[noisy] -= less",
+            "found.value[noisy] -= 0.0 * less",
         ),
         (
             "nor in the upper bound",
