@@ -17,6 +17,9 @@ from mfmi.observed_layer import Output
 
 Array = NDArray[np.float64]
 
+# Share of the informations in a potential that rounding may make of it.
+ROUNDING = 1e-13
+
 
 @dataclass(frozen=True)
 class Chain:
@@ -97,6 +100,23 @@ def messages(chain: Chain, r: Array, v: Array) -> Messages:
     a[chain.last], a_v[chain.last], rest_v[chain.last] = chain.output.derivatives(v[chain.last])
     a_r[chain.last] = 0.0
     return Messages(e, e_r, e_v, rest_r, a, a_r, a_v, rest_v)
+
+
+def potential_error(chain: Chain, r: Array, v: Array) -> Array:
+    """What the errors of the channels make of the potential at its stationary point, shape (n,); as `potential`.
+
+    There the unknowns do not move it, and each channel's error enters as it is. Rounding counts with `ROUNDING` of all
+    that is summed up.
+    """
+    ratio = np.concatenate(([1.0], np.cumprod(chain.ensemble.alpha)))
+    end = v[chain.last]
+    error = chain.source.error(r[:, 0]) + ratio[chain.length] * chain.output.error(end)
+    total = chain.source.information(r[:, 0]) + ratio[chain.length] * chain.output.information(end)
+    if chain.layers is not None:
+        arguments = r[:, 1:], v[:, :-1]
+        for part, of_layers in ((error, chain.layers.error), (total, chain.layers.information)):
+            part += (np.where(chain.inside[:, 1:], of_layers(*arguments), 0.0) * ratio[1:-1]).sum(axis=1)
+    return np.asarray(error + ROUNDING * total)
 
 
 def potential(chain: Chain, r: Array, v: Array, m: Messages) -> Array:

@@ -91,6 +91,13 @@ FURTHER: tuple[FurtherColumn, ...] = (
         "rests on the replica formula",
     ),
     FurtherColumn(
+        "mi_replica_error",
+        "float64",
+        INFORMATION,
+        "estimated numerical error of the replica value",
+        "estimate from a second quadrature of the scalar channels; not of the replica formula itself",
+    ),
+    FurtherColumn(
         "jacobian_mean",
         "float64",
         "1",

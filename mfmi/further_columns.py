@@ -40,6 +40,18 @@ def mmse(problem: Problem) -> Estimate:
     return found._replace(value=found.mmse)
 
 
+def mi_replica_error(problem: Problem) -> Estimate:
+    """Estimated numerical error of the replica value, nats per input dimension.
+
+    At the stationary point the error of every channel enters as it is: those of the exact channel's tables, as their
+    quadrature estimates them, and rounding, of both potentials where there is hidden noise. NaN where the activation
+    of the observed layer is observed, whose quadrature has no estimate. What the conjecture and finite widths make of
+    the value is another matter.
+    """
+    found = problem.replica
+    return found._replace(value=found.error)
+
+
 def jacobian_mean(problem: Problem) -> Estimate:
     """Mean of the squared singular values of the Jacobian, theory (21); NaN without a derivative."""
     return _jacobian_moment(problem, 0)
@@ -111,6 +123,7 @@ def _largest_gains(weights: Weights, alpha: Array) -> Array:
 
 REGISTRY: dict[str, Callable[[Problem], Estimate]] = {
     "mmse": mmse,
+    "mi_replica_error": mi_replica_error,
     "jacobian_mean": jacobian_mean,
     "jacobian_variance": jacobian_variance,
 }

@@ -13,7 +13,7 @@ from typing import NamedTuple, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from mfmi.exact_tables import TableValue
+from mfmi.exact_tables import ExactTable, TableValue
 from mfmi.priors import InputChannel, InputPrior
 
 Array = NDArray[np.float64]
@@ -59,6 +59,9 @@ class LayerChannel(Protocol):
     def information(self, r: Array, v: Array) -> Array:
         """`J(r, V)` in nats, shape (n, K)."""
 
+    def error(self, r: Array, v: Array) -> Array:
+        """Estimated error of `J(r, V)` in nats, shape (n, K): 0 in closed form, NaN where there is no estimate."""
+
     def part(self, rows: Rows, layers: slice) -> LayerChannel:
         """The channels of some of the points and layers."""
 
@@ -71,6 +74,9 @@ class Source(Protocol):
 
     def information(self, r: Array) -> Array:
         """`J_0(r)` in nats, shape (n,)."""
+
+    def error(self, r: Array) -> Array:
+        """Estimated error of `J_0(r)` in nats, shape (n,), beyond rounding."""
 
     def part(self, rows: Rows) -> Source:
         """The source of some of the points."""
@@ -91,6 +97,10 @@ class GaussianInput:
     def information(self, r: Array) -> Array:
         """See `Source.information`."""
         return 0.5 * np.log1p(self.variance * r)
+
+    def error(self, r: Array) -> Array:
+        """See `Source.error`: there is none."""
+        return np.zeros_like(r)
 
     def part(self, rows: Rows) -> GaussianInput:
         """See `Source.part`."""
@@ -124,6 +134,10 @@ class CorrelatedInput:
     def _left(self, r: Array) -> Array:
         return 1.0 / (1.0 + (self.variance * r)[:, None] * self.relative)
 
+    def error(self, r: Array) -> Array:
+        """See `Source.error`: there is none."""
+        return np.zeros_like(r)
+
     def part(self, rows: Rows) -> CorrelatedInput:
         """See `Source.part`."""
         return CorrelatedInput(self.variance[rows], self.relative, self.share)
@@ -156,6 +170,10 @@ class PriorInput:
         found = self.prior.channel(np.where(good, r, 1.0), self.variance)
         return InputChannel(*(np.where(good, part, np.nan) for part in found))
 
+    def error(self, r: Array) -> Array:
+        """See `Source.error`: `priors` computes to rounding."""
+        return np.zeros_like(r)
+
     def part(self, rows: Rows) -> PriorInput:
         """See `Source.part`."""
         return PriorInput(self.prior, self.variance[rows])
@@ -181,6 +199,10 @@ class FirstLayer:
     def information(self, r: Array) -> Array:
         """See `Source.information`."""
         return self.layer.information(r[:, None], self.variance[:, None])[:, 0]
+
+    def error(self, r: Array) -> Array:
+        """See `Source.error`."""
+        return self.layer.error(r[:, None], self.variance[:, None])[:, 0]
 
     def part(self, rows: Rows) -> FirstLayer:
         """See `Source.part`."""
@@ -245,6 +267,10 @@ class Surrogate:
             power = self.gain[rows] * (v[rows] + self.hidden_noise[rows])[:, :, None] + self.residual[rows]
             out[rows] = 0.5 * np.einsum("nkm,nkm->nk", self.weight[rows], np.log1p(r[rows, :, None] * power))
         return out
+
+    def error(self, r: Array, v: Array) -> Array:
+        """See `LayerChannel.error`."""
+        return np.zeros_like(r)
 
     def part(self, rows: Rows, layers: slice) -> Surrogate:
         """See `LayerChannel.part`."""
@@ -311,6 +337,14 @@ class Tabulated:
     def information(self, r: Array, v: Array) -> Array:
         """See `LayerChannel.information`."""
         return self._evaluate(r, v).j
+
+    def error(self, r: Array, v: Array) -> Array:
+        """See `LayerChannel.error`: the exact channel's table has an estimate, those of closed bounds have none."""
+        if not isinstance(self.table, ExactTable):
+            return np.full_like(r, np.nan)
+        uncertain = np.minimum(v + self.hidden_noise, self.total)
+        share = self.table.error(r, uncertain, self.total)
+        return np.where(uncertain == 0.0, 0.0, share * self.information(r, v))
 
     def part(self, rows: Rows, layers: slice) -> Tabulated:
         """See `LayerChannel.part`."""

@@ -27,6 +27,9 @@ class Output(Protocol):
     def information(self, v: Array) -> Array:
         """`J_out(V)` in nats, shape (n,)."""
 
+    def error(self, v: Array) -> Array:
+        """Estimated error of `J_out(V)` in nats, shape (n,): 0 in closed form, NaN where there is no estimate."""
+
     def part(self, rows: Rows) -> Output:
         """The output channel of some of the points."""
 
@@ -45,6 +48,10 @@ class GaussianOutput:
     def information(self, v: Array) -> Array:
         """See `Output.information`."""
         return 0.5 * np.log1p(v / self.noise)
+
+    def error(self, v: Array) -> Array:
+        """See `Output.error`."""
+        return np.zeros_like(v)
 
     def part(self, rows: Rows) -> GaussianOutput:
         """See `Output.part`."""
@@ -84,6 +91,10 @@ class ActivationOutput:
         found = observed_activation(self.phi, inside, self.noise, total)
         return OutputChannel(*(np.where(good, part, np.nan) for part in found))
 
+    def error(self, v: Array) -> Array:
+        """See `Output.error`: its quadrature has no estimate of its own."""
+        return np.full_like(v, np.nan)
+
     def part(self, rows: Rows) -> ActivationOutput:
         """See `Output.part`."""
         return ActivationOutput(self.phi, self.noise[rows], self.total[rows])
@@ -115,6 +126,10 @@ class LinearOutput:
     def information(self, v: Array) -> Array:
         """See `Output.information`."""
         return np.asarray(0.5 * np.einsum("nm,nm->n", self.weight, np.log1p(self.gain * v[:, None])))
+
+    def error(self, v: Array) -> Array:
+        """See `Output.error`."""
+        return np.zeros_like(v)
 
     def part(self, rows: Rows) -> LinearOutput:
         """See `Output.part`."""

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from mfmi.activations import Activation, Conditional
 from mfmi.activations.linear import Linear
-from mfmi.chain import Chain
+from mfmi.chain import ROUNDING, Chain, potential_error
 from mfmi.chain_search import Solution, solve
 from mfmi.channel_tables import Channel, table
 from mfmi.ensembles import Ensemble, ensemble_of
@@ -92,14 +92,16 @@ class Channels(NamedTuple):
     ----------
     hidden : channels of layers 1 to D - 1.
     output : channel of every point's observed layer.
+    exact : whether they are no bounds, so that the error of their numbers matters.
     """
 
     hidden: LayerChannel
     output: Output
+    exact: bool = False
 
     def part(self, chosen: NDArray[np.intp]) -> Channels:
         """The channels of some of the points."""
-        return Channels(self.hidden.part(chosen, slice(None)), self.output.part(chosen))
+        return Channels(self.hidden.part(chosen, slice(None)), self.output.part(chosen), self.exact)
 
 
 @dataclass(frozen=True)
@@ -247,8 +249,8 @@ class Problem:
     def exact(self) -> Channels:
         """The exact scalar channel in layers 1 to D - 1 (theory (14)); in closed form where phi is linear."""
         if isinstance(self.propagation.phi, Linear):
-            return self.linear()
-        return self._with_table(exact_table(self.propagation.phi))
+            return self.linear()._replace(exact=True)
+        return self._with_table(exact_table(self.propagation.phi))._replace(exact=True)
 
     def _with_table(self, known: Table) -> Channels:
         total = self.path.s[:, : self.deepest - 1]
@@ -265,6 +267,11 @@ class Problem:
         noise = signal * self.output_noise[:, None] + moments.residual
         # Far out on a flat piece both vanish, and there is nothing to read.
         return Channels(layers, LinearOutput(signal / np.where(noise > 0.0, noise, np.inf), weight))
+
+    @cached_property
+    def replica(self) -> Estimate:
+        """What the observed layer knows of the input, by the exact channel."""
+        return less_noise(self, self.exact(), self.posterior)
 
     @cached_property
     def posterior(self) -> Estimate:
@@ -295,6 +302,8 @@ class Estimate(NamedTuple):
     converged : shape (n,).
     mmse : mean squared error that is left of an input entry, shape (n,); NaN where the estimator has none.
     coexisting : whether the potential has two minima, the sign of a first-order transition nearby, shape (n,).
+    error : estimated numerical error of the value, shape (n,); 0 in closed form, NaN for bounds by the potential and
+        where there is no estimate.
     """
 
     value: Array
@@ -302,12 +311,13 @@ class Estimate(NamedTuple):
     converged: NDArray[np.bool_]
     mmse: Array
     coexisting: NDArray[np.bool_]
+    error: Array
 
 
 def closed(value: Array) -> Estimate:
     """An estimate in closed form."""
     nowhere = np.zeros(len(value), dtype=bool)
-    return Estimate(value, np.zeros_like(value), ~nowhere, np.full_like(value, np.nan), nowhere)
+    return Estimate(value, np.zeros_like(value), ~nowhere, np.full_like(value, np.nan), nowhere, np.zeros_like(value))
 
 
 def less_noise(problem: Problem, channels: Channels, full: Estimate, unique: bool = False) -> Estimate:
@@ -320,9 +330,10 @@ def less_noise(problem: Problem, channels: Channels, full: Estimate, unique: boo
     value[noisy] = np.maximum(value[noisy] - noise.value, 0.0)
     residual[noisy] = np.maximum(residual[noisy], noise.residual)
     converged[noisy] &= noise.converged
-    coexisting = full.coexisting.copy()
+    coexisting, error = full.coexisting.copy(), full.error.copy()
     coexisting[noisy] |= noise.coexisting
-    return full._replace(value=value, residual=residual, converged=converged, coexisting=coexisting)
+    error[noisy] += noise.error
+    return full._replace(value=value, residual=residual, converged=converged, coexisting=coexisting, error=error)
 
 
 def everything(problem: Problem, channels: Channels, unique: bool = False) -> Estimate:
@@ -333,13 +344,14 @@ def everything(problem: Problem, channels: Channels, unique: bool = False) -> Es
     """
     wide = problem.factors.alpha[0]
     if not problem.factors.rotates[0] or wide > 1.0 or not problem.model.has_plain_input:
-        solution = solve(chain_of(problem, problem.source(problem.input_variance), channels), unique)
-        return _estimate_of(solution, 1.0, solution.mmse)
+        chain = chain_of(problem, problem.source(problem.input_variance), channels)
+        solution = solve(chain, unique)
+        return _estimate_of(chain, channels.exact, solution, 1.0, solution.mmse)
     # The rows of an orthogonal matrix turn gaussian inputs into independent gaussian variables, and it drops out.
     first = problem.sigma_w2 * problem.input_variance
     _, _, left = channels.output.derivatives(first)
     found = closed(wide * channels.output.information(first))
-    found = found._replace(mmse=problem.input_variance * (1.0 - wide + wide * left))
+    found = found._replace(mmse=problem.input_variance * (1.0 - wide + wide * left), error=ROUNDING * found.value)
     deep = np.flatnonzero(problem.length > 1)
     if len(deep):
         rest = _behind(1, problem.part(deep), channels.part(deep), first[deep], unique)
@@ -362,16 +374,18 @@ def _behind(gone: int, problem: Problem, channels: Channels, variance: Array, un
     The `mmse` of the result is the share `1 - A V` that is left of that variance.
     """
     layer, rest = (channels.hidden.part(slice(None), layers) for layers in (slice(gone - 1, gone), slice(gone, None)))
-    solution = solve(chain_of(problem, FirstLayer(layer, variance), channels._replace(hidden=rest), gone), unique)
+    chain = chain_of(problem, FirstLayer(layer, variance), channels._replace(hidden=rest), gone)
+    solution = solve(chain, unique)
     left = layer.derivatives(solution.r[:, :1], variance[:, None]).rest_v[:, 0]
     # The potential of this chain is one per unit of that layer.
-    return _estimate_of(solution, float(np.prod(problem.factors.alpha[:gone])), left)
+    return _estimate_of(chain, channels.exact, solution, float(np.prod(problem.factors.alpha[:gone])), left)
 
 
-def _estimate_of(solution: Solution, units: float, mmse: Array) -> Estimate:
+def _estimate_of(chain: Chain, exact: bool, solution: Solution, units: float, mmse: Array) -> Estimate:
     """An estimate from a chain whose source has that many units per input dimension."""
     value = np.where(solution.converged, units * solution.value, np.nan)
-    return Estimate(value, solution.residual, solution.converged, mmse, solution.coexisting)
+    error = units * potential_error(chain, solution.r, solution.v) if exact else np.full_like(value, np.nan)
+    return Estimate(value, solution.residual, solution.converged, mmse, solution.coexisting, error)
 
 
 def chain_of(problem: Problem, source: Source, channels: Channels, gone: int = 0) -> Chain:

@@ -56,6 +56,10 @@ class Gains:
             out[rows] = 0.5 * self._mean(np.log1p((r[rows] * v[rows])[:, :, None] * self.eigenvalue))
         return out
 
+    def error(self, r: Array, v: Array) -> Array:
+        """See `LayerChannel.error`."""
+        return np.zeros_like(r)
+
     def _mean(self, one: Array, other: Array | None = None) -> Array:
         if other is None:
             return np.asarray(np.einsum("km,nkm->nk", self.share, one))
@@ -104,6 +108,13 @@ class Interleaved:
         out = np.empty_like(r)
         for chosen, channel in self._kinds():
             out[:, chosen] = channel.information(r[:, chosen], v[:, chosen])
+        return out
+
+    def error(self, r: Array, v: Array) -> Array:
+        """See `LayerChannel.error`."""
+        out = np.empty_like(r)
+        for chosen, channel in self._kinds():
+            out[:, chosen] = channel.error(r[:, chosen], v[:, chosen])
         return out
 
     def _kinds(self) -> Iterator[tuple[NDArray[np.bool_], LayerChannel | Gains]]:

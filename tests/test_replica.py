@@ -6,8 +6,13 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from mfmi.activations import get
+from mfmi.chain_search import solve
 from mfmi.columns import Points
 from mfmi.evaluation import evaluate_points
+from mfmi.interfaces import FirstLayer
+from mfmi.model import Model
+from mfmi.scalar_channel import exact_channel
 
 CASES = json.loads((Path(__file__).parent / "data" / "replica.json").read_text())["cases"]
 NAMES = {"ReLU": "relu", "HardTanh": "hard_tanh", "LeakyReLU": "leaky_relu(0.1)", "Probit": "sign"}
@@ -69,6 +74,54 @@ def test_reference_value(case):
 def test_values_of_the_theory(act, depth, w2, b2, o2, noise_at, weights, expected):
     """The theory's values are good to about 1e-4."""
     assert replica(act, depth, w2, o2, weights, b2, noise_at)[0] == pytest.approx(expected, abs=1.5e-4)
+
+
+@pytest.mark.parametrize("case", SQUARE, ids=lambda case: case["id"])
+def test_the_error_covers_what_is_off(case):
+    """The reference is itself good to some 1e-9."""
+    (hidden, *_), (_, noise) = case["layers"][0], case["layers"][-1][:2]
+    kind, _, scale = case["weights"][0]
+    points = Points.of(NAMES[hidden], np.sqrt(scale), sigma_noise=np.sqrt(noise), weights=kind)
+    found = evaluate_points(points, [len(case["layers"])], ["replica"], "nats", ["mi_replica_error"])
+    (value,), (error,) = found["mi_replica"], found["mi_replica_error"]
+    assert abs(value - case["mi"]) <= error + 3e-9
+    assert error <= 1e-7 * value
+
+
+@pytest.mark.parametrize("noise_at", ["output", "every"])
+@pytest.mark.parametrize(("act", "w2"), [("relu", 1.3), ("relu", 4.0), ("leaky_relu(0.1)", 0.5), ("abs", 2.0)])
+def test_the_error_covers_the_tables(monkeypatch, act, w2, noise_at):
+    """At a stationary point the potential is off by what the tables are off from the quadrature."""
+    solved = []
+
+    def spy(chain, unique=False):
+        solved.append((chain, solve(chain, unique)))
+        return solved[-1][1]
+
+    monkeypatch.setattr("mfmi.problem.solve", spy)
+    points = Points.of(act, np.sqrt(w2), sigma_noise=0.2, noise_at=noise_at)
+    found = evaluate_points(points, [4], ["replica"], "nats", ["mi_replica_error"])
+    off = 0.0
+    for sign, (chain, solution) in zip((1.0, -1.0), solved, strict=False):
+        parts = [(chain.layers, solution.r[:, 1:], solution.v[:, :-1])]
+        if isinstance(chain.source, FirstLayer):
+            parts.append((chain.source.layer, solution.r[:, :1], chain.source.variance[:, None]))
+        for layers, r, v in parts:
+            true = exact_channel(get(act), r[0], v[0] + layers.hidden_noise[0], layers.total[0], order=16).j
+            off += sign * np.sum(layers.information(r, v)[0] - true)
+    assert len(solved) == (1 if noise_at == "output" else 2)
+    assert 0.0 < abs(off) <= found["mi_replica_error"][0]
+
+
+def test_the_error_counts_both_potentials_and_is_null_where_there_is_none():
+    columns = ["mi_replica_error"]
+    points = Points.of("relu", 1.4, noise_at=["output", "every"], sigma_b=0.2)
+    once, twice = evaluate_points(points, [4], ["replica"], "nats", columns)["mi_replica_error"]
+    assert twice > once > 0.0
+    bits = evaluate_points(points, [4], ["replica"], "bits", columns)["mi_replica_error"]
+    np.testing.assert_allclose(bits, np.array([once, twice]) / np.log(2.0), rtol=1e-14)
+    model = Model(observe="activation")
+    assert np.isnan(evaluate_points(points, [4], ["replica"], "nats", columns, model)["mi_replica_error"]).all()
 
 
 def test_linear_layers_are_exact():

@@ -53,7 +53,7 @@ TESTS_OF = {
     "mfmi/output_channel.py": ("tests/test_output_channel.py",),
     "mfmi/observed_layer.py": ("tests/test_observed_activation.py",),
     "mfmi/priors.py": ("tests/test_priors.py",),
-    "mfmi/chain.py": ("tests/test_point_solver.py", "tests/test_chain.py"),
+    "mfmi/chain.py": ("tests/test_point_solver.py", "tests/test_chain.py", "tests/test_replica.py"),
     "mfmi/chain_search.py": ("tests/test_point_solver.py", "tests/test_chain.py"),
     "mfmi/point_solver/_descent.py": ("tests/test_point_solver.py",),
     "mfmi/point_solver/_channel.py": ("tests/test_point_solver.py",),
@@ -70,6 +70,7 @@ TESTS_OF = {
         "tests/test_estimators.py",
         "tests/test_further_columns.py",
         "tests/test_input_laws.py",
+        "tests/test_replica.py",
     ),
     "mfmi/evaluation.py": ("tests/test_evaluation.py", "tests/test_api.py"),
     "mfmi/isometry/_jacobian.py": ("tests/test_isometry.py",),
@@ -391,9 +392,11 @@ _FAULTS: dict[str, tuple[tuple[str, str, str], ...]] = {
         ("half of the bracket", "value - 0.5 * (bracket * ratio", "value - 0.25 * (bracket * ratio"),
         (
             "the output's width is forgotten",
-            "ratio[chain.length] * chain.output.information",
-            "chain.output.information",
+            "value = chain.source.information(r[:, 0]) + ratio[chain.length] * chain.output.information",
+            "value = chain.source.information(r[:, 0]) + chain.output.information",
         ),
+        ("the error of one layer in all", "((error, chain.layers.error),", "((error, chain.layers.information),"),
+        ("rounding is all that can be wrong", "np.asarray(error + ROUNDING * total)", "np.asarray(ROUNDING * total)"),
     ),
     "mfmi/chain_search.py": (
         (
@@ -477,14 +480,19 @@ _FAULTS: dict[str, tuple[tuple[str, str, str], ...]] = {
             "np.abs(moments.kappa), moments.residual",
         ),
         (
+            "the error of the noise's share is forgotten",
+            "error[noisy] += noise.error",
+            "pass",
+        ),
+        (
             "what is known of the noise is not subtracted",
             "np.maximum(value[noisy] - noise.value, 0.0)",
             "np.maximum(value[noisy], 0.0)",
         ),
         (
             "rates per unit of the first layer",
-            "_estimate_of(solution, float(np.prod(problem.factors.alpha[:gone])), left)",
-            "_estimate_of(solution, 1.0, left)",
+            "_estimate_of(chain, channels.exact, solution, float(np.prod(problem.factors.alpha[:gone])), left)",
+            "_estimate_of(chain, channels.exact, solution, 1.0, left)",
         ),
         (
             "correlated inputs are independent behind a rotation",
