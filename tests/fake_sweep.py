@@ -188,6 +188,12 @@ def dawdle(now: progress.Progress) -> None:
         time.sleep(0.05)
 
 
+def peak_megabytes() -> float:
+    """Return the peak size of this process; what `resource` says counts the program that started it as well."""
+    (line,) = (line for line in Path("/proc/self/status").read_text().splitlines() if line.startswith("VmHWM"))
+    return int(line.split()[1]) / 1e3
+
+
 def main() -> None:
     """Run a fake sweep as the command line would: death by the signal, one line and a code for an error."""
 
@@ -208,12 +214,14 @@ def main() -> None:
         settings["on_progress"] = dawdle
     try:
         result = run_sweep(plan, output, evaluate=evaluate, **settings)
-        peaks = [resource.getrusage(who).ru_maxrss / 1e3 for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN)]
-        print(json.dumps({"rows": result.rows, "megabytes": peaks}))
-    except SweepInterrupted as error:
-        print(f"{error.chunks_done}/{error.n_chunks}", flush=True)
-        signal.signal(error.signum, signal.SIG_DFL)
-        os.kill(os.getpid(), error.signum)
+        workers = resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss / 1e3
+        print(json.dumps({"rows": result.rows, "megabytes": [peak_megabytes(), workers]}))
+    except KeyboardInterrupt as error:
+        if isinstance(error, SweepInterrupted):  # else it had not begun, or was over
+            print(f"{error.chunks_done}/{error.n_chunks}", flush=True)
+        signum = getattr(error, "signum", signal.SIGINT)
+        signal.signal(signum, signal.SIG_DFL)
+        os.kill(os.getpid(), signum)
     except OutputError as error:
         print(error, flush=True)
         sys.exit(5)
