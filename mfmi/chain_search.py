@@ -45,6 +45,13 @@ LARGEST_STEP = 3.0
 SHORTEST_STEP = 0.05
 # Steps after which that limit is halved, again and again: far from the solution Newton's steps can go in circles.
 PATIENCE = 25
+# After so many limits the first holds again: a minimum of a deep chain can lie further off than they reach together.
+LIMITS = 4
+# Passes of plain iteration in a row after which each goes twice as far ahead as the one before. A boundary between two
+# solutions wanders half a layer in a plain pass, which would take thousands in a chain of a thousand layers.
+PASSES = 10
+# A smaller variance at the observed layer counts as none: products with it underflow.
+LEAST_VARIANCE = 1e-290
 
 
 class Solution(NamedTuple):
@@ -81,8 +88,8 @@ def solve(chain: Chain, unique: bool = False) -> Solution:
     Returns
     -------
     Solution
-        `value` is NaN and `converged` False where a variance overflows or no start converges; where no variance reaches
-        the observed layer the value is exactly 0.
+        `value` is NaN and `converged` False where a variance overflows or no start converges; where less than
+        `LEAST_VARIANCE` reaches the observed layer the value is exactly 0.
     """
     found: Solution | None = None
     for rules in _searches(chain, unique):
@@ -105,7 +112,20 @@ def _searches(chain: Chain, unique: bool) -> list[Rules]:
 
 
 def _rules(share: float, steps: int = MAX_STEPS) -> Rules:
-    return Rules(share, steps, PATIENCE, TOLERANCE, ENOUGH, NEAR, CLOSE, LEAST_PIVOT, LARGEST_STEP)
+    return Rules(
+        share,
+        steps,
+        PATIENCE,
+        TOLERANCE,
+        ENOUGH,
+        NEAR,
+        CLOSE,
+        LEAST_PIVOT,
+        LARGEST_STEP,
+        LIMITS,
+        PASSES,
+        LEAST_VARIANCE,
+    )
 
 
 def _lower(one: Solution, other: Solution) -> Solution:
@@ -172,7 +192,7 @@ class _Linearisation:
 def _descend_together(chain: Chain, rules: Rules) -> Found:
     """Newton's method, with plain iteration where the linearisation points to no minimum, for all points at once."""
     start = _forward_pass(chain, np.zeros((chain.size, chain.depth)))
-    silent = start[chain.last] == 0.0
+    silent = start[chain.last] < rules.least_variance
     rows = np.flatnonzero(np.all(np.isfinite(start) & (start > 0.0), axis=1) & ~silent)
     log_v, log_r = np.full(start.shape, np.nan), np.full(start.shape, np.nan)
     residual, least, ended = np.full(len(start), np.inf), np.full(len(start), np.nan), np.zeros(len(start), dtype=bool)
@@ -181,6 +201,7 @@ def _descend_together(chain: Chain, rules: Rules) -> Found:
     if len(rows):
         log_r[rows], log_v[rows] = _begin(active, start[rows], rules.share)
     step_r, step_v = np.zeros((len(rows), chain.depth)), np.zeros((len(rows), chain.depth))
+    passes = np.zeros(len(start), dtype=np.intp)
     for step in range(rules.max_steps):
         if not len(rows):
             break
@@ -196,16 +217,19 @@ def _descend_together(chain: Chain, rules: Rules) -> Found:
         done = (mismatch <= rules.tolerance) | settled | close
         ended[rows] = done
         last_r[rows[close]], last_v[rows[close]] = new_r[close], new_v[close]
-        plain = np.flatnonzero(~done & np.isfinite(mismatch) & ~minimum)
+        no_minimum = ~done & np.isfinite(mismatch) & ~minimum
+        passes[rows] = np.where(no_minimum, passes[rows] + 1, 0)
+        plain = np.flatnonzero(no_minimum)
         if len(plain):
-            log_r[rows[plain]], log_v[rows[plain]] = _sweep(active.part(plain), np.exp(log_v[rows[plain]]))
+            there = rows[plain]
+            log_r[there], log_v[there] = _pass(active.part(plain), rules, log_v[there], passes[there])
         # A step that left the domain is taken back and retried at a quarter of its length.
         outside = ~np.isfinite(largest)
         outside[plain] = False
         lost = outside & (np.maximum(np.abs(step_r), np.abs(step_v)).max(axis=1) == 0.0)
         log_r[rows[outside]] -= step_r[outside]
         log_v[rows[outside]] -= step_v[outside]
-        longest = rules.largest_step * 0.5 ** (step // rules.patience)
+        longest = rules.largest_step * 0.5 ** (step // rules.patience % rules.limits)
         damping = np.minimum(1.0, longest / np.maximum(largest, longest))[:, None]
         step_r = np.where(outside[:, None], 0.25 * step_r, damping * new_r)
         step_v = np.where(outside[:, None], 0.25 * step_v, damping * new_v)
@@ -230,6 +254,18 @@ def _begin(chain: Chain, start: Array, share: float) -> tuple[Array, Array]:
     if share < 1.0:
         start = np.exp(_sweep(chain, np.maximum(share * start, tiny))[1])
     return _sweep(chain, start)
+
+
+def _pass(chain: Chain, rules: Rules, log_v: Array, passes: NDArray[np.intp]) -> tuple[Array, Array]:
+    """Logarithms of r and V after a pass of plain iteration, the `passes`-th in a row, from those of V."""
+    log_r, after = _sweep(chain, np.exp(log_v))
+    many = np.flatnonzero(passes > rules.passes)
+    if len(many):
+        way = after[many] - log_v[many]
+        ahead = np.minimum(2.0 ** (passes[many] - rules.passes), rules.largest_step / np.abs(way).max(axis=1))
+        further = log_v[many] + np.maximum(ahead, 1.0)[:, None] * way
+        log_r[many], after[many] = _sweep(chain.part(many), np.exp(further))
+    return log_r, after
 
 
 def _sweep(chain: Chain, v: Array) -> tuple[Array, Array]:

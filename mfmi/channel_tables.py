@@ -34,7 +34,9 @@ X_CELLS, TAU_CELLS, _S_CELLS = 160, 96, 16
 _TILE = 1.2
 # Below this variance an activation is its expansion at 0, and s matters only through r s and tau / s.
 _S_SCALE = 0.1
-_S_LEAST = 1e-12
+S_LEAST = 1e-12
+# Below this share of s, tau matters only through r tau; squares and cubes of smaller ones would underflow.
+_TAU_LEAST = 1e-30
 
 
 class Channel(Protocol):
@@ -152,8 +154,7 @@ class ChannelTable:
         """Where the channels of given total variances, shape (n, K), stand in the table; not at 0 or infinity."""
         flat = s.ravel()
         flat = np.where(np.isfinite(flat) & (flat > 0.0), flat, 1.0)
-        if self.phi.homogeneous:
-            flat = np.ones_like(flat)
+        flat = np.ones_like(flat) if self.phi.homogeneous else np.maximum(flat, S_LEAST)
         slot, column, at_s = self._place(flat)
         shape = (*s.shape, -1)
         frame = np.stack(np.broadcast_arrays(*share_frame(flat)), axis=-1)
@@ -168,8 +169,9 @@ class ChannelTable:
         )
 
     def _values(self, r: Array, tau: Array, s: Array) -> Array:
-        scale = s if self.phi.homogeneous else np.ones_like(s)
-        r, tau, s = r * scale, np.minimum(tau, s) / scale, s / scale
+        whole = np.ones_like(s) if self.phi.homogeneous else np.maximum(s, S_LEAST)
+        scale, tau = scaled(np.minimum(tau, s), s, whole)
+        r, s = r * scale, whole
         slot, column, at_s = self._place(s)
         share, share_1, share_2 = share_of(tau, s)
         row, by_share = _TAU_AXIS.locate(share)
@@ -180,7 +182,7 @@ class ChannelTable:
         q = self._ratio(x, (slot, row, column), by_share, at_s)
         slopes, ratio = (log_power[1], log_power[2]), (q[0][0], q[0][1], q[0][2], q[1][0], q[1][1], q[2][0])
         j, e, a, e_r, e_v, a_v, rest = terms(r, tau, power, x, (share_1, share_2), slopes, ratio)
-        return np.stack([j, e * scale, a / scale, e_r * scale**2, e_v, a_v / scale**2, rest])
+        return np.stack([j, e * scale, a / scale, e_r * scale * scale, e_v, a_v / scale / scale, rest])
 
     def _place(self, s: Array) -> tuple[NDArray[np.intp], NDArray[np.intp], list[Array]]:
         """Slot of the tile, cell and weights of every s; a tile that is not there yet is built."""
@@ -246,12 +248,21 @@ def _coordinate(s: Array) -> Array:
 
 
 def _variance_at(coordinate: Array) -> Array:
-    return np.asarray(np.maximum(_S_SCALE * np.sinh(coordinate * _TILE) ** 2, _S_LEAST))
+    return np.asarray(np.maximum(_S_SCALE * np.sinh(coordinate * _TILE) ** 2, S_LEAST))
 
 
 def _blocks(rows: NDArray[np.intp]) -> Iterator[NDArray[np.intp]]:
     """Stretches short enough for the work arrays to stay in the cache."""
     return (rows[start : start + 4096] for start in range(0, len(rows), 4096))
+
+
+def scaled(tau: Number, s: Number, whole: Number) -> tuple[Number, Number]:
+    """Return a factor k and tau / k, so that the channel of (k r, tau / k, `whole`) is that of (r, tau, s).
+
+    `whole` is s itself, or what stands for every s of a homogeneous activation or of one that is too small to matter.
+    """
+    inside = np.maximum(tau * (whole / s), _TAU_LEAST * whole)
+    return tau / inside, inside
 
 
 def share_of(tau: Array, s: Array) -> tuple[Array, Array, Array]:
@@ -338,7 +349,8 @@ def _tau_of_share(share: Array, s: Array) -> Array:
         middle = 0.5 * (low + high)
         above = share_of(np.exp(middle), s)[0] > share
         low, high = np.where(above, low, middle), np.where(above, middle, high)
-    return np.where(share >= 1.0, s, np.exp(high))
+    # Rounding takes the exponential of a logarithm beyond a large s.
+    return np.where(share >= 1.0, s, np.minimum(np.exp(high), s))
 
 
 def _contract(

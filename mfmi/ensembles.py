@@ -133,8 +133,11 @@ class Orthogonal:
 
     def bracket(self, r: Array, e: Array, a: Array, v: Array, rest: Array) -> Array:
         """See `Ensemble.bracket`, at the stationary theta; 0 where the precision vanishes, for `A <= 0`."""
-        narrow = np.minimum(1.0, self.alpha)
-        return np.asarray(-np.maximum(1.0, self.alpha) * np.log((1.0 - narrow) + narrow * np.minimum(rest, 1.0)))
+        narrow, theta = np.minimum(1.0, self.alpha), a * v
+        # A theta that rounding takes from 1 - theta is all there is in a deep ordered network.
+        faint = np.log1p(-narrow * np.clip(theta, 0.0, 0.5))
+        strong = np.log((1.0 - narrow) + narrow * np.minimum(rest, 1.0))
+        return np.asarray(-np.maximum(1.0, self.alpha) * np.where(theta < 0.5, faint, strong))
 
     def log_volume(self) -> Array:
         """See `Ensemble.log_volume`."""

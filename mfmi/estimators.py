@@ -158,7 +158,9 @@ def gaussian_upper(problem: Problem) -> Estimate:
     """
     cruder = problem.maximum_entropy(problem.observed(problem.path.offset_gap))
     found = everything(problem, problem.tabulated(GaussianUpper()), unique=True)
-    value = np.fmin(np.where(found.converged, found.value, np.inf), cruder)
+    # Where it underflows to 0 the cruder bound does not yet.
+    exists = found.converged & (found.value > 0.0)
+    value = np.fmin(np.where(exists, found.value, np.inf), cruder)
     noisy = np.flatnonzero((problem.hidden_noise > 0.0) & (problem.depth > 1))
     if len(noisy):
         some = problem.part(noisy)

@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from mfmi.activations import get as get_activation
+from mfmi.chain_search import ENOUGH
 from mfmi.columns import DATA_NAMES, FURTHER_NAMES, INFORMATION, TOTAL, Points, columns_with
 from mfmi.estimators import REGISTRY
 from mfmi.further_columns import DERIVED, pairwise
@@ -207,8 +208,15 @@ def _estimate(
             two = np.flatnonzero(usable & found.converged & found.coexisting)
             out.note_once("ok", _TWO_MINIMA, (where[0][two], where[1][two]))
         for entry in np.flatnonzero(usable & ~found.converged):
-            message = f"{name.removeprefix('mi_')}: residual {found.residual[entry]:.1e}"
+            message = f"{name.removeprefix('mi_')}: {_why_not(found.residual[entry])}"
             out.note("unconverged", message, (where[0][entry : entry + 1], where[1][entry : entry + 1]))
+
+
+def _why_not(residual: float) -> str:
+    """Say how a search ended that found no value."""
+    if not np.isfinite(residual):
+        return "the search left the range of numbers"
+    return "no minimum where the potential is stationary" if residual <= ENOUGH else f"residual {residual:.1e}"
 
 
 def _bounds(columns: dict[str, NDArray[Any]], estimators: Sequence[str]) -> None:

@@ -24,6 +24,8 @@ _BLOCK = 1 << 15
 
 # Share of the mean variance below which a tabulated E is noise.
 ROUNDING = 1e-12
+# A smaller variance of a pre-activation is none: below 1e-308 numbers lose digits.
+FAINTEST = 1e-300
 
 
 class Derivatives(NamedTuple):
@@ -318,7 +320,7 @@ class Tabulated:
         inside = np.clip(tau, np.finfo(np.float64).tiny, self.total)
         found = self.table.evaluate(r, inside, self.total)
         # Without uncertainty nothing is carried, and nothing remains.
-        nothing = tau == 0.0
+        nothing = (tau == 0.0) | (self.total < FAINTEST)
         j, e, a, e_r, e_v, a_v = (np.where(nothing, 0.0, part) for part in found[:-1])
         return TableValue(j, e, a, e_r, e_v, a_v, np.where(nothing, 1.0, found.rest_r))
 

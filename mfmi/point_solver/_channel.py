@@ -11,8 +11,8 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from mfmi.channel_tables import TAU_CELLS, X_CELLS, XI_MAX, share_within, terms
-from mfmi.interfaces import ROUNDING
+from mfmi.channel_tables import S_LEAST, TAU_CELLS, X_CELLS, XI_MAX, scaled, share_within, terms
+from mfmi.interfaces import FAINTEST, ROUNDING
 
 Array = NDArray[np.float64]
 AtS = tuple[float, float, float, float]
@@ -96,7 +96,7 @@ def surrogate_information(layers: Layers, point: int, layer: int, r: float, v: f
 def _evaluate_table(layers: Layers, point: int, layer: int, r: float, v: float, out: Array) -> None:
     """See `interfaces.Tabulated`."""
     tau, s = v + layers.hidden_noise[point], layers.total[point, layer]
-    if tau == 0.0:
+    if tau == 0.0 or s < FAINTEST:
         for i in range(N_OUT):
             out[i] = 0.0
         out[REST_R] = out[REST_V] = 1.0
@@ -115,8 +115,9 @@ def _evaluate_table(layers: Layers, point: int, layer: int, r: float, v: float, 
 def _look_up(layers: Layers, point: int, layer: int, r: float, tau: float, s: float, out: Array) -> None:
     """See `channel_tables.ChannelTable.evaluate`."""
     width = layers.columns
-    scale = s if width == 1 else 1.0
-    r, tau, s = r * scale, tau / scale, s / scale
+    whole = 1.0 if width == 1 else max(s, S_LEAST)
+    scale, tau = scaled(tau, s, whole)
+    r, s = r * scale, whole
     slot, column = layers.slot[point, layer], layers.column[point, layer]
     frame = layers.frame
     share, share_1, share_2 = share_within(
@@ -153,7 +154,7 @@ def _look_up(layers: Layers, point: int, layer: int, r: float, tau: float, s: fl
     q_20 = b[8] * c_0 + b[9] * d_0 + b[10] * e_0 + b[11] * f_0
     found = terms(r, tau, power, x, (share_1, share_2), (g_1, g_2), (q_00, q_01, q_02, q_10, q_11, q_20))
     out[J], out[E], out[A], out[E_R] = found[0], found[1] * scale, found[2] / scale, found[3] * scale * scale
-    out[E_V], out[A_V], out[REST_R] = found[4], found[5] / (scale * scale), found[6]
+    out[E_V], out[A_V], out[REST_R] = found[4], found[5] / scale / scale, found[6]
 
 
 def _weights(t: float, cells: int) -> Weights:

@@ -69,6 +69,9 @@ class Rules(NamedTuple):
     close: float
     least_pivot: float
     largest_step: float
+    limits: int
+    passes: int
+    least_variance: float
 
 
 class Work(NamedTuple):
@@ -116,7 +119,7 @@ def descend(points: Points, rules: Rules, work: Work, found: Found) -> None:
         found.mmse[point] = found.pivot[point] = np.nan
         for matrix in range(depth):
             work.log_r[matrix] = work.log_v[matrix] = np.nan
-        if work.v[depth - 1] == 0.0:
+        if work.v[depth - 1] < rules.least_variance:
             found.residual[point], found.value[point], found.rest[point], found.pivot[point] = 0.0, 0.0, 1.0, 1.0
             found.mmse[point] = work.m[0, E]
             for matrix in range(depth):
@@ -149,7 +152,7 @@ def _sweep(points: Points, point: int, work: Work) -> None:
 
 
 def _search(points: Points, rules: Rules, point: int, work: Work, found: Found) -> None:
-    depth = points.length[point]
+    depth, passes = points.length[point], 0
     for step in range(rules.max_steps):
         mismatch = _linearise(points, point, work)
         settled = mismatch <= rules.enough and mismatch > 0.1 * found.residual[point]
@@ -163,12 +166,14 @@ def _search(points: Points, rules: Rules, point: int, work: Work, found: Found) 
             _evaluate(points, point, work, found, close)
             return
         if np.isfinite(mismatch) and not minimum:
-            _sweep(points, point, work)
+            passes += 1
+            _pass(points, rules, point, passes, work)
             for matrix in range(depth):
                 work.step_r[matrix] = work.step_v[matrix] = 0.0
             continue
+        passes = 0
         if np.isfinite(largest):
-            longest = rules.largest_step * 0.5 ** (step // rules.patience)
+            longest = rules.largest_step * 0.5 ** (step // rules.patience % rules.limits)
             damping = min(1.0, longest / max(largest, longest))
             for matrix in range(depth):
                 work.step_r[matrix], work.step_v[matrix] = damping * work.new_r[matrix], damping * work.new_v[matrix]
@@ -186,6 +191,22 @@ def _search(points: Points, rules: Rules, point: int, work: Work, found: Found) 
             work.log_v[matrix] += work.step_v[matrix]
             work.r[matrix], work.v[matrix] = np.exp(work.log_r[matrix]), np.exp(work.log_v[matrix])
         _messages(points, point, work)
+
+
+def _pass(points: Points, rules: Rules, point: int, passes: int, work: Work) -> None:
+    """See `chain_search._pass`."""
+    depth, before, longest = points.length[point], work.step_v, 0.0
+    for matrix in range(depth):
+        before[matrix] = work.log_v[matrix]
+    _sweep(points, point, work)
+    if passes <= rules.passes:
+        return
+    for matrix in range(depth):
+        longest = max(longest, abs(work.log_v[matrix] - before[matrix]))
+    ahead = max(min(2.0 ** (passes - rules.passes), rules.largest_step / longest), 1.0)
+    for matrix in range(depth):
+        work.v[matrix] = np.exp(before[matrix] + ahead * (work.log_v[matrix] - before[matrix]))
+    _sweep(points, point, work)
 
 
 def _largest(r: Array, v: Array, depth: int) -> float:
@@ -331,8 +352,12 @@ def _evaluate(points: Points, point: int, work: Work, found: Found, stepped: boo
         before, behind, v, r = work.m[matrix], work.m[matrix + 1], work.v[matrix], work.r[matrix]
         alpha = points.alpha[matrix]
         if points.orthogonal:
-            narrow = min(1.0, alpha)
-            bracket = -max(1.0, alpha) * np.log((1.0 - narrow) + narrow * min(behind[REST_V], 1.0))
+            narrow, theta = min(1.0, alpha), behind[A] * v
+            if theta < 0.5:
+                log_left = np.log1p(-narrow * max(theta, 0.0))
+            else:
+                log_left = np.log((1.0 - narrow) + narrow * min(behind[REST_V], 1.0))
+            bracket = -max(1.0, alpha) * log_left
         else:
             bracket = r * before[E] + alpha * behind[A] * (v - points.sigma_w2[point, matrix] * before[E])
         value -= 0.5 * ratio * bracket
