@@ -12,7 +12,7 @@ from mfmi.columns import Points
 from mfmi.ensembles import Orthogonal
 from mfmi.evaluation import _why_not, evaluate_points
 from mfmi.meanfield import trajectory
-from mfmi.problem import Propagation, Problem, chain_of
+from mfmi.problem import Problem, Propagation, chain_of
 
 CHAINS = ("linear", "layerwise", "gaussian_upper")
 
