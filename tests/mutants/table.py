@@ -240,8 +240,8 @@ _FAULTS: dict[str, tuple[tuple[str, str, str], ...]] = {
         ),
         (
             "wide for narrow",
-            "-np.maximum(1.0, self.alpha) * np.log",
-            "-np.minimum(1.0, self.alpha) * np.log",
+            "-np.maximum(1.0, self.alpha) * np.where",
+            "-np.minimum(1.0, self.alpha) * np.where",
         ),
         ("a bracket where the precision vanishes", "narrow * np.minimum(rest, 1.0)", "narrow * rest"),
     ),
