@@ -136,8 +136,8 @@ class Spectrum:
         zeros = float(np.mean(self.eigenvalues == 0.0))
         if zeros < 1.0 - alpha - _SAME:
             raise ValueError(
-                f"{self.name} has {zeros:.4g} of its eigenvalues at 0; of W^T W in a layer of ratio {alpha:g} "
-                f"at least {1.0 - alpha:.4g} are, for it has less rows than columns"
+                f"a share of {zeros:.4g} of the eigenvalues of {self.name} is 0, but in a layer of ratio {alpha:g}, "
+                f"which has fewer rows than columns, it is at least {1.0 - alpha:.4g}"
             )
 
     def gain(self, alpha: float) -> float:

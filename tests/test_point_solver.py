@@ -15,12 +15,17 @@ from mfmi.chain import Chain
 from mfmi.chain_search import solve
 from mfmi.channel_tables import table
 from mfmi.closed_channels import EntropyPowerLower, GaussianUpper, LinearLower
-from mfmi.ensembles import Gaussian, Orthogonal
+from mfmi.ensembles import Gaussian, Mixed, Orthogonal
 from mfmi.interfaces import FirstLayer, GaussianInput, Surrogate, Tabulated
 from mfmi.observed_layer import GaussianOutput
 from mfmi.point_solver import _channel, _compiler, _descent, _pack, compiled, search, version
+from mfmi.spectral_layers import Gains, Interleaved
 
-ENSEMBLES = {"gaussian": Gaussian, "orthogonal": Orthogonal}
+ENSEMBLES = {
+    "gaussian": Gaussian,
+    "orthogonal": Orthogonal,
+    "mixed": lambda sigma_w2, alpha: Mixed(sigma_w2, alpha, np.arange(len(alpha)) % 3 != 1),
+}
 
 LENGTHS = np.array([1, 2, 3, 5, 5, 5])
 ALPHA = {"square": np.ones(5), "rectangular": np.array([1.0, 0.8, 1.5, 0.7, 1.0])}
@@ -51,8 +56,20 @@ def tabulated(name, channel):
     return layers
 
 
-LAYERS = {"surrogate": surrogate}
+def interleaved(layers):
+    """Activations with singular values at every other place, from the first on."""
+
+    def mixed(count):
+        linear = np.arange(count) % 2 == 0
+        gains = Gains(np.linspace(0.0, 2.0, 5 * count).reshape(count, 5)[linear], np.full((linear.sum(), 5), 0.2))
+        return Interleaved(layers(max(1, np.count_nonzero(~linear))), gains, linear)
+
+    return mixed
+
+
+LAYERS = {"surrogate": surrogate, "gains between surrogates": interleaved(surrogate)}
 LAYERS |= {f"{name} {channel}": tabulated(name, channel) for name in ("tanh", "relu") for channel in CHANNELS}
+LAYERS["gains between tables"] = interleaved(tabulated("relu", "linear"))
 
 
 def in_numpy(chain, unique, monkeypatch):
@@ -79,7 +96,7 @@ def test_the_tests_have_the_compiler():
 
 @pytest.mark.parametrize("layers", LAYERS.values(), ids=LAYERS)
 @pytest.mark.parametrize("shape", ALPHA)
-@pytest.mark.parametrize("ensemble", ["gaussian", "orthogonal"])
+@pytest.mark.parametrize("ensemble", ENSEMBLES)
 @pytest.mark.parametrize("from_layer", [False, True], ids=["input", "layer"])
 def test_both_searches_agree(layers, shape, ensemble, from_layer, monkeypatch):
     chain = chain_of(ensemble, shape, layers, from_layer)
@@ -87,8 +104,8 @@ def test_both_searches_agree(layers, shape, ensemble, from_layer, monkeypatch):
         assert_same(solve(chain, unique), in_numpy(chain, unique, monkeypatch))
 
 
-@pytest.mark.parametrize("layers", ["surrogate", "tanh linear", "relu gaussian"])
-@pytest.mark.parametrize("ensemble", ["gaussian", "orthogonal"])
+@pytest.mark.parametrize("layers", ["surrogate", "tanh linear", "relu gaussian", "gains between tables"])
+@pytest.mark.parametrize("ensemble", ENSEMBLES)
 def test_the_code_says_the_same_uncompiled(layers, ensemble, monkeypatch):
     for from_layer in (False, True):
         chain = chain_of(ensemble, "rectangular", LAYERS[layers], from_layer)

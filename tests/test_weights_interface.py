@@ -73,7 +73,7 @@ def test_excluded_by_file(folder: Path) -> None:
         ("{spectrum: w.npy}", "", r"w\.npy: holds an array of shape \(3, 4\), not a row or column of eigenvalues"),
         ("{matrix: e.npy}", "", r"a weight matrix has rows and columns, not the shape \(4,\)"),
         ("{matrix: w.npy}", "", r"5:12: .*sweep\.weights: matrix\(w\.npy\) has 3 rows and 4 columns, a ratio of 0\.75"),
-        ("{spectrum: e.npy}", "network: {alpha: [0.5, 1]}", r"has 0\.25 of its eigenvalues at 0; .* at least 0\.5 are"),
+        ("{spectrum: e.npy}", "network: {alpha: [0.5, 1]}", r"share of 0\.25 of the eigenvalues .* at least 0\.5"),
         ("{layers: [gaussian, gaussian, gaussian]}", "network: {alpha: [1, 1]}", "of 3 layers in a network of 2"),
         ("{spectrun: e.npy}", "", r"sweep\.weights\.spectrun: unknown key \(did you mean spectrum\?\)"),
         ("{spectrum: e.npy, matrix: w.npy}", "", "needs exactly one of the keys spectrum, matrix, layers"),

@@ -36,6 +36,9 @@ class Layers(NamedTuple):
     gain, residual, weight : of the surrogate, shape (n, K, M); empty for a table.
     total : variances `s`, shape (n, K); empty for a surrogate, as all that follows.
     slot, column, at_s, frame, ratios, log_powers, columns : as in `channel_tables.Place`.
+    place : of all layers, those of weights' singular values included: number among the channels above or, from -1
+        downwards, among the singular values.
+    eigenvalue, share : as in `spectral_layers.Gains`.
     """
 
     tabulated: bool
@@ -51,14 +54,57 @@ class Layers(NamedTuple):
     ratios: Array
     log_powers: Array
     columns: int
+    place: NDArray[np.int64]
+    eigenvalue: Array
+    share: Array
 
 
 def evaluate_layer(layers: Layers, point: int, layer: int, r: float, v: float, out: Array) -> None:
     """Fill `out` with the derivatives of `interfaces.Derivatives` and J, in the order of this module's constants."""
-    if layers.tabulated:
-        _evaluate_table(layers, point, layer, r, v, out)
+    place = layers.place[layer]
+    if place < 0:
+        _evaluate_gains(layers, -1 - place, r, v, out)
+    elif layers.tabulated:
+        _evaluate_table(layers, point, place, r, v, out)
     else:
-        _evaluate_surrogate(layers, point, layer, r, v, out)
+        _evaluate_surrogate(layers, point, place, r, v, out)
+
+
+def layer_information(layers: Layers, point: int, layer: int, r: float, v: float, found: Array) -> float:
+    """`J(r, V)`, of a table as `evaluate_layer` has found it; else apart from it, because logarithms are dear."""
+    place = layers.place[layer]
+    if place < 0:
+        return _gains_information(layers, -1 - place, r, v)
+    if layers.tabulated:
+        information: float = found[J]
+        return information
+    return _surrogate_information(layers, point, place, r, v)
+
+
+def _evaluate_gains(layers: Layers, layer: int, r: float, v: float, out: Array) -> None:
+    """See `spectral_layers.Gains`."""
+    eigenvalues, shares = layers.eigenvalue[layer], layers.share[layer]
+    mean = square = cross = rest = 0.0
+    for node in range(eigenvalues.size):
+        share = shares[node]
+        left = 1.0 / (1.0 + r * v * eigenvalues[node])
+        gain = eigenvalues[node] * left
+        mean += share * gain
+        square += share * (gain * gain)
+        cross += share * (gain * left)
+        rest += share * left
+    out[E], out[A], out[E_R], out[E_V], out[A_V] = v * mean, r * mean, -(v * v) * square, cross, -(r * r) * square
+    out[REST_R] = out[REST_V] = rest
+    out[J] = 0.0
+
+
+def _gains_information(layers: Layers, layer: int, r: float, v: float) -> float:
+    """`J(r, V)` of singular values."""
+    eigenvalues, shares = layers.eigenvalue[layer], layers.share[layer]
+    total = 0.0
+    for node in range(eigenvalues.size):
+        total += shares[node] * np.log1p(r * v * eigenvalues[node])
+    return 0.5 * total
 
 
 def _evaluate_surrogate(layers: Layers, point: int, layer: int, r: float, v: float, out: Array) -> None:
@@ -83,8 +129,8 @@ def _evaluate_surrogate(layers: Layers, point: int, layer: int, r: float, v: flo
     out[J] = 0.0
 
 
-def surrogate_information(layers: Layers, point: int, layer: int, r: float, v: float) -> float:
-    """`J(r, V)` of the surrogate, apart from its derivatives because logarithms are dear."""
+def _surrogate_information(layers: Layers, point: int, layer: int, r: float, v: float) -> float:
+    """`J(r, V)` of the surrogate."""
     noise = layers.hidden_noise[point]
     gains, residuals, weights = layers.gain[point, layer], layers.residual[point, layer], layers.weight[point, layer]
     total = 0.0
@@ -203,4 +249,4 @@ def _along(flat: Array, start: int, width: int, at_column: AtS) -> float:
 
 
 # What may be summed in any order.
-SUMS = (_evaluate_surrogate, surrogate_information)
+SUMS = (_evaluate_surrogate, _surrogate_information, _evaluate_gains, _gains_information)

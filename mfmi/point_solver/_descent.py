@@ -22,7 +22,7 @@ from mfmi.point_solver._channel import (
     J,
     Layers,
     evaluate_layer,
-    surrogate_information,
+    layer_information,
 )
 
 Array = NDArray[np.float64]
@@ -38,7 +38,7 @@ class Points(NamedTuple):
 
     Attributes
     ----------
-    orthogonal : whether the matrices are orthogonal; else gaussian.
+    rotates : which matrices are orthogonal, the others gaussian, shape (L,).
     from_layer : whether the source is a layer at a given variance; else a gaussian input.
     source : variance of the source, shape (n,).
     first : the source's channel, K = 1; empty for a gaussian input.
@@ -46,7 +46,7 @@ class Points(NamedTuple):
     sigma_w2, alpha, noise, length : as in `ensembles` and `chain.Chain`, shapes (n, L), (L,), (n,), (n,).
     """
 
-    orthogonal: bool
+    rotates: NDArray[np.bool_]
     from_layer: bool
     source: Array
     first: Layers
@@ -243,7 +243,7 @@ def _output(points: Points, point: int, v: float, out: Array) -> None:
 def _variance(points: Points, point: int, matrix: int, message: Array, out: Array) -> None:
     """See `ensembles.Ensemble.variance`."""
     log = np.log(points.sigma_w2[point, matrix] * message[E])
-    if points.orthogonal:
+    if points.rotates[matrix]:
         wide = max(1.0, points.alpha[matrix])
         left = ((wide - 1.0) + message[REST_R]) / wide
         out[0], out[1], out[2] = log - np.log(left), 1.0 / left, (1.0 - left) / left
@@ -254,7 +254,7 @@ def _variance(points: Points, point: int, matrix: int, message: Array, out: Arra
 def _precision(points: Points, point: int, matrix: int, message: Array, v: float, out: Array) -> None:
     """See `ensembles.Ensemble.precision`."""
     a, scale = message[A], points.alpha[matrix] * points.sigma_w2[point, matrix]
-    if not points.orthogonal:
+    if not points.rotates[matrix]:
         inside = a > 0.0
         out[0] = np.log(scale * (a if inside else VANISHING / v))
         out[1], out[2] = (1.0, 0.0) if inside else (0.0, -1.0)
@@ -348,10 +348,12 @@ def _evaluate(points: Points, point: int, work: Work, found: Found, stepped: boo
     """The potential where the search has ended; r, V and the error of the source after one more step if `stepped`."""
     depth, rest, ratio = points.length[point], np.inf, 1.0
     value = work.m[0, J]
+    if points.from_layer:
+        value = layer_information(points.first, point, 0, work.r[0], points.source[point], work.m[0])
     for matrix in range(depth):
         before, behind, v, r = work.m[matrix], work.m[matrix + 1], work.v[matrix], work.r[matrix]
         alpha = points.alpha[matrix]
-        if points.orthogonal:
+        if points.rotates[matrix]:
             narrow, theta = min(1.0, alpha), behind[A] * v
             if theta < 0.5:
                 log_left = np.log1p(-narrow * max(theta, 0.0))
@@ -363,12 +365,10 @@ def _evaluate(points: Points, point: int, work: Work, found: Found, stepped: boo
         value -= 0.5 * ratio * bracket
         ratio *= alpha
         information = behind[J]
-        if matrix + 1 < depth and not points.layers.tabulated:
-            information = surrogate_information(points.layers, point, matrix, work.r[matrix + 1], v)
+        if matrix + 1 < depth:
+            information = layer_information(points.layers, point, matrix, work.r[matrix + 1], v, behind)
         value += ratio * information
         rest = min(rest, behind[REST_V])
-    if points.from_layer and not points.first.tabulated:
-        value += surrogate_information(points.first, point, 0, work.r[0], points.source[point])
     found.value[point], found.rest[point], found.mmse[point] = value, rest, work.m[0, E]
     if stepped:
         found.mmse[point] += work.m[0, E_R] * work.r[0] * work.new_r[0]

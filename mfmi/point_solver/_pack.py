@@ -6,12 +6,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mfmi.channel_tables import ChannelTable
-from mfmi.ensembles import Ensemble, Gaussian, Orthogonal
+from mfmi.ensembles import Ensemble, Gaussian, Mixed, Orthogonal
 from mfmi.interfaces import FirstLayer, GaussianInput, LayerChannel, Source, Surrogate, Tabulated
 from mfmi.observed_layer import GaussianOutput, Output
 from mfmi.point_solver._channel import N_OUT, Layers
 from mfmi.point_solver._compiler import compiled
 from mfmi.point_solver._descent import Found, Points, Rules, Work
+from mfmi.spectral_layers import Interleaved
 
 Array = NDArray[np.float64]
 
@@ -19,7 +20,7 @@ _NO_VALUES, _NO_LAYERS = np.empty(0), np.empty((0, 0))
 _NO_NODES, _NO_PLACES = np.empty((0, 0, 0)), np.empty((0, 0), dtype=np.int64)
 _NOTHING = Layers(
     False, _NO_VALUES, _NO_NODES, _NO_NODES, _NO_NODES, _NO_LAYERS, _NO_PLACES, _NO_PLACES, _NO_NODES, _NO_NODES,
-    _NO_VALUES, _NO_VALUES, 1,
+    _NO_VALUES, _NO_VALUES, 1, np.empty(0, dtype=np.int64), _NO_LAYERS, _NO_LAYERS,
 )  # fmt: skip
 
 
@@ -44,7 +45,7 @@ def search(
         None where numba is not installed, or where one of the parts is not of the kinds that the code knows.
     """
     code = compiled()
-    if code is None or not isinstance(ensemble, Gaussian | Orthogonal):
+    if code is None or not isinstance(ensemble, Gaussian | Orthogonal | Mixed):
         return None
     if not isinstance(source, FirstLayer | GaussianInput) or not isinstance(output, GaussianOutput):
         return None
@@ -54,8 +55,9 @@ def search(
         return None
     n, most = len(length), len(ensemble.alpha)
     sigma_w2 = np.ascontiguousarray(np.broadcast_to(ensemble.sigma_w2, (n, most)))
+    rotates = ensemble.rotates if isinstance(ensemble, Mixed) else np.full(most, isinstance(ensemble, Orthogonal))
     points = Points(
-        isinstance(ensemble, Orthogonal),
+        np.ascontiguousarray(rotates),
         isinstance(source, FirstLayer),
         _own(source.variance),
         first,
@@ -83,14 +85,37 @@ def _flat(channel: LayerChannel) -> Layers | None:
             gain=_own(channel.gain),
             residual=_own(channel.residual),
             weight=_own(channel.weight),
+            place=_each(channel.gain.shape[1]),
         )
     if isinstance(channel, Tabulated) and isinstance(channel.table, ChannelTable):
         total = _own(channel.total)
-        place = channel.table.place(total)
+        known = channel.table.place(total)._asdict()
         return _NOTHING._replace(
-            tabulated=True, hidden_noise=_own(channel.hidden_noise[:, 0]), total=total, **place._asdict()
+            tabulated=True,
+            hidden_noise=_own(channel.hidden_noise[:, 0]),
+            total=total,
+            place=_each(total.shape[1]),
+            **known,
         )
+    if isinstance(channel, Interleaved):
+        return _flat_interleaved(channel)
     return None
+
+
+def _flat_interleaved(channel: Interleaved) -> Layers | None:
+    activations = _NOTHING if channel.linear.all() else _flat(channel.activations)
+    if activations is None:
+        return None
+    gains_so_far = np.cumsum(channel.linear, dtype=np.int64)
+    return activations._replace(
+        place=np.where(channel.linear, -gains_so_far, _each(len(gains_so_far)) - gains_so_far),
+        eigenvalue=_own(channel.gains.eigenvalue),
+        share=_own(channel.gains.share),
+    )
+
+
+def _each(count: int) -> NDArray[np.int64]:
+    return np.arange(count, dtype=np.int64)
 
 
 def _own(values: Array) -> Array:

@@ -396,7 +396,7 @@ _FAULTS: dict[str, tuple[tuple[str, str, str], ...]] = {
             "value = chain.source.information(r[:, 0]) + chain.output.information",
         ),
         ("the error of one layer in all", "((error, chain.layers.error),", "((error, chain.layers.information),"),
-        ("rounding is all that can be wrong", "np.asarray(error + ROUNDING * total)", "np.asarray(ROUNDING * total)"),
+        ("rounding is all that can be wrong", "np.asarray(error + ROUNDING * total", "np.asarray(ROUNDING * total"),
     ),
     "mfmi/chain_search.py": (
         (
@@ -419,6 +419,7 @@ _FAULTS: dict[str, tuple[tuple[str, str, str], ...]] = {
             "power = gain * (v + noise) + residuals[node]",
             "power = gain * (v + noise)",
         ),
+        ("gains of another place", "_evaluate_gains(layers, -1 - place", "_evaluate_gains(layers, 0 * place"),
         ("a table without its scale", "found[1] * scale, found[2] / scale", "found[1], found[2] / scale"),
     ),
     "mfmi/estimators.py": (
