@@ -26,8 +26,13 @@ from mfmi.tile_cache import TileCache
 SMALLEST_SIGNAL = 1e-7
 """r tau below which J is proportional to r to the accuracy of the table."""
 LARGEST_PRECISION = 1e15
+"""Value of r beyond which a step tells all that it can, and the table of any other activation gives NaN."""
 LARGEST_RATIO = 1e14
-"""Values of s / tau beyond which the table gives NaN."""
+"""Value of s / tau beyond which J is the power of tau that it is there."""
+FAINT = 1e-6
+"""Largest J in nats that is carried on like that; beyond, the power itself changes, and the table gives NaN."""
+SMALLEST_SHARE = 1e-100
+"""Value of tau / s below which nothing changes any more; its inverse square is still a number."""
 
 
 class TableValue(NamedTuple):
@@ -75,12 +80,19 @@ class ExactTable:
             Arrays of the broadcast shape; NaN outside the table's range.
         """
         shape, r, tau, s, usable = self._arguments(r, tau, s)
+        given, tau = tau, np.maximum(tau, s / LARGEST_RATIO)
+        if self._builder.degree == 0:
+            r = np.minimum(r, LARGEST_PRECISION)
         out = np.full((7, len(r)), np.nan)
         place, local, chain = self._place(r[usable], tau[usable], s[usable])
         logs = np.empty((10, len(place)))
         for tile, rows in _groups(place):
             logs[:, rows] = logarithms(self.tile(tile), local[rows], chain.precision[rows] * self._builder.gain)
         out[:, usable] = _derivatives(logs, chain, r[usable], tau[usable])
+        beyond = usable[given[usable] < tau[usable]]
+        out[:, beyond] = _carried_on(
+            out[:, beyond], r[beyond], tau[beyond], np.maximum(given, SMALLEST_SHARE * s)[beyond]
+        )
         return TableValue(*(part.reshape(shape) for part in out))
 
     def error(self, r: ArrayLike, tau: ArrayLike, s: ArrayLike) -> FloatArray:
@@ -97,6 +109,7 @@ class ExactTable:
             Of the broadcast shape, NaN outside the table's range.
         """
         shape, r, tau, s, usable = self._arguments(r, tau, s)
+        tau = np.maximum(tau, s / LARGEST_RATIO)
         out = np.full(len(r), np.nan)
         place = self._place(r[usable], tau[usable], s[usable])[0]
         found = np.empty(len(place))
@@ -142,8 +155,8 @@ class ExactTable:
         flat = [np.ravel(a) for a in whole]
         with np.errstate(invalid="ignore", divide="ignore"):
             good = (flat[0] >= 0.0) & (flat[1] > 0.0) & np.isfinite(flat[2])
-            good &= (flat[2] >= flat[1] * (1.0 - 1e-9)) & (flat[2] <= flat[1] * LARGEST_RATIO)
-            good &= flat[0] <= LARGEST_PRECISION
+            good &= flat[2] >= flat[1] * (1.0 - 1e-9)
+            good &= (flat[0] <= LARGEST_PRECISION) | (self._builder.degree == 0)
         return whole[0].shape, flat[0], flat[1], flat[2], np.flatnonzero(good)
 
     def _place(self, r: FloatArray, tau: FloatArray, s: FloatArray) -> tuple[IntArray, FloatArray, "_Chain"]:
@@ -212,6 +225,23 @@ def _derivatives(logs: FloatArray, chain: _Chain, r: FloatArray, tau: FloatArray
             1.0 - 2.0 * j * a,
         ]
     )
+
+
+def _carried_on(edge: FloatArray, r: FloatArray, tau: FloatArray, wanted: FloatArray) -> FloatArray:
+    """The channel at variances `wanted` below the table's least ones `tau`, where it is a power of the variance.
+
+    Where phi is smooth or kinked that power is 1 and J the Fisher information of the offset times half the variance;
+    of a step it is 1/2, the share of neurons whose offset lies so near to it.
+    """
+    j, e, a = edge[:3]
+    # Without an observation J and A vanish, and E has the same power.
+    with np.errstate(invalid="ignore", divide="ignore"):
+        power = np.where(j > 0.0, 0.5 * a * tau / j, edge[4] * tau / e)
+    shrunk = np.exp(power * np.log(wanted / tau))
+    j, e, e_r = j * shrunk, e * shrunk, edge[3] * shrunk
+    slope = 2.0 * power / wanted
+    found = np.stack([j, e, slope * j, e_r, slope * e / 2.0, slope * j * (power - 1.0) / wanted, 1.0 - r * e])
+    return np.where(edge[0] <= FAINT, found, np.nan)
 
 
 @lru_cache(maxsize=32)

@@ -26,6 +26,9 @@ _BLOCK = 1 << 15
 ROUNDING = 1e-12
 # A smaller variance of a pre-activation is none: below 1e-308 numbers lose digits.
 FAINTEST = 1e-300
+# What stands for the E of a layer that is as good as known: without hidden noise all layers behind it are known too,
+# and each would have the square of the one before.
+FROZEN = 1e-60
 
 
 class Derivatives(NamedTuple):
@@ -332,8 +335,9 @@ class Tabulated:
         with np.errstate(invalid="ignore", divide="ignore"):
             least = np.where(r > 0.0, ROUNDING * 2.0 * found.j / r, 0.0)
             lost = found.e < least
-            e = np.where(lost, least, found.e)
-            e_r, e_v = np.where(lost, -least / r, found.e_r), np.where(lost, 0.0, found.e_v)
+            e = np.where(lost, np.maximum(least, FROZEN), found.e)
+            e_r = np.where(lost, np.where(least > FROZEN, -least / r, 0.0), found.e_r)
+            e_v = np.where(lost, 0.0, found.e_v)
         return Derivatives(e, found.a, e_r, e_v, found.a_v, found.rest_r, 1.0 - found.a * v)
 
     def information(self, r: Array, v: Array) -> Array:
