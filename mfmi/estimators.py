@@ -13,8 +13,9 @@ from numpy.typing import NDArray
 from mfmi.chain_search import solve
 from mfmi.channel_tables import Channel
 from mfmi.closed_channels import EntropyPowerLower, FisherLower, GaussianUpper, LinearLower
+from mfmi.estimate import Estimate, closed
 from mfmi.priors import MixturePrior
-from mfmi.problem import Channels, Estimate, Problem, chain_of, closed, everything, input_known, less_noise
+from mfmi.problem import Channels, Problem, chain_of, everything, input_known, less_noise
 
 Array = NDArray[np.float64]
 
@@ -146,7 +147,11 @@ def _from_below(problem: Problem, channels: list[Channel]) -> Estimate:
         cruder = some.maximum_entropy(some.observed(some.path.noise_gap))
         less = np.fmin(np.where(known.converged, known.value, np.inf), cruder)
         found.value[noisy] -= less
-    return found._replace(value=np.maximum(found.value, 0.0))
+    value, converged = np.maximum(found.value, 0.0), found.converged
+    if problem.decoded is not None:
+        # Below every minimum of the exact potential, and these are not among those of the closed channels.
+        value, converged = np.minimum(value, problem.decoded.value), converged & problem.decoded.converged
+    return found._replace(value=value, converged=converged)
 
 
 def gaussian_upper(problem: Problem) -> Estimate:
@@ -175,7 +180,8 @@ def replica(problem: Problem) -> Estimate:
     """The replica value: the exact scalar channel in every layer (theory (14)).
 
     A theorem for two layers with gaussian weights, a conjecture beyond. Both ends of the range of variances are
-    searched for a minimum of the potential, and the smaller one counts.
+    searched for a minimum of the potential, and the smaller one counts; so do those where the input or a layer of
+    finitely many values is as good as known.
     """
     return problem.replica
 

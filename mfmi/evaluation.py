@@ -11,13 +11,14 @@ from numpy.typing import ArrayLike, NDArray
 from mfmi.activations import get as get_activation
 from mfmi.chain_search import ENOUGH
 from mfmi.columns import DATA_NAMES, FURTHER_NAMES, INFORMATION, TOTAL, Points, columns_with
+from mfmi.estimate import Estimate
 from mfmi.estimators import REGISTRY
 from mfmi.further_columns import DERIVED, pairwise
 from mfmi.further_columns import REGISTRY as FURTHER_REGISTRY
 from mfmi.meanfield import fixed_point, trajectory
 from mfmi.model import SQUARE, Model
 from mfmi.names import ESTIMATORS, LOWER_BOUNDS, NOISE_PLACEMENTS, UNITS, UPPER_BOUNDS
-from mfmi.problem import Estimate, Problem, Propagation
+from mfmi.problem import Problem, Propagation
 
 Array = NDArray[np.float64]
 # Functions of a problem by the column that they fill.

@@ -81,8 +81,6 @@ class ExactTable:
         """
         shape, r, tau, s, usable = self._arguments(r, tau, s)
         given, tau = tau, np.maximum(tau, s / LARGEST_RATIO)
-        if self._builder.degree == 0:
-            r = np.minimum(r, LARGEST_PRECISION)
         out = np.full((7, len(r)), np.nan)
         place, local, chain = self._place(r[usable], tau[usable], s[usable])
         logs = np.empty((10, len(place)))
@@ -157,6 +155,8 @@ class ExactTable:
             good = (flat[0] >= 0.0) & (flat[1] > 0.0) & np.isfinite(flat[2])
             good &= flat[2] >= flat[1] * (1.0 - 1e-9)
             good &= (flat[0] <= LARGEST_PRECISION) | (self._builder.degree == 0)
+        if self._builder.degree == 0:
+            flat[0] = np.minimum(flat[0], LARGEST_PRECISION)
         return whole[0].shape, flat[0], flat[1], flat[2], np.flatnonzero(good)
 
     def _place(self, r: FloatArray, tau: FloatArray, s: FloatArray) -> tuple[IntArray, FloatArray, "_Chain"]:

@@ -18,11 +18,12 @@ from mfmi.capacity import attained, initial_gain
 from mfmi.capacity import efficiency as share_of
 from mfmi.columns import Points
 from mfmi.datasets import InputPairs, pairwise_bounds
+from mfmi.estimate import Estimate, closed
 from mfmi.isometry import jacobian_moments
 from mfmi.model import DataSet, Model
 from mfmi.names import OBSERVABLES, WEIGHTS
 from mfmi.priors import GaussianPrior
-from mfmi.problem import Estimate, Problem, closed
+from mfmi.problem import Problem
 from mfmi.weights import Weights
 
 Array = NDArray[np.float64]

@@ -87,7 +87,7 @@ class ActivationOutput:
         good = np.isfinite(v) & np.isfinite(self.total)
         total = np.where(good, self.total, 1.0)
         # A closed bound can ask for more variance than there is on its way to a solution.
-        inside = np.where(good, np.clip(v, 0.0, total), 0.0)
+        inside = np.where(good, np.clip(v, 0.0, total), total)
         found = observed_activation(self.phi, inside, self.noise, total)
         return OutputChannel(*(np.where(good, part, np.nan) for part in found))
 

@@ -14,6 +14,10 @@ from scipy.special import log_ndtr, ndtr
 from mfmi.exact_tables import ExactTable, exact_table
 from mfmi.panels import REACH, FloatArray, ScalarFunction, normal_density, panel_nodes, partition, sum_by_row
 
+ROOT_SHARE = 1e-10
+"""V / q below which what a step tells without noise is a root of V, to that accuracy."""
+LEAST_SHARE = 1e-60
+"""V / q below which its curvature grows no more."""
 GRADING = np.array([0.0, 1.2, 2.4, 3.7, 5.2, 6.8, REACH])
 ORDER = 10
 LIMIT_PRECISION = 1e13
@@ -67,7 +71,7 @@ def observed_activation(phi: PiecewiseMonotone, variance: ArrayLike, noise: Arra
     variance : array_like
         Remaining variance V of the pre-activation z ~ N(omega, V), 0 <= V <= q, omega ~ N(0, q - V).
     noise : array_like
-        Variance sigma_o^2 > 0 of eps.
+        Variance sigma_o^2 > 0 of eps; 0 too where all pieces are flat, and J is the entropy of what is observed.
     q : array_like
         Whole variance of the pre-activation; broadcasts with the others.
 
@@ -84,17 +88,39 @@ def observed_activation(phi: PiecewiseMonotone, variance: ArrayLike, noise: Arra
     whole = np.broadcast_arrays(*(np.asarray(a, dtype=np.float64) for a in (variance, noise, q)))
     for name, values, good in (
         ("variance", whole[0], (whole[0] >= 0.0) & (whole[0] <= whole[2] * (1.0 + 1e-9))),
-        ("noise", whole[1], (whole[1] > 0.0) & np.isfinite(whole[1])),
+        ("noise", whole[1], ((whole[1] > 0.0) | ((whole[1] == 0.0) & is_step(phi))) & np.isfinite(whole[1])),
         ("q", whole[2], (whole[2] >= 0.0) & np.isfinite(whole[2])),
     ):
         if not np.all(good):
             raise ValueError(f"{name} is out of range: {float(values[~good].flat[0])!r}")
     v, sigma2, total = (np.ravel(a) for a in whole)
-    if phi.pieces and phi.images_disjoint:
+    if is_step(phi):
+        parts = _of_step(phi.pieces, v, sigma2, total)
+    elif phi.pieces and phi.images_disjoint:
         parts = _by_pieces(phi.pieces, v, sigma2, total)
     else:
         parts = _by_limit(exact_table(phi), v, sigma2, total)
     return OutputChannel(*(part.reshape(whole[0].shape) for part in parts))
+
+
+def is_step(phi: PiecewiseMonotone) -> bool:
+    """Whether an activation has finitely many values."""
+    return bool(phi.pieces) and all(piece.kind == "flat" for piece in phi.pieces)
+
+
+def _of_step(pieces: tuple[MonotonePiece, ...], v: FloatArray, noise: FloatArray, q: FloatArray) -> OutputChannel:
+    """All pieces flat: without noise J is proportional to the root of a small V, the share of offsets near a step."""
+    least = np.where(noise == 0.0, ROOT_SHARE * q, 0.0)
+    found = _by_pieces(pieces, np.maximum(v, least), noise, q)
+    below = (v < least) & (q > 0.0)
+    share = np.where(below, np.maximum(v, LEAST_SHARE * q) / np.where(below, least, 1.0), 1.0)
+    a = found.a / np.sqrt(share)
+    return OutputChannel(
+        found.j * np.sqrt(share),
+        a,
+        np.where(below, -0.5 * a / (share * np.maximum(least, LEAST_SHARE)), found.a_v),
+        np.where(below, 1.0 - a * v, found.rest),
+    )
 
 
 def _by_pieces(pieces: tuple[MonotonePiece, ...], v: FloatArray, noise: FloatArray, q: FloatArray) -> OutputChannel:
@@ -105,16 +131,19 @@ def _by_pieces(pieces: tuple[MonotonePiece, ...], v: FloatArray, noise: FloatArr
     j, a, a_v = (np.zeros_like(v) for _ in range(3))
     for piece in pieces:
         if piece.kind == "flat":
-            before = _atom(piece, noise, s)
             after = _atom(piece, seen, s)
-            j += before[0] - after[0]
+            j -= after[0]
+            noisy = np.flatnonzero(noise > 0.0)
+            j[noisy] += _atom(piece, noise[noisy], s[noisy])[0]
             a += after[1]
             a_v -= after[2]
             continue
         low, high = piece.lower / root, piece.upper / root
         share += ndtr(high) - ndtr(low)
         bulge += _edge(low) - _edge(high)
-    j += 0.5 * share * np.log1p(v / noise) + 0.5 * v * bulge / s
+    monotone = share > 0.0
+    j[monotone] += 0.5 * share[monotone] * np.log1p(v[monotone] / noise[monotone])
+    j += 0.5 * v * bulge / s
     # what a monotone piece leaves is noise / (V + noise); flat ones leave all but their own curvature
     rest = share * noise / seen + (1.0 - share) - v * (a + bulge / s)
     return OutputChannel(j, a + share / seen + bulge / s, a_v - share / seen**2, rest)

@@ -19,6 +19,7 @@ from mfmi.chain import ROUNDING, Chain, potential_error
 from mfmi.chain_search import Solution, solve
 from mfmi.channel_tables import Channel, table
 from mfmi.ensembles import Ensemble, ensemble_of
+from mfmi.estimate import Estimate, closed, smaller
 from mfmi.exact_tables import exact_table
 from mfmi.gaussian import even_rule
 from mfmi.interfaces import (
@@ -35,6 +36,7 @@ from mfmi.interfaces import (
 from mfmi.meanfield import Trajectory
 from mfmi.model import GAUSSIAN, SQUARE, Model
 from mfmi.observed_layer import ActivationOutput, GaussianOutput, LinearOutput, Output
+from mfmi.output_channel import is_step
 from mfmi.priors import MixturePrior
 from mfmi.spectral_layers import Interleaved
 from mfmi.weights import Factors, Weights
@@ -271,12 +273,43 @@ class Problem:
     @cached_property
     def replica(self) -> Estimate:
         """What the observed layer knows of the input, by the exact channel."""
-        return less_noise(self, self.exact(), self.posterior)
+        found = less_noise(self, self.exact(), self.posterior)
+        return found._replace(value=np.maximum(found.value, 0.0))
 
     @cached_property
     def posterior(self) -> Estimate:
         """What the observed layer knows of the input and of all noise together, by the exact channel."""
-        return everything(self, self.exact())
+        found = everything(self, self.exact())
+        return found if self.decoded is None else smaller(found, self.decoded)
+
+    @cached_property
+    def decoded(self) -> Estimate | None:
+        """Least potential of the networks where the input or a layer of finitely many values is as good as known.
+
+        At such a minimum nothing behind that layer matters, and what is known is its entropy: the potential of the
+        network that ends there. Without noise on the way the observed layer cannot know more (data processing). None
+        where no layer and no input has finitely many values.
+        """
+        quiet = self.hidden_noise == 0.0
+        known = np.where(quiet, self.model.prior.entropy, np.inf)
+        least = closed(known)._replace(mmse=np.zeros_like(known))
+        if not is_step(self.propagation.phi):
+            return least if np.isfinite(known).any() else None
+        settings = np.stack([self.rows, self.sigma_w2, self.input_variance])
+        _, networks, which = np.unique(settings, axis=1, return_index=True, return_inverse=True)
+        for layer in range(1, self.deepest):
+            cut = self.part(networks)._cut_at(layer)
+            found = everything(cut, cut.exact())
+            rows = np.flatnonzero(quiet & (self.depth > layer))
+            for whole, part in zip(least, smaller(found.part(which.ravel()[rows]), least.part(rows)), strict=True):
+                whole[rows] = part
+        return least
+
+    def _cut_at(self, layer: int) -> Problem:
+        """The same networks with the units of an earlier layer observed, without noise."""
+        depth = np.full_like(self.depth, layer)
+        model = replace(self.model, observe="activation")
+        return replace(self, depth=depth, output_noise=np.zeros_like(self.output_noise), model=model)
 
     def part(self, chosen: NDArray[np.intp]) -> Problem:
         """The problem of some of the points."""
@@ -290,34 +323,6 @@ class Problem:
             self.depth[chosen],
             self.model,
         )
-
-
-class Estimate(NamedTuple):
-    """A value per point, in nats per input dimension.
-
-    Attributes
-    ----------
-    value : shape (n,); NaN where the estimator does not exist or did not converge.
-    residual : mismatch of the stationarity conditions, shape (n,); 0 for closed forms.
-    converged : shape (n,).
-    mmse : mean squared error that is left of an input entry, shape (n,); NaN where the estimator has none.
-    coexisting : whether the potential has two minima, the sign of a first-order transition nearby, shape (n,).
-    error : estimated numerical error of the value, shape (n,); 0 in closed form, NaN for bounds by the potential and
-        where there is no estimate.
-    """
-
-    value: Array
-    residual: Array
-    converged: NDArray[np.bool_]
-    mmse: Array
-    coexisting: NDArray[np.bool_]
-    error: Array
-
-
-def closed(value: Array) -> Estimate:
-    """An estimate in closed form."""
-    nowhere = np.zeros(len(value), dtype=bool)
-    return Estimate(value, np.zeros_like(value), ~nowhere, np.full_like(value, np.nan), nowhere, np.zeros_like(value))
 
 
 def less_noise(problem: Problem, channels: Channels, full: Estimate, unique: bool = False) -> Estimate:

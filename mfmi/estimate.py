@@ -1,0 +1,65 @@
+"""What an estimator says of points: a value, how well it is known, and what is left of the input."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+Array = NDArray[np.float64]
+
+# Relative difference from which on two values are those of two minima.
+_DISTINCT = 1e-7
+
+
+class Estimate(NamedTuple):
+    """A value per point, in nats per input dimension.
+
+    Attributes
+    ----------
+    value : shape (n,); NaN where the estimator does not exist or did not converge.
+    residual : mismatch of the stationarity conditions, shape (n,); 0 for closed forms.
+    converged : shape (n,).
+    mmse : mean squared error that is left of an input entry, shape (n,); NaN where the estimator has none.
+    coexisting : whether the potential has two minima, the sign of a first-order transition nearby, shape (n,).
+    error : estimated numerical error of the value, shape (n,); 0 in closed form, NaN for bounds by the potential and
+        where there is no estimate.
+    """
+
+    value: Array
+    residual: Array
+    converged: NDArray[np.bool_]
+    mmse: Array
+    coexisting: NDArray[np.bool_]
+    error: Array
+
+    def part(self, chosen: NDArray[np.intp]) -> Estimate:
+        """The estimates of some of the points."""
+        return Estimate(
+            self.value[chosen],
+            self.residual[chosen],
+            self.converged[chosen],
+            self.mmse[chosen],
+            self.coexisting[chosen],
+            self.error[chosen],
+        )
+
+
+def closed(value: Array) -> Estimate:
+    """An estimate in closed form."""
+    nowhere = np.zeros(len(value), dtype=bool)
+    return Estimate(value, np.zeros_like(value), ~nowhere, np.full_like(value, np.nan), nowhere, np.zeros_like(value))
+
+
+def smaller(one: Estimate, other: Estimate) -> Estimate:
+    """The smaller of two potentials of the same points, where both are known."""
+    better = other.value < one.value
+    return Estimate(
+        value=np.where(better, other.value, one.value),
+        residual=np.maximum(one.residual, other.residual),
+        converged=one.converged & other.converged,
+        mmse=np.where(better, other.mmse, one.mmse),
+        coexisting=one.coexisting | (better & (one.value > (1.0 + _DISTINCT) * other.value)),
+        error=np.where(better, other.error, one.error),
+    )
