@@ -369,7 +369,7 @@ _FAULTS: dict[str, tuple[tuple[str, str, str], ...]] = {
         ("a table that is always right", "MARGIN * (tail + miss)", "0.0 * (tail + miss)"),
     ),
     "mfmi/output_channel.py": (
-        ("the ends of a piece", " + 0.5 * v * bulge / s", ""),
+        ("the ends of a piece", "j += 0.5 * v * bulge / s", "j += 0.0 * v * bulge / s"),
         ("a step's curvature at small variances", "a = found.a / np.sqrt(share)", "a = found.a * np.sqrt(share)"),
         ("an atom is not told apart", "j -= after[0]", "j -= 0.0 * after[0]"),
     ),
