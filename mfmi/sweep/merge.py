@@ -136,9 +136,9 @@ def _require_complete(folders: Sequence[Parts]) -> None:
         if not set(chunk_numbers(n_chunks, (i, n))).isdisjoint(missing)
     ]
     what = f"{len(missing)} of {n_chunks} chunks are missing ({_some(missing)})"
-    whose = f", those of shard {', '.join(behind)}" if behind else ""
+    whose = f", those of shard {_some(behind)}" if behind else ""
     raise OutputError(f"cannot merge {folders[0].folder}: {what}{whose}")
 
 
-def _some(numbers: Sequence[int], shown: int = 5) -> str:
-    return ", ".join(map(str, numbers[:shown])) + (", ..." if len(numbers) > shown else "")
+def _some(things: Sequence[int | str], shown: int = 5) -> str:
+    return ", ".join(map(str, things[:shown])) + (", ..." if len(things) > shown else "")
