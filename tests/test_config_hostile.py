@@ -1,6 +1,8 @@
 """Texts that no one means well with: always one clear refusal, never another exception, never long."""
 
+import os
 import random
+import sys
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
@@ -18,6 +20,40 @@ from mfmi.sweep.plan import Plan
 
 CONFIGS = {path.name: path.read_text() for path in (Path(__file__).parent.parent / "configs").glob("*.yaml")}
 SECONDS = 2.0
+
+# Every section that a config can have, and files that it names.
+CONFIGS["everything.yaml"] = """
+version: 1
+sweep:
+  mode: product
+  activation: [tanh, hard_tanh]
+  sigma_w2: {start: 0.5, stop: 3.0, num: 5, spacing: linear}
+  sigma_b: {values: [0, 0.1]}
+  sigma_noise: 0.1
+  noise_at: [output, every]
+  weights: [gaussian, {spectrum: spectrum.csv}, {layers: [orthogonal, {matrix: matrix.csv}]}]
+  depth: [1, 2, 3]
+  exclude: [{activation: tanh, noise_at: every}, {weights: {spectrum: spectrum.csv}}]
+estimators: [linear, entropy_power]
+columns: [mmse, jacobian_mean]
+network: {alpha: [1, 1, 1]}
+observe: activation
+input: {variance: 1.0, correlation: 0.5, spectrum: spectrum.csv}
+output: {path: out.parquet, unit: bits}
+seed: 3
+"""
+
+
+@pytest.fixture(scope="module", autouse=True)
+def files_that_configs_name(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    """A folder to be in, with all the files and a pipe that nobody writes to."""
+    before, folder = Path.cwd(), tmp_path_factory.mktemp("named")
+    (folder / "spectrum.csv").write_text("0.5,1,1.5\n")
+    (folder / "matrix.csv").write_text("1,2\n0.5,1\n")
+    os.mkfifo(folder / "pipe.csv")
+    os.chdir(folder)
+    yield folder
+    os.chdir(before)
 
 
 @contextmanager
@@ -255,6 +291,12 @@ PIECES = [
         "tanh(",
         "leaky_relu(1e9)",
         "os:f",
+        "pipe.csv",
+        "/dev/zero",
+        "observe: x",
+        "{layers: [{matrix: matrix.csv}]}",
+        "spectrum: spectrum.csv",
+        "columns: [",
     ),
 ]
 
@@ -349,3 +391,34 @@ def test_scrambled_bytes(tmp_path: Path) -> None:
 @pytest.mark.slow
 def test_scrambled_bytes_at_length(tmp_path: Path) -> None:
     bytes_survive(20_000, tmp_path / "some.yaml")
+
+
+@pytest.mark.parametrize("path", ["pipe.csv", "/dev/zero.csv", "."])
+def test_a_file_without_an_end_is_not_begun(path: str, files_that_configs_name: Path) -> None:
+    link = files_that_configs_name / "zero.csv"
+    if path.startswith("/dev"):
+        link.symlink_to("/dev/zero")
+        path = link.name
+    with in_time():
+        (error,) = refused(VALID + f"input: {{spectrum: {path}}}\n")
+    assert f"cannot read {path}" in str(error) or f"{path}: " in str(error)
+
+
+OPENED: list[tuple[str, str]] = []
+
+
+def note_opened(event: str, arguments: tuple[object, ...]) -> None:
+    """Note what is opened, run or changed while `OPENED` is watched."""
+    if event in ("open", "os.system", "subprocess.Popen", "os.exec", "socket.connect", "os.remove", "os.rename"):
+        OPENED.append((event, str(arguments[0])))
+
+
+def test_a_config_reads_what_it_names_and_writes_and_runs_nothing(files_that_configs_name: Path) -> None:
+    config = files_that_configs_name / "some.yaml"
+    bytes_survive(20, config)  # so that what is imported late has been
+    sys.addaudithook(note_opened)  # there is no way to take it off
+    OPENED.clear()
+    bytes_survive(200, config)
+    seen = {(event, name) for event, name in OPENED if not name.endswith((".pyc", ".py", str(config)))}
+    assert seen <= {("open", "spectrum.csv"), ("open", "matrix.csv")}
+    assert ("open", str(config)) in OPENED

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import stat
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +13,9 @@ from numpy.typing import NDArray
 from mfmi.errors import OutputError
 from mfmi.sweep.store import read_numbers, read_text_numbers
 from mfmi.weights import Spectrum
+
+# Characters of a text table's first line that are looked at, to tell names from numbers.
+_LONGEST_LINE = 1 << 20
 
 SUFFIXES = (".npy", ".csv", ".tsv", ".parquet", ".pq")
 
@@ -98,7 +103,7 @@ def _read(path: str, suffix: str) -> Any:
         return read_numbers(path)
     separator = "\t" if suffix == ".tsv" else ","
     with open(path, encoding="utf-8") as file:
-        first = file.readline().strip().split(separator)
+        first = file.readline(_LONGEST_LINE).strip().split(separator)
     return read_text_numbers(path, separator, has_names=not all(map(_is_number, first)))
 
 
@@ -114,7 +119,15 @@ def _table(path: str) -> NDArray[np.float64]:
     suffix = Path(path).suffix.lower()
     if suffix not in SUFFIXES:
         raise OutputError(f"{path}: inputs are read from {', '.join(SUFFIXES)}")
+    # A pipe or a device may have no end.
+    if not stat.S_ISREG(os.stat(path).st_mode):
+        raise OutputError(f"{path}: not a regular file")
     try:
-        return np.asarray(_read(path, suffix), dtype=np.float64)
+        values = _read(path, suffix)
+        if np.iscomplexobj(values):
+            raise OutputError(f"{path}: holds complex numbers")
+        return np.asarray(values, dtype=np.float64)
+    except MemoryError:
+        raise OutputError(f"{path}: too large for the memory") from None
     except (ValueError, TypeError, EOFError) as error:
         raise OutputError(f"{path}: not a table of numbers: {' '.join(str(error).split())}") from error
