@@ -14,7 +14,8 @@ import pytest
 from conftest import Outcome
 
 from mfmi.columns import COLUMNS
-from mfmi.sweep.store import encode, provenance, to_table, write_tables
+from mfmi.sweep.provenance import provenance
+from mfmi.sweep.store import encode, to_table, write_tables
 
 CommandLine = Callable[..., Outcome]
 

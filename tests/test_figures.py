@@ -21,7 +21,8 @@ from mfmi.report.character_map import CharacterMap
 from mfmi.report.figure_choice import Wishes, choose
 from mfmi.report.figure_data import Curves, Heat, build, to_block
 from mfmi.report.figures import draw
-from mfmi.sweep.store import provenance, to_frame, write_blocks
+from mfmi.sweep.provenance import provenance
+from mfmi.sweep.store import to_frame, write_blocks
 
 CommandLine = Callable[..., Outcome]
 UNITS = {column.name: column.unit for column in COLUMNS}

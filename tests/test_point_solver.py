@@ -217,6 +217,6 @@ def test_without_a_place_to_keep_it_the_code_is_compiled_all_the_same(tmp_path):
 
 
 def test_the_versions_name_the_compiler_where_it_is_used():
-    code = "from mfmi.sweep.store import package_versions; print(sorted(package_versions()))"
+    code = "from mfmi.sweep.provenance import package_versions; print(sorted(package_versions()))"
     assert "numba" in run(code)
     assert "numba" not in run(code, MFMI_COMPILE="0")

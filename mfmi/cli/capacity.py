@@ -131,23 +131,11 @@ def _covariance(
 
 def _eigenvalues(text: str) -> Any:
     """Read eigenvalues from a list of numbers or from a file."""
-    if "." in text and not _is_number(text.split(",")[0]):
-        import numpy as np
+    from mfmi.sweep.inputs import is_number, read_spectrum
 
-        from mfmi.sweep.inputs import read_inputs
-
-        if text.endswith(".npy"):
-            return np.load(text, allow_pickle=False).ravel()
-        return read_inputs(text).ravel()
+    if "." in text and not is_number(text.split(",")[0]):
+        return read_spectrum(text).ravel()
     return Values(least=0).convert(text, None, None)
-
-
-def _is_number(text: str) -> bool:
-    try:
-        float(text)
-    except ValueError:
-        return False
-    return True
 
 
 def _gains(architecture: Architecture, sigma_w: float | None, weights: str, gains: tuple[float, ...] | None) -> Any:

@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from mfmi.columns import Column, Points, columns_with
 from mfmi.model import SQUARE, Model
 from mfmi.sweep import store
+from mfmi.sweep.provenance import provenance
 
 Block = dict[str, NDArray[Any]]
 Depths = Sequence[int] | NDArray[np.int64]
@@ -127,9 +128,9 @@ class Plan(Protocol):
 
 
 def provenance_of(plan: Plan) -> dict[str, Any]:
-    """Return the `store.provenance` of the rows of a plan."""
+    """Return the `provenance.provenance` of the rows of a plan."""
     config = plan.config
-    return store.provenance(config.canonical(), config.text, config.sha256, plan.estimators, plan.unit, plan.further)
+    return provenance(config.canonical(), config.text, config.sha256, plan.estimators, plan.unit, plan.further)
 
 
 @dataclass(frozen=True)

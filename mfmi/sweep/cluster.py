@@ -15,7 +15,7 @@ from typing import Any
 from mfmi.errors import MfmiError, OutputError
 from mfmi.sweep.agenda import Agenda
 from mfmi.sweep.chunks import Task
-from mfmi.sweep.store import package_versions
+from mfmi.sweep.provenance import package_versions
 
 CONNECT_SECONDS = 10
 # Every worker thread has one chunk at work and one waiting, so that none idles while a result travels.

@@ -104,10 +104,11 @@ def _read(path: str, suffix: str) -> Any:
     separator = "\t" if suffix == ".tsv" else ","
     with open(path, encoding="utf-8") as file:
         first = file.readline(_LONGEST_LINE).strip().split(separator)
-    return read_text_numbers(path, separator, has_names=not all(map(_is_number, first)))
+    return read_text_numbers(path, separator, has_names=not all(map(is_number, first)))
 
 
-def _is_number(text: str) -> bool:
+def is_number(text: str) -> bool:
+    """Say whether a text is a number alone."""
     try:
         float(text)
     except ValueError:

@@ -1,4 +1,4 @@
-"""Rows as Arrow tables and Parquet files: schema, provenance, deterministic bytes, reading in bounded memory."""
+"""Rows as Arrow tables and Parquet files: schema, deterministic bytes, reading in bounded memory."""
 
 from __future__ import annotations
 
@@ -9,7 +9,6 @@ import os
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from importlib.metadata import version
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any, ClassVar, TypeAlias
 
@@ -19,10 +18,9 @@ import pyarrow.compute as pc
 import pyarrow.csv as pa_csv
 import pyarrow.parquet as pq
 
-import mfmi
-from mfmi.columns import COLUMNS, FURTHER, INFORMATION, OF_DATA, TOTAL, Column
+from mfmi.columns import COLUMNS, INFORMATION, TOTAL, Column
 from mfmi.errors import OutputError
-from mfmi.names import STATUS
+from mfmi.sweep.provenance import information_unit
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -30,7 +28,6 @@ if TYPE_CHECKING:
 Block = dict[str, np.ndarray[Any, Any]]
 Table: TypeAlias = pa.Table
 
-SCHEMA_VERSION = 1
 METADATA_KEY = b"mfmi"
 
 # A row group takes whole chunks until it holds this many rows: the layout follows from the plan alone, and the footer
@@ -41,59 +38,6 @@ _TYPES = {"int64": pa.int64(), "int32": pa.int32(), "float64": pa.float64(), "st
 _REQUIRED = {"point", "depth"}
 _REPEATING = ("activation", "weights", "noise_at", "sigma_w", "sigma_b", "sigma_noise", "input_variance", "depth")
 _REPEATING_TEXT = ("phase", "status", "message")
-
-
-def provenance(
-    config: Mapping[str, Any],
-    text: str,
-    sha256: str,
-    estimators: Sequence[str],
-    unit: str = "nats",
-    further: Sequence[str] = (),
-) -> dict[str, Any]:
-    """Return what a file says about where it came from; the same for every run of one config.
-
-    Parameters
-    ----------
-    config
-        The config with all defaults filled in (`Config.canonical`).
-    text, sha256
-        The config as it was written, and its hash.
-    estimators
-        Names of the estimators asked for.
-    unit
-        "nats" or "bits".
-    further
-        Names of the columns behind the contract's.
-
-    Returns
-    -------
-    dict
-        Ready for JSON. Nothing in it depends on the time, the machine or the way the rows were computed.
-    """
-    return {
-        "schema_version": SCHEMA_VERSION,
-        "versions": package_versions(),
-        "config": {"text": text, "sha256": sha256, "resolved": dict(config)},
-        "seed": config.get("seed", 0),
-        "units": {"information": information_unit(unit)},
-        "estimators": {name: STATUS[name] for name in estimators},
-        "columns": {column.name: column.status for column in (*FURTHER, *OF_DATA) if column.name in further},
-    }
-
-
-def package_versions() -> dict[str, str]:
-    """Versions of all packages whose arithmetic or encoding shows in a file's bytes."""
-    from mfmi.point_solver import version as compiler_version
-
-    found = {"mfmi": mfmi.__version__} | {name: version(name) for name in ("numpy", "scipy", "pandas", "pyarrow")}
-    compiler = compiler_version()
-    return found | ({"numba": compiler} if compiler else {})
-
-
-def information_unit(unit: str) -> str:
-    """Name of the unit of the information columns, "nats per input dimension" or the same in bits."""
-    return INFORMATION.replace("nats", unit, 1)
 
 
 def columns_in(unit: str, columns: Sequence[Column] = COLUMNS) -> tuple[Column, ...]:
