@@ -14,7 +14,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from mfmi.interfaces import Derivatives, LayerChannel, Rows, Surrogate
+from mfmi.exact_tables import ExactTable
+from mfmi.interfaces import Derivatives, LayerChannel, Rows, Surrogate, Tabulated
 
 Array = NDArray[np.float64]
 
@@ -95,6 +96,11 @@ class Interleaved:
     def is_linear(self) -> bool:
         """Whether all layers are linear."""
         return bool(self.linear.all()) or isinstance(self.activations, Surrogate)
+
+    @property
+    def is_bound(self) -> bool:
+        """Whether the activations' channels are closed bounds in place of the exact ones."""
+        return isinstance(self.activations, Tabulated) and not isinstance(self.activations.table, ExactTable)
 
     def derivatives(self, r: Array, v: Array) -> Derivatives:
         """See `LayerChannel.derivatives`."""

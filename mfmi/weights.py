@@ -284,17 +284,50 @@ class Weights:
 
     @classmethod
     def spectrum(cls, eigenvalues: ArrayLike, name: str = "") -> Weights:
-        """See `Spectrum.of_eigenvalues`, in every layer."""
+        """Haar matrices with given singular values, in every layer.
+
+        Parameters
+        ----------
+        eigenvalues : of `W^T W`, zeros included, 1-D, as many as columns or any number of quantiles of their law. Only
+            their ratios matter: `sigma_w` is the scale, and the mean eigenvalue `alpha sigma_w^2`.
+        name : what a table calls them, as "spectrum(name)"; by default the first digits of their hash.
+
+        Raises
+        ------
+        ValueError
+            They are not finite, below 0, or all 0.
+        """
         return cls((Spectrum.of_eigenvalues(eigenvalues, name),))
 
     @classmethod
     def matrix(cls, matrix: ArrayLike, name: str = "") -> Weights:
-        """See `Spectrum.of_matrix`, in every layer."""
+        """Haar matrices with the singular values of a matrix, in every layer; these must have its shape.
+
+        Parameters
+        ----------
+        matrix : shape (n_l, n_{l-1}), a row per unit. At the `sigma_w` of `Weights.at(1)` singular values are its own.
+        name : what a table calls it, as "matrix(name)"; by default the first digits of a hash.
+
+        Raises
+        ------
+        ValueError
+            It is not a matrix, not finite, or 0.
+        """
         return cls((Spectrum.of_matrix(matrix, name),))
 
     @classmethod
     def per_layer(cls, layers: Sequence[str | Weights]) -> Weights:
-        """The ensembles of layers 1, 2, ..., each by its name or as weights of its own."""
+        """An ensemble for every layer.
+
+        Parameters
+        ----------
+        layers : of layers 1, 2, ..., "gaussian", "orthogonal" or weights; the last holds for all layers behind it.
+
+        Raises
+        ------
+        ValueError
+            There is none, or a word is neither.
+        """
         return cls(tuple(one for part in layers for one in (part.layers if isinstance(part, Weights) else (part,))))
 
     @cached_property

@@ -228,6 +228,16 @@ def test_order_of_the_bounds(act, noise_at):
                 assert np.all(np.diff(value) < 0.0)
 
 
+def test_the_smallest_of_many_minima_is_found():
+    """Closed lower bounds have several in deep chains at low noise; one that is missed can be above the upper bound."""
+    eigenvalues = np.exp(np.random.default_rng(0).normal(0.0, 1.0, 784))
+    names = ["layerwise", "fisher", "gaussian_upper"]
+    point = {"sigma_w": 1.6, "sigma_b": [0.014, 0.229], "sigma_noise": [0.0134, 0.009]}
+    found = evaluate(Weights.spectrum(eigenvalues), "tanh", [20, 100], (), names, **point)
+    for name in names[:2]:
+        assert np.all(found[f"mi_{name}"] <= found["mi_gaussian_upper"])
+
+
 def test_points_do_not_change_each_other():
     weights = (Weights.spectrum(WIDE, "wide"), Weights.per_layer(["orthogonal", "gaussian"]))
     model = Model(weights=weights)
