@@ -165,7 +165,7 @@ def gaussian_upper(problem: Problem) -> Estimate:
     found = everything(problem, problem.tabulated(GaussianUpper()), unique=True)
     # Where it underflows to 0 the cruder bound does not yet.
     exists = found.converged & (found.value > 0.0)
-    value = np.fmin(np.where(exists, found.value, np.inf), cruder)
+    value = np.fmin(np.where(exists, found.value, np.nan), cruder)
     noisy = np.flatnonzero((problem.hidden_noise > 0.0) & (problem.depth > 1))
     if len(noisy):
         some = problem.part(noisy)
@@ -173,7 +173,7 @@ def gaussian_upper(problem: Problem) -> Estimate:
         # A term that did not converge is left out: it can only be subtracted.
         known = np.fmax.reduce([np.where(e.converged, e.value, 0.0) for e in noise])
         value[noisy] = np.maximum(value[noisy] - known, 0.0)
-    return closed(np.minimum(value, problem.model.prior.entropy))
+    return closed(np.minimum(value, problem.model.prior.entropy))._replace(converged=np.isfinite(value))
 
 
 def replica(problem: Problem) -> Estimate:

@@ -54,6 +54,14 @@ def test_the_faintest_signal_is_none_and_the_upper_bound_says_how_faint():
     np.testing.assert_allclose(found["mi_upper"], 50.0 * found["q"], rtol=1e-3, atol=1e-321)
 
 
+def test_a_signal_that_is_gone_is_none_at_any_depth():
+    """Variances and the gaps between inputs sink through the last numbers there are, in steps of their own."""
+    found = rows(Points.of(["tanh"] * 3, [0.4, 0.403, 0.407]), 450)
+    assert set(found["status"]) == {"ok"}
+    for name in ("q", "mi_linear", "mi_layerwise", "mi_gaussian_upper"):
+        np.testing.assert_array_equal(found[name], 0.0)
+
+
 @pytest.mark.parametrize("weights", ["gaussian", "orthogonal"])
 def test_a_chaotic_network_of_a_thousand_layers_has_the_value_of_a_shallower_one(weights):
     """Beyond a few correlation lengths nothing changes; the search from small variances must come all the way."""

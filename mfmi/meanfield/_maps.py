@@ -19,6 +19,7 @@ Array = NDArray[np.float64]
 
 # The largest gap there can be over V, with room for rounding.
 _TWICE = 2.0 * (1.0 + 1e-9)
+_FAINTEST = 1e-300
 
 
 @dataclass(frozen=True)
@@ -100,6 +101,8 @@ def trajectory(
             # One call for all starts: a table look-up costs far less than three of a third the size.
             inner = np.minimum(gaps[:starts, :, layer] + h2, 2.0 * s)
             gap = w2 * _finite(phi.decorrelation, np.broadcast_to(s, inner.shape), inner)
+            # Below 1e-308 numbers are steps, and a gap may be one too large.
+            gap = np.where(second < _FAINTEST, np.minimum(gap, 2.0 * second), gap)
             # Beyond what a moment can resolve, at variances on their way to overflow, there is no value.
             gaps[:starts, :, layer + 1] = np.where((gap >= 0.0) & (gap <= _TWICE * second), gap, np.nan)
             gaps[starts:, :, layer + 1] = 0.0
