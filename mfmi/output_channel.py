@@ -1,8 +1,9 @@
 """The observed layer when its activation is observed: T = phi(z + eps), theory section 3, "Other ends of the chain".
 
 Where phi is strictly monotone or flat on pieces with disjoint images, T tells z + eps on the former and only the piece
-on the latter: closed forms and one integral over offsets per flat piece. Any other activation is the limit of the exact
-scalar channel at a precision so high that u itself is known.
+on the latter: closed forms and one integral over offsets per flat piece. Where phi folds once, T tells z + eps up to
+the branch (`folded_output`). Any other activation, such as sin, is the limit of the exact scalar channel at a precision
+so high that u itself is known as far as its slope is not as small as the inverse root of that.
 """
 
 from typing import NamedTuple, Protocol
@@ -12,6 +13,7 @@ from numpy.typing import ArrayLike
 from scipy.special import log_ndtr, ndtr
 
 from mfmi.exact_tables import ExactTable, exact_table
+from mfmi.folded_output import confusion, folds_once
 from mfmi.panels import REACH, FloatArray, ScalarFunction, normal_density, panel_nodes, partition, sum_by_row
 
 ROOT_SHARE = 1e-10
@@ -98,6 +100,8 @@ def observed_activation(phi: PiecewiseMonotone, variance: ArrayLike, noise: Arra
         parts = _of_step(phi.pieces, v, sigma2, total)
     elif phi.pieces and phi.images_disjoint:
         parts = _by_pieces(phi.pieces, v, sigma2, total)
+    elif folds_once(phi.pieces):
+        parts = _by_branches(phi, v, sigma2, total)
     else:
         parts = _by_limit(exact_table(phi), v, sigma2, total)
     return OutputChannel(*(part.reshape(whole[0].shape) for part in parts))
@@ -206,6 +210,18 @@ def _log_mass(low: FloatArray, high: FloatArray) -> tuple[FloatArray, FloatArray
     first = at_low - at_high
     second = x_low * at_low - x_high * at_high - first * first
     return np.asarray(log_mass), np.asarray(np.where(mirror, -first, first)), np.asarray(second)
+
+
+def _by_branches(phi: PiecewiseMonotone, v: FloatArray, noise: FloatArray, q: FloatArray) -> OutputChannel:
+    """All of z + eps but which of two branches it lies on."""
+    turning, t, s = phi.pieces[0].upper, v + noise, q + noise
+    after, before = (confusion(phi, turning, variance, s) for variance in (t, noise))
+    return OutputChannel(
+        0.5 * np.log1p(v / noise) - after.entropy + before.entropy,
+        1.0 / t - after.variance / t**2,
+        -1.0 / t**2 + 2.0 * after.variance / t**3 - after.square / t**4,
+        noise / t + v * after.variance / t**2,
+    )
 
 
 def _by_limit(table: ExactTable, v: FloatArray, noise: FloatArray, q: FloatArray) -> OutputChannel:

@@ -59,23 +59,55 @@ def test_nothing_remains_of_nothing():
     assert observed_activation(activations.get("relu"), 0.0, 0.1, 0.0).j == pytest.approx(0.0, abs=1e-15)
 
 
-def test_a_folded_line_by_the_limit():
-    """|z + eps| tells z + eps up to its sign: I = ln(1 + V/noise)/2 less the information in that sign."""
-    phi = activations.get("abs")
-    table = ExactTable(phi, TileCache(None))
-    v, noise, q = np.array([0.4]), np.array([0.1]), np.array([1.0])
-    found = _by_limit(table, v, noise, q)
+def equivocation(name, variance, total):
+    """H(branch | T, offset) in plain sums over z + eps and its offset; the other branch by interpolation."""
+    phi, turning = activations.get(name), activations.get(name).pieces[0].upper
+    z = np.arange(-8.5, 8.5, 0.01)
+    law = np.exp(-0.5 * z * z) * 0.01 / np.sqrt(2.0 * np.pi)
+    m = np.sqrt(total - variance) * z[:, None]
+    w = m + np.sqrt(variance) * z
+    left, right = turning - np.geomspace(1e-9, 60.0, 400_001), turning + np.geomspace(1e-9, 60.0, 400_001)
+    value = np.asarray(phi(w))
+    other = np.where(w < turning, np.interp(value, phi(right), right), np.interp(value, phi(left), left, right=np.inf))
+    exists = (w < turning) | (value < phi(left[-1]))
+    other = np.where(exists, other, w + 1e3)
+    slopes = np.log(np.abs(phi.derivative(w)) + 1e-300) - np.log(np.abs(phi.derivative(other)) + 1e-300)
+    odds = ((other - m) ** 2 - (w - m) ** 2) / (2.0 * variance) - slopes
+    return np.sum(law[:, None] * law * np.logaddexp(0.0, -odds))
 
-    def equivocation(variance):
-        # H(sign | |w|, offset), w ~ N(m, variance): the sign's log odds are 2 m |w| / variance
-        z = np.arange(-8.5, 8.5, 0.02)
-        law = np.exp(-0.5 * z * z) * 0.02 / np.sqrt(2.0 * np.pi)
-        m = np.sqrt(q[0] + noise[0] - variance) * z
-        w = m[:, None] + np.sqrt(variance) * z
-        return np.sum(law[:, None] * law * np.logaddexp(0.0, -2.0 * m[:, None] * w / variance))
 
-    lost = equivocation(v[0] + noise[0]) - equivocation(noise[0])
-    assert found.j[0] == pytest.approx(0.5 * np.log(5.0) - lost, abs=1e-7)
+@pytest.mark.parametrize("name", ["abs", "gelu", "silu"])
+def test_what_folds_tells_all_but_the_branch(name):
+    """I(z; T) = ln(1 + V/noise)/2 less the information in the branch."""
+    for v, noise, q in ((0.4, 0.1, 1.0), (0.3, 0.05, 2.0)):
+        found = observed_activation(activations.get(name), v, noise, q)
+        lost = equivocation(name, v + noise, q + noise) - equivocation(name, noise, q + noise)
+        assert lost > 0.0
+        assert found.j == pytest.approx(0.5 * np.log1p(v / noise) - lost, abs=1e-6)
+
+
+@pytest.mark.parametrize("name", ["abs", "gelu", "silu"])
+def test_derivatives_of_what_folds(name):
+    phi, h = activations.get(name), 1e-4
+    found, up, down = (observed_activation(phi, V[:3] * f, NOISE[:3], Q[:3]) for f in (1.0, 1 + h, 1 - h))
+    np.testing.assert_allclose((up.j - down.j) / (h * V[:3]), found.a, rtol=1e-5)
+    np.testing.assert_allclose((up.a - down.a) / (2 * h * V[:3]), found.a_v, rtol=1e-6)
+    np.testing.assert_allclose(found.rest, 1.0 - found.a * V[:3], rtol=1e-9)
+    assert np.all((found.a > 0.0) & (found.a_v < 0.0))
+    assert np.all(found.j < 0.5 * np.log1p(V[:3] / NOISE[:3]))
+
+
+def test_far_out_on_a_fading_branch():
+    found = observed_activation(activations.get("gelu"), [50.0, 1e3], [0.1, 0.1], [60.0, 2e3])
+    assert np.all(np.isfinite(np.stack(found)))
+
+
+def test_a_folded_line_is_the_limit_of_the_exact_channel():
+    v, noise, q = (np.array([x]) for x in (0.4, 0.1, 1.0))
+    limit = _by_limit(ExactTable(activations.get("abs"), TileCache(None)), v, noise, q)
+    found = observed_activation(activations.get("abs"), v, noise, q)
+    assert found.j == pytest.approx(limit.j, abs=1e-7)
+    assert found.a == pytest.approx(limit.a, rel=1e-6)
 
 
 @pytest.mark.parametrize(

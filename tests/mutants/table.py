@@ -51,6 +51,7 @@ TESTS_OF = {
     "mfmi/channel_tiles.py": ("tests/test_exact_tables.py",),
     "mfmi/tile_builder.py": ("tests/test_exact_tables.py",),
     "mfmi/output_channel.py": ("tests/test_output_channel.py", "tests/test_decoded_layers.py"),
+    "mfmi/folded_output.py": ("tests/test_output_channel.py",),
     "mfmi/observed_layer.py": ("tests/test_observed_activation.py",),
     "mfmi/priors.py": ("tests/test_priors.py",),
     "mfmi/chain.py": ("tests/test_point_solver.py", "tests/test_chain.py", "tests/test_replica.py"),
@@ -372,6 +373,10 @@ _FAULTS: dict[str, tuple[tuple[str, str, str], ...]] = {
         ("the ends of a piece", "j += 0.5 * v * bulge / s", "j += 0.0 * v * bulge / s"),
         ("a step's curvature at small variances", "a = found.a / np.sqrt(share)", "a = found.a * np.sqrt(share)"),
         ("an atom is not told apart", "j -= after[0]", "j -= 0.0 * after[0]"),
+    ),
+    "mfmi/folded_output.py": (
+        ("branches of the same density", " - log_ratio\n", "\n"),
+        ("offsets of another law", "np.sqrt(share) * grid", "share * grid"),
     ),
     "mfmi/observed_layer.py": (
         (
