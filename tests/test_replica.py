@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 
 from mfmi.activations import get
+from mfmi.chain import potential_error
 from mfmi.chain_search import solve
 from mfmi.columns import Points
 from mfmi.evaluation import evaluate_points
@@ -110,7 +111,9 @@ def test_the_error_covers_the_tables(monkeypatch, act, w2, noise_at):
             true = exact_channel(get(act), r[0], v[0] + layers.hidden_noise[0], layers.total[0], order=16).j
             off += sign * np.sum(layers.information(r, v)[0] - true)
     assert len(solved) == (1 if noise_at == "output" else 2)
-    assert 0.0 < abs(off) <= found["mi_replica_error"][0]
+    (error,) = found["mi_replica_error"]
+    assert 0.0 < abs(off) <= error
+    assert error == pytest.approx(sum(potential_error(chain, s.r, s.v)[0] for chain, s in solved))
 
 
 def test_the_error_counts_both_potentials_and_is_null_where_there_is_none():

@@ -245,7 +245,7 @@ _FAULTS: dict[str, tuple[tuple[str, str, str], ...]] = {
             "-np.maximum(1.0, self.alpha) * np.where",
             "-np.minimum(1.0, self.alpha) * np.where",
         ),
-        ("a bracket where the precision vanishes", "narrow * np.minimum(rest, 1.0)", "narrow * rest"),
+        ("a bracket where the precision vanishes", "np.clip(theta, 0.0, 0.5)", "np.clip(theta, -0.5, 0.5)"),
     ),
     "mfmi/spectral_layers.py": (
         ("gains square the signal twice", "left = 1.0 / (1.0 + left * self.eigenvalue)", "left = 1.0 / (1.0 + left)"),
