@@ -12,10 +12,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from rich.console import Console
 
-from mfmi.cli.summary_view import SCREEN_LINES, chosen, draw
+from mfmi.cli.summary_view import SCREEN_LINES, _distance, chosen, draw
 from mfmi.columns import COLUMNS
 from mfmi.meanfield import edge_of_chaos
-from mfmi.report.summary import GROUP_LIMIT, Gathering, Line, Summary, edge_sigma_w, summarise, to_block
+from mfmi.report.summary import GROUP_LIMIT, Best, Gathering, Line, Summary, edge_sigma_w, summarise, to_block
 from mfmi.sweep.store import to_table
 
 BY_NAME = {column.name: column for column in COLUMNS}
@@ -118,6 +118,14 @@ def test_no_edge_is_said_and_not_made_up() -> None:
     assert line.best["mi_linear"] is not None
     assert math.isnan(line.best["mi_linear"].edge)
     assert edge_sigma_w("relu", [0.0, 0.5], [0.0, 0.0]) == [[pytest.approx(math.sqrt(2.0))], []]
+
+
+@pytest.mark.parametrize(
+    ("sigma_w", "text"), [(1.02, "+2.0%"), (0.5, "-50%"), (90.0, "+8900%"), (1e80, "+1e+82%"), (math.nan, "none")]
+)
+def test_a_distance_fits_its_column(sigma_w: float, text: str) -> None:
+    best = Best(1.0, 0, "relu", "output", sigma_w, 0.0, 0.1, 1.0, "ordered", edge=1.0)
+    assert _distance(best) == text
 
 
 def test_a_best_point_at_an_end_of_the_range_is_marked() -> None:

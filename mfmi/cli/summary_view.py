@@ -124,6 +124,8 @@ def _distance(best: Best) -> str:
     if math.isnan(best.distance):
         return "none"
     percent = 100.0 * best.distance
+    if percent >= 9999.5:
+        return f"{percent:+.0e}%"
     return f"{percent:+.0f}%" if abs(percent) >= 9.95 else f"{percent:+.1f}%"
 
 
