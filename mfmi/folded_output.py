@@ -25,8 +25,8 @@ _BISECTIONS = 60
 _LARGEST_LOG = 600.0
 
 
-class Branch(Protocol):
-    """A monotone piece of an activation."""
+class MonotonePiece(Protocol):
+    """A stretch of an activation."""
 
     @property
     def lower(self) -> float:
@@ -49,7 +49,7 @@ class Confusion(NamedTuple):
     square: FloatArray
 
 
-def folds_once(pieces: tuple[Branch, ...]) -> bool:
+def folds_once(pieces: tuple[MonotonePiece, ...]) -> bool:
     """Whether there are two strictly monotone pieces, of opposite direction."""
     return len(pieces) == 2 and {piece.kind for piece in pieces} == {"increasing", "decreasing"}
 

@@ -13,7 +13,7 @@ from numpy.typing import ArrayLike
 from scipy.special import log_ndtr, ndtr
 
 from mfmi.exact_tables import ExactTable, exact_table
-from mfmi.folded_output import confusion, folds_once
+from mfmi.folded_output import MonotonePiece, confusion, folds_once
 from mfmi.panels import REACH, FloatArray, ScalarFunction, normal_density, panel_nodes, partition, sum_by_row
 
 ROOT_SHARE = 1e-10
@@ -24,22 +24,6 @@ GRADING = np.array([0.0, 1.2, 2.4, 3.7, 5.2, 6.8, REACH])
 ORDER = 10
 LIMIT_PRECISION = 1e13
 """Precision at which u counts as known; the confusion of branches near a turning point falls like its inverse root."""
-
-
-class MonotonePiece(Protocol):
-    """A stretch of an activation."""
-
-    @property
-    def lower(self) -> float:
-        """Where it begins."""
-
-    @property
-    def upper(self) -> float:
-        """Where it ends."""
-
-    @property
-    def kind(self) -> str:
-        """Whether it is increasing, decreasing or flat."""
 
 
 class PiecewiseMonotone(ScalarFunction, Protocol):
