@@ -28,6 +28,10 @@ _UNBOUNDED = "the length map has no finite fixed point; values at this depth are
 _TWO_MINIMA = "the replica potential has two minima, of which the smaller counts: a first-order transition lies near"
 # Columns that speak of the exact potential; a bound's minima are its own affair.
 _EXACT = ("mi_replica", "mmse")
+# What takes the smallest of the minima that it finds, and what is never below the smallest of all: any of its minima.
+_SEARCHED, _ABOVE = ("layerwise", "fisher", "replica"), ("replica", *UPPER_BOUNDS)
+# What the tables of closed channels may lose, relative and in nats; the tests of the bounds allow the same.
+_RELATIVE, _ABSOLUTE = 1e-5, 1e-8
 _OVERFLOW = "the pre-activation variance overflows at this depth"
 
 
@@ -85,6 +89,7 @@ def evaluate_points(
     quantities |= {name: FURTHER_REGISTRY[name] for name in FURTHER_NAMES if name in further and name not in DERIVED}
     for rows in _groups(points.activation):
         _evaluate_activation(points[rows], layers[rows], quantities, _View(columns, rows), model)
+    _withhold_missed(columns, estimators)
     _bounds(columns, estimators)
     for name in DERIVED.keys() & set(further):
         columns[name] = DERIVED[name](columns, model)
@@ -218,6 +223,20 @@ def _why_not(residual: float) -> str:
     if not np.isfinite(residual):
         return "the search left the range of numbers"
     return "no minimum where the potential is stationary" if residual <= ENOUGH else f"residual {residual:.1e}"
+
+
+def _withhold_missed(columns: dict[str, NDArray[Any]], estimators: Sequence[str]) -> None:
+    """Take back a value above another that cannot be smaller: its search has missed a minimum."""
+    out = _View(columns, np.arange(len(columns["status"])))
+    for name in _SEARCHED:
+        for above in _ABOVE:
+            if name == above or not {name, above} <= set(estimators):
+                continue
+            value, most = columns[f"mi_{name}"], columns[f"mi_{above}"]
+            rows, layers = np.nonzero(value > most * (1.0 + _RELATIVE) + _ABSOLUTE)
+            message = f"{name}: the search missed a minimum, for it ended above {above}"
+            out.note("unconverged", message, (rows, layers))
+            out.put(f"mi_{name}", np.nan, (rows, layers))
 
 
 def _bounds(columns: dict[str, NDArray[Any]], estimators: Sequence[str]) -> None:

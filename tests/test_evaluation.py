@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 
+from mfmi import evaluation
 from mfmi.columns import COLUMNS, INFORMATION, Points
 from mfmi.evaluation import evaluate_points
 from mfmi.names import DEFAULT_ESTIMATORS, LOWER_BOUNDS
@@ -128,3 +129,20 @@ def test_bad_arguments_are_named(change, word):
     arguments = {"points": Points.of("tanh", 1.0), "depths": [1], "estimators": ["linear"], "unit": "nats"} | change
     with pytest.raises(ValueError, match=word):
         evaluate_points(**arguments)
+
+
+@pytest.mark.parametrize(("name", "above"), [("layerwise", "gaussian_upper"), ("fisher", "replica")])
+def test_a_value_above_another_that_cannot_be_smaller_is_withheld(monkeypatch, name, above):
+    estimate = evaluation.REGISTRY[above]
+    factors = np.array([1.0 + 1e-4, 1.0, 1.0 + 1e-6])
+
+    def missed(problem):
+        found = estimate(problem)
+        return found._replace(value=found.value * factors[problem.rows])
+
+    monkeypatch.setitem(evaluation.REGISTRY, name, missed)
+    found = evaluate_points(Points.of("relu", [0.8, 1.2, 1.3]), 2, ["linear", name, above])
+    assert list(np.isnan(found[f"mi_{name}"])) == [True, False, False]
+    assert list(found["status"]) == ["unconverged", "ok", "ok"]
+    assert found["message"][0] == f"{name}: the search missed a minimum, for it ended above {above}"
+    assert found["mi_lower"][0] == found["mi_linear"][0]
