@@ -49,7 +49,7 @@ def _compile() -> Callable[..., None]:
         if function is not _descent.descend:
             # The sums over nodes may go in any order, which lets them run side by side.
             free = {"fastmath": {"reassoc"}} if function in _channel.SUMS else {}
-            register_jitable(**options | free)(function)
+            register_jitable(**options | free, forceinline=function in _channel.INLINE)(function)
     folder = _folder()
     kept = numba.config.CACHE_DIR
     numba.config.CACHE_DIR = str(folder or "")
