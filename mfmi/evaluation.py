@@ -236,7 +236,9 @@ def _withhold_missed(columns: dict[str, NDArray[Any]], estimators: Sequence[str]
             rows, layers = np.nonzero(value > most * (1.0 + _RELATIVE) + _ABSOLUTE)
             message = f"{name}: the search missed a minimum, for it ended above {above}"
             out.note("unconverged", message, (rows, layers))
-            out.put(f"mi_{name}", np.nan, (rows, layers))
+            taken = (*_EXACT, "mi_replica_error") if name == "replica" else (f"mi_{name}",)
+            for column in columns.keys() & set(taken):
+                out.put(column, np.nan, (rows, layers))
 
 
 def _bounds(columns: dict[str, NDArray[Any]], estimators: Sequence[str]) -> None:

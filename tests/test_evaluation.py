@@ -146,3 +146,18 @@ def test_a_value_above_another_that_cannot_be_smaller_is_withheld(monkeypatch, n
     assert list(found["status"]) == ["unconverged", "ok", "ok"]
     assert found["message"][0] == f"{name}: the search missed a minimum, for it ended above {above}"
     assert found["mi_lower"][0] == found["mi_linear"][0]
+
+
+def test_what_is_read_off_a_withheld_replica_value_goes_with_it(monkeypatch):
+    estimate = evaluation.REGISTRY["replica"]
+
+    def missed(problem):
+        found = estimate(problem)
+        return found._replace(value=found.value * 3.0)
+
+    monkeypatch.setitem(evaluation.REGISTRY, "replica", missed)
+    further = ["mmse", "mi_replica_error"]
+    found = evaluate_points(Points.of("relu", 1.2), 2, ["replica", "gaussian_upper"], further=further)
+    assert found["status"][0] == "unconverged"
+    assert all(np.isnan(found[name][0]) for name in ("mi_replica", *further))
+    assert np.isfinite(found["mi_upper"][0])
