@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import NamedTuple
 
 import numpy as np
@@ -63,3 +64,14 @@ def smaller(one: Estimate, other: Estimate) -> Estimate:
         coexisting=one.coexisting | (better & (one.value > (1.0 + _DISTINCT) * other.value)),
         error=np.where(better, other.error, one.error),
     )
+
+
+def largest(estimates: Iterable[Estimate]) -> Estimate:
+    """The largest of several lower bounds on one quantity; converged where any is, for each is a bound on its own."""
+    best, *others = estimates
+    for other in others:
+        better = ~(other.value <= best.value) & other.converged
+        chosen = (np.where(better, one, whole) for one, whole in zip(other, best, strict=True))
+        residual = np.minimum(best.residual, other.residual)
+        best = Estimate(*chosen)._replace(residual=residual)
+    return best

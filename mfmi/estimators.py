@@ -139,7 +139,7 @@ def fisher(problem: Problem) -> Estimate:
 
 def _from_below(problem: Problem, channels: list[Channel]) -> Estimate:
     """The best bound by any of the closed channels, each on all layers, less what the layer knows of the noise."""
-    found = _best([everything(problem, problem.tabulated(channel)) for channel in channels], np.fmax)
+    found = everything(problem, *(problem.tabulated(channel) for channel in channels))
     noisy = np.flatnonzero((problem.hidden_noise > 0.0) & (problem.depth > 1))
     if len(noisy):
         some = problem.part(noisy)
@@ -169,10 +169,9 @@ def gaussian_upper(problem: Problem) -> Estimate:
     noisy = np.flatnonzero((problem.hidden_noise > 0.0) & (problem.depth > 1))
     if len(noisy):
         some = problem.part(noisy)
-        noise = [input_known(some, some.tabulated(channel)) for channel in _lower_channels(some)]
+        known = input_known(some, *(some.tabulated(channel) for channel in _lower_channels(some)))
         # A term that did not converge is left out: it can only be subtracted.
-        known = np.fmax.reduce([np.where(e.converged, e.value, 0.0) for e in noise])
-        value[noisy] = np.maximum(value[noisy] - known, 0.0)
+        value[noisy] = np.maximum(value[noisy] - np.where(known.converged, known.value, 0.0), 0.0)
     return closed(np.minimum(value, problem.model.prior.entropy))._replace(converged=np.isfinite(value))
 
 
@@ -190,16 +189,6 @@ def _lower_channels(problem: Problem) -> list[Channel]:
     """The closed lower bounds on the scalar channel that the activation admits."""
     disjoint = problem.propagation.phi.images_disjoint
     return [LinearLower(), EntropyPowerLower()] if disjoint else [LinearLower()]
-
-
-def _best(found: list[Estimate], choose: Callable[[Array, Array], Array]) -> Estimate:
-    """The best of several estimates of one quantity; converged where any is, for each is a bound on its own."""
-    value = found[0].value
-    for other in found[1:]:
-        value = choose(value, other.value)
-    converged = np.logical_or.reduce([e.converged for e in found])
-    residual = np.minimum.reduce([e.residual for e in found])
-    return closed(value)._replace(residual=residual, converged=converged)
 
 
 REGISTRY: dict[str, Callable[[Problem], Estimate]] = {

@@ -18,7 +18,8 @@ from mfmi.further_columns import REGISTRY as FURTHER_REGISTRY
 from mfmi.meanfield import fixed_point, trajectory
 from mfmi.model import SQUARE, Model
 from mfmi.names import ESTIMATORS, LOWER_BOUNDS, NOISE_PLACEMENTS, UNITS, UPPER_BOUNDS
-from mfmi.problem import Problem, Propagation
+from mfmi.problem import Problem
+from mfmi.propagation import Propagation
 
 Array = NDArray[np.float64]
 # Functions of a problem by the column that they fill.

@@ -6,6 +6,7 @@ it knows of the noise on the way. Both are rates in nats per input dimension (th
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import NamedTuple
@@ -13,15 +14,13 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from mfmi.activations import Activation, Conditional
 from mfmi.activations.linear import Linear
 from mfmi.chain import ROUNDING, Chain, potential_error
-from mfmi.chain_search import Solution, solve
+from mfmi.chain_search import Solution, solve, solve_rivals
 from mfmi.channel_tables import Channel, table
 from mfmi.ensembles import Ensemble, ensemble_of
-from mfmi.estimate import Estimate, closed, smaller
+from mfmi.estimate import Estimate, closed, largest, smaller
 from mfmi.exact_tables import exact_table
-from mfmi.gaussian import even_rule
 from mfmi.interfaces import (
     CorrelatedInput,
     FirstLayer,
@@ -29,7 +28,6 @@ from mfmi.interfaces import (
     LayerChannel,
     PriorInput,
     Source,
-    Surrogate,
     Table,
     Tabulated,
 )
@@ -38,53 +36,11 @@ from mfmi.model import GAUSSIAN, SQUARE, Model
 from mfmi.observed_layer import ActivationOutput, GaussianOutput, LinearOutput, Output
 from mfmi.output_channel import is_step
 from mfmi.priors import MixturePrior
+from mfmi.propagation import Propagation
 from mfmi.spectral_layers import Interleaved
 from mfmi.weights import Factors, Weights
 
 Array = NDArray[np.float64]
-
-
-@dataclass(frozen=True)
-class Propagation:
-    """Mean field of u networks through their layers, shared by all points that differ only in weights or output noise.
-
-    Attributes
-    ----------
-    phi : the activation.
-    path : mean-field trajectory, fields of shape (u, D).
-    hidden_noise : `sigma_h^2`, shape (u,).
-    """
-
-    phi: Activation
-    path: Trajectory
-    hidden_noise: Array
-
-    @cached_property
-    def surrogate(self) -> Surrogate:
-        """Linear network with the same second moments, layers 1 to D - 1 (theory (18))."""
-        inner = (self.path.offset_gap + self.hidden_noise[:, None])[:, :-1]
-        moments, weight = self.moments(self.path.s[:, :-1].ravel(), inner.ravel())
-        shape = (*inner.shape, weight.shape[1])
-        gain, residual = np.square(moments.kappa), moments.residual
-        return Surrogate(
-            gain.reshape(shape), residual.reshape(shape), weight.reshape(shape), self.hidden_noise[:, None]
-        )
-
-    def moments(self, total: Array, inner: Array) -> tuple[Conditional, Array]:
-        """Moments of phi given a neuron's offset, and the offsets' weights, each of shape (k, M).
-
-        Parameters
-        ----------
-        total, inner : variance of what the activation sees, and what of it varies around the offset, shape (k,).
-        """
-        # A variance that has overflowed has no moments; its rows are marked by their q and any number will do.
-        finite = np.isfinite(inner) & np.isfinite(total)
-        inner = np.where(finite, inner, 1.0)
-        offset = np.where(finite, np.maximum(total - inner, 0.0), 1.0)
-        m, weight = self.phi.offset_rule(offset, inner, tolerance=1e-10)
-        if self.phi.odd or self.phi.even:
-            m, weight = even_rule(m, weight)
-        return self.phi.conditional(m, np.broadcast_to(inner[:, None], m.shape)), weight
 
 
 class Channels(NamedTuple):
@@ -331,7 +287,7 @@ def less_noise(problem: Problem, channels: Channels, full: Estimate, unique: boo
     if not len(noisy):
         return full
     value, residual, converged = full.value.copy(), full.residual.copy(), full.converged.copy()
-    noise = input_known(problem.part(noisy), channels.part(noisy), unique)
+    noise = input_known(problem.part(noisy), channels.part(noisy), unique=unique)
     value[noisy] = np.maximum(value[noisy] - noise.value, 0.0)
     residual[noisy] = np.maximum(residual[noisy], noise.residual)
     converged[noisy] &= noise.converged
@@ -341,25 +297,30 @@ def less_noise(problem: Problem, channels: Channels, full: Estimate, unique: boo
     return full._replace(value=value, residual=residual, converged=converged, coexisting=coexisting, error=error)
 
 
-def everything(problem: Problem, channels: Channels, unique: bool = False) -> Estimate:
-    """`Phi_full`: information about the input and all noise on the way.
+def everything(problem: Problem, *rivals: Channels, unique: bool = False) -> Estimate:
+    """`Phi_full`: information about the input and all noise on the way, the largest by any of the channels.
 
     With `unique` one minimum of the potential will do: a linear network has no other, and of an upper bound any
     minimum is an upper bound. A lower bound must not miss the smallest.
     """
     wide = problem.factors.alpha[0]
     if not problem.factors.rotates[0] or wide > 1.0 or not problem.model.has_plain_input:
-        chain = chain_of(problem, problem.source(problem.input_variance), channels)
-        solution = solve(chain, unique)
-        return _estimate_of(chain, channels.exact, solution, 1.0, solution.mmse)
+        source = problem.source(problem.input_variance)
+        chains = [chain_of(problem, source, channels) for channels in rivals]
+        solutions = _solve(chains, unique)
+        return largest(
+            _estimate_of(chain, channels.exact, solution, 1.0, solution.mmse)
+            for chain, channels, solution in zip(chains, rivals, solutions, strict=True)
+        )
     # The rows of an orthogonal matrix turn gaussian inputs into independent gaussian variables, and it drops out.
     first = problem.sigma_w2 * problem.input_variance
-    _, _, left = channels.output.derivatives(first)
-    found = closed(wide * channels.output.information(first))
+    output = rivals[0].output
+    _, _, left = output.derivatives(first)
+    found = closed(wide * output.information(first))
     found = found._replace(mmse=problem.input_variance * (1.0 - wide + wide * left), error=ROUNDING * found.value)
     deep = np.flatnonzero(problem.length > 1)
     if len(deep):
-        rest = _behind(1, problem.part(deep), channels.part(deep), first[deep], unique)
+        rest = _behind(1, problem.part(deep), [channels.part(deep) for channels in rivals], first[deep], unique)
         # The chain begins behind the matrix: its error is one of the layer's pre-activations, and that of the input is
         # `q_x (1 - alpha_1 A_1 V_1)`, as theory (12) gives it where V_1 is the prior variance.
         rest = rest._replace(mmse=problem.input_variance[deep] * (1.0 - wide + wide * rest.mmse))
@@ -368,22 +329,40 @@ def everything(problem: Problem, channels: Channels, unique: bool = False) -> Es
     return found
 
 
-def input_known(problem: Problem, channels: Channels, unique: bool = False) -> Estimate:
-    """`Phi_known`: information about the noise on the way, the input being given; all depths above 1."""
-    return _behind(int(problem.factors.last[0]) + 1, problem, channels, np.zeros(len(problem.rows)), unique)
+def input_known(problem: Problem, *rivals: Channels, unique: bool = False) -> Estimate:
+    """`Phi_known`: information about the noise on the way, the input being given; all depths above 1.
+
+    The largest by any of the channels, as in `everything`.
+    """
+    return _behind(int(problem.factors.last[0]) + 1, problem, rivals, np.zeros(len(problem.rows)), unique)
 
 
-def _behind(gone: int, problem: Problem, channels: Channels, variance: Array, unique: bool) -> Estimate:
+def _behind(gone: int, problem: Problem, rivals: Sequence[Channels], variance: Array, unique: bool) -> Estimate:
     """Potential of networks with a given variance behind the first `gone` of their matrices; all longer than that.
 
-    The `mmse` of the result is the share `1 - A V` that is left of that variance.
+    The `mmse` of the result is the share `1 - A V` that is left of that variance, NaN for a bound.
     """
-    layer, rest = (channels.hidden.part(slice(None), layers) for layers in (slice(gone - 1, gone), slice(gone, None)))
-    chain = chain_of(problem, FirstLayer(layer, variance), channels._replace(hidden=rest), gone)
-    solution = solve(chain, unique)
-    left = layer.derivatives(solution.r[:, :1], variance[:, None]).rest_v[:, 0]
+    every = slice(None)
+    layers = [channels.hidden.part(every, slice(gone - 1, gone)) for channels in rivals]
+    rest = [channels._replace(hidden=channels.hidden.part(every, slice(gone, None))) for channels in rivals]
+    chains = [
+        chain_of(problem, FirstLayer(layer, variance), channels, gone)
+        for layer, channels in zip(layers, rest, strict=True)
+    ]
     # The potential of this chain is one per unit of that layer.
-    return _estimate_of(chain, channels.exact, solution, float(np.prod(problem.factors.alpha[:gone])), left)
+    units = float(np.prod(problem.factors.alpha[:gone]))
+    found = []
+    for chain, channels, layer, solution in zip(chains, rivals, layers, _solve(chains, unique), strict=True):
+        left = np.full_like(variance, np.nan)
+        if channels.exact:
+            left = layer.derivatives(solution.r[:, :1], variance[:, None]).rest_v[:, 0]
+        found.append(_estimate_of(chain, channels.exact, solution, units, left))
+    return largest(found)
+
+
+def _solve(chains: Sequence[Chain], unique: bool) -> list[Solution]:
+    alone = unique or len(chains) == 1
+    return [solve(chain, unique) for chain in chains] if alone else solve_rivals(chains)
 
 
 def _estimate_of(chain: Chain, exact: bool, solution: Solution, units: float, mmse: Array) -> Estimate:

@@ -10,7 +10,7 @@ from exact_laws import deep_linear, marchenko_pastur
 from scipy.optimize import brentq
 
 from mfmi.chain import Chain
-from mfmi.chain_search import _descend, _rules, solve
+from mfmi.chain_search import _rules, _Search, solve, solve_rivals
 from mfmi.ensembles import Gaussian, Orthogonal
 from mfmi.interfaces import GaussianInput, Surrogate
 from mfmi.observed_layer import GaussianOutput
@@ -224,14 +224,77 @@ def test_a_minimum_that_one_search_saw_is_not_forgotten(monkeypatch, starts):
 def test_a_search_that_ends_on_a_maximum_has_not_found_a_minimum(alpha):
     top = stationary(2e-3, 0.25, alpha)
     assert potential(top, alpha) > max(potential(0.98 * top, alpha), potential(1.02 * top, alpha))
-    found = _descend(sparse_chain(alpha), _rules(top))
+    found = _Search(sparse_chain(alpha)).descend(_rules(top))
     assert found.residual[0] < 1e-9
     assert not found.converged[0]
 
 
 @pytest.mark.parametrize("chain", [sparse_chain(0.15), linear_chain("gaussian", 1.2, 0.01, [1.0, 0.5, 2.0])])
 def test_a_search_that_is_broken_off_has_no_value(chain):
-    whole, short = _descend(chain, _rules(0.1)), _descend(chain, _rules(0.1, steps=2))
+    search = _Search(chain)
+    whole, short = search.descend(_rules(0.1)), search.descend(_rules(0.1, steps=2))
     assert whole.converged[0]
     assert not short.converged[0]
     assert np.isnan(short.value[0])
+
+
+# Searches that end early
+
+
+@pytest.mark.parametrize("alpha", [0.15, 0.17, 0.19])
+def test_a_minimum_is_not_taken_for_another_one_that_is_known(alpha):
+    search = _Search(sparse_chain(alpha))
+    high, low = (search.descend(_rules(share)) for share in (1.0, 1e-6))
+    again = search.descend(_rules(1e-6), [high])
+    assert again.value[0] == low.value[0] != high.value[0]
+    for known in ([high, low], [low, high]):
+        np.testing.assert_array_equal(search.descend(_rules(1e-6), known).r, low.r)
+
+
+@pytest.mark.parametrize("compiled", [True, False])
+@pytest.mark.parametrize("ensemble", ENSEMBLES)
+def test_what_is_merely_nearby_is_not_where_a_search_ends(ensemble, compiled, monkeypatch):
+    if not compiled:
+        monkeypatch.setattr("mfmi.chain_search.pack", lambda *_: None)
+    search = _Search(linear_chain(ensemble, 1.2, 0.01, [1.0, 0.5, 2.0]))
+    whole = search.descend(_rules(1.0))
+    beside = whole._replace(value=np.ones(1), r=1.4 * whole.r, v=1.4 * whole.v)
+    assert search.descend(_rules(1e-6), [beside]).value[0] == search.descend(_rules(1e-6)).value[0] > 1.0
+
+
+def test_what_has_no_end_is_no_known_minimum():
+    chain = linear_chain("gaussian", 1.2, 0.01, [1.0, 0.5, 2.0])
+    search = _Search(chain)
+    whole, short = search.descend(_rules(1.0)), search.descend(_rules(1.0, steps=2))
+    near = short._replace(r=whole.r, v=whole.v)
+    assert not near.converged[0]
+    found = search.descend(_rules(1e-6), [near])
+    assert found.converged[0]
+    assert found.value[0] == pytest.approx(whole.value[0], rel=1e-11)
+
+
+def test_of_rivals_the_largest_has_its_smallest_minimum():
+    """Four points: either chain is the larger, or the other's search has no end."""
+    one = linear_chain("gaussian", [1.0, 1.4, 1.0, 1e200], 0.1, [1.0, 1.0])
+    other = linear_chain("gaussian", [1.2, 1.1, 1e200, 1.0], 0.1, [1.0, 1.0])
+    alone = [solve(one), solve(other)]
+    found = solve_rivals([one, other])
+    np.testing.assert_array_equal([s.converged for s in found], [[0, 1, 1, 0], [1, 0, 0, 1]])
+    for whole, part in zip(alone, found, strict=True):
+        np.testing.assert_array_equal(part.value[part.converged], whole.value[part.converged])
+        assert np.isnan(part.value[~part.converged]).all()
+
+
+def test_a_rival_is_the_largest_by_its_smallest_minimum():
+    """From the prior variances the first chain has a larger value than the second, and from small ones a smaller."""
+    chain = sparse_chain(0.19)
+    first, least = _Search(chain).descend(_rules(1.0)).value[0], solve(chain).value[0]
+    value = 0.5 * (first + least)
+    noise = brentq(lambda log: solve(linear_chain("gaussian", 1.0, np.exp(log), [1.0])).value[0] - value, -9.0, 9.0)
+    rival = linear_chain("gaussian", 1.0, np.exp(noise), [1.0])
+    value = solve(rival).value[0]
+    assert 1.001 * least < value < 0.999 * first
+    for chains in ([chain, rival], [rival, chain]):
+        found = solve_rivals(chains)
+        assert {one.value[0] for one in found if one.converged[0]} >= {value}
+        assert max(one.value[0] for one in found if one.converged[0]) == value

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from mfmi import chain_search
+from mfmi import chain_descent, chain_search
 from mfmi.activations import get
 from mfmi.chain_search import ENOUGH, LEAST_VARIANCE, solve
 from mfmi.channel_tables import S_LEAST, table
@@ -12,7 +12,8 @@ from mfmi.columns import Points
 from mfmi.ensembles import Orthogonal
 from mfmi.evaluation import _why_not, evaluate_points
 from mfmi.meanfield import trajectory
-from mfmi.problem import Problem, Propagation, chain_of
+from mfmi.problem import Problem, chain_of
+from mfmi.propagation import Propagation
 
 CHAINS = ("linear", "layerwise", "gaussian_upper")
 
@@ -80,11 +81,11 @@ def test_numpy_looks_as_far_ahead(monkeypatch):
     chain = chain_of(problem, problem.source(np.ones(1)), problem.tabulated(EntropyPowerLower()))
     monkeypatch.setattr(chain_search, "STARTS", (1e-6,))
     one = solve(chain)
-    monkeypatch.setattr(chain_search, "search", lambda *_: None)
+    monkeypatch.setattr(chain_search, "pack", lambda *_: None)
     counted = []
-    plain = chain_search._pass
+    plain = chain_descent._pass
     monkeypatch.setattr(
-        chain_search, "_pass", lambda *arguments: counted.append(arguments[-1].max()) or plain(*arguments)
+        chain_descent, "_pass", lambda *arguments: counted.append(arguments[-1].max()) or plain(*arguments)
     )
     other = solve(chain)
     assert max(counted) > chain_search.PASSES + 1

@@ -9,16 +9,16 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
-from mfmi import chain_search
+from mfmi import chain_descent, chain_search
 from mfmi.activations import get
 from mfmi.chain import Chain
-from mfmi.chain_search import solve
+from mfmi.chain_search import _rules, _Search, solve
 from mfmi.channel_tables import table
 from mfmi.closed_channels import EntropyPowerLower, GaussianUpper, LinearLower
 from mfmi.ensembles import Gaussian, Mixed, Orthogonal
 from mfmi.interfaces import FirstLayer, GaussianInput, Surrogate, Tabulated
 from mfmi.observed_layer import GaussianOutput
-from mfmi.point_solver import _channel, _compiler, _descent, _pack, compiled, search, version
+from mfmi.point_solver import _channel, _compiler, _descent, _pack, compiled, pack, version
 from mfmi.spectral_layers import Gains, Interleaved
 
 ENSEMBLES = {
@@ -74,7 +74,7 @@ LAYERS["gains between tables"] = interleaved(tabulated("relu", "linear"))
 
 def in_numpy(chain, unique, monkeypatch):
     with monkeypatch.context() as context:
-        context.setattr(chain_search, "search", lambda *_: None)
+        context.setattr(chain_search, "pack", lambda *_: None)
         return solve(chain, unique)
 
 
@@ -115,6 +115,30 @@ def test_the_code_says_the_same_uncompiled(layers, ensemble, monkeypatch):
             assert_same(one, solve(chain))
 
 
+@pytest.mark.parametrize("ensemble", ENSEMBLES)
+@pytest.mark.parametrize("in_code", [True, False])
+def test_a_search_ends_on_its_way_to_a_known_minimum(ensemble, in_code, monkeypatch):
+    steps, original = [0], chain_descent._linearise
+
+    def counted(*arguments):
+        steps[0] += 1
+        return original(*arguments)
+
+    monkeypatch.setattr(chain_descent, "_linearise", counted)
+    if not in_code:
+        monkeypatch.setattr(chain_search, "pack", lambda *_: None)
+    descent = _Search(chain_of(ensemble, "square", LAYERS["tanh linear"], False))
+    known, far = descent.descend(_rules(1.0)), descent.descend(_rules(1e-6))
+    np.testing.assert_allclose(far.value, known.value, rtol=1e-10)
+    whole, steps[0] = steps[0], 0
+    again = descent.descend(_rules(1e-6), [known])
+    # Short chains can do the rest of the way in one step.
+    deep = LENGTHS > 2
+    for one, other in zip(again.part(deep), known.part(deep), strict=True):
+        np.testing.assert_array_equal(one, other)
+    assert steps[0] <= whole - 2 * (not in_code)
+
+
 def test_one_layer_without_hidden_ones(monkeypatch):
     chain = Chain(
         GaussianInput(np.ones(2)),
@@ -151,10 +175,9 @@ def test_other_parts_are_left_to_numpy():
         variance = np.ones(6)
 
     chain = chain_of("gaussian", "square", surrogate, False)
-    rules = chain_search._searches(chain, True)[0]
-    known = (chain.ensemble, chain.layers, chain.output, chain.length, rules)
-    assert search(chain.source, *known) is not None
-    assert search(Other(), *known) is None
+    others = (chain.ensemble, chain.layers, chain.output, chain.length)
+    assert pack(chain.source, *others) is not None
+    assert pack(Other(), *others) is None
 
 
 def run(code, **environment):

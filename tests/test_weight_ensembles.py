@@ -17,7 +17,8 @@ from mfmi.isometry import jacobian_moments
 from mfmi.meanfield import trajectory
 from mfmi.model import Model, ratios_of
 from mfmi.names import ESTIMATORS
-from mfmi.problem import Problem, Propagation, chain_of
+from mfmi.problem import Problem, chain_of
+from mfmi.propagation import Propagation
 from mfmi.simulate import NetworkLaw, average, measure_decoder, measure_information, over_networks, spectrum_matrix
 from mfmi.weights import Spectrum, Weights, reduced
 

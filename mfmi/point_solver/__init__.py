@@ -1,11 +1,12 @@
 """The search for a chain's stationary point, compiled for one point at a time where numba is installed.
 
-`chain_search` has the same search for all points at once in numpy, and uses this one where it can. Both find the same
-values to rounding; the compiled one spares the arrays in between, which cost numpy ten times the arithmetic.
+`chain_descent` has the same search for all points at once in numpy; `chain_search` takes this one where it can. Both
+find the same values to rounding; the compiled one spares the arrays in between, which cost numpy ten times the
+arithmetic.
 """
 
 from mfmi.point_solver._compiler import compiled, version
-from mfmi.point_solver._descent import Found, Rules
-from mfmi.point_solver._pack import search
+from mfmi.point_solver._descent import Found, Known, Rules
+from mfmi.point_solver._pack import Packed, pack
 
-__all__ = ["Found", "Rules", "compiled", "search", "version"]
+__all__ = ["Found", "Known", "Packed", "Rules", "compiled", "pack", "version"]

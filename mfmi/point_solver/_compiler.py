@@ -25,9 +25,13 @@ SWITCH = "MFMI_COMPILE"
 
 def version() -> str | None:
     """Version of numba if it is to be used, else None."""
-    if os.environ.get(SWITCH) == "0" or importlib.util.find_spec("numba") is None:
-        return None
-    return version_of("numba")
+    return None if os.environ.get(SWITCH) == "0" else _installed()
+
+
+@lru_cache(maxsize=1)
+def _installed() -> str | None:
+    """Version of numba if it is there; the package's metadata take a millisecond to read."""
+    return None if importlib.util.find_spec("numba") is None else version_of("numba")
 
 
 def compiled() -> Callable[..., None] | None:

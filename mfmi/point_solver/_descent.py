@@ -1,4 +1,4 @@
-"""Newton's method for one chain at a time: what `chain_search` does for arrays, written for a compiler.
+"""Newton's method for one chain at a time: what `chain_descent` does for arrays, written for a compiler.
 
 No array is made here, because counting the references to arrays costs more than the arithmetic between them.
 """
@@ -29,7 +29,7 @@ Array = NDArray[np.float64]
 
 _TINY = float(np.finfo(np.float64).tiny)
 
-# Rows of the array that holds the linearised equations, see `chain_search`.
+# Rows of the array that holds the linearised equations, see `chain_descent`.
 V_GAP, R_GAP, V_BY_R, V_BY_V, R_BY_R, R_BY_V = range(6)
 
 
@@ -72,6 +72,15 @@ class Rules(NamedTuple):
     limits: int
     passes: int
     least_variance: float
+    near_known: float
+    onto_known: float
+
+
+class Known(NamedTuple):
+    """Logarithms of r and V at k minima of every point, shape (k, n, L); NaN where there is none."""
+
+    log_r: Array
+    log_v: Array
 
 
 class Work(NamedTuple):
@@ -94,7 +103,11 @@ class Work(NamedTuple):
 
 
 class Found(NamedTuple):
-    """Results: value, mmse, residual, least pivot and least `1 - A V`, shape (n,); r and v, shape (n, L)."""
+    """Results: value, mmse, residual, least pivot and least `1 - A V`, shape (n,); r and v, shape (n, L).
+
+    `known` is the number of the known minimum that a search was on its way to when it ended, or -1; there is no value
+    then.
+    """
 
     value: Array
     mmse: Array
@@ -103,10 +116,11 @@ class Found(NamedTuple):
     rest: Array
     r: Array
     v: Array
+    known: NDArray[np.int64]
 
 
-def descend(points: Points, rules: Rules, work: Work, found: Found) -> None:
-    """Search every point's minimum from one start; see `chain_search.solve`."""
+def descend(points: Points, rules: Rules, known: Known, work: Work, found: Found) -> None:
+    """Search every point's minimum from one start; see `chain_descent.descend`."""
     for point in range(points.length.size):
         depth = points.length[point]
         for matrix in range(depth):
@@ -117,6 +131,7 @@ def descend(points: Points, rules: Rules, work: Work, found: Found) -> None:
             usable = usable and 0.0 < work.v[matrix] < np.inf
         found.residual[point], found.value[point], found.rest[point] = np.inf, np.nan, np.nan
         found.mmse[point] = found.pivot[point] = np.nan
+        found.known[point] = -1
         for matrix in range(depth):
             work.log_r[matrix] = work.log_v[matrix] = np.nan
         if work.v[depth - 1] < rules.least_variance:
@@ -126,7 +141,7 @@ def descend(points: Points, rules: Rules, work: Work, found: Found) -> None:
                 work.log_r[matrix], work.log_v[matrix] = -np.inf, np.log(work.v[matrix])
         elif usable:
             _begin(points, rules, point, work)
-            _search(points, rules, point, work, found)
+            _search(points, rules, known, point, work, found)
         for matrix in range(depth):
             found.r[point, matrix], found.v[point, matrix] = np.exp(work.log_r[matrix]), np.exp(work.log_v[matrix])
 
@@ -151,7 +166,7 @@ def _sweep(points: Points, point: int, work: Work) -> None:
         work.log_r[matrix], work.log_v[matrix] = np.log(work.r[matrix]), np.log(work.v[matrix])
 
 
-def _search(points: Points, rules: Rules, point: int, work: Work, found: Found) -> None:
+def _search(points: Points, rules: Rules, known: Known, point: int, work: Work, found: Found) -> None:
     depth, passes = points.length[point], 0
     for step in range(rules.max_steps):
         mismatch = _linearise(points, point, work)
@@ -164,6 +179,9 @@ def _search(points: Points, rules: Rules, point: int, work: Work, found: Found) 
         close = minimum and mismatch <= rules.near and mismatch * largest <= rules.close
         if mismatch <= rules.tolerance or settled or close:
             _evaluate(points, point, work, found, close)
+            return
+        found.known[point] = _ahead(rules, known, point, depth, work) if minimum else -1
+        if found.known[point] >= 0:
             return
         if np.isfinite(mismatch) and not minimum:
             passes += 1
@@ -193,8 +211,25 @@ def _search(points: Points, rules: Rules, point: int, work: Work, found: Found) 
         _messages(points, point, work)
 
 
+def _ahead(rules: Rules, known: Known, point: int, depth: int, work: Work) -> int:
+    """See `chain_descent._ahead`."""
+    for one in range(known.log_r.shape[0]):
+        here, there, near = 0.0, 0.0, True
+        for matrix in range(depth):
+            way_r = known.log_r[one, point, matrix] - work.log_r[matrix]
+            way_v = known.log_v[one, point, matrix] - work.log_v[matrix]
+            here = max(here, abs(way_r), abs(way_v))
+            there = max(there, abs(way_r - work.new_r[matrix]), abs(way_v - work.new_v[matrix]))
+            near = near and abs(way_r) <= rules.near_known and abs(way_v) <= rules.near_known
+            if not near:
+                break
+        if near and there <= rules.onto_known * here:
+            return one
+    return -1
+
+
 def _pass(points: Points, rules: Rules, point: int, passes: int, work: Work) -> None:
-    """See `chain_search._pass`."""
+    """See `chain_descent._pass`."""
     depth, before, longest = points.length[point], work.step_v, 0.0
     for matrix in range(depth):
         before[matrix] = work.log_v[matrix]
@@ -301,7 +336,7 @@ def _messages(points: Points, point: int, work: Work) -> None:
 
 
 def _linearise(points: Points, point: int, work: Work) -> float:
-    """See `chain_search._linearise`; returns the largest mismatch, NaN where there is one."""
+    """See `chain_descent._linearise`; returns the largest mismatch, NaN where there is one."""
     depth, linear, slopes = points.length[point], work.linear, work.map
     for matrix in range(depth):
         message = work.m[matrix]
@@ -320,7 +355,7 @@ def _linearise(points: Points, point: int, work: Work) -> float:
 
 
 def _newton_step(depth: int, work: Work) -> float:
-    """See `chain_search._newton_step`; fills `new_r`, `new_v`, returns the smallest pivot, NaN where there is one."""
+    """See `chain_descent._newton_step`; fills `new_r`, `new_v`, returns the smallest pivot, NaN where there is one."""
     linear, slope, shift, pivot = work.linear, work.slope, work.shift, work.pivot
     least = np.inf
     slope[depth - 1], shift[depth - 1] = linear[R_BY_V, depth - 1], linear[R_GAP, depth - 1]

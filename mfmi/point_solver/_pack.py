@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -11,7 +13,7 @@ from mfmi.interfaces import FirstLayer, GaussianInput, LayerChannel, Source, Sur
 from mfmi.observed_layer import GaussianOutput, Output
 from mfmi.point_solver._channel import N_OUT, Layers
 from mfmi.point_solver._compiler import compiled
-from mfmi.point_solver._descent import Found, Points, Rules, Work
+from mfmi.point_solver._descent import Found, Known, Points, Rules, Work
 from mfmi.spectral_layers import Interleaved
 
 Array = NDArray[np.float64]
@@ -24,24 +26,56 @@ _NOTHING = Layers(
 )  # fmt: skip
 
 
-def search(
-    source: Source,
-    ensemble: Ensemble,
-    layers: LayerChannel | None,
-    output: Output,
-    length: NDArray[np.intp],
-    rules: Rules,
-) -> Found | None:
-    """Search the minima of n chains from one start.
+class Packed:
+    """n chains as the compiled search reads them.
+
+    Parameters
+    ----------
+    code : the search, see `_descent.descend`.
+    points : the chains.
+    """
+
+    def __init__(self, code: Callable[..., None], points: Points) -> None:
+        self._code, self._points = code, points
+        most = points.rotates.size
+        self._work = Work(np.zeros((most + 1, N_OUT)), np.zeros((6, most)), np.zeros(3), *np.zeros((11, most)))
+
+    def search(self, rules: Rules, known: Known) -> Found:
+        """Search the minima of all chains from one start.
+
+        Parameters
+        ----------
+        rules : where the search begins and how it ends.
+        known : minima at which it ends as soon as it is on its way to one of them.
+
+        Returns
+        -------
+        Found
+        """
+        n, most = self._points.sigma_w2.shape
+        value, mmse, residual, pivot, rest = np.empty((5, n))
+        r, v = np.ones((2, n, most))
+        found = Found(value, mmse, residual, pivot, rest, r, v, np.empty(n, dtype=np.int64))
+        try:
+            self._code(self._points, rules, known, self._work, found)
+        except OSError:
+            # It is compiled, and only could not be kept.
+            self._code(self._points, rules, known, self._work, found)
+        return found
+
+
+def pack(
+    source: Source, ensemble: Ensemble, layers: LayerChannel | None, output: Output, length: NDArray[np.intp]
+) -> Packed | None:
+    """Chains for the compiled search.
 
     Parameters
     ----------
     source, ensemble, layers, output, length : as in `chain.Chain`.
-    rules : where the search begins and how it ends.
 
     Returns
     -------
-    Found or None
+    Packed or None
         None where numba is not installed, or where one of the parts is not of the kinds that the code knows.
     """
     code = compiled()
@@ -67,14 +101,7 @@ def search(
         _own(output.noise),
         np.ascontiguousarray(length, dtype=np.int64),
     )
-    work = Work(np.zeros((most + 1, N_OUT)), np.zeros((6, most)), np.zeros(3), *np.zeros((11, most)))
-    found = Found(*np.empty((5, n)), *np.ones((2, n, most)))
-    try:
-        code(points, rules, work, found)
-    except OSError:
-        # It is compiled, and only could not be kept.
-        code(points, rules, work, found)
-    return found
+    return Packed(code, points)
 
 
 def _flat(channel: LayerChannel) -> Layers | None:
