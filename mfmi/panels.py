@@ -10,7 +10,6 @@ from typing import Protocol
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.special import xlogy
 
 FloatArray = NDArray[np.float64]
 IntArray = NDArray[np.int64]
@@ -20,6 +19,10 @@ REACH = 8.5
 
 HALF_LN_TWO_PI_E = 0.5 * float(np.log(2.0 * np.pi * np.e))
 SQRT_TWO_PI = float(np.sqrt(2.0 * np.pi))
+TINY = 1e-300
+"""What a density is raised to under a logarithm, where 0 ln 0 = 0."""
+SMALL = 1e-3
+"""Relative difference of densities below which its logarithm is a series."""
 
 
 class ScalarFunction(Protocol):
@@ -189,53 +192,60 @@ def information_of_density(
 
     Parameters
     ----------
-    density, y, weights : ndarray, shape (m, order)
-        p(y | omega), nodes and weights.
+    density : ndarray, shape (m, order) or (m, order, k)
+        p(y | omega), in the latter case of k laws that share the nodes.
+    y, weights : ndarray, shape (m, order)
+        Nodes and weights; y ascends within a row.
     row : ndarray of int, shape (m,)
-        Row of every panel.
-    ratio : ndarray, shape (n,)
+        Row of every panel, in ascending order; every row has one.
+    ratio : ndarray, shape (n,) or (n, k)
         Signal-to-noise ratio r Var(u | omega).
-    mean : ndarray, shape (n,)
-        Mean of y.
+    mean : ndarray
+        Mean of y, of the shape of `ratio`.
 
     Returns
     -------
-    ndarray, shape (n,)
-        In nats.
+    ndarray
+        In nats, of the shape of `ratio`.
     """
     n = len(ratio)
+    p, snr, centre = density.reshape(*y.shape, -1), ratio.reshape(n, -1), mean.reshape(n, -1)
+    starts = np.flatnonzero(np.diff(row, prepend=-1))
+    ends = np.append(starts[1:], len(row)) - 1
     # a rare far atom has a small variance too, but its log ratio to the Gaussian is huge and would drown the rest
-    extent = np.zeros(n)
-    np.maximum.at(extent, row, np.abs(y[:, -1] - mean[row]))
-    np.maximum.at(extent, row, np.abs(y[:, 0] - mean[row]))
-    weak = (ratio < 0.5) & (extent < 30.0)
-    result = np.empty(n)
-    at_weak = weak[row]
-    lost = sum_by_row(
-        row[at_weak],
-        np.sum(
-            weights[at_weak]
-            * _divergence_from_gaussian(
-                density[at_weak], y[at_weak] - mean[row[at_weak], None], ratio[row[at_weak], None]
-            ),
-            axis=1,
-        ),
-        n,
-    )
-    result[weak] = 0.5 * np.log1p(ratio[weak]) - lost[weak]
-    strong = density[~at_weak]
-    entropy = -sum_by_row(row[~at_weak], np.sum(weights[~at_weak] * xlogy(strong, strong), axis=1), n)
-    result[~weak] = np.maximum(entropy[~weak] - HALF_LN_TWO_PI_E, 0.0)
+    extent = np.maximum(y[ends, -1, None] - centre, centre - y[starts, 0, None])
+    weak = (snr < 0.5) & (extent < 30.0)
+    result = np.empty(snr.shape)
+    some = np.flatnonzero(np.any(weak, axis=1)[row])
+    if len(some):
+        at = row[some]
+        lost = _divergence_from_gaussian(p[some], y[some, :, None] - centre[at, None, :], snr[at, None, :])
+        whole = 0.5 * np.log1p(snr) - _sum_over_panels(weights[some], lost, at, n)
+        result[weak] = whole[weak]
+    some = np.flatnonzero(~np.all(weak, axis=1)[row])
+    if len(some):
+        strong = p[some]
+        log = np.log(np.maximum(strong, TINY))
+        entropy = -_sum_over_panels(weights[some], strong * log, row[some], n)
+        result[~weak] = np.maximum(entropy[~weak] - HALF_LN_TWO_PI_E, 0.0)
+    return result.reshape(ratio.shape)
+
+
+def _sum_over_panels(weights: FloatArray, values: FloatArray, row: IntArray, n_rows: int) -> FloatArray:
+    """Integrals of values of shape (m, order, k), shape (n_rows, k); rows ascend, and one without panels has 0."""
+    result = np.zeros((n_rows, values.shape[2]))
+    starts = np.flatnonzero(np.diff(row, prepend=-1))
+    result[row[starts]] = np.add.reduceat(np.einsum("mo,mok->mk", weights, values), starts, axis=0)
     return result
 
 
 def _divergence_from_gaussian(density: FloatArray, deviation: FloatArray, ratio: FloatArray) -> FloatArray:
     """Integrand p ln(p/q) - p + q >= 0 of the divergence from the Gaussian q of variance 1 + ratio."""
-    log_gaussian = -0.5 * deviation * deviation / (1.0 + ratio) - 0.5 * np.log(2.0 * np.pi * (1.0 + ratio))
-    gaussian = np.exp(log_gaussian)
-    relative = (density - gaussian) / np.maximum(gaussian, 1e-300)
-    near = np.abs(relative) < 1e-3
-    x = np.where(near, relative, 0.0)
-    series = gaussian * x * x * (0.5 - x * (1.0 / 6.0 - x * (1.0 / 12.0 - x / 20.0)))
-    direct = xlogy(density, density) - density * log_gaussian - density + gaussian
-    return np.asarray(np.where(near, series, direct))
+    gaussian = np.exp(deviation * deviation * (-0.5 / (1.0 + ratio)))
+    # far from a weak signal's law, where this is 0, only a strong one that shares its panels has a density
+    gaussian = np.maximum(gaussian * (1.0 / np.sqrt(2.0 * np.pi * (1.0 + ratio))), TINY)
+    x = (density - gaussian) / gaussian
+    small = np.clip(x, -SMALL, SMALL)
+    series = small * small * (0.5 - small * (1.0 / 6.0 - small * (1.0 / 12.0 - small / 20.0)))
+    direct = (1.0 + x) * np.log(np.maximum(1.0 + x, TINY)) - x
+    return np.asarray(gaussian * np.where(np.abs(x) < SMALL, series, direct))

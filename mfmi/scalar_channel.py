@@ -23,10 +23,10 @@ CELL_SPACING = 0.4
 CELL_TOLERANCE = 1e-7
 NO_PRECISION = 1e-24
 ROUNDING = 1e-13
-SHARED_WIDTH = 2.5
-"""Width of a panel of offsets, in sqrt(tau), up to which its offsets share one set of panels in x and y."""
+SHARED_WIDTH = 16.0
+"""Width of a panel of offsets, in sqrt(tau), up to which its offsets share their panels: the prior reaches over 17."""
 BLOCK = 8_000
-"""Pairs (point, offset) handled at once: bounds the memory to some hundred megabytes."""
+"""Combinations of precision, variance and offset handled at once: bounds the memory to some hundred megabytes."""
 
 
 class ChannelValue(NamedTuple):
@@ -44,7 +44,13 @@ class ChannelEstimate(NamedTuple):
     error: ChannelValue
 
 
-def offset_features(phi: ScalarFunction, width: FloatArray, reach: FloatArray, segments: Segments | None) -> FloatArray:
+def offset_features(
+    phi: ScalarFunction,
+    width: FloatArray,
+    reach: FloatArray,
+    segments: Segments | None,
+    grading: FloatArray = OFFSET_GRADING,
+) -> FloatArray:
     """Offsets between which the channel is smooth: an inner noise of deviation `width` has blurred phi's features.
 
     Parameters
@@ -54,6 +60,8 @@ def offset_features(phi: ScalarFunction, width: FloatArray, reach: FloatArray, s
         Deviation of the inner noise, largest offset of interest.
     segments : Segments or None
         The segments of a piecewise linear phi.
+    grading : ndarray, shape (k,), optional
+        Distances from a feature to break points, from 0 upwards, in units of `width`.
 
     Returns
     -------
@@ -62,7 +70,7 @@ def offset_features(phi: ScalarFunction, width: FloatArray, reach: FloatArray, s
     """
     n = len(width)
     cuts = [np.empty((n, 0))]
-    cuts += [kink + width[:, None] * _both_sides(OFFSET_GRADING) for kink in phi.kinks]
+    cuts += [kink + width[:, None] * _both_sides(grading) for kink in phi.kinks]
     if segments is None:
         extent = max(float(np.max(reach, initial=0.0)), 1.0)
         cells = activation_cells(phi, max(3, int(np.ceil(np.log2(extent)))), CELL_TOLERANCE)
@@ -71,7 +79,7 @@ def offset_features(phi: ScalarFunction, width: FloatArray, reach: FloatArray, s
         cuts.append(np.broadcast_to(coarse, (n, len(coarse))))
         # ln(1 + r tau phi'^2) has a singularity as near to a turning point as the inner noise lets it come
         levels = max(1, int(np.ceil(np.log2(2.0 / float(np.min(width))))))
-        dyadic = _both_sides(np.concatenate([OFFSET_GRADING, OFFSET_GRADING[-1] * 2.0 ** np.arange(1, levels)]))
+        dyadic = _both_sides(np.concatenate([grading, grading[-1] * 2.0 ** np.arange(1, levels)]))
         cuts += [point + width[:, None] * dyadic for point in cells.turning[np.abs(cells.turning) < extent]]
     return np.concatenate(cuts, axis=1)
 
@@ -155,8 +163,10 @@ def channel_at_offset(
     ----------
     phi : ScalarFunction
         The activation.
-    r, tau : ndarray, shape (n,)
-        Precision > 0 and inner variance > 0.
+    r : ndarray, shape (n, p)
+        Precisions > 0, those of a row within a factor of about ten.
+    tau : ndarray, shape (n, t)
+        Inner variances > 0, those of a row within a factor of about ten.
     omega : ndarray, shape (n, k)
         Offsets; those of a row closer than a few sqrt(tau) share their work.
     order : int
@@ -167,28 +177,40 @@ def channel_at_offset(
     Returns
     -------
     ChannelValue
-        I(u; y | omega), E[Var(u | omega, y)] and E[(d_omega ln p(y | omega))^2], each of shape (n, k).
+        I(u; y | omega), E[Var(u | omega, y)] and E[(d_omega ln p(y | omega))^2] of every precision, variance and offset
+        of a row, each of shape (n, p, t, k).
     """
-    n, k = omega.shape
-    parts = [np.zeros((n, k)) for _ in range(3)]
     segments = linear_segments(phi, phi.kinks)
-    near = np.ptp(omega, axis=1) < SHARED_WIDTH * np.sqrt(tau)
-    alone = np.ones(n, dtype=bool) if segments is not None else ~near
-    for chosen, together in ((np.flatnonzero(alone), False), (np.flatnonzero(~alone), True)):
-        for rows in np.array_split(chosen, max(1, len(chosen) * k // BLOCK)):
+    if segments is not None:
+        return _segment_channel_at_offset(segments, r, tau, omega, order, moments)
+    laws = tau.shape[1] * omega.shape[1]
+    parts = [np.zeros((*r.shape, tau.shape[1], omega.shape[1])) for _ in range(3)]
+    near = np.ptp(omega, axis=1) < SHARED_WIDTH * np.sqrt(np.min(tau, axis=1))
+    for chosen, together in ((np.flatnonzero(near), omega.shape[1]), (np.flatnonzero(~near), 1)):
+        for rows in np.array_split(chosen, max(1, len(chosen) * r.shape[1] * laws // BLOCK)):
             if len(rows) == 0:
                 continue
-            if together:
-                found = SmoothChannel(phi, r[rows], tau[rows], omega[rows], order).evaluate(moments)
-            else:
-                flat = np.repeat(r[rows], k), np.repeat(tau[rows], k), omega[rows].ravel()
-                if segments is not None:
-                    found = segment_channel(segments, *flat, order, moments)
-                else:
-                    found = SmoothChannel(phi, flat[0], flat[1], flat[2][:, None], order).evaluate(moments)
+            # offsets together in a row, or each in a row of its own
+            offsets = omega[rows].reshape(-1, 1, together)
+            repeats = omega.shape[1] // together
+            law = np.broadcast_arrays(np.repeat(tau[rows], repeats, axis=0)[:, :, None], offsets)
+            variance, mean = (a.reshape(len(a), -1) for a in law)
+            found = SmoothChannel(phi, np.repeat(r[rows], repeats, axis=0), variance, mean, order).evaluate(moments)
             for part, values in zip(parts, found, strict=True):
-                part[rows] = values.reshape(len(rows), k)
+                apart = values.reshape(len(rows), repeats, r.shape[1], tau.shape[1], together)
+                part[rows] = np.moveaxis(apart, 1, 3).reshape(len(rows), *part.shape[1:])
     return ChannelValue(*parts)
+
+
+def _segment_channel_at_offset(
+    segments: Segments, r: FloatArray, tau: FloatArray, omega: FloatArray, order: int, moments: bool
+) -> ChannelValue:
+    """`channel_at_offset` of a piecewise linear phi, where nothing is shared."""
+    every = np.broadcast_arrays(r[:, :, None, None], tau[:, None, :, None], omega[:, None, None, :])
+    flat = np.stack([a.ravel() for a in every])
+    blocks = np.array_split(flat, max(1, flat.shape[1] // BLOCK), axis=1)
+    found = [segment_channel(segments, block[0], block[1], block[2], order, moments) for block in blocks]
+    return ChannelValue(*(np.concatenate(part).reshape(every[0].shape) for part in zip(*found, strict=True)))
 
 
 def exact_channel(
@@ -297,5 +319,5 @@ def _average_over_offsets(
     point = np.concatenate([row, still])
     omega = np.concatenate([omega, np.zeros((len(still), order))])
     weights = np.concatenate([weights, np.full((len(still), order), 1.0 / order)])
-    value = channel_at_offset(phi, r[point], tau[point], omega, order, moments)
-    return ChannelValue(*(sum_by_row(point, np.sum(weights * part, axis=1), n) for part in value))
+    value = channel_at_offset(phi, r[point, None], tau[point, None], omega, order, moments)
+    return ChannelValue(*(sum_by_row(point, np.sum(weights * part[:, 0, 0], axis=1), n) for part in value))

@@ -1,8 +1,9 @@
-"""Tiles of the exact channel's table by quadrature: one set of offsets serves every s.
+"""Tiles of the exact channel's table by quadrature: one set of offsets serves every r, tau and s.
 
-For given r and tau the channel at a known offset does not depend on s; only the law of the offset does. Offsets are
-taken in shells, one for every tile along c: a tile sums its own shell and those inside it. A shell, once computed, is
-kept for the tiles further out. The result does not depend on which tile was asked for first.
+For given r and tau the channel at a known offset does not depend on s; only the law of the offset does. All r and tau
+of a tile are taken at the same offsets, because they share most of their work there. Offsets are taken in shells, one
+for every tile along c: a tile sums its own shell and those inside it. A shell, once computed, is kept for the tiles
+further out. The result does not depend on which tile was asked for first.
 """
 
 from typing import NamedTuple
@@ -19,8 +20,9 @@ from mfmi.channel_tiles import (
     lobatto,
     logarithms,
 )
-from mfmi.panels import REACH, FloatArray, IntArray, ScalarFunction, panel_nodes, partition
+from mfmi.panels import REACH, FloatArray, ScalarFunction, panel_nodes, partition
 from mfmi.scalar_channel import (
+    OFFSET_GRADING,
     channel_at_offset,
     exact_channel,
     folded_density,
@@ -34,18 +36,19 @@ from mfmi.step_channel import scaled_equivocation, step_entropy
 NODES = 6
 OFFSET_RATIO = 1.6
 THINNING = 0.9
+SHARED_GRADING = np.concatenate([OFFSET_GRADING, [17.0, 24.0]])
+"""Reaches as far in the least inner deviation of a tile as `OFFSET_GRADING` in the largest."""
 MARGIN = 3.0
 """Factor on the last coefficients and the misses at a few places: the largest error lies elsewhere."""
 KEPT = 400
-"""Shells kept in memory, some 50 kB each."""
+"""Shells kept in memory, some 100 kB each."""
 CHECKS = np.array([[0.31, -0.62, 0.17], [-0.83, 0.77, -0.91], [0.91, 0.21, 0.83]])
 """Where in a tile it is compared with a finer quadrature."""
 
 
 class Shell(NamedTuple):
-    """Offsets of one shell: the number of their tau, shape (m,), nodes and weights, shape (m, nodes)."""
+    """Offsets of one shell, shared by all tau of a tile: nodes and weights, shape (m, nodes)."""
 
-    row: IntArray
     omega: FloatArray
     weights: FloatArray
 
@@ -126,30 +129,28 @@ class TileBuilder:
 
     def _shell(self, tau: FloatArray, number: int) -> Shell:
         """Offsets that tile `number` along c needs beyond those of the tiles inside it."""
-        sigma = np.sqrt(tau)
+        narrow, wide = (np.array([bound(np.sqrt(tau))]) for bound in (np.min, np.max))
         # the narrowest law of offsets among the interpolation points, and the length on which the channel varies
         first = 0.5 * WIDTHS[2] * (lobatto(ORDERS[2])[0][1] + 1.0)
-        finest = np.minimum(sigma * np.sqrt(np.expm1(first) / STRETCH), offset_scale(self.phi, sigma, self.segments))
-        inner, outer = (REACH * sigma * np.sqrt(np.expm1(WIDTHS[2] * k) / STRETCH) for k in (number, number + 1))
+        finest = np.minimum(narrow * np.sqrt(np.expm1(first) / STRETCH), offset_scale(self.phi, narrow, self.segments))
+        inner, outer = (REACH * wide * np.sqrt(np.expm1(WIDTHS[2] * k) / STRETCH) for k in (number, number + 1))
         low, high = folded_range(self.phi, outer)
-        steps = int(np.ceil(np.log(float(np.max(outer / finest))) / np.log(OFFSET_RATIO)))
+        steps = int(np.ceil(np.log(float(outer[0] / finest[0])) / np.log(OFFSET_RATIO)))
         grading = OFFSET_RATIO ** np.arange(steps + 1)
-        ladder = finest[:, None] * np.concatenate([-grading[::-1], [0.0], grading])
-        cut = np.concatenate([ladder, offset_features(self.phi, sigma, outer, self.segments)], axis=1)
+        ladder = finest * np.concatenate([-grading[::-1], [0.0], grading])
+        cut = np.concatenate([ladder, offset_features(self.phi, narrow, outer, self.segments, SHARED_GRADING)[0]])
         sides = [(np.minimum(inner, high), high)]
         if np.any(low < 0.0):
             sides.append((low, np.maximum(-inner, low)))
         parts = []
         for start, end in sides:
-            owner = np.repeat(np.arange(len(tau)), cut.shape[1])
-            row, lower, upper = partition(owner, cut.ravel(), start, end, THINNING * finest)
-            parts.append((row, *panel_nodes(lower, upper, NODES)))
+            _, lower, upper = partition(np.zeros(len(cut), dtype=np.int64), cut, start, end, THINNING * finest)
+            parts.append(panel_nodes(lower, upper, NODES))
         return Shell(*(np.concatenate(together) for together in zip(*parts, strict=True)))
 
     def _mass(self, shell: Shell, tau: FloatArray, c: FloatArray) -> FloatArray:
-        """Mass of a shell's nodes under the law of the offset at every c, shape (m, nodes, c)."""
-        deviation = np.sqrt(tau)[:, None] * np.sqrt(np.expm1(c) / STRETCH)
-        spread = deviation[shell.row, None, :]
+        """Mass of a shell's nodes under the law of the offset at every tau and c, shape (tau, m, nodes, c)."""
+        spread = (np.sqrt(tau)[:, None] * np.sqrt(np.expm1(c) / STRETCH))[:, None, None, :]
         some = spread > 0.0
         density = folded_density(self.phi, shell.omega[:, :, None], np.where(some, spread, 1.0))
         return np.asarray(shell.weights[:, :, None] * np.where(some, density, 0.0))
@@ -159,34 +160,27 @@ class TileBuilder:
         result = np.zeros((len(r), len(tau), len(c)))
         for number in range(place[2] + 1):
             shell, found = self._channel((place[0], place[1], number), r, tau)
-            parts = np.einsum("rqk,qkc->rqc", found, self._mass(shell, tau, c))
-            for owner in range(len(tau)):
-                result[:, owner] += np.sum(parts[:, shell.row == owner], axis=1)
+            result += np.einsum("rtqk,tqkc->rtc", found, self._mass(shell, tau, c), optimize=True)
         if c[0] == 0.0:
             # without a spread the offset is 0
-            at_zero = np.zeros((len(r) * len(tau), 1))
-            alone = channel_at_offset(
-                self.phi, np.repeat(r, len(tau)), np.tile(tau, len(r)), at_zero, NODES, moments=False
-            )
-            result[:, :, 0] = alone.j.reshape(len(r), len(tau))
+            result[:, :, 0] = self._at_offsets(r, tau, np.zeros((1, 1)))[:, :, 0, 0]
         return result
 
     def _channel(self, place: Place, r: FloatArray, tau: FloatArray) -> tuple[Shell, FloatArray]:
-        """One shell and the information at its offsets for every r, shape (r, m, nodes)."""
+        """One shell and the information at its offsets for every r and tau, shape (r, tau, m, nodes)."""
         if place not in self._known:
             shell = self._shell(tau, place[2])
-            found = channel_at_offset(
-                self.phi,
-                np.repeat(r, len(shell.row)),
-                np.tile(tau[shell.row], len(r)),
-                np.tile(shell.omega, (len(r), 1)),
-                NODES,
-                moments=False,
-            )
+            found = self._at_offsets(r, tau, shell.omega)
             while len(self._known) >= KEPT:
                 del self._known[next(iter(self._known))]
-            self._known[place] = shell, found.j.reshape(len(r), *shell.omega.shape)
+            self._known[place] = shell, found
         return self._known[place]
+
+    def _at_offsets(self, r: FloatArray, tau: FloatArray, omega: FloatArray) -> FloatArray:
+        """The information at offsets of shape (m, nodes) for every r and tau, shape (r, tau, m, nodes)."""
+        precision, inner = (np.broadcast_to(a, (len(omega), len(a))) for a in (r, tau))
+        found = channel_at_offset(self.phi, precision, inner, omega, NODES, moments=False).j
+        return np.moveaxis(found, 0, 2)
 
     def _equivocation(self, r: FloatArray, number: int, c: FloatArray) -> tuple[FloatArray, FloatArray]:
         """H exp(r/2) of a step at every r and c, shape (r, 1, c), and its entropy at every c."""

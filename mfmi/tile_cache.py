@@ -15,7 +15,7 @@ import numpy as np
 
 from mfmi.panels import FloatArray, ScalarFunction
 
-VERSION = "exact-5"
+VERSION = "exact-6"
 """Changes with every change of the numbers: quadrature, tiles, coordinates."""
 
 PROBES = np.concatenate([-np.geomspace(1e-3, 40.0, 41)[::-1], [0.0], np.geomspace(1e-3, 40.0, 41)])

@@ -12,7 +12,7 @@ from mfmi.tile_builder import TileBuilder
 from mfmi.tile_cache import TileCache, cache_directory
 
 NO_CACHE = TileCache(None)
-NAMES = ["relu", "leaky_relu(0.1)", "abs", "sign", "hard_tanh", pytest.param("tanh", marks=pytest.mark.slow)]
+NAMES = ["relu", "leaky_relu(0.1)", "abs", "sign", "hard_tanh", "tanh", pytest.param("gelu", marks=pytest.mark.slow)]
 # ln J of abs misses the quadrature by up to 2e-7 at two of the points.
 SMALL = "sign"  # its tiles take hundredths of a second
 

@@ -192,10 +192,10 @@ def test_the_error_estimate_covers_the_error():
 def test_offsets_together_or_alone_give_the_same():
     phi = activations.get("tanh")
     omega = np.linspace(-0.4, 0.9, 5)
-    together = channel_at_offset(phi, np.array([20.0]), np.array([0.5]), omega[None, :])
-    alone = channel_at_offset(phi, np.full(5, 20.0), np.full(5, 0.5), omega[:, None])
+    together = channel_at_offset(phi, np.array([[20.0]]), np.array([[0.5]]), omega[None, :])
+    alone = channel_at_offset(phi, np.full((5, 1), 20.0), np.full((5, 1), 0.5), omega[:, None])
     for one, other in zip(together, alone, strict=True):
-        np.testing.assert_allclose(one[0], other[:, 0], rtol=1e-10)
+        np.testing.assert_allclose(one[0, 0, 0], other[:, 0, 0, 0], rtol=1e-10)
 
 
 def test_shapes_broadcast():
@@ -218,3 +218,34 @@ def test_shapes_broadcast():
 def test_bad_arguments_are_named(r, tau, s, name):
     with pytest.raises(ValueError, match=rf"^{name} is out of range"):
         exact_channel(activations.get("tanh"), r, tau, s)
+
+
+@pytest.mark.parametrize("name", ["tanh", "gelu", "selu", "cos"])
+@pytest.mark.parametrize("largest", [30.0, 1e5])
+def test_precisions_and_variances_of_a_row_share_their_work_alone(name, largest):
+    """Panels in x for the largest precision and the least variance serve the others: short images and long ones."""
+    phi = activations.get(name)
+    r, tau, omega = largest * np.array([[0.25, 0.4, 1.0]]), np.array([[0.1, 0.17, 0.4]]), np.array([[-0.3, 0.1, 6.0]])
+    together = channel_at_offset(phi, r, tau, omega)
+    every = (a.reshape(-1, 1) for a in np.broadcast_arrays(r.reshape(3, 1, 1), tau.reshape(3, 1), omega[0]))
+    alone = channel_at_offset(phi, *every)
+    for one, other, scale in zip(together, alone, (1.0, 1.0 / largest, largest), strict=True):
+        assert one.shape == (1, 3, 3, 3)
+        np.testing.assert_allclose(one.ravel(), other.ravel(), rtol=1e-9, atol=1e-12 * scale)
+
+
+@pytest.mark.parametrize("precision", [3e2, 1e7])
+def test_a_long_image_is_a_sum_over_the_posterior(precision):
+    """J of an almost invertible channel from its density of y by plain sums over a fine grid of x."""
+    phi, tau = activations.get("softplus"), 0.8
+    x = 0.3 + np.sqrt(tau) * np.arange(-9.0, 9.0, 1e-5 if precision > 1e4 else 1e-3)
+    law = np.exp(-0.5 * (x - 0.3) ** 2 / tau) * (x[1] - x[0]) / np.sqrt(2.0 * np.pi * tau)
+    image = np.sqrt(precision) * phi(x)
+    y = np.linspace(image[0] - 9.0, image[-1] + 9.0, 6001)
+    density = np.zeros_like(y)
+    for at, value in enumerate(y):
+        start, end = np.searchsorted(image, [value - 9.0, value + 9.0])
+        density[at] = np.sum(law[start:end] * np.exp(-0.5 * (value - image[start:end]) ** 2)) / np.sqrt(2.0 * np.pi)
+    entropy = -np.sum(density * np.log(np.maximum(density, 1e-300))) * (y[1] - y[0])
+    found = channel_at_offset(phi, np.array([[precision]]), np.array([[tau]]), np.array([[0.3]])).j
+    assert float(found[0, 0, 0, 0]) == pytest.approx(entropy - 0.5 * np.log(2.0 * np.pi * np.e), rel=1e-8)

@@ -20,4 +20,4 @@ def announce_tables(phi: Activation, estimators: Collection[str]) -> None:
         return
     folder = TileCache.of_user(phi).folder
     if folder is None or not folder.exists():
-        terminal().note(f"replica tabulates the exact channel of {phi.name}; the first time that takes a minute or two")
+        terminal().note(f"replica tabulates the exact channel of {phi.name}; the first time that can take a minute")

@@ -4,7 +4,7 @@
 
 Gaussian and orthogonal weights, noise at the output and in every layer, 2 to 20 layers; column `every` is the median of
 those with noise in every layer. Tables of the exact channel that are not in the user's cache yet take their time once
-(tanh: minutes); the cost is that of a second run.
+(tanh: a minute); the cost is that of a second run.
 """
 
 from __future__ import annotations
