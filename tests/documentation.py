@@ -62,7 +62,8 @@ VOLATILE = {
     "version": r"(?<![\w.,])\d+\.\d+\.\d+(?:\.?[a-z]+\d+)?(?![\w.])",
     "digest": r"\b(?=\d*[a-f])[0-9a-f]{16,64}\b",
 }
-PROGRESS = re.compile(r"mfmi: (?:\w+ \d+/\d+\b|nothing is finished yet)")
+# What a wait says of itself, and only where there is one: here, the first use of a table.
+PROGRESS = re.compile(r"mfmi: (?:\w+ \d+/\d+\b|nothing is finished yet)|replica tabulates the exact channel of ")
 LONG_NUMBER = re.compile(r"(?<![\w.])-?(?=(?:\d\.?){11})\d*\.?\d+(?:[eE][+-]?\d+)?(?!\w)")
 
 # A config around the keys that a document shows.
