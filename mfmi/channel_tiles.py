@@ -15,6 +15,8 @@ from mfmi.panels import FloatArray
 Place = tuple[int, int, int]
 """Numbers of a tile along a, b and c."""
 ORDERS = (10, 10, 14)
+PERIODIC_ORDER = 14
+"""Order along b for a periodic phi, whose offset spreads over all of a period within one tile."""
 WIDTHS = (float(np.log(4.0)), float(np.log(4.0)), 1.8)
 STRETCH = 8.0
 """How closely c looks at tau near s, where an even phi changes most."""
@@ -39,8 +41,8 @@ class Tile:
     Parameters
     ----------
     coefficients : ndarray
-        Of shape `ORDERS`, a single one along an axis that J ignores. On a saturating tile those of ln H + r/2, with H
-        the equivocation.
+        Of shape `ORDERS`, but with `PERIODIC_ORDER` where phi is periodic and 1 along an axis that J ignores. On a
+        saturating tile those of ln H + r/2, with H the equivocation.
     limit : ndarray or None
         On a saturating tile the coefficients over c of ln J at r = infinity.
     error : float

@@ -12,6 +12,7 @@ import numpy as np
 
 from mfmi.channel_tiles import (
     ORDERS,
+    PERIODIC_ORDER,
     STRETCH,
     WIDTHS,
     Place,
@@ -79,7 +80,9 @@ class TileBuilder:
     @property
     def orders(self) -> tuple[int, int, int]:
         """Shape of a tile's coefficients."""
-        return ORDERS if self.degree is None else (ORDERS[0], 1, ORDERS[2])
+        if self.degree is not None:
+            return ORDERS[0], 1, ORDERS[2]
+        return ORDERS[0], PERIODIC_ORDER if np.isfinite(self.phi.period) else ORDERS[1], ORDERS[2]
 
     def saturates(self, place: Place) -> bool:
         """Whether a tile holds a step's equivocation: at r >= 1, where the information nears its limit.

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from mfmi import activations
+from mfmi.channel_tiles import PERIODIC_ORDER
 from mfmi.exact_tables import ExactTable, TableValue
 from mfmi.scalar_channel import exact_channel
 from mfmi.tile_builder import TileBuilder
@@ -75,6 +76,13 @@ def test_derivatives_are_those_of_the_interpolant(table):
         (by_tau[2], found.a_v, tau * tau),
     ):
         assert np.all(np.abs(difference - derivative) * scale <= 1e-6 * np.abs(derivative) * scale + noise / h)
+
+
+@pytest.mark.parametrize("name", ["sin", "cos"])
+def test_a_tile_in_which_the_offset_spreads_over_a_period_is_as_good(name):
+    tile = TileBuilder(activations.get(name)).build((-8, -2, 2))
+    assert tile.coefficients.shape == (10, PERIODIC_ORDER, 14)
+    assert tile.error < 1e-7
 
 
 def test_tiles_agree_on_their_common_face():
