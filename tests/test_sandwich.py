@@ -14,7 +14,7 @@ from mfmi.scalar_channel import exact_channel
 # What the tables of closed channels may lose of a bound, relative and in nats, which counts where a bound is a small
 # difference. What the replica value may have lost it says itself.
 RELATIVE, ABSOLUTE = 1e-5, 1e-8
-# Tables of smooth activations take a minute of a processor; the replica value of one hidden layer does without.
+# Tables of a smooth activation take a minute for ten networks; the replica value of one hidden layer does without.
 QUICK = tuple(name for name in names() if get(name).homogeneous)
 OTHERS = tuple(name for name in names() if name not in QUICK)
 ENSEMBLES = ("gaussian", "orthogonal")
