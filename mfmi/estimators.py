@@ -102,17 +102,16 @@ def entropy_power(problem: Problem) -> Estimate:
     its output to a subspace, where it is no matter if noise alone comes after it, but not if an activation does; so
     do weights with singular values of 0.
     """
-    phi, path = problem.propagation.phi, problem.path
-    if not phi.strictly_monotone:
+    path = problem.path
+    if not problem.propagation.phi.strictly_monotone:
         return closed(np.full(len(problem.rows), np.nan))
-    scale = problem.log_volume
+    scale, slope = problem.log_volume, problem.propagation.log_slope[problem.rows]
     log_power = np.empty((len(problem.rows), problem.deepest))
     # An entry's entropy power is less than its variance by twice the negentropy; an atom has none.
     log_power[:, 0] = np.log(problem.input_variance) - 2.0 * problem.model.prior.negentropy + scale[:, 0]
     for layer in range(problem.deepest - 1):
         noisy = np.logaddexp(log_power[:, layer], np.log(problem.hidden_noise))
-        s = np.where(np.isfinite(path.s[:, layer]), path.s[:, layer], 1.0)
-        log_power[:, layer + 1] = noisy + np.asarray(phi.log_slope(s)) + scale[:, layer + 1]
+        log_power[:, layer + 1] = noisy + slope[:, layer] + scale[:, layer + 1]
     total = np.logaddexp(problem.observed(log_power), np.log(problem.output_noise)) - np.log(problem.output_noise)
     value = 0.5 * problem.rank * total - problem.maximum_entropy(problem.observed(path.noise_gap))
     confines = (problem.alpha > 1.0) | (problem.factors.rank < 1.0)

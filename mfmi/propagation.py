@@ -42,6 +42,13 @@ class Propagation:
             gain.reshape(shape), residual.reshape(shape), weight.reshape(shape), self.hidden_noise[:, None]
         )
 
+    @cached_property
+    def log_slope(self) -> Array:
+        """`E ln phi'^2` over the pre-activations of layers 1 to D - 1 and their noise (theory (19)), shape (u, D - 1)."""
+        s = self.path.s[:, :-1]
+        # Of a variance that has overflowed any number will do, as in `moments`.
+        return np.asarray(self.phi.log_slope(np.where(np.isfinite(s), s, 1.0)))
+
     def moments(self, total: Array, inner: Array) -> tuple[Conditional, Array]:
         """Moments of phi given a neuron's offset, and the offsets' weights, each of shape (k, M).
 
