@@ -44,7 +44,7 @@ class Propagation:
 
     @cached_property
     def log_slope(self) -> Array:
-        """`E ln phi'^2` over the pre-activations of layers 1 to D - 1 and their noise (theory (19)), shape (u, D - 1)."""
+        """`E ln phi'^2` over the noisy pre-activations of layers 1 to D - 1 (theory (19)), shape (u, D - 1)."""
         s = self.path.s[:, :-1]
         # Of a variance that has overflowed any number will do, as in `moments`.
         return np.asarray(self.phi.log_slope(np.where(np.isfinite(s), s, 1.0)))
