@@ -13,16 +13,15 @@ value is that of J to first order, whatever the error of the derivatives.
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
-from functools import cached_property, lru_cache
+from functools import lru_cache
 from typing import NamedTuple, Protocol, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.interpolate import BSpline
 
 from mfmi.activations import Activation
 from mfmi.exact_tables import TableValue
+from mfmi.splines import Axis, from_coarse_sites, largest_around, missed_between_sites
 
 Array = NDArray[np.float64]
 # Formulas for arrays and, compiled, for numbers.
@@ -30,6 +29,15 @@ Number = TypeVar("Number", float, Array)
 
 # Coordinates: asinh(X), a share of tau (see `share_of`), and asinh(sqrt(s / 0.1)) in tiles of half a decade.
 _X_MAX = 48.0
+# Every so many sites a finer rule is asked, of so many more nodes. What is found that way is a typical miss of a place,
+# and the largest of 100 of them is about that times the margin.
+_COARSE, _SECOND_OPINION, _MARGIN = 10, 1.5, 3.0
+# Places within the first cell along X at which it is looked at as well.
+_WITHIN_FIRST = np.array([0.05, 0.25, 0.75])
+# Relative error of D and of moments.
+_MOMENTS = 5e-10
+# What stands for X = 0, where Q is a limit.
+_SMALLEST_X = 1e-10
 X_CELLS, TAU_CELLS, _S_CELLS = 160, 96, 16
 _TILE = 1.2
 # Below this variance an activation is its expansion at 0, and s matters only through r s and tau / s.
@@ -49,47 +57,14 @@ class Channel(Protocol):
     def name(self) -> str:
         """Name of the channel."""
 
-    def information(self, phi: Activation, r: Array, tau: Array, s: Array) -> Array:
-        """`J` in nats at precisions `r`, shape (n, R), and variances `tau`, `s`, shape (n,); returns shape (n, R)."""
+    def information(self, phi: Activation, r: Array, tau: Array, s: Array, refine: float = 1.0) -> Array:
+        """`J` in nats at precisions `r`, shape (n, R), and variances `tau`, `s`, shape (n,); returns shape (n, R).
+
+        `refine` multiplies the numbers of nodes; another value than 1 gives a second opinion for an error estimate.
+        """
 
 
-@dataclass(frozen=True)
-class _Axis:
-    """Uniform cubic B-splines on [0, 1], and the points where their coefficients are found from values."""
-
-    cells: int
-
-    @property
-    def sites(self) -> Array:
-        """Collocation points: the grid, and the middle of the first and last cell, shape (cells + 3,)."""
-        grid = np.linspace(0.0, 1.0, self.cells + 1)
-        return np.sort(np.concatenate((grid, [0.5 / self.cells, 1.0 - 0.5 / self.cells])))
-
-    @cached_property
-    def coefficients(self) -> Array:
-        """Matrix from values at the sites to coefficients, shape (cells + 3, cells + 3)."""
-        knots = np.arange(-3, self.cells + 4) / self.cells
-        return np.asarray(np.linalg.inv(BSpline.design_matrix(self.sites, knots, 3).toarray()))
-
-    def locate(self, x: Array) -> tuple[NDArray[np.intp], list[list[Array]]]:
-        """Cell of each x in [0, 1], and the four weights of value, first and second derivative there."""
-        position = x * self.cells
-        cell = np.clip(position.astype(np.intp), 0, self.cells - 1)
-        t = position - cell
-        o = 1.0 - t
-        value = [
-            o * o * o / 6.0,
-            (4.0 - 6.0 * t * t + 3.0 * t**3) / 6.0,
-            (4.0 - 6.0 * o * o + 3.0 * o**3) / 6.0,
-            t**3 / 6.0,
-        ]
-        n = self.cells
-        first = [-0.5 * n * o * o, n * (1.5 * t * t - 2.0 * t), n * (2.0 * o - 1.5 * o * o), 0.5 * n * t * t]
-        second = [n * n * o, n * n * (3.0 * t - 2.0), n * n * (3.0 * o - 2.0), n * n * t]
-        return cell, [value, first, second]
-
-
-_X_AXIS, _TAU_AXIS, _S_AXIS = _Axis(X_CELLS), _Axis(TAU_CELLS), _Axis(_S_CELLS)
+_X_AXIS, _TAU_AXIS, _S_AXIS = Axis(X_CELLS), Axis(TAU_CELLS), Axis(_S_CELLS)
 XI_MAX = float(np.arcsinh(_X_MAX))
 
 
@@ -114,6 +89,28 @@ class Place(NamedTuple):
     columns: int
 
 
+class _Coordinates(NamedTuple):
+    """Arguments in the table's terms.
+
+    Attributes
+    ----------
+    x : X.
+    cell : slot of the tile, and cells along the share and s.
+    scaling : factor k, k r and tau / k of `scaled`.
+    by_share, at_s : weights of the splines.
+    by_tau : first and second derivative of the share in tau.
+    powers : D, and the first and second derivative of ln(D / tau) in the share.
+    """
+
+    x: Array
+    cell: tuple[NDArray[np.intp], NDArray[np.intp], NDArray[np.intp]]
+    scaling: tuple[Array, Array, Array]
+    by_share: list[list[Array]]
+    at_s: list[Array]
+    by_tau: tuple[Array, Array]
+    powers: tuple[Array, tuple[Array, Array]]
+
+
 class ChannelTable:
     """One channel of one activation, by interpolation.
 
@@ -126,9 +123,11 @@ class ChannelTable:
     def __init__(self, phi: Activation, channel: Channel) -> None:
         self.phi, self.channel = phi, channel
         # A homogeneous activation knows no scale, and its table has a single s.
+        self._s_cells = 1 if phi.homogeneous else _S_CELLS
         self._columns = 1 if phi.homogeneous else _S_CELLS + 3
         self._slots: dict[int, int] = {}
         self._ratios, self._log_powers = np.empty(0), np.empty(0)
+        self._errors = np.empty(0, dtype=np.float32)
 
     def evaluate(self, r: Array, tau: Array, s: Array) -> TableValue:
         """`J` and its derivatives at precisions `r`, remaining variances `tau` and total variances `s`, one shape.
@@ -150,6 +149,29 @@ class ChannelTable:
             out[:, rows] = self._values(r[rows], tau[rows], s[rows])
         return TableValue(*(part.reshape(shape) for part in out))
 
+    def error(self, r: Array, tau: Array, s: Array) -> Array:
+        """Estimate the absolute error of `J`, in nats; arguments as for `evaluate`.
+
+        It is that of interpolation, as the splines themselves tell it, and of the quadrature behind them, as a finer
+        one finds it at some of the sites. Past the end of the table J goes on as ln r; a channel between none and that
+        of a gaussian signal is not further off than half of that logarithm.
+
+        Returns
+        -------
+        ndarray
+            Of that shape; NaN where an argument is out of range.
+        """
+        shape = r.shape
+        r, tau, s = (np.ascontiguousarray(a, dtype=np.float64).ravel() for a in (r, tau, s))
+        out = np.full(len(r), np.nan)
+        usable = np.flatnonzero(np.isfinite(r) & np.isfinite(s) & (tau > 0.0) & (s > 0.0))
+        for rows in _blocks(usable):
+            x, (slot, row, column), *_ = self._coordinates(r[rows], tau[rows], s[rows])
+            line = np.minimum((np.arcsinh(x) / XI_MAX * X_CELLS).astype(np.intp), X_CELLS - 1)
+            cell = ((slot * X_CELLS + line) * TAU_CELLS + row) * self._s_cells + column
+            out[rows] = 0.5 * (x * self._errors[cell] + np.maximum(x - _X_MAX, 0.0))
+        return out.reshape(shape)
+
     def place(self, s: Array) -> Place:
         """Where the channels of given total variances, shape (n, K), stand in the table; not at 0 or infinity."""
         flat = s.ravel()
@@ -169,6 +191,16 @@ class ChannelTable:
         )
 
     def _values(self, r: Array, tau: Array, s: Array) -> Array:
+        x, cell, scaling, by_share, at_s, by_tau, powers = self._coordinates(r, tau, s)
+        scale, r, tau = scaling
+        power, slopes = powers
+        q = self._ratio(x, cell, by_share, at_s)
+        ratio = (q[0][0], q[0][1], q[0][2], q[1][0], q[1][1], q[2][0])
+        j, e, a, e_r, e_v, a_v, rest = terms(r, tau, power, x, by_tau, slopes, ratio)
+        return np.stack([j, e * scale, a / scale, e_r * scale * scale, e_v, a_v / scale / scale, rest])
+
+    def _coordinates(self, r: Array, tau: Array, s: Array) -> _Coordinates:
+        """Where the arguments stand in the table."""
         whole = np.ones_like(s) if self.phi.homogeneous else np.maximum(s, S_LEAST)
         scale, tau = scaled(np.minimum(tau, s), s, whole)
         r, s = r * scale, whole
@@ -178,11 +210,15 @@ class ChannelTable:
         base = (slot * (TAU_CELLS + 3) + row) * self._columns + column
         log_power = _contract(self._log_powers, base, self._columns, by_share, at_s)
         power = tau * np.exp(log_power[0])
-        x = np.log1p(r * power)
-        q = self._ratio(x, (slot, row, column), by_share, at_s)
-        slopes, ratio = (log_power[1], log_power[2]), (q[0][0], q[0][1], q[0][2], q[1][0], q[1][1], q[2][0])
-        j, e, a, e_r, e_v, a_v, rest = terms(r, tau, power, x, (share_1, share_2), slopes, ratio)
-        return np.stack([j, e * scale, a / scale, e_r * scale * scale, e_v, a_v / scale / scale, rest])
+        return _Coordinates(
+            np.log1p(r * power),
+            (slot, row, column),
+            (scale, r, tau),
+            by_share,
+            at_s,
+            (share_1, share_2),
+            (power, (log_power[1], log_power[2])),
+        )
 
     def _place(self, s: Array) -> tuple[NDArray[np.intp], NDArray[np.intp], list[Array]]:
         """Slot of the tile, cell and weights of every s; a tile that is not there yet is built."""
@@ -228,18 +264,45 @@ class ChannelTable:
         tau = _tau_of_share(np.maximum(share, 1e-6), s)
         power = np.asarray(self.phi.decorrelation(s.ravel(), tau.ravel())).reshape(s.shape)
         x = np.sinh(_X_AXIS.sites * XI_MAX)
-        x[0] = 1e-6
+        x[0] = _SMALLEST_X
         r = np.expm1(x) / power.ravel()[:, None]
         j = self.channel.information(self.phi, r, tau.ravel(), s.ravel())
-        ratio = (2.0 * j / x).reshape(*s.shape, len(x))
+        q = (2.0 * j / x).reshape(*s.shape, len(x))
         along_s = np.ones((1, 1)) if self.phi.homogeneous else _S_AXIS.coefficients
-        ratio = np.einsum(
-            "ax,bt,cs,tsx->abc", _X_AXIS.coefficients, _TAU_AXIS.coefficients, along_s, ratio, optimize=True
-        )
+        ratio = np.einsum("ax,bt,cs,tsx->abc", _X_AXIS.coefficients, _TAU_AXIS.coefficients, along_s, q, optimize=True)
         log_power = _TAU_AXIS.coefficients @ np.log(power / tau) @ along_s.T
+        rough = self._second_opinion(power[:, -1], tau[:, -1], s[:, -1], q[:, -1])
+        of_share = missed_between_sites(log_power) + rough
+        largest = largest_around(np.abs(ratio), [axis for axis in range(3) if ratio.shape[axis] > 1])
+        errors = _MARGIN * (missed_between_sites(ratio) + largest * (of_share + _MOMENTS))
         self._slots[number] = len(self._slots)
         self._ratios = np.concatenate((self._ratios, ratio.ravel()))
         self._log_powers = np.concatenate((self._log_powers, log_power.ravel()))
+        self._errors = np.concatenate((self._errors, errors.ravel().astype(np.float32)))
+
+    def _second_opinion(self, power: Array, tau: Array, s: Array, q: Array) -> Array:
+        """Relative difference of Q from a finer quadrature, for all cells of a tile, shape (x, share, 1).
+
+        It is asked at some sites of the tile's largest s, and within the first cell along X: where few offsets carry
+        all of the variance, as behind a step, Q falls faster there than a spline shows.
+
+        Parameters
+        ----------
+        power, tau, s : D and the variances at the sites along the share, shape (share,).
+        q : Q there, shape (share, x).
+        """
+        lines, rows = (np.append(np.arange(0, axis.cells, _COARSE), axis.cells + 2) for axis in (_X_AXIS, _TAU_AXIS))
+        x = np.sinh(np.append(_X_AXIS.sites[lines], _WITHIN_FIRST / X_CELLS) * XI_MAX)
+        x[0] = _SMALLEST_X
+        weights = np.stack(_X_AXIS.locate(_WITHIN_FIRST / X_CELLS)[1][0])
+        known = np.hstack((q[np.ix_(rows, lines)], q[rows] @ _X_AXIS.coefficients[:4].T @ weights))
+        r = np.expm1(x) / power[rows, None]
+        finer = 2.0 * self.channel.information(self.phi, r, tau[rows], s[rows], _SECOND_OPINION) / x
+        miss = np.abs(finer - known) / np.where(known > 0.0, known, np.inf)
+        cells = from_coarse_sites(miss[:, : len(lines)].T, [lines, rows], (X_CELLS, TAU_CELLS))
+        first = from_coarse_sites(miss[:, len(lines) :].max(axis=1), [rows], (TAU_CELLS,))
+        cells[0] = np.maximum(cells[0], first)
+        return cells[:, :, None]
 
 
 def _coordinate(s: Array) -> Array:

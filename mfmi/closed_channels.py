@@ -6,7 +6,6 @@ g)` it bounds `I(u; sqrt(r) u + n)` from one side by moments of u given omega.
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable
 from dataclasses import dataclass
 from itertools import pairwise
@@ -16,25 +15,17 @@ from numpy.typing import NDArray
 from scipy.interpolate import make_interp_spline
 
 from mfmi.activations import Activation
-from mfmi.gaussian import even_rule, legendre_rule, offset_rule
-from mfmi.scalar_channel import folded_density
+from mfmi.channel_offsets import offset_blocks
+from mfmi.gaussian import legendre_rule
 
 Array = NDArray[np.float64]
 
 # Elements of a (points, nodes, precisions) work array.
 _BLOCK = 1 << 18
-
-
-def _offsets(phi: Activation, tau: Array, s: Array, finer: float = 1.0) -> tuple[Array, Array, Array]:
-    """Nodes and weights of omega, and tau beside each node, all of shape (n, M).
-
-    For an odd or even activation the bounds are even in omega, and half of the nodes do.
-    """
-    pole = phi.pole / finer
-    omega, weight = offset_rule(s - tau, np.sqrt(tau), phi.kinks, pole, tolerance=1e-9, period=phi.period)
-    if phi.odd or phi.even:
-        omega, weight = even_rule(omega, weight)
-    return omega, weight, np.broadcast_to(tau[:, None], omega.shape)
+# Share of the distance of phi's singularities at which those of ratios of its moments lie.
+_FINER_POLE = 0.25
+# Nodes around a place where a variance vanishes within a logarithm, over those that resolve a transition of that width.
+_DEEP = 1.5
 
 
 def _mean(log: Callable[[slice], Array], weight: Array, precisions: int) -> Array:
@@ -47,17 +38,29 @@ def _mean(log: Callable[[slice], Array], weight: Array, precisions: int) -> Arra
     return out
 
 
+def _capacities(r: Array, power: Array) -> Callable[[slice], Array]:
+    """`ln(1 + r power)` at some of the rows, for `_mean`."""
+    return lambda rows: np.log1p(r[rows, None, :] * power[rows, :, None])
+
+
+def _beside(omega: Array, tau: Array) -> Array:
+    """The inner variance at every node."""
+    return np.broadcast_to(tau[:, None], omega.shape)
+
+
 @dataclass(frozen=True)
 class GaussianUpper:
     """Maximum entropy: `J <= E_omega ln(1 + r Var(u|omega)) / 2` (theory (15))."""
 
     name: str = "gaussian"
 
-    def information(self, phi: Activation, r: Array, tau: Array, s: Array) -> Array:
+    def information(self, phi: Activation, r: Array, tau: Array, s: Array, refine: float = 1.0) -> Array:
         """See `channel_tables.Channel.information`."""
-        omega, weight, inner = _offsets(phi, tau, s)
-        power = phi.conditional(omega, inner).variance
-        return 0.5 * _mean(lambda rows: np.log1p(r[rows, None, :] * power[rows, :, None]), weight, r.shape[1])
+        out = np.empty_like(r)
+        for rows, omega, weight in offset_blocks(phi, tau, s, valleys=_DEEP, refine=refine):
+            power = phi.conditional(omega, _beside(omega, tau[rows])).variance
+            out[rows] = 0.5 * _mean(_capacities(r[rows], power), weight, r.shape[1])
+        return out
 
 
 @dataclass(frozen=True)
@@ -66,19 +69,25 @@ class LinearLower:
 
     name: str = "linear"
 
-    def information(self, phi: Activation, r: Array, tau: Array, s: Array) -> Array:
+    def information(self, phi: Activation, r: Array, tau: Array, s: Array, refine: float = 1.0) -> Array:
         """See `channel_tables.Channel.information`."""
-        # Where the curvature of phi vanishes the residual does too, and at high precision that is a narrow peak.
-        omega, weight, inner = _offsets(phi, tau, s, finer=4.0)
-        moments = phi.conditional(omega, inner)
-        signal, residual = np.square(moments.kappa) * inner, moments.residual
+        out = np.empty_like(r)
+        for rows, omega, weight in offset_blocks(phi, tau, s, curvature=True, pole=_FINER_POLE, refine=refine):
+            inner = _beside(omega, tau[rows])
+            moments = phi.conditional(omega, inner)
+            readings = _readings(r[rows], np.square(moments.kappa) * inner, moments.residual)
+            out[rows] = 0.5 * _mean(readings, weight, r.shape[1])
+        return out
 
-        def log(rows: slice) -> Array:
-            # One logarithm: a difference of two would cancel where the residual dominates.
-            precision = r[rows, None, :]
-            return np.asarray(np.log1p(precision * signal[rows, :, None] / (1.0 + precision * residual[rows, :, None])))
 
-        return 0.5 * _mean(log, weight, r.shape[1])
+def _readings(r: Array, signal: Array, residual: Array) -> Callable[[slice], Array]:
+    """`ln(1 + r signal / (1 + r residual))` at some of the rows: one logarithm, for a difference of two cancels."""
+
+    def log(rows: slice) -> Array:
+        precision = r[rows, None, :]
+        return np.asarray(np.log1p(precision * signal[rows, :, None] / (1.0 + precision * residual[rows, :, None])))
+
+    return log
 
 
 @dataclass(frozen=True)
@@ -90,30 +99,23 @@ class EntropyPowerLower:
 
     name: str = "entropy_power"
 
-    def information(self, phi: Activation, r: Array, tau: Array, s: Array) -> Array:
+    def information(self, phi: Activation, r: Array, tau: Array, s: Array, refine: float = 1.0) -> Array:
         """See `channel_tables.Channel.information`."""
-        omega, weight, inner = _offsets(phi, tau, s)
-        share, power = phi.entropy_powers(omega, inner)
-        total = np.zeros_like(r)
-        for piece in range(share.shape[-1]):
-            n_s = power[..., piece]
-            total += _mean(
-                lambda rows, n_s=n_s: np.log1p(r[rows, None, :] * n_s[rows, :, None]),  # type: ignore[misc]
-                weight * share[..., piece],
-                r.shape[1],
-            )
-        return 0.5 * total
+        out = np.zeros_like(r)
+        for rows, omega, weight in offset_blocks(phi, tau, s, valleys=0.0, refine=refine):
+            share, power = phi.entropy_powers(omega, _beside(omega, tau[rows]))
+            for piece in range(share.shape[-1]):
+                capacities = _capacities(r[rows], power[..., piece])
+                out[rows] += 0.5 * _mean(capacities, weight * share[..., piece], r.shape[1])
+        return out
 
 
 # Widest cells in ln t on which the curvature is integrated over the variance t, and Gauss nodes in each.
 _CELL, _CELL_NODES = 0.45, 4
 # Share of s below which the activation is linear on the scale of sqrt(t): what a kink adds is of the order of its root.
 _STRAIGHT = 1e-14
-# Spacing in ln r of the interpolation between precisions, and variances t that share one set of offsets.
-_LOG_PRECISION_STEP, _TOGETHER = 0.2, 32
-# Share of a wave's period from which on offsets are folded on it, nodes there, and the width of a transition in that of
-# the inner noise.
-_FOLDED, _FOLDED_NODES, _TRANSITION = 0.1, 64, 1.4
+# Spacing in ln r of the interpolation between precisions.
+_LOG_PRECISION_STEP = 0.2
 
 
 @dataclass(frozen=True)
@@ -129,28 +131,29 @@ class FisherLower:
 
     name: str = "fisher"
 
-    def information(self, phi: Activation, r: Array, tau: Array, s: Array) -> Array:
+    def information(self, phi: Activation, r: Array, tau: Array, s: Array, refine: float = 1.0) -> Array:
         """See `channel_tables.Channel.information`."""
         out = np.empty_like(r)
         for variance in np.unique(s):
             rows = np.flatnonzero(s == variance)
-            out[rows] = _along_ladder(phi, r[rows], tau[rows], float(variance))
+            out[rows] = _along_ladder(phi, r[rows], tau[rows], float(variance), refine)
         return out
 
 
-def _along_ladder(phi: Activation, r: Array, tau: Array, s: float) -> Array:
+def _along_ladder(phi: Activation, r: Array, tau: Array, s: float, refine: float) -> Array:
     """The channel of `FisherLower` at one s: one ladder of variances t and one of precisions serve all its points."""
     steps = _ladder(tau, s)
     log_r = np.log(r)
-    margin = 4.0 * _LOG_PRECISION_STEP
-    sites = np.arange(log_r.min() - margin, log_r.max() + margin, _LOG_PRECISION_STEP)
+    spacing = _LOG_PRECISION_STEP / refine
+    margin = 4.0 * spacing
+    sites = np.arange(log_r.min() - margin, log_r.max() + margin, spacing)
     precision = np.exp(sites)
-    node, share = legendre_rule(_CELL_NODES)
+    node, share = legendre_rule(round(_CELL_NODES * refine))
     width = np.log(steps[1:, None] / steps[:-1, None])
     t = np.minimum(steps[:-1, None] * np.exp(node * width), s)
     # Below the ladder Var(u|omega) is kappa^2 t but next to kinks, and the integral is that of a linear activation.
-    start = LinearLower().information(phi, precision[None, :], steps[:1], np.array([s]))
-    curvature = np.concatenate([_curvature(phi, precision, some, s) for some in _split(t.ravel())])
+    start = LinearLower().information(phi, precision[None, :], steps[:1], np.array([s]), refine)
+    curvature = _curvature(phi, precision, t.ravel(), s, refine)
     cells = np.einsum("cn,cnr->cr", share * width * t, curvature.reshape(*t.shape, len(precision)))
     total = np.cumsum(np.concatenate((start, 0.5 * cells)), axis=0)
     logs = np.log(total[np.searchsorted(steps, tau)])
@@ -167,57 +170,15 @@ def _ladder(tau: Array, s: float) -> Array:
     return np.append(np.concatenate(parts), stops[-1]) if parts else stops
 
 
-def _split(t: Array) -> list[Array]:
-    return np.array_split(t, max(1, len(t) // _TOGETHER))
-
-
-def _resolving_offsets(phi: Activation, t: Array, s: float) -> tuple[Array, Array]:
-    """Nodes and weights of omega, (n, M), that resolve what is seen of a turning point at high precision.
-
-    Next to a turning point kappa vanishes on the scale of the inner noise: a hole in the curvature as wide as a kink's
-    transition, and treated as one.
-    """
-    deviation, width = np.sqrt(s - t), np.sqrt(t)
-    if deviation.min() > _FOLDED * phi.period:
-        return _folded_offsets(phi, deviation, width)
-    points = [*phi.kinks, *_turning_points(phi, 8.0 * float(deviation.max()))]
-    omega, weight = offset_rule(s - t, width, sorted(points), phi.pole / 4.0, tolerance=1e-9)
-    return even_rule(omega, weight) if phi.odd or phi.even else (omega, weight)
-
-
-def _turning_points(phi: Activation, reach: float) -> Array:
-    """Zeros of phi' at least up to a distance; those of a wave lie half a period apart."""
-    if not math.isfinite(phi.period):
-        return np.asarray(phi.slope_zeros)
-    count = math.ceil(2.0 * reach / phi.period)
-    steps = np.arange(-count - (0 if phi.even else 1), count + 1)
-    return np.asarray(_first_turning(phi) + 0.5 * phi.period * steps)
-
-
-def _first_turning(phi: Activation) -> float:
-    return 0.0 if phi.even else 0.25 * phi.period
-
-
-def _folded_offsets(phi: Activation, deviation: Array, width: Array) -> tuple[Array, Array]:
-    """Nodes and weights of offsets wider than a wave's period, by their distance from the next turning point."""
-    x, w = legendre_rule(_FOLDED_NODES)
-    scale = np.minimum(_TRANSITION * width, phi.period)[:, None]
-    reach = np.arcsinh(0.25 * phi.period / scale)
-    distance = scale * np.sinh(reach * x)
-    first = _first_turning(phi)
-    mirror = first - distance if first else 0.5 * phi.period - distance
-    mass = sum(folded_density(phi, side, deviation[:, None]) for side in (first + distance, mirror))
-    mass = mass * np.cosh(reach * x) * w
-    return first + distance, mass / mass.sum(axis=1, keepdims=True)
-
-
-def _curvature(phi: Activation, precision: Array, t: Array, s: float) -> Array:
+def _curvature(phi: Activation, precision: Array, t: Array, s: float, refine: float) -> Array:
     """`E_omega r kappa^2 / (1 + r Var(u|omega))` at every variance t and precision r, shape (t, r)."""
-    omega, mass = _resolving_offsets(phi, t, s)
-    moments = phi.conditional(omega, np.broadcast_to(t[:, None], omega.shape))
-    speed, power = np.square(moments.kappa), moments.variance
+    out = np.empty((len(t), len(precision)))
+    for block, omega, mass in offset_blocks(phi, t, np.full_like(t, s), pole=_FINER_POLE, refine=refine):
+        moments = phi.conditional(omega, _beside(omega, t[block]))
+        speed, power = np.square(moments.kappa), moments.variance
 
-    def information(rows: slice) -> Array:
-        return np.asarray(precision * speed[rows, :, None] / (1.0 + precision * power[rows, :, None]))
+        def information(rows: slice, speed: Array = speed, power: Array = power) -> Array:
+            return np.asarray(precision * speed[rows, :, None] / (1.0 + precision * power[rows, :, None]))
 
-    return _mean(information, mass, len(precision))
+        out[block] = _mean(information, mass, len(precision))
+    return out

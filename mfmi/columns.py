@@ -82,6 +82,7 @@ class FurtherColumn(Column):
     status: str
 
 
+_OF_TABLES = "estimate from the tables of the closed channels; not of the replica formula itself"
 FURTHER: tuple[FurtherColumn, ...] = (
     FurtherColumn(
         "mmse",
@@ -96,6 +97,27 @@ FURTHER: tuple[FurtherColumn, ...] = (
         INFORMATION,
         "estimated numerical error of the replica value",
         "estimate from a second quadrature of the scalar channels; not of the replica formula itself",
+    ),
+    FurtherColumn(
+        "mi_layerwise_error",
+        "float64",
+        INFORMATION,
+        "estimated numerical error of mi_layerwise, by which it has been lowered",
+        _OF_TABLES,
+    ),
+    FurtherColumn(
+        "mi_fisher_error",
+        "float64",
+        INFORMATION,
+        "estimated numerical error of mi_fisher, by which it has been lowered",
+        _OF_TABLES,
+    ),
+    FurtherColumn(
+        "mi_gaussian_upper_error",
+        "float64",
+        INFORMATION,
+        "estimated numerical error of mi_gaussian_upper, by which it has been raised",
+        _OF_TABLES,
     ),
     FurtherColumn(
         "jacobian_mean",

@@ -24,8 +24,8 @@ class Estimate(NamedTuple):
     converged : shape (n,).
     mmse : mean squared error that is left of an input entry, shape (n,); NaN where the estimator has none.
     coexisting : whether the potential has two minima, the sign of a first-order transition nearby, shape (n,).
-    error : estimated numerical error of the value, shape (n,); 0 in closed form, NaN for bounds by the potential and
-        where there is no estimate.
+    error : estimated numerical error of the value, shape (n,); 0 in closed form, NaN where there is no estimate. A
+        bound is to the safe side by as much.
     """
 
     value: Array

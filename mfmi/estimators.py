@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from mfmi.chain_search import solve
 from mfmi.channel_tables import Channel
 from mfmi.closed_channels import EntropyPowerLower, FisherLower, GaussianUpper, LinearLower
-from mfmi.estimate import Estimate, closed
+from mfmi.estimate import Estimate, closed, largest, smaller
 from mfmi.priors import MixturePrior
 from mfmi.problem import Channels, Problem, chain_of, everything, input_known, less_noise
 
@@ -125,7 +125,7 @@ def layerwise(problem: Problem) -> Estimate:
     Rests on the replica formula. With hidden noise, what the layer knows of the noise is bounded from above by theory
     (15), and never by more than maximum entropy at the observed layer, `ln(1 + (q - rho) / sigma_o^2) / 2`.
     """
-    return _from_below(problem, _lower_channels(problem))
+    return problem.once("layerwise", lambda: _from_below(problem, _lower_channels(problem)))
 
 
 def fisher(problem: Problem) -> Estimate:
@@ -133,19 +133,23 @@ def fisher(problem: Problem) -> Estimate:
 
     The scalar channel is `closed_channels.FisherLower`. Rests on the replica formula; hidden noise as in `layerwise`.
     """
-    return _from_below(problem, [FisherLower()])
+    return problem.once("fisher", lambda: _from_below(problem, [FisherLower()]))
 
 
 def _from_below(problem: Problem, channels: list[Channel]) -> Estimate:
-    """The best bound by any of the closed channels, each on all layers, less what the layer knows of the noise."""
-    found = everything(problem, *(problem.tabulated(channel) for channel in channels))
+    """The best bound by any of the closed channels, each on all layers, less what the layer knows of the noise.
+
+    A table may lie above its channel: a bound is less by its estimated error.
+    """
+    found = _lowered(everything(problem, *(problem.tabulated(channel) for channel in channels)))
     noisy = np.flatnonzero((problem.hidden_noise > 0.0) & (problem.depth > 1))
     if len(noisy):
         some = problem.part(noisy)
         known = input_known(some, some.tabulated(GaussianUpper()), unique=True)
-        cruder = some.maximum_entropy(some.observed(some.path.noise_gap))
-        less = np.fmin(np.where(known.converged, known.value, np.inf), cruder)
-        found.value[noisy] -= less
+        cruder = closed(some.maximum_entropy(some.observed(some.path.noise_gap)))
+        less = _least(_raised(known), cruder)
+        found.value[noisy] -= less.value
+        found.error[noisy] += less.error
     value, converged = np.maximum(found.value, 0.0), found.converged
     if problem.decoded is not None:
         # Below every minimum of the exact potential, and these are not among those of the closed channels.
@@ -158,20 +162,27 @@ def gaussian_upper(problem: Problem) -> Estimate:
 
     With hidden noise, what the layer knows of the noise is bounded from below by theory (16) and (17). Never above
     maximum entropy at the observed layer alone, `ln(1 + (q - a) / sigma_o^2) / 2`, which needs no replica formula, nor
-    above the entropy of an input with finitely many values.
+    above the entropy of an input with finitely many values. More by the estimated error of the tables.
     """
-    cruder = problem.maximum_entropy(problem.observed(problem.path.offset_gap))
-    found = everything(problem, problem.tabulated(GaussianUpper()), unique=True)
+    return problem.once("gaussian_upper", lambda: _from_above(problem))
+
+
+def _from_above(problem: Problem) -> Estimate:
+    cruder = closed(problem.maximum_entropy(problem.observed(problem.path.offset_gap)))
+    full = everything(problem, problem.tabulated(GaussianUpper()), unique=True)
     # Where it underflows to 0 the cruder bound does not yet.
-    exists = found.converged & (found.value > 0.0)
-    value = np.fmin(np.where(exists, found.value, np.nan), cruder)
+    full = full._replace(converged=full.converged & (full.value > 0.0))
+    found = _least(_raised(full), cruder)
     noisy = np.flatnonzero((problem.hidden_noise > 0.0) & (problem.depth > 1))
     if len(noisy):
         some = problem.part(noisy)
-        known = input_known(some, *(some.tabulated(channel) for channel in _lower_channels(some)))
+        known = _lowered(input_known(some, *(some.tabulated(channel) for channel in _lower_channels(some))))
         # A term that did not converge is left out: it can only be subtracted.
-        value[noisy] = np.maximum(value[noisy] - np.where(known.converged, known.value, 0.0), 0.0)
-    return closed(np.minimum(value, problem.model.prior.entropy))._replace(converged=np.isfinite(value))
+        known = largest([closed(np.zeros(len(noisy))), known])
+        found.value[noisy] = np.maximum(found.value[noisy] - known.value, 0.0)
+        found.error[noisy] += known.error
+    value = np.minimum(found.value, problem.model.prior.entropy)
+    return found._replace(value=value, residual=np.zeros_like(value), converged=np.isfinite(value))
 
 
 def replica(problem: Problem) -> Estimate:
@@ -188,6 +199,22 @@ def _lower_channels(problem: Problem) -> list[Channel]:
     """The closed lower bounds on the scalar channel that the activation admits."""
     disjoint = problem.propagation.phi.images_disjoint
     return [LinearLower(), EntropyPowerLower()] if disjoint else [LinearLower()]
+
+
+def _lowered(found: Estimate) -> Estimate:
+    """An estimate less by its error."""
+    return found._replace(value=found.value - found.error)
+
+
+def _raised(found: Estimate) -> Estimate:
+    """An estimate more by its error."""
+    return found._replace(value=found.value + found.error)
+
+
+def _least(one: Estimate, other: Estimate) -> Estimate:
+    """The smaller of two upper bounds on one quantity, where either is known."""
+    known = (found._replace(value=np.where(found.converged, found.value, np.inf)) for found in (one, other))
+    return smaller(*known)._replace(converged=one.converged | other.converged)
 
 
 REGISTRY: dict[str, Callable[[Problem], Estimate]] = {

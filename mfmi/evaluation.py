@@ -31,7 +31,7 @@ _TWO_MINIMA = "the replica potential has two minima, of which the smaller counts
 _EXACT = ("mi_replica", "mmse")
 # What takes the smallest of the minima that it finds, and what is never below the smallest of all: any of its minima.
 _SEARCHED, _ABOVE = ("layerwise", "fisher", "replica"), ("replica", *UPPER_BOUNDS)
-# What the tables of closed channels may lose, relative and in nats; the tests of the bounds allow the same.
+# What the tables of the exact channel may lose, relative and in nats; the bounds have taken their own errors off.
 _RELATIVE, _ABSOLUTE = 1e-5, 1e-8
 _OVERFLOW = "the pre-activation variance overflows at this depth"
 
@@ -237,7 +237,7 @@ def _withhold_missed(columns: dict[str, NDArray[Any]], estimators: Sequence[str]
             rows, layers = np.nonzero(value > most * (1.0 + _RELATIVE) + _ABSOLUTE)
             message = f"{name}: the search missed a minimum, for it ended above {above}"
             out.note("unconverged", message, (rows, layers))
-            taken = (*_EXACT, "mi_replica_error") if name == "replica" else (f"mi_{name}",)
+            taken = (*(_EXACT if name == "replica" else (f"mi_{name}",)), f"mi_{name}_error")
             for column in columns.keys() & set(taken):
                 out.put(column, np.nan, (rows, layers))
 

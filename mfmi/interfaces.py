@@ -296,6 +296,9 @@ class Table(Protocol):
     def evaluate(self, r: Array, tau: Array, s: Array) -> TableValue:
         """`J` and its derivatives up to the second, arrays of one shape; NaN outside the table."""
 
+    def error(self, r: Array, tau: Array, s: Array) -> Array:
+        """Estimated error of `J`: in nats, of the exact channel's table relative; NaN outside the table."""
+
 
 @dataclass(frozen=True)
 class Tabulated:
@@ -345,12 +348,12 @@ class Tabulated:
         return self._evaluate(r, v).j
 
     def error(self, r: Array, v: Array) -> Array:
-        """See `LayerChannel.error`: the exact channel's table has an estimate, those of closed bounds have none."""
-        if not isinstance(self.table, ExactTable):
-            return np.full_like(r, np.nan)
+        """See `LayerChannel.error`: that of the table."""
         uncertain = np.minimum(v + self.hidden_noise, self.total)
-        share = self.table.error(r, uncertain, self.total)
-        return np.where(uncertain == 0.0, 0.0, share * self.information(r, v))
+        found = self.table.error(r, uncertain, self.total)
+        if isinstance(self.table, ExactTable):
+            found = found * self.information(r, v)
+        return np.where((uncertain == 0.0) | (self.total < FAINTEST), 0.0, found)
 
     def part(self, rows: Rows, layers: slice) -> Tabulated:
         """See `LayerChannel.part`."""

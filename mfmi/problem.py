@@ -6,7 +6,7 @@ it knows of the noise on the way. Both are rates in nats per input dimension (th
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import NamedTuple
@@ -50,16 +50,18 @@ class Channels(NamedTuple):
     ----------
     hidden : channels of layers 1 to D - 1.
     output : channel of every point's observed layer.
-    exact : whether they are no bounds, so that the error of their numbers matters.
+    exact : whether they are no bounds, so that what they leave of the input means something.
+    judged : whether the error of their numbers is estimated.
     """
 
     hidden: LayerChannel
     output: Output
     exact: bool = False
+    judged: bool = True
 
     def part(self, chosen: NDArray[np.intp]) -> Channels:
         """The channels of some of the points."""
-        return Channels(self.hidden.part(chosen, slice(None)), self.output.part(chosen), self.exact)
+        return Channels(self.hidden.part(chosen, slice(None)), self.output.part(chosen), self.exact, self.judged)
 
 
 @dataclass(frozen=True)
@@ -207,7 +209,7 @@ class Problem:
     def exact(self) -> Channels:
         """The exact scalar channel in layers 1 to D - 1 (theory (14)); in closed form where phi is linear."""
         if isinstance(self.propagation.phi, Linear):
-            return self.linear()._replace(exact=True)
+            return self.linear()._replace(exact=True, judged=True)
         return self._with_table(exact_table(self.propagation.phi))._replace(exact=True)
 
     def _with_table(self, known: Table) -> Channels:
@@ -218,13 +220,13 @@ class Problem:
         """What a linear decoder makes of all layers (theory (18))."""
         layers = self._interleaved(self.propagation.surrogate.part(self.rows, slice(0, self.deepest - 1)))
         if self.hides_nothing:
-            return Channels(layers, self.output)
+            return Channels(layers, self.output, judged=False)
         inner = self.observed(self.path.offset_gap) + self.output_noise
         moments, weight = self.propagation.moments(self.observed(self.path.q) + self.output_noise, inner)
         signal = np.square(moments.kappa)
         noise = signal * self.output_noise[:, None] + moments.residual
         # Far out on a flat piece both vanish, and there is nothing to read.
-        return Channels(layers, LinearOutput(signal / np.where(noise > 0.0, noise, np.inf), weight))
+        return Channels(layers, LinearOutput(signal / np.where(noise > 0.0, noise, np.inf), weight), judged=False)
 
     @cached_property
     def replica(self) -> Estimate:
@@ -266,6 +268,16 @@ class Problem:
         depth = np.full_like(self.depth, layer)
         model = replace(self.model, observe="activation")
         return replace(self, depth=depth, output_noise=np.zeros_like(self.output_noise), model=model)
+
+    @cached_property
+    def _found(self) -> dict[str, Estimate]:
+        return {}
+
+    def once(self, name: str, estimator: Callable[[], Estimate]) -> Estimate:
+        """What an estimator finds, which a column of its value and one of its error both ask for."""
+        if name not in self._found:
+            self._found[name] = estimator()
+        return self._found[name]
 
     def part(self, chosen: NDArray[np.intp]) -> Problem:
         """The problem of some of the points."""
@@ -309,7 +321,7 @@ def everything(problem: Problem, *rivals: Channels, unique: bool = False) -> Est
         chains = [chain_of(problem, source, channels) for channels in rivals]
         solutions = _solve(chains, unique)
         return largest(
-            _estimate_of(chain, channels.exact, solution, 1.0, solution.mmse)
+            _estimate_of(chain, channels.judged, solution, 1.0, solution.mmse)
             for chain, channels, solution in zip(chains, rivals, solutions, strict=True)
         )
     # The rows of an orthogonal matrix turn gaussian inputs into independent gaussian variables, and it drops out.
@@ -356,7 +368,7 @@ def _behind(gone: int, problem: Problem, rivals: Sequence[Channels], variance: A
         left = np.full_like(variance, np.nan)
         if channels.exact:
             left = layer.derivatives(solution.r[:, :1], variance[:, None]).rest_v[:, 0]
-        found.append(_estimate_of(chain, channels.exact, solution, units, left))
+        found.append(_estimate_of(chain, channels.judged, solution, units, left))
     return largest(found)
 
 
@@ -365,10 +377,10 @@ def _solve(chains: Sequence[Chain], unique: bool) -> list[Solution]:
     return [solve(chain, unique) for chain in chains] if alone else solve_rivals(chains)
 
 
-def _estimate_of(chain: Chain, exact: bool, solution: Solution, units: float, mmse: Array) -> Estimate:
+def _estimate_of(chain: Chain, judged: bool, solution: Solution, units: float, mmse: Array) -> Estimate:
     """An estimate from a chain whose source has that many units per input dimension."""
     value = np.where(solution.converged, units * solution.value, np.nan)
-    error = units * potential_error(chain, solution.r, solution.v) if exact else np.full_like(value, np.nan)
+    error = units * potential_error(chain, solution.r, solution.v) if judged else np.full_like(value, np.nan)
     return Estimate(value, solution.residual, solution.converged, mmse, solution.coexisting, error)
 
 

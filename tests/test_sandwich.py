@@ -11,9 +11,9 @@ from mfmi.evaluation import evaluate_points
 from mfmi.names import LOWER_BOUNDS
 from mfmi.scalar_channel import exact_channel
 
-# What the tables of closed channels may lose of a bound, relative and in nats, which counts where a bound is a small
-# difference. What the replica value may have lost it says itself.
-RELATIVE, ABSOLUTE = 1e-5, 1e-8
+# Rounding of a value that is compared with its equal. The bounds are to the safe side of what their tables may lose,
+# and what the replica value may have lost it says itself.
+ULPS = 4.0 * np.finfo(np.float64).eps
 # Tables of a smooth activation take a minute for ten networks; the replica value of one hidden layer does without.
 QUICK = tuple(name for name in names() if get(name).homogeneous)
 OTHERS = tuple(name for name in names() if name not in QUICK)
@@ -47,7 +47,7 @@ class Draw:
 
 def assert_order(found: dict[str, np.ndarray], value: np.ndarray, error: np.ndarray | float) -> None:
     """Lower bounds below the replica value, upper bounds above, within its error."""
-    above, below = value * (1.0 + RELATIVE) + ABSOLUTE + error, value * (1.0 - RELATIVE) - ABSOLUTE - error
+    above, below = value * (1.0 + ULPS) + error, value * (1.0 - ULPS) - error
     for name in LOWER_BOUNDS:
         bound = found[f"mi_{name}"]
         known = np.isfinite(bound)

@@ -6,13 +6,14 @@ import math
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any, ClassVar, Literal, cast, overload
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from mfmi import gaussian
-from mfmi.activations import _pairs, _quadrature
+from mfmi.activations import _pairs, _probe, _quadrature
 from mfmi.activations._normal import truncated_power
 
 FloatArray = NDArray[np.float64]
@@ -23,6 +24,9 @@ _SLACK = 8.0 * np.finfo(np.float64).eps
 # Relative errors allowed for in every reported error: rounding of closed forms; rounding and the tails of quadrature.
 _ROUNDING = 1e-13
 _TRUNCATION = 1e-12
+
+# Half of the step of slopes that are compared, and share of the largest change below which one is rounding.
+_SHORT_STEP, _NO_CURVATURE = 1e-4, 1e-6
 
 
 @dataclass(frozen=True)
@@ -157,6 +161,20 @@ class Activation(ABC):
     @abstractmethod
     def derivative(self, u: ArrayLike) -> FloatArray:
         """Return phi'(u), elementwise; at a kink the right-hand one."""
+
+    @cached_property
+    def curvature_zeros(self) -> tuple[float, ...]:
+        """Places within 30 of the origin where phi' has an extremum and no kink."""
+        if math.isinf(self.pole):
+            return ()
+        found = _probe.sign_changes(
+            lambda u: self.derivative(u + _SHORT_STEP) - self.derivative(u - _SHORT_STEP),
+            -_probe.REACH,
+            _probe.REACH,
+            noise=_NO_CURVATURE,
+        )
+        places = [0.0 if abs(place) < _SHORT_STEP else place for place in found]
+        return tuple(x for x in places if all(abs(x - kink) > 2.0 * _SHORT_STEP for kink in self.kinks))
 
     def log_abs_derivative(self, u: ArrayLike) -> FloatArray:
         """Return ln|phi'(u)|, elementwise; -inf where phi is flat."""

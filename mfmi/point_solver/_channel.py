@@ -204,7 +204,7 @@ def _look_up(layers: Layers, point: int, layer: int, r: float, tau: float, s: fl
 
 
 def _weights(t: float, cells: int) -> Weights:
-    """See `channel_tables._Axis.locate`."""
+    """See `splines.Axis.locate`."""
     o = 1.0 - t
     t_2, o_2 = t * t, o * o
     square = float(cells * cells)
