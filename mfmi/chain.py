@@ -106,7 +106,8 @@ def potential_error(chain: Chain, r: Array, v: Array) -> Array:
     """What the errors of the channels make of the potential at its stationary point, shape (n,); as `potential`.
 
     There the unknowns do not move it, and each channel's error enters as it is. Rounding counts with `ROUNDING` of all
-    that is summed up, and with that of a number near 1 for every matrix, whose bracket is the logarithm of one.
+    that is summed up, and with that of a number near 1 for every matrix, whose bracket is the logarithm of one; that of
+    a faint signal is no larger than A V, at most twice the information behind the matrix.
     """
     ratio = np.concatenate(([1.0], np.cumprod(chain.ensemble.alpha)))
     end = v[chain.last]
@@ -117,7 +118,7 @@ def potential_error(chain: Chain, r: Array, v: Array) -> Array:
         for part, of_layers in ((error, chain.layers.error), (total, chain.layers.information)):
             part += (np.where(chain.inside[:, 1:], of_layers(*arguments), 0.0) * ratio[1:-1]).sum(axis=1)
     brackets = (chain.inside * ratio[:-1]).sum(axis=1)
-    return np.asarray(error + ROUNDING * total + np.finfo(np.float64).eps * brackets)
+    return np.asarray(error + ROUNDING * total + np.finfo(np.float64).eps * np.minimum(brackets, 2.0 * total))
 
 
 def potential(chain: Chain, r: Array, v: Array, m: Messages) -> Array:

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator
-from functools import lru_cache
 
 import numpy as np
 from numpy.typing import NDArray
@@ -66,7 +65,7 @@ def offset_blocks(
         Their nodes and weights.
     """
     deviation, width = np.sqrt(np.maximum(s - tau, 0.0)), np.sqrt(tau)
-    wave = valleys > 0.0 and _is_wave(phi)
+    wave = valleys > 0.0 and phi.wave_turning is not None
     folds = wave & (deviation > _FOLDED * phi.period)
     nodes = round(_FOLDED_NODES * max(valleys, 1.0) * refine)
     for _, rows in blocks(folds.astype(np.int64), lambda _: 2 * nodes):
@@ -92,28 +91,13 @@ def offset_blocks(
 
 def _valleys(phi: Activation, reach: float, curvature: bool) -> tuple[float, ...]:
     """Kinks, turning points and, where they matter, places without curvature; a wave's at least up to a distance."""
-    if not _is_wave(phi):
+    first = phi.wave_turning
+    if first is None:
         return tuple(sorted({*phi.kinks, *phi.slope_zeros, *(phi.curvature_zeros if curvature else ())}))
     steps = math.ceil(2.0 * reach / phi.period)
-    first = _first_turning(phi)
     turning = 2 * np.arange(-steps - (1 if first else 0), steps + 1) * 0.25 * phi.period + first
     between = turning[:-1] + 0.25 * phi.period
     return tuple(np.sort(np.concatenate((turning, between))) if curvature else turning)
-
-
-@lru_cache(maxsize=32)
-def _is_wave(phi: Activation) -> bool:
-    """Whether a period is two mirror images, from one turning point to the next, as that of a sine is."""
-    if not math.isfinite(phi.period) or not (phi.odd or phi.even):
-        return False
-    distance = phi.period * np.linspace(0.0, 0.5, 33)
-    left, right = (np.asarray(phi(_first_turning(phi) + side * distance)) for side in (-1.0, 1.0))
-    falls = bool(np.all(np.diff(right) < 0.0)) or bool(np.all(np.diff(right) > 0.0))
-    return falls and not phi.kinks and bool(np.allclose(left, right, rtol=1e-9, atol=1e-9))
-
-
-def _first_turning(phi: Activation) -> float:
-    return 0.0 if phi.even else 0.25 * phi.period
 
 
 def _folded(phi: Activation, deviation: Array, width: Array, nodes: int, curvature: bool) -> tuple[Array, Array]:
@@ -127,7 +111,7 @@ def _folded(phi: Activation, deviation: Array, width: Array, nodes: int, curvatu
     if curvature:
         # The other half is graded towards the place without curvature.
         distance, measure = np.hstack((distance, quarter - distance)), np.hstack((measure, measure))
-    first = _first_turning(phi)
+    first = phi.wave_turning or 0.0
     mirror = first - distance if first else 0.5 * phi.period - distance
     mass = sum(folded_density(phi, side, deviation[:, None]) for side in (first + distance, mirror))
     mass = mass * measure

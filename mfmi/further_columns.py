@@ -46,9 +46,8 @@ def mi_replica_error(problem: Problem) -> Estimate:
     """Estimated numerical error of the replica value, nats per input dimension.
 
     At the stationary point the error of every channel enters as it is: those of the exact channel's tables, as their
-    quadrature estimates them, and rounding, of both potentials where there is hidden noise. NaN where the activation
-    of the observed layer is observed, whose quadrature has no estimate. What the conjecture and finite widths make of
-    the value is another matter.
+    quadrature estimates them, that of an observed activation, and rounding, of both potentials where there is hidden
+    noise. What the conjecture and finite widths make of the value is another matter.
     """
     return _error_of(problem.replica)
 

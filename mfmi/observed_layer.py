@@ -12,7 +12,7 @@ from typing import Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from mfmi.output_channel import OutputChannel, PiecewiseMonotone, observed_activation
+from mfmi.output_channel import OutputChannel, PiecewiseMonotone, observation_error, observed_activation
 
 Array = NDArray[np.float64]
 Rows = NDArray[np.intp] | slice
@@ -92,8 +92,11 @@ class ActivationOutput:
         return OutputChannel(*(np.where(good, part, np.nan) for part in found))
 
     def error(self, v: Array) -> Array:
-        """See `Output.error`: its quadrature has no estimate of its own."""
-        return np.full_like(v, np.nan)
+        """See `Output.error`: from a second quadrature."""
+        good = np.isfinite(v) & np.isfinite(self.total)
+        total = np.where(good, self.total, 1.0)
+        found = observation_error(self.phi, np.where(good, np.clip(v, 0.0, total), total), self.noise, total)
+        return np.where(good, found, np.nan)
 
     def part(self, rows: Rows) -> ActivationOutput:
         """See `Output.part`."""

@@ -2,8 +2,9 @@
 
 Where phi is strictly monotone or flat on pieces with disjoint images, T tells z + eps on the former and only the piece
 on the latter: closed forms and one integral over offsets per flat piece. Where phi folds once, T tells z + eps up to
-the branch (`folded_output`). Any other activation, such as sin, is the limit of the exact scalar channel at a precision
-so high that u itself is known as far as its slope is not as small as the inverse root of that.
+the branch, and so it does of a wave such as sin (`folded_output`). Any other activation is the limit of the exact
+scalar channel at a precision so high that u itself is known as far as its slope is not as small as the inverse root of
+that.
 """
 
 from typing import NamedTuple, Protocol
@@ -13,7 +14,7 @@ from numpy.typing import ArrayLike
 from scipy.special import log_ndtr, ndtr
 
 from mfmi.exact_tables import ExactTable, exact_table
-from mfmi.folded_output import MonotonePiece, confusion, folds_once
+from mfmi.folded_output import MonotonePiece, confusion, confusion_of_wave, folds_once
 from mfmi.panels import REACH, FloatArray, ScalarFunction, normal_density, panel_nodes, partition, sum_by_row
 
 ROOT_SHARE = 1e-10
@@ -22,6 +23,10 @@ LEAST_SHARE = 1e-60
 """V / q below which its curvature grows no more."""
 GRADING = np.array([0.0, 1.2, 2.4, 3.7, 5.2, 6.8, REACH])
 ORDER = 10
+SECOND_OPINION = 1.5
+"""Factor on the number of nodes of a quadrature that judges another."""
+CANCELLED = 3e-9
+"""What is lost, in nats, to the values next to a turning point from which the other branch is found: they cancel."""
 LIMIT_PRECISION = 1e13
 """Precision at which u counts as known; the confusion of branches near a turning point falls like its inverse root."""
 
@@ -37,6 +42,10 @@ class PiecewiseMonotone(ScalarFunction, Protocol):
     def images_disjoint(self) -> bool:
         """Whether u tells the piece."""
 
+    @property
+    def wave_turning(self) -> float | None:
+        """Where a wave turns; None for any other activation."""
+
 
 class OutputChannel(NamedTuple):
     """J_out in nats, A = 2 dJ_out/dV, dA/dV and 1 - A V, arrays of one shape."""
@@ -47,7 +56,9 @@ class OutputChannel(NamedTuple):
     rest: FloatArray
 
 
-def observed_activation(phi: PiecewiseMonotone, variance: ArrayLike, noise: ArrayLike, q: ArrayLike) -> OutputChannel:
+def observed_activation(
+    phi: PiecewiseMonotone, variance: ArrayLike, noise: ArrayLike, q: ArrayLike, refine: float = 1.0
+) -> OutputChannel:
     """Information of T = phi(z + eps) about z, averaged over the known offset.
 
     Parameters
@@ -60,6 +71,8 @@ def observed_activation(phi: PiecewiseMonotone, variance: ArrayLike, noise: Arra
         Variance sigma_o^2 > 0 of eps; 0 too where all pieces are flat, and J is the entropy of what is observed.
     q : array_like
         Whole variance of the pre-activation; broadcasts with the others.
+    refine : float
+        Factor on the numbers of nodes; another value than 1 gives a second opinion for an error estimate.
 
     Returns
     -------
@@ -81,14 +94,45 @@ def observed_activation(phi: PiecewiseMonotone, variance: ArrayLike, noise: Arra
             raise ValueError(f"{name} is out of range: {float(values[~good].flat[0])!r}")
     v, sigma2, total = (np.ravel(a) for a in whole)
     if is_step(phi):
-        parts = _of_step(phi.pieces, v, sigma2, total)
+        parts = _of_step(phi.pieces, v, sigma2, total, refine)
     elif phi.pieces and phi.images_disjoint:
-        parts = _by_pieces(phi.pieces, v, sigma2, total)
-    elif folds_once(phi.pieces):
-        parts = _by_branches(phi, v, sigma2, total)
+        parts = _by_pieces(phi.pieces, v, sigma2, total, refine)
+    elif folds_once(phi.pieces) or phi.wave_turning is not None:
+        parts = _by_branches(phi, v, sigma2, total, refine)
     else:
         parts = _by_limit(exact_table(phi), v, sigma2, total)
     return OutputChannel(*(part.reshape(whole[0].shape) for part in parts))
+
+
+def observation_error(phi: PiecewiseMonotone, variance: FloatArray, noise: FloatArray, q: FloatArray) -> FloatArray:
+    """Estimate the absolute error of `observed_activation`'s J in nats, from a second quadrature.
+
+    Parameters
+    ----------
+    phi, variance, noise, q
+        As there, arrays of shape (n,).
+
+    Returns
+    -------
+    ndarray
+        Of shape (n,).
+    """
+    if not tells_by_limit(phi):
+        one, other = (observed_activation(phi, variance, noise, q, refine).j for refine in (1.0, SECOND_OPINION))
+        inverted = phi.wave_turning is None and folds_once(phi.pieces) and not phi.images_disjoint
+        return np.asarray(np.abs(one - other) + (CANCELLED if inverted else 0.0))
+    table, r = exact_table(phi), np.full_like(variance, LIMIT_PRECISION)
+    error = np.full_like(variance, 1.0 / np.sqrt(LIMIT_PRECISION))
+    for seen in (variance + noise, noise):
+        error += table.error(r, seen, q + noise) * table.evaluate(r, seen, q + noise).j
+    return error
+
+
+def tells_by_limit(phi: PiecewiseMonotone) -> bool:
+    """Whether what an activation tells is known only as a limit of its exact scalar channel, from that one's table."""
+    if phi.wave_turning is not None:
+        return False
+    return not (phi.pieces and (phi.images_disjoint or folds_once(phi.pieces)))
 
 
 def is_step(phi: PiecewiseMonotone) -> bool:
@@ -96,10 +140,12 @@ def is_step(phi: PiecewiseMonotone) -> bool:
     return bool(phi.pieces) and all(piece.kind == "flat" for piece in phi.pieces)
 
 
-def _of_step(pieces: tuple[MonotonePiece, ...], v: FloatArray, noise: FloatArray, q: FloatArray) -> OutputChannel:
+def _of_step(
+    pieces: tuple[MonotonePiece, ...], v: FloatArray, noise: FloatArray, q: FloatArray, refine: float
+) -> OutputChannel:
     """All pieces flat: without noise J is proportional to the root of a small V, the share of offsets near a step."""
     least = np.where(noise == 0.0, ROOT_SHARE * q, 0.0)
-    found = _by_pieces(pieces, np.maximum(v, least), noise, q)
+    found = _by_pieces(pieces, np.maximum(v, least), noise, q, refine)
     below = (v < least) & (q > 0.0)
     share = np.where(below, np.maximum(v, LEAST_SHARE * q) / np.where(below, least, 1.0), 1.0)
     a = found.a / np.sqrt(share)
@@ -111,7 +157,9 @@ def _of_step(pieces: tuple[MonotonePiece, ...], v: FloatArray, noise: FloatArray
     )
 
 
-def _by_pieces(pieces: tuple[MonotonePiece, ...], v: FloatArray, noise: FloatArray, q: FloatArray) -> OutputChannel:
+def _by_pieces(
+    pieces: tuple[MonotonePiece, ...], v: FloatArray, noise: FloatArray, q: FloatArray, refine: float
+) -> OutputChannel:
     """Sum over pieces: on a monotone one z + eps is known, of a flat one only that it holds z + eps."""
     s, seen = q + noise, v + noise
     root = np.sqrt(s)
@@ -119,10 +167,10 @@ def _by_pieces(pieces: tuple[MonotonePiece, ...], v: FloatArray, noise: FloatArr
     j, a, a_v = (np.zeros_like(v) for _ in range(3))
     for piece in pieces:
         if piece.kind == "flat":
-            after = _atom(piece, seen, s)
+            after = _atom(piece, seen, s, refine)
             j -= after[0]
             noisy = np.flatnonzero(noise > 0.0)
-            j[noisy] += _atom(piece, noise[noisy], s[noisy])[0]
+            j[noisy] += _atom(piece, noise[noisy], s[noisy], refine)[0]
             a += after[1]
             a_v -= after[2]
             continue
@@ -142,12 +190,14 @@ def _edge(x: FloatArray) -> FloatArray:
     return np.asarray(np.where(np.isfinite(x), x, 0.0) * normal_density(x))
 
 
-def _atom(piece: MonotonePiece, v: FloatArray, s: FloatArray) -> tuple[FloatArray, FloatArray, FloatArray]:
+def _atom(
+    piece: MonotonePiece, v: FloatArray, s: FloatArray, refine: float
+) -> tuple[FloatArray, FloatArray, FloatArray]:
     """E of P ln P, P l'^2 and P l''^2 over m ~ N(0, s - v), with P(m) the mass of N(m, v) on the piece and l = ln P.
 
     By the heat equation the last two are -2 and 2 times the first and second derivative of the first in v.
     """
-    n = len(v)
+    n, order = len(v), round(ORDER * refine)
     sigma, deviation = np.sqrt(v), np.sqrt(np.maximum(s - v, 0.0))
     grading = np.concatenate([-GRADING[:0:-1], GRADING])
     ends = [end for end in (piece.lower, piece.upper) if np.isfinite(end)]
@@ -161,13 +211,13 @@ def _atom(piece: MonotonePiece, v: FloatArray, s: FloatArray) -> tuple[FloatArra
         REACH * deviation,
         np.where(spacing > 0.0, spacing, 1.0),
     )
-    m, weights = panel_nodes(lower, upper, ORDER)
+    m, weights = panel_nodes(lower, upper, order)
     width = deviation[row, None]
     weights = weights * normal_density(m / width) / width
     still = np.flatnonzero(deviation == 0.0)
     row = np.concatenate([row, still])
-    m = np.concatenate([m, np.zeros((len(still), ORDER))])
-    weights = np.concatenate([weights, np.full((len(still), ORDER), 1.0 / ORDER)])
+    m = np.concatenate([m, np.zeros((len(still), order))])
+    weights = np.concatenate([weights, np.full((len(still), order), 1.0 / order)])
     scale = sigma[row, None]
     log_mass, first, second = _log_mass((piece.lower - m) / scale, (piece.upper - m) / scale)
     mass = weights * np.exp(log_mass)
@@ -196,10 +246,15 @@ def _log_mass(low: FloatArray, high: FloatArray) -> tuple[FloatArray, FloatArray
     return np.asarray(log_mass), np.asarray(np.where(mirror, -first, first)), np.asarray(second)
 
 
-def _by_branches(phi: PiecewiseMonotone, v: FloatArray, noise: FloatArray, q: FloatArray) -> OutputChannel:
-    """All of z + eps but which of two branches it lies on."""
-    turning, t, s = phi.pieces[0].upper, v + noise, q + noise
-    after, before = (confusion(phi, turning, variance, s) for variance in (t, noise))
+def _by_branches(
+    phi: PiecewiseMonotone, v: FloatArray, noise: FloatArray, q: FloatArray, refine: float
+) -> OutputChannel:
+    """All of z + eps but which of the branches it lies on."""
+    t, s = v + noise, q + noise
+    if phi.wave_turning is not None:
+        after, before = (confusion_of_wave(phi, variance, s, refine) for variance in (t, noise))
+    else:
+        after, before = (confusion(phi, phi.pieces[0].upper, variance, s, refine) for variance in (t, noise))
     return OutputChannel(
         0.5 * np.log1p(v / noise) - after.entropy + before.entropy,
         1.0 / t - after.variance / t**2,

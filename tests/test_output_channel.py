@@ -5,7 +5,7 @@ import pytest
 
 from mfmi import activations
 from mfmi.exact_tables import ExactTable
-from mfmi.output_channel import _by_limit, observed_activation
+from mfmi.output_channel import _by_limit, observation_error, observed_activation
 from mfmi.scalar_channel import exact_channel
 from mfmi.tile_cache import TileCache
 
@@ -100,6 +100,47 @@ def test_derivatives_of_what_folds(name):
 def test_far_out_on_a_fading_branch():
     found = observed_activation(activations.get("gelu"), [50.0, 1e3], [0.1, 0.1], [60.0, 2e3])
     assert np.all(np.isfinite(np.stack(found)))
+
+
+def entropy_of_the_fold(turning, variance, total):
+    """Mean entropy of the distance from the next turning point of a wave, in plain sums over it and the offset."""
+    z = np.linspace(-8.5, 8.5, 341)
+    law = np.exp(-0.5 * z * z) / np.exp(-0.5 * z * z).sum()
+    x = (np.arange(2000) + 0.5) * np.pi / 2000
+    density = np.zeros((len(z), len(x)))
+    for side in (1.0, -1.0):
+        for turn in range(-6, 7):
+            gap = turning + side * x + 2.0 * np.pi * turn - np.sqrt(total - variance) * z[:, None]
+            density += np.exp(-0.5 * gap * gap / variance) / np.sqrt(2.0 * np.pi * variance)
+    return -np.sum(law[:, None] * density * np.log(np.maximum(density, 1e-300))) * np.pi / 2000
+
+
+@pytest.mark.parametrize(("name", "turning"), [("cos", 0.0), ("sin", 0.5 * np.pi)])
+def test_a_wave_tells_the_distance_from_its_turning_point(name, turning):
+    for v, noise, q in ((0.4, 0.1, 1.0), (1.5, 0.2, 3.0), (5.0, 0.5, 14.0), (1.0, 0.3, 1.0)):
+        found = observed_activation(activations.get(name), v, noise, q)
+        whole = [entropy_of_the_fold(turning, t, q + noise) for t in (v + noise, noise)]
+        assert found.j == pytest.approx(whole[0] - whole[1], abs=2e-8)
+
+
+@pytest.mark.parametrize("name", ["cos", "sin"])
+def test_derivatives_of_a_wave(name):
+    phi, h = activations.get(name), 1e-3
+    v, noise, q = np.array([0.5, 0.1, 5.0, 1e-3]), np.array([0.1, 0.1, 0.1, 1e-5]), np.array([1.0, 1.0, 6.0, 1.0])
+    found, up, down = (observed_activation(phi, v * f, noise, q) for f in (1.0, 1 + h, 1 - h))
+    np.testing.assert_allclose((up.j - down.j) / (h * v), found.a, rtol=1e-5)
+    np.testing.assert_allclose((up.a - down.a) / (2 * h * v), found.a_v, rtol=1e-4)
+    np.testing.assert_allclose(found.rest, 1.0 - found.a * v, rtol=1e-9)
+    assert np.all(observation_error(phi, v, noise, q) < 1e-9)
+
+
+def test_the_error_of_an_observation_covers_a_finer_quadrature():
+    for name in ("relu", "hard_tanh", "abs", "gelu", "cos"):
+        phi = activations.get(name)
+        v, noise, q = V[:3], NOISE[:3], Q[:3]
+        finer = observed_activation(phi, v, noise, q, 1.25).j
+        off = np.abs(observed_activation(phi, v, noise, q).j - finer)
+        assert np.all(off <= observation_error(phi, v, noise, q) + 1e-11)
 
 
 def test_a_folded_line_is_the_limit_of_the_exact_channel():

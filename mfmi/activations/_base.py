@@ -163,6 +163,17 @@ class Activation(ABC):
         """Return phi'(u), elementwise; at a kink the right-hand one."""
 
     @cached_property
+    def wave_turning(self) -> float | None:
+        """Where a wave turns, next to 0; None if a period is not two mirror images between turning points."""
+        if not math.isfinite(self.period) or not (self.odd or self.even) or self.kinks:
+            return None
+        first = 0.0 if self.even else 0.25 * self.period
+        distance = self.period * np.linspace(0.0, 0.5, 33)
+        left, right = self(first - distance), self(first + distance)
+        one_way = np.all(np.diff(right) < 0.0) or np.all(np.diff(right) > 0.0)
+        return first if one_way and np.allclose(left, right, rtol=1e-9, atol=1e-9) else None
+
+    @cached_property
     def curvature_zeros(self) -> tuple[float, ...]:
         """Places within 30 of the origin where phi' has an extremum and no kink."""
         if math.isinf(self.pole):

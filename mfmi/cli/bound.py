@@ -92,7 +92,7 @@ def command(
     if model.input_variance is not None and not given:
         input_variance = model.input_variance
     model = with_weights(model, ensembles)
-    announce_tables(activation, estimators)
+    announce_tables(activation, estimators, model.observe)
     points = Points.of(
         activation.name,
         sigma_w,

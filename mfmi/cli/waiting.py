@@ -6,18 +6,27 @@ from collections.abc import Collection
 from typing import TYPE_CHECKING
 
 from mfmi.cli.terminal import terminal
+from mfmi.names import OBSERVABLES
 
 if TYPE_CHECKING:
     from mfmi.activations import Activation
 
 
-def announce_tables(phi: Activation, estimators: Collection[str]) -> None:
+def announce_tables(phi: Activation, estimators: Collection[str], observe: str = OBSERVABLES[0]) -> None:
     """Say that the exact channel of an activation is going to be tabulated, where it has never been before."""
+    from mfmi.output_channel import tells_by_limit
     from mfmi.tile_cache import TileCache
 
     # A linear network's channel is known in closed form.
-    if "replica" not in estimators or phi.name == "linear":
+    of_layers = "replica" in estimators and phi.name != "linear"
+    of_output = observe != OBSERVABLES[0] and not phi.strictly_monotone and tells_by_limit(phi)
+    if not of_layers and not of_output:
         return
     folder = TileCache.of_user(phi).folder
     if folder is None or not folder.exists():
+<<<<<<< HEAD
         terminal().note(f"replica tabulates the exact channel of {phi.name}; the first time that can take a minute")
+=======
+        who = "replica" if of_layers else "what the observed activation tells"
+        terminal().note(f"{who} tabulates the exact channel of {phi.name}; the first time that takes a minute or two")
+>>>>>>> a962b5c (Observe a wave exactly, up to the branches it hides, and estimate the error of every observed activation)
