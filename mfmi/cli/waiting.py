@@ -24,9 +24,5 @@ def announce_tables(phi: Activation, estimators: Collection[str], observe: str =
         return
     folder = TileCache.of_user(phi).folder
     if folder is None or not folder.exists():
-<<<<<<< HEAD
-        terminal().note(f"replica tabulates the exact channel of {phi.name}; the first time that can take a minute")
-=======
         who = "replica" if of_layers else "what the observed activation tells"
-        terminal().note(f"{who} tabulates the exact channel of {phi.name}; the first time that takes a minute or two")
->>>>>>> a962b5c (Observe a wave exactly, up to the branches it hides, and estimate the error of every observed activation)
+        terminal().note(f"{who} tabulates the exact channel of {phi.name}; the first time that can take a minute")

@@ -44,6 +44,12 @@ TESTS_OF = {
         "tests/test_interfaces.py",
         "tests/test_estimators.py",
     ),
+    "mfmi/channel_offsets.py": (
+        "tests/test_closed_tables.py",
+        "tests/test_fisher_bound.py",
+        "tests/test_interfaces.py",
+    ),
+    "mfmi/splines.py": ("tests/test_closed_tables.py",),
     "mfmi/scalar_channel.py": ("tests/test_scalar_channel.py", "tests/test_replica.py"),
     "mfmi/segment_channel.py": ("tests/test_scalar_channel.py", "tests/test_replica.py"),
     "mfmi/mixture_density.py": ("tests/test_scalar_channel.py",),
@@ -304,8 +310,8 @@ _FAULTS: dict[str, tuple[tuple[str, str, str], ...]] = {
         ("every piece is certain", "weight * share[..., piece],", "weight,"),
         (
             "maximum entropy twice",
-            "return 0.5 * _mean(lambda rows: np.log1p(r[rows, None, :] * power",
-            "return _mean(lambda rows: np.log1p(r[rows, None, :] * power",
+            "out[rows] = 0.5 * _mean(_capacities(",
+            "out[rows] = _mean(_capacities(",
         ),
         (
             "half of the variance that blurs the offset",
@@ -317,8 +323,12 @@ _FAULTS: dict[str, tuple[tuple[str, str, str], ...]] = {
             "np.concatenate((start, 0.5 * cells))",
             "np.concatenate((start, cells))",
         ),
-        ("the law of the offset is too wide", "offset_rule(s - tau, np.sqrt(tau)", "offset_rule(s, np.sqrt(tau)"),
     ),
+    "mfmi/channel_offsets.py": (
+        ("the law of the offset is too wide", "np.sqrt(np.maximum(s - tau, 0.0))", "np.sqrt(np.maximum(s, 0.0))"),
+        ("no valley is looked at where phi turns", "*phi.slope_zeros, ", ""),
+    ),
+    "mfmi/splines.py": (("a tenth of what splines miss", "_CUBIC = 384.0", "_CUBIC = 3840.0"),),
     "mfmi/scalar_channel.py": (
         (
             "half of the offsets",
