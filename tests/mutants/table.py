@@ -494,14 +494,15 @@ _FAULTS: dict[str, tuple[tuple[str, str, str], ...]] = {
         ),
         (
             "nor in the upper bound",
-            "np.maximum(value[noisy] - np.where(known.converged, known.value, 0.0), 0.0)",
-            "np.maximum(value[noisy], 0.0)",
+            "np.maximum(found.value[noisy] - known.value, 0.0)",
+            "np.maximum(found.value[noisy], 0.0)",
         ),
         (
             "a lower bound searches from one side",
-            "found = everything(problem, *(problem.tabulated(channel) for channel in channels))",
-            "found = everything(problem, *(problem.tabulated(channel) for channel in channels), unique=True)",
+            "_lowered(everything(problem, *(problem.tabulated(channel) for channel in channels)))",
+            "_lowered(everything(problem, *(problem.tabulated(channel) for channel in channels), unique=True))",
         ),
+        ("bounds by tables as they come", "value=found.value - found.error", "value=found.value"),
     ),
     "mfmi/propagation.py": (
         (
