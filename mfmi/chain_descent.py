@@ -13,7 +13,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from mfmi.chain import Chain, messages, potential
+from mfmi.chain import Chain, messages, potential, potential_error
 from mfmi.point_solver import Found, Known, Rules
 
 Array = NDArray[np.float64]
@@ -101,8 +101,9 @@ def descend(chain: Chain, rules: Rules, known: Known) -> Found:
         active = active.part(np.flatnonzero(moving))
     found = _evaluate(chain, log_r, log_v, last_r, last_v)
     log_v[silent] = np.log(start[silent])
-    found.value[~ended], found.rest[~ended] = np.nan, np.nan
-    found.value[silent], found.rest[silent], residual[silent], least[silent] = 0.0, 1.0, 0.0, 1.0
+    found.value[~ended], found.error[~ended], found.rest[~ended] = np.nan, np.nan, np.nan
+    found.value[silent], found.error[silent], residual[silent] = 0.0, 0.0, 0.0
+    found.rest[silent], least[silent] = 1.0, 1.0
     found.r[silent], found.v[silent] = 0.0, start[silent]
     found.mmse[silent] = chain.source.derivatives(np.zeros(chain.size))[0][silent]
     return found._replace(residual=residual, pivot=least, known=met)
@@ -236,10 +237,10 @@ def _evaluate(chain: Chain, log_r: Array, log_v: Array, last_r: Array, last_v: A
     """The potential where the search has ended; r, V and the error of the source one last step further."""
     r, v = np.exp(log_r), np.exp(log_v)
     m = messages(chain, r, v)
-    value = potential(chain, r, v, m)
+    value, error = potential(chain, r, v, m), potential_error(chain, r, v)
     # `1 - A V` is positive for every channel that exists; a closed upper bound can leave that range.
     rest = np.where(chain.inside, m.rest_v, np.inf).min(axis=1)
     mmse = m.e[:, 0] + m.e_r[:, 0] * r[:, 0] * last_r[:, 0]
-    unknown = np.full(chain.size, np.nan)
+    unknown, none = np.full(chain.size, np.nan), np.full(chain.size, -1, dtype=np.int64)
     r, v = np.exp(log_r + last_r), np.exp(log_v + last_v)
-    return Found(value, mmse, unknown, unknown, rest, r, v, np.full(chain.size, -1, dtype=np.int64))
+    return Found(value, error, mmse, unknown, unknown, rest, r, v, none)

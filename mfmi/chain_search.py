@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from mfmi.chain import Chain
+from mfmi.chain import ROUNDING, Chain
 from mfmi.chain_descent import descend
 from mfmi.ensembles import Gaussian
 from mfmi.interfaces import Surrogate
@@ -65,6 +65,7 @@ class Solution(NamedTuple):
     Attributes
     ----------
     value : potential in nats per unit of the source, shape (n,).
+    error : estimated error of the value, shape (n,), see `chain.potential_error`.
     mmse : remaining variance `E_0` of the source, shape (n,).
     residual : largest mismatch of a logarithm in the stationarity conditions, shape (n,).
     converged : whether the residual is below the tolerance, shape (n,).
@@ -73,6 +74,7 @@ class Solution(NamedTuple):
     """
 
     value: Array
+    error: Array
     mmse: Array
     residual: Array
     converged: NDArray[np.bool_]
@@ -178,6 +180,7 @@ def _rules(share: float, steps: int = MAX_STEPS) -> Rules:
         LIMITS,
         PASSES,
         LEAST_VARIANCE,
+        ROUNDING,
         NEAR_KNOWN,
         ONTO_KNOWN,
     )
@@ -194,6 +197,7 @@ def _lower(one: Solution, other: Solution) -> Solution:
     distinct = both & (np.abs(one.value - other.value) > 1e-7 * np.abs(one.value))
     return Solution(
         value=np.where(better, other.value, one.value),
+        error=np.where(better, other.error, one.error),
         mmse=np.where(better, other.mmse, one.mmse),
         residual=np.maximum(one.residual, other.residual),
         converged=both,
@@ -226,7 +230,7 @@ class _Search:
         converged = np.isfinite(found.value) & (found.pivot > 0.0) & (found.rest > 0.0)
         nowhere = np.zeros(self._chain.size, dtype=bool)
         value = np.where(np.isfinite(found.residual), found.value, np.nan)
-        solution = Solution(value, found.mmse, found.residual, converged, found.r, found.v, nowhere)
+        solution = Solution(value, found.error, found.mmse, found.residual, converged, found.r, found.v, nowhere)
         for number, one in enumerate(known):
             rows = np.flatnonzero(found.known == number)
             _put(solution, rows, one.part(rows))

@@ -76,8 +76,8 @@ class Place(NamedTuple):
     slot, column : tile of every s and cell within it, shape (n, K).
     at_s : spline weights of every s, shape (n, K, 4), or (n, K, 1) where the activation has no scale.
     frame : `share_frame` of every s, shape (n, K, 4).
-    ratios, log_powers : coefficients of all tiles.
-    columns : coefficients along s in a tile.
+    ratios, log_powers, errors : coefficients of all tiles, and the relative errors of Q in their cells.
+    columns, cells : coefficients and cells along s in a tile.
     """
 
     slot: NDArray[np.int64]
@@ -86,7 +86,9 @@ class Place(NamedTuple):
     frame: Array
     ratios: Array
     log_powers: Array
+    errors: NDArray[np.float32]
     columns: int
+    cells: int
 
 
 class _Coordinates(NamedTuple):
@@ -169,7 +171,7 @@ class ChannelTable:
             x, (slot, row, column), *_ = self._coordinates(r[rows], tau[rows], s[rows])
             line = np.minimum((np.arcsinh(x) / XI_MAX * X_CELLS).astype(np.intp), X_CELLS - 1)
             cell = ((slot * X_CELLS + line) * TAU_CELLS + row) * self._s_cells + column
-            out[rows] = 0.5 * (x * self._errors[cell] + np.maximum(x - _X_MAX, 0.0))
+            out[rows] = missed(x, self._errors[cell])
         return out.reshape(shape)
 
     def place(self, s: Array) -> Place:
@@ -187,7 +189,9 @@ class ChannelTable:
             frame.reshape(*s.shape, 4),
             self._ratios,
             self._log_powers,
+            self._errors,
             self._columns,
+            self._s_cells,
         )
 
     def _values(self, r: Array, tau: Array, s: Array) -> Array:
@@ -403,6 +407,12 @@ def terms(
     e_v = g_xx * x_r * x_t + g_xt * x_r + g_x * x_rt
     a_v = g_xx * x_t * x_t + 2.0 * g_xt * x_t + g_x * x_tt + g_tt
     return 0.5 * x * q, e, a, e_r, e_v, a_v, fade + (1.0 - g_x) * grown
+
+
+def missed(x: Number, relative: Number) -> Number:
+    """Error of J in nats, from the relative one of Q at X; past the end of the table half of what X goes on by."""
+    beyond: Number = np.maximum(x - _X_MAX, 0.0)
+    return 0.5 * (x * relative + beyond)
 
 
 def _tau_of_share(share: Array, s: Array) -> Array:

@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mfmi.activations.linear import Linear
-from mfmi.chain import ROUNDING, Chain, potential_error
+from mfmi.chain import ROUNDING, Chain
 from mfmi.chain_search import Solution, solve, solve_rivals
 from mfmi.channel_tables import Channel, table
 from mfmi.ensembles import Ensemble, ensemble_of
@@ -321,8 +321,8 @@ def everything(problem: Problem, *rivals: Channels, unique: bool = False) -> Est
         chains = [chain_of(problem, source, channels) for channels in rivals]
         solutions = _solve(chains, unique)
         return largest(
-            _estimate_of(chain, channels.judged, solution, 1.0, solution.mmse)
-            for chain, channels, solution in zip(chains, rivals, solutions, strict=True)
+            _estimate_of(channels.judged, solution, 1.0, solution.mmse)
+            for channels, solution in zip(rivals, solutions, strict=True)
         )
     # The rows of an orthogonal matrix turn gaussian inputs into independent gaussian variables, and it drops out.
     first = problem.sigma_w2 * problem.input_variance
@@ -364,11 +364,11 @@ def _behind(gone: int, problem: Problem, rivals: Sequence[Channels], variance: A
     # The potential of this chain is one per unit of that layer.
     units = float(np.prod(problem.factors.alpha[:gone]))
     found = []
-    for chain, channels, layer, solution in zip(chains, rivals, layers, _solve(chains, unique), strict=True):
+    for channels, layer, solution in zip(rivals, layers, _solve(chains, unique), strict=True):
         left = np.full_like(variance, np.nan)
         if channels.exact:
             left = layer.derivatives(solution.r[:, :1], variance[:, None]).rest_v[:, 0]
-        found.append(_estimate_of(chain, channels.judged, solution, units, left))
+        found.append(_estimate_of(channels.judged, solution, units, left))
     return largest(found)
 
 
@@ -377,10 +377,10 @@ def _solve(chains: Sequence[Chain], unique: bool) -> list[Solution]:
     return [solve(chain, unique) for chain in chains] if alone else solve_rivals(chains)
 
 
-def _estimate_of(chain: Chain, judged: bool, solution: Solution, units: float, mmse: Array) -> Estimate:
+def _estimate_of(judged: bool, solution: Solution, units: float, mmse: Array) -> Estimate:
     """An estimate from a chain whose source has that many units per input dimension."""
     value = np.where(solution.converged, units * solution.value, np.nan)
-    error = units * potential_error(chain, solution.r, solution.v) if judged else np.full_like(value, np.nan)
+    error = units * solution.error if judged else np.full_like(value, np.nan)
     return Estimate(value, solution.residual, solution.converged, mmse, solution.coexisting, error)
 
 

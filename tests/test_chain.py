@@ -165,6 +165,9 @@ class SparseInput:
     def information(self, r):
         return spike_slab(0.1).channel(r, 1.0).j
 
+    def error(self, r):
+        return np.zeros_like(r)
+
     def part(self, rows):
         return SparseInput(len(np.arange(self.size)[rows]))
 

@@ -84,6 +84,7 @@ def assert_same(one, other):
     ok = one.converged
     assert ok.any()
     np.testing.assert_allclose(one.value[ok], other.value[ok], rtol=1e-11)
+    np.testing.assert_allclose(one.error[ok], other.error[ok], rtol=1e-6)
     np.testing.assert_allclose(one.mmse[ok], other.mmse[ok], rtol=1e-8)
     np.testing.assert_allclose(one.r[ok], other.r[ok], rtol=2e-10)
     np.testing.assert_allclose(one.v[ok], other.v[ok], rtol=2e-10)

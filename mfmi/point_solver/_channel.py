@@ -11,7 +11,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from mfmi.channel_tables import S_LEAST, TAU_CELLS, X_CELLS, XI_MAX, scaled, share_within, terms
+from mfmi.channel_tables import S_LEAST, TAU_CELLS, X_CELLS, XI_MAX, missed, scaled, share_within, terms
 from mfmi.interfaces import FAINTEST, ROUNDING
 
 Array = NDArray[np.float64]
@@ -22,8 +22,8 @@ Weights = tuple[float, float, float, float, float, float, float, float, float, f
 _TINY = float(np.finfo(np.float64).tiny)
 
 # Where each number stands in the array that a channel fills.
-E, A, E_R, E_V, A_V, REST_R, REST_V, J = range(8)
-N_OUT = 8
+E, A, E_R, E_V, A_V, REST_R, REST_V, J, X, CELL = range(10)
+N_OUT = 10
 
 
 class Layers(NamedTuple):
@@ -35,7 +35,7 @@ class Layers(NamedTuple):
     hidden_noise : `sigma_h^2`, shape (n,).
     gain, residual, weight : of the surrogate, shape (n, K, M); empty for a table.
     total : variances `s`, shape (n, K); empty for a surrogate, as all that follows.
-    slot, column, at_s, frame, ratios, log_powers, columns : as in `channel_tables.Place`.
+    slot, column, at_s, frame, ratios, log_powers, errors, columns, cells : as in `channel_tables.Place`.
     place : of all layers, those of weights' singular values included: number among the channels above or, from -1
         downwards, among the singular values.
     eigenvalue, share : as in `spectral_layers.Gains`.
@@ -53,7 +53,9 @@ class Layers(NamedTuple):
     frame: Array
     ratios: Array
     log_powers: Array
+    errors: NDArray[np.float32]
     columns: int
+    cells: int
     place: NDArray[np.int64]
     eigenvalue: Array
     share: Array
@@ -79,6 +81,14 @@ def layer_information(layers: Layers, point: int, layer: int, r: float, v: float
         information: float = found[J]
         return information
     return _surrogate_information(layers, point, place, r, v)
+
+
+def layer_error(layers: Layers, layer: int, found: Array) -> float:
+    """Estimated error of J in nats at what `evaluate_layer` has found; closed forms have none."""
+    if layers.place[layer] < 0 or not layers.tabulated:
+        return 0.0
+    error: float = missed(found[X], float(layers.errors[int(found[CELL])]))
+    return error
 
 
 def _evaluate_gains(layers: Layers, layer: int, r: float, v: float, out: Array) -> None:
@@ -201,6 +211,7 @@ def _look_up(layers: Layers, point: int, layer: int, r: float, tau: float, s: fl
     found = terms(r, tau, power, x, (share_1, share_2), (g_1, g_2), (q_00, q_01, q_02, q_10, q_11, q_20))
     out[J], out[E], out[A], out[E_R] = found[0], found[1] * scale, found[2] / scale, found[3] * scale * scale
     out[E_V], out[A_V], out[REST_R] = found[4], found[5] / scale / scale, found[6]
+    out[X], out[CELL] = x, ((slot * X_CELLS + line) * TAU_CELLS + row) * layers.cells + column
 
 
 def _weights(t: float, cells: int) -> Weights:

@@ -46,7 +46,9 @@ def _compile() -> Callable[..., None]:
 
     # Without arrays of its own the code needs no counting of references, which would cost it most of its time.
     options: dict[str, Any] = {"error_model": "numpy", "_nrt": False}
-    inner: list[Callable[..., Any]] = [channel_tables.scaled, channel_tables.share_within, channel_tables.terms]
+    inner: list[Callable[..., Any]] = [
+        getattr(channel_tables, name) for name in ("scaled", "share_within", "terms", "missed")
+    ]
     for module in (_channel, _descent):
         inner += [f for f in vars(module).values() if getattr(f, "__module__", "") == module.__name__ and _is_code(f)]
     for function in inner:

@@ -22,12 +22,13 @@ from mfmi.point_solver._channel import (
     J,
     Layers,
     evaluate_layer,
+    layer_error,
     layer_information,
 )
 
 Array = NDArray[np.float64]
 
-_TINY = float(np.finfo(np.float64).tiny)
+_TINY, _EPSILON = float(np.finfo(np.float64).tiny), float(np.finfo(np.float64).eps)
 
 # Rows of the array that holds the linearised equations, see `chain_descent`.
 V_GAP, R_GAP, V_BY_R, V_BY_V, R_BY_R, R_BY_V = range(6)
@@ -72,6 +73,7 @@ class Rules(NamedTuple):
     limits: int
     passes: int
     least_variance: float
+    rounding: float
     near_known: float
     onto_known: float
 
@@ -103,13 +105,14 @@ class Work(NamedTuple):
 
 
 class Found(NamedTuple):
-    """Results: value, mmse, residual, least pivot and least `1 - A V`, shape (n,); r and v, shape (n, L).
+    """Results: value, its error, mmse, residual, least pivot and least `1 - A V`, shape (n,); r and v, shape (n, L).
 
     `known` is the number of the known minimum that a search was on its way to when it ended, or -1; there is no value
     then.
     """
 
     value: Array
+    error: Array
     mmse: Array
     residual: Array
     pivot: Array
@@ -130,13 +133,13 @@ def descend(points: Points, rules: Rules, known: Known, work: Work, found: Found
         for matrix in range(depth):
             usable = usable and 0.0 < work.v[matrix] < np.inf
         found.residual[point], found.value[point], found.rest[point] = np.inf, np.nan, np.nan
-        found.mmse[point] = found.pivot[point] = np.nan
+        found.error[point] = found.mmse[point] = found.pivot[point] = np.nan
         found.known[point] = -1
         for matrix in range(depth):
             work.log_r[matrix] = work.log_v[matrix] = np.nan
         if work.v[depth - 1] < rules.least_variance:
             found.residual[point], found.value[point], found.rest[point], found.pivot[point] = 0.0, 0.0, 1.0, 1.0
-            found.mmse[point] = work.m[0, E]
+            found.mmse[point], found.error[point] = work.m[0, E], 0.0
             for matrix in range(depth):
                 work.log_r[matrix], work.log_v[matrix] = -np.inf, np.log(work.v[matrix])
         elif usable:
@@ -178,7 +181,7 @@ def _search(points: Points, rules: Rules, known: Known, point: int, work: Work, 
         largest = _largest(work.new_r, work.new_v, depth)
         close = minimum and mismatch <= rules.near and mismatch * largest <= rules.close
         if mismatch <= rules.tolerance or settled or close:
-            _evaluate(points, point, work, found, close)
+            _evaluate(points, rules, point, work, found, close)
             return
         found.known[point] = _ahead(rules, known, point, depth, work) if minimum else -1
         if found.known[point] >= 0:
@@ -379,12 +382,17 @@ def _newton_step(depth: int, work: Work) -> float:
     return least
 
 
-def _evaluate(points: Points, point: int, work: Work, found: Found, stepped: bool) -> None:
-    """The potential where the search has ended; r, V and the error of the source after one more step if `stepped`."""
-    depth, rest, ratio = points.length[point], np.inf, 1.0
+def _evaluate(points: Points, rules: Rules, point: int, work: Work, found: Found, stepped: bool) -> None:
+    """The potential where the search has ended and its error, see `chain.potential_error`.
+
+    r, V and the mean squared error of the source are those after one more step if `stepped`.
+    """
+    depth, rest, ratio, matrices, error = points.length[point], np.inf, 1.0, 0.0, 0.0
     value = work.m[0, J]
     if points.from_layer:
         value = layer_information(points.first, point, 0, work.r[0], points.source[point], work.m[0])
+        error = layer_error(points.first, 0, work.m[0])
+    total = value
     for matrix in range(depth):
         before, behind, v, r = work.m[matrix], work.m[matrix + 1], work.v[matrix], work.r[matrix]
         alpha = points.alpha[matrix]
@@ -398,13 +406,17 @@ def _evaluate(points: Points, point: int, work: Work, found: Found, stepped: boo
         else:
             bracket = r * before[E] + alpha * behind[A] * (v - points.sigma_w2[point, matrix] * before[E])
         value -= 0.5 * ratio * bracket
+        matrices += ratio
         ratio *= alpha
         information = behind[J]
         if matrix + 1 < depth:
             information = layer_information(points.layers, point, matrix, work.r[matrix + 1], v, behind)
+            error += ratio * layer_error(points.layers, matrix, behind)
         value += ratio * information
+        total += ratio * information
         rest = min(rest, behind[REST_V])
     found.value[point], found.rest[point], found.mmse[point] = value, rest, work.m[0, E]
+    found.error[point] = error + rules.rounding * total + _EPSILON * min(matrices, 2.0 * total)
     if stepped:
         found.mmse[point] += work.m[0, E_R] * work.r[0] * work.new_r[0]
         for matrix in range(depth):

@@ -22,7 +22,7 @@ _NO_VALUES, _NO_LAYERS = np.empty(0), np.empty((0, 0))
 _NO_NODES, _NO_PLACES = np.empty((0, 0, 0)), np.empty((0, 0), dtype=np.int64)
 _NOTHING = Layers(
     False, _NO_VALUES, _NO_NODES, _NO_NODES, _NO_NODES, _NO_LAYERS, _NO_PLACES, _NO_PLACES, _NO_NODES, _NO_NODES,
-    _NO_VALUES, _NO_VALUES, 1, np.empty(0, dtype=np.int64), _NO_LAYERS, _NO_LAYERS,
+    _NO_VALUES, _NO_VALUES, np.empty(0, dtype=np.float32), 1, 1, np.empty(0, dtype=np.int64), _NO_LAYERS, _NO_LAYERS,
 )  # fmt: skip
 
 
@@ -53,9 +53,9 @@ class Packed:
         Found
         """
         n, most = self._points.sigma_w2.shape
-        value, mmse, residual, pivot, rest = np.empty((5, n))
+        value, error, mmse, residual, pivot, rest = np.empty((6, n))
         r, v = np.ones((2, n, most))
-        found = Found(value, mmse, residual, pivot, rest, r, v, np.empty(n, dtype=np.int64))
+        found = Found(value, error, mmse, residual, pivot, rest, r, v, np.empty(n, dtype=np.int64))
         try:
             self._code(self._points, rules, known, self._work, found)
         except OSError:

@@ -444,13 +444,22 @@ _FAULTS: dict[str, tuple[tuple[str, str, str], ...]] = {
         ),
     ),
     "mfmi/chain_descent.py": (
-        ("a search without an end counts", "found.value[~ended], found.rest[~ended] = np.nan, np.nan", "pass"),
+        (
+            "a search without an end counts",
+            "found.value[~ended], found.error[~ended], found.rest[~ended] = np.nan, np.nan, np.nan",
+            "pass",
+        ),
         ("any minimum nearby is the known one", "& (there <= rules.onto_known * here)", ""),
     ),
     "mfmi/point_solver/_descent.py": (
         ("half of the bracket, compiled", "value -= 0.5 * ratio * bracket", "value -= 0.25 * ratio * bracket"),
         ("the last step is not taken", "work.log_r[matrix] += work.new_r[matrix]\n", "pass\n"),
         ("an output of another width", "        ratio *= alpha\n", ""),
+        (
+            "errors of hidden layers are forgotten",
+            "            error += ratio * layer_error(points.layers, matrix, behind)\n",
+            "",
+        ),
     ),
     "mfmi/point_solver/_channel.py": (
         (
