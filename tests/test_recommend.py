@@ -351,6 +351,14 @@ def test_a_long_wait_is_announced_once(
     assert "tabulates the exact channel of erf" in capsys.readouterr().err
     announce_tables(get("erf"), ("linear",))
     announce_tables(get("linear"), ("replica",))
+    # Of an activation that folds once, or of a wave, what is observed needs no table.
+    for name in ("gelu", "cos", "tanh"):
+        announce_tables(get(name), ("linear",), "activation")
     TileCache.of_user(get("erf")).store((0,), np.zeros(3))
     announce_tables(get("erf"), ("replica",))
     assert capsys.readouterr().err == ""
+    folded = get("numpy:sinc")
+    announce_tables(folded, ("linear",))
+    assert capsys.readouterr().err == ""
+    announce_tables(folded, ("linear",), "activation")
+    assert "observed activation tells tabulates the exact channel of numpy:sinc" in capsys.readouterr().err
