@@ -14,21 +14,29 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from functools import lru_cache
-from typing import NamedTuple, Protocol, TypeVar
+from typing import NamedTuple, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
 from mfmi.activations import Activation
+from mfmi.channel_coordinates import (
+    S_LEAST,
+    TAU_CELLS,
+    X_CELLS,
+    XI_MAX,
+    missed,
+    scaled,
+    share_frame,
+    share_of,
+    tau_of_share,
+    terms,
+)
 from mfmi.exact_tables import TableValue
 from mfmi.splines import Axis, from_coarse_sites, largest_around, missed_between_sites
 
 Array = NDArray[np.float64]
-# Formulas for arrays and, compiled, for numbers.
-Number = TypeVar("Number", float, Array)
 
-# Coordinates: asinh(X), a share of tau (see `share_of`), and asinh(sqrt(s / 0.1)) in tiles of half a decade.
-_X_MAX = 48.0
 # Every so many sites a finer rule is asked, of so many more nodes. What is found that way is a typical miss of a place,
 # and the largest of 100 of them is about that times the margin.
 _COARSE, _SECOND_OPINION, _MARGIN = 10, 1.5, 3.0
@@ -38,13 +46,9 @@ _WITHIN_FIRST = np.array([0.05, 0.25, 0.75])
 _MOMENTS = 5e-10
 # What stands for X = 0, where Q is a limit.
 _SMALLEST_X = 1e-10
-X_CELLS, TAU_CELLS, _S_CELLS = 160, 96, 16
-_TILE = 1.2
-# Below this variance an activation is its expansion at 0, and s matters only through r s and tau / s.
-_S_SCALE = 0.1
-S_LEAST = 1e-12
-# Below this share of s, tau matters only through r tau; squares and cubes of smaller ones would underflow.
-_TAU_LEAST = 1e-30
+# Along s the coordinate is asinh(sqrt(s / 0.1)) in tiles of half a decade: below that variance an activation is its
+# expansion at 0, and s matters only through r s and tau / s.
+_S_CELLS, _TILE, _S_SCALE = 16, 1.2, 0.1
 
 
 class Channel(Protocol):
@@ -65,7 +69,6 @@ class Channel(Protocol):
 
 
 _X_AXIS, _TAU_AXIS, _S_AXIS = Axis(X_CELLS), Axis(TAU_CELLS), Axis(_S_CELLS)
-XI_MAX = float(np.arcsinh(_X_MAX))
 
 
 class Place(NamedTuple):
@@ -265,7 +268,7 @@ class ChannelTable:
         s_sites = np.array([1.0]) if self.phi.homogeneous else _variance_at(number + _S_AXIS.sites)
         share, s = np.meshgrid(_TAU_AXIS.sites, s_sites, indexing="ij")
         # At share 0 the limit is taken a little inside; the table is smooth there.
-        tau = _tau_of_share(np.maximum(share, 1e-6), s)
+        tau = tau_of_share(np.maximum(share, 1e-6), s)
         power = np.asarray(self.phi.decorrelation(s.ravel(), tau.ravel())).reshape(s.shape)
         x = np.sinh(_X_AXIS.sites * XI_MAX)
         x[0] = _SMALLEST_X
@@ -321,109 +324,6 @@ def _variance_at(coordinate: Array) -> Array:
 def _blocks(rows: NDArray[np.intp]) -> Iterator[NDArray[np.intp]]:
     """Stretches short enough for the work arrays to stay in the cache."""
     return (rows[start : start + 4096] for start in range(0, len(rows), 4096))
-
-
-def scaled(tau: Number, s: Number, whole: Number) -> tuple[Number, Number]:
-    """Return a factor k and tau / k, so that the channel of (k r, tau / k, `whole`) is that of (r, tau, s).
-
-    `whole` is s itself, or what stands for every s of a homogeneous activation or of one that is too small to matter.
-    """
-    inside = np.maximum(tau * (whole / s), _TAU_LEAST * whole)
-    return tau / inside, inside
-
-
-def share_of(tau: Array, s: Array) -> tuple[Array, Array, Array]:
-    """Coordinate of tau in [0, 1], and its first and second derivative in tau; for arrays and, compiled, for numbers.
-
-    Logarithmic in tau down to a millionth of s, because a kink of width sqrt(tau) and a residual of size tau^2 matter
-    at precisions beyond 1 / tau; linear in s - tau near tau = s on the scale on which offsets begin to matter.
-    """
-    return share_within(tau, s, *share_frame(s))
-
-
-def share_frame(s: Array) -> tuple[Array, Array, Array, Array]:
-    """What `share_within` needs to know of s: the square of the small scale, the large one, begin and length."""
-    bounded = s / (1.0 + s)
-    small, large = 1e-3 * np.sqrt(bounded), 0.3 * bounded
-    begin = np.arcsinh(s / large) + np.log(large / small)
-    return small * small, large, begin, np.arcsinh(np.sqrt(s) / small) + np.arcsinh(s / large)
-
-
-def share_within(
-    tau: Number, s: Number, small_2: Number, large: Number, begin: Number, length: Number
-) -> tuple[Number, Number, Number]:
-    """`asinh(sqrt(tau) / small) - asinh((s - tau) / large)` from 0 to 1, in one logarithm, and its derivatives."""
-    left, right, beyond = s - tau, np.sqrt(tau), np.sqrt(small_2 + tau)
-    root = right * beyond
-    gap = np.sqrt(large * large + left * left)
-    value = begin + np.log((right + beyond) / (left + gap))
-    first = 0.5 / root + 1.0 / gap
-    second = left / (gap * gap * gap) - 0.25 * (small_2 + 2.0 * tau) / (root * root * root)
-    return value / length, first / length, second / length
-
-
-def terms(
-    r: Number,
-    tau: Number,
-    power: Number,
-    x: Number,
-    by_tau: tuple[Number, Number],
-    by_share: tuple[Number, Number],
-    ratio: tuple[Number, Number, Number, Number, Number, Number],
-) -> tuple[Number, Number, Number, Number, Number, Number, Number]:
-    """J, E, A, dE/dr, dE/dV, dA/dV and 1 - r E from the two splines; for arrays and, compiled, for numbers.
-
-    Parameters
-    ----------
-    r, tau, power, x : precision, remaining variance, D and X.
-    by_tau : first and second derivative of the share in tau.
-    by_share : first and second derivative of ln(D / tau) in the share.
-    ratio : Q and its derivatives by (asinh(X) / XI_MAX, share), orders 00, 01, 02, 10, 11, 20.
-    """
-    share_1, share_2 = by_tau
-    q, q_t, q_tt, q_x, q_xt, q_xx = ratio
-    # ln D = ln tau + g(share): first and second derivative of D in tau.
-    d_1 = 1.0 / tau + by_share[0] * share_1
-    d_2 = -1.0 / (tau * tau) + by_share[1] * (share_1 * share_1) + by_share[0] * share_2
-    # From asinh(X) to X; past the end of the table Q stays what it is there.
-    curve = 1.0 / (1.0 + x * x)
-    slope = (x <= _X_MAX) * np.sqrt(curve) / XI_MAX
-    q_xx = (q_xx * slope - q_x * x * curve) * slope
-    q_x = q_x * slope
-    q_xt = q_xt * slope
-    signal = r * power
-    fade = 1.0 / (1.0 + signal)
-    grown = signal * fade
-    x_r = power * fade
-    x_t = grown * d_1
-    x_rr = -x_r * x_r
-    x_rt = x_r * d_1 * fade
-    x_tt = grown * (d_2 + d_1 * d_1 * fade)
-    g_x, g_xx = q + x * q_x, 2.0 * q_x + x * q_xx
-    g_t, g_tt = x * q_t * share_1, x * (q_tt * (share_1 * share_1) + q_t * share_2)
-    g_xt = (q_t + x * q_xt) * share_1
-    e, a = g_x * x_r, g_x * x_t + g_t
-    e_r = g_xx * x_r * x_r + g_x * x_rr
-    e_v = g_xx * x_r * x_t + g_xt * x_r + g_x * x_rt
-    a_v = g_xx * x_t * x_t + 2.0 * g_xt * x_t + g_x * x_tt + g_tt
-    return 0.5 * x * q, e, a, e_r, e_v, a_v, fade + (1.0 - g_x) * grown
-
-
-def missed(x: Number, relative: Number) -> Number:
-    """Error of J in nats, from the relative one of Q at X; past the end of the table half of what X goes on by."""
-    beyond: Number = np.maximum(x - _X_MAX, 0.0)
-    return 0.5 * (x * relative + beyond)
-
-
-def _tau_of_share(share: Array, s: Array) -> Array:
-    """Invert `share_of` by bisection on ln tau; only the sites of a table come here."""
-    low, high = np.log(s) - 60.0, np.log(s)
-    for _ in range(60):
-        middle = 0.5 * (low + high)
-        above = share_of(np.exp(middle), s)[0] > share
-        low, high = np.where(above, low, middle), np.where(above, middle, high)
-    # Rounding takes the exponential of a logarithm beyond a large s.
-    return np.where(share >= 1.0, s, np.minimum(np.exp(high), s))
 
 
 def _contract(

@@ -6,7 +6,8 @@ import pytest
 from mfmi import chain_descent, chain_search
 from mfmi.activations import get
 from mfmi.chain_search import ENOUGH, LEAST_VARIANCE, solve
-from mfmi.channel_tables import S_LEAST, table
+from mfmi.channel_coordinates import S_LEAST
+from mfmi.channel_tables import table
 from mfmi.closed_channels import EntropyPowerLower, GaussianUpper, LinearLower
 from mfmi.columns import Points
 from mfmi.ensembles import Orthogonal

@@ -14,12 +14,11 @@ from numpy.typing import ArrayLike, NDArray
 
 from mfmi import gaussian
 from mfmi.activations import _pairs, _probe, _quadrature
+from mfmi.activations._arguments import checked_covariance, checked_finite, checked_gap, checked_variance
 from mfmi.activations._normal import truncated_power
 
 FloatArray = NDArray[np.float64]
 
-# Arguments may exceed their limits by this many units in the last place: the caller's own rounding.
-_SLACK = 8.0 * np.finfo(np.float64).eps
 
 # Relative errors allowed for in every reported error: rounding of closed forms; rounding and the tails of quadrature.
 _ROUNDING = 1e-13
@@ -204,7 +203,7 @@ class Activation(ABC):
     def second_moment(self, s: ArrayLike, *, error: Literal[True]) -> tuple[FloatArray, FloatArray]: ...
     def second_moment(self, s: ArrayLike, *, error: bool = False) -> Any:
         """V(s) = E phi(sqrt(s) z)^2, theory (4), for variances s >= 0."""
-        return self._answer("second_moment", (_variance("s", s),), error)
+        return self._answer("second_moment", (checked_variance("s", s),), error)
 
     @overload
     def second_moment_slope(self, s: ArrayLike, *, error: Literal[False] = False) -> FloatArray: ...
@@ -212,7 +211,7 @@ class Activation(ABC):
     def second_moment_slope(self, s: ArrayLike, *, error: Literal[True]) -> tuple[FloatArray, FloatArray]: ...
     def second_moment_slope(self, s: ArrayLike, *, error: bool = False) -> Any:
         """V'(s) = dV/ds, theory (5), for variances s >= 0 (at a kink the limit s -> 0)."""
-        return self._answer("second_moment_slope", (_variance("s", s),), error)
+        return self._answer("second_moment_slope", (checked_variance("s", s),), error)
 
     @overload
     def slope_moment(self, s: ArrayLike, k: float = 1, *, error: Literal[False] = False) -> FloatArray: ...
@@ -223,7 +222,7 @@ class Activation(ABC):
         if not (np.ndim(k) == 0 and math.isfinite(k) and k >= 0):
             raise ValueError(f"k must be a finite number >= 0, got {k!r}")
         order = float(k)
-        return self._answer("slope_moment", (_variance("s", s),), error, order)
+        return self._answer("slope_moment", (checked_variance("s", s),), error, order)
 
     @overload
     def log_slope(self, s: ArrayLike, *, error: Literal[False] = False) -> FloatArray: ...
@@ -231,7 +230,7 @@ class Activation(ABC):
     def log_slope(self, s: ArrayLike, *, error: Literal[True]) -> tuple[FloatArray, FloatArray]: ...
     def log_slope(self, s: ArrayLike, *, error: bool = False) -> Any:
         """E ln phi'(sqrt(s) z)^2, theory (19), for variances s >= 0; -inf where it diverges."""
-        return self._answer("log_slope", (_variance("s", s),), error)
+        return self._answer("log_slope", (checked_variance("s", s),), error)
 
     @overload
     def correlation(self, s: ArrayLike, k: ArrayLike, *, error: Literal[False] = False) -> FloatArray: ...
@@ -239,7 +238,7 @@ class Activation(ABC):
     def correlation(self, s: ArrayLike, k: ArrayLike, *, error: Literal[True]) -> tuple[FloatArray, FloatArray]: ...
     def correlation(self, s: ArrayLike, k: ArrayLike, *, error: bool = False) -> Any:
         """K(s, k) = E phi(u) phi(v), theory (4), u and v of variance s and covariance k, |k| <= s."""
-        return self._answer("correlation", _covariance(s, k), error)
+        return self._answer("correlation", checked_covariance(s, k), error)
 
     @overload
     def slope_correlation(self, s: ArrayLike, k: ArrayLike, *, error: Literal[False] = False) -> FloatArray: ...
@@ -249,7 +248,7 @@ class Activation(ABC):
     ) -> tuple[FloatArray, FloatArray]: ...
     def slope_correlation(self, s: ArrayLike, k: ArrayLike, *, error: bool = False) -> Any:
         """E phi'(u) phi'(v) = dK/dk (Price's theorem), u and v of variance s and covariance k, |k| <= s."""
-        variance, covariance = _covariance(s, k)
+        variance, covariance = checked_covariance(s, k)
         return self._answer("slope_correlation_gap", (variance, variance - covariance), error)
 
     @overload
@@ -258,7 +257,7 @@ class Activation(ABC):
     def decorrelation(self, s: ArrayLike, gap: ArrayLike, *, error: Literal[True]) -> tuple[FloatArray, FloatArray]: ...
     def decorrelation(self, s: ArrayLike, gap: ArrayLike, *, error: bool = False) -> Any:
         """V(s) - K(s, s - gap) = E (phi(u) - phi(v))^2 / 2, relatively accurate for gap -> 0; 0 <= gap <= 2 s."""
-        return self._answer("decorrelation", _gap(s, gap), error)
+        return self._answer("decorrelation", checked_gap(s, gap), error)
 
     @overload
     def slope_correlation_gap(self, s: ArrayLike, gap: ArrayLike, *, error: Literal[False] = False) -> FloatArray: ...
@@ -268,7 +267,7 @@ class Activation(ABC):
     ) -> tuple[FloatArray, FloatArray]: ...
     def slope_correlation_gap(self, s: ArrayLike, gap: ArrayLike, *, error: bool = False) -> Any:
         """E phi'(u) phi'(v) at covariance s - gap, 0 <= gap <= 2 s: the slope of the correlation map, theory (5)."""
-        return self._answer("slope_correlation_gap", _gap(s, gap), error)
+        return self._answer("slope_correlation_gap", checked_gap(s, gap), error)
 
     @overload
     def conditional(self, m: ArrayLike, v: ArrayLike, *, error: Literal[False] = False) -> Conditional: ...
@@ -279,7 +278,7 @@ class Activation(ABC):
 
         At v = 0 kappa is phi'(m). For a step kappa is Cov(phi, g) / sqrt(v).
         """
-        answer = self._answer("conditional", (_finite("m", m), _variance("v", v)), error)
+        answer = self._answer("conditional", (checked_finite("m", m), checked_variance("v", v)), error)
         return tuple(Conditional(*part) for part in answer) if error else Conditional(*answer)
 
     @overload
@@ -290,7 +289,7 @@ class Activation(ABC):
     ) -> tuple[FloatArray, FloatArray]: ...
     def conditional_log_slope(self, m: ArrayLike, v: ArrayLike, *, error: bool = False) -> Any:
         """E ln|phi'(m + sqrt(v) g)|, theory (17); -inf where it diverges; v >= 0."""
-        return self._answer("conditional_log_slope", (_finite("m", m), _variance("v", v)), error)
+        return self._answer("conditional_log_slope", (checked_finite("m", m), checked_variance("v", v)), error)
 
     def entropy_powers(self, m: ArrayLike, v: ArrayLike) -> tuple[FloatArray, FloatArray]:
         """Probabilities and entropy powers of the non-flat pieces of phi(m + sqrt(v) g), theory (17).
@@ -306,7 +305,7 @@ class Activation(ABC):
             Probability of each piece and its entropy power exp(2 h(z|piece) + 2 E[ln|phi'(z)| | piece]) / (2 pi e).
             The last axis is empty where (17) does not apply: images that overlap, or no piece that is not flat.
         """
-        mean, variance = np.broadcast_arrays(_finite("m", m), _variance("v", v))
+        mean, variance = np.broadcast_arrays(checked_finite("m", m), checked_variance("v", v))
         flat_m, flat_v = mean.ravel(), variance.ravel()
         active = [piece for piece in self.pieces if piece.kind != "flat"] if self.images_disjoint else []
         p, power = np.empty((2, flat_m.size, len(active)))
@@ -394,35 +393,3 @@ class Activation(ABC):
                 difference = np.abs(value - method(*flat, *extra, refine=_quadrature.SECOND_OPINION))
             estimate = estimate + _quadrature.SAFETY * np.where(np.isnan(difference) & np.isinf(value), 0.0, difference)
         return tuple(part.reshape(part.shape[:-1] + shape)[()] for part in (value, estimate))
-
-
-def _finite(name: str, value: ArrayLike) -> FloatArray:
-    array = np.asarray(value, dtype=np.float64)
-    bad = ~np.isfinite(array)
-    if bad.any():
-        raise ValueError(f"{name} must be finite, got {float(array[bad].flat[0])}")
-    return array
-
-
-def _variance(name: str, value: ArrayLike) -> FloatArray:
-    array = np.asarray(value, dtype=np.float64)
-    bad = ~(np.isfinite(array) & (array >= 0.0))
-    if bad.any():
-        raise ValueError(f"{name} must be a finite variance >= 0, got {float(array[bad].flat[0])}")
-    return array
-
-
-def _covariance(s: ArrayLike, k: ArrayLike) -> tuple[FloatArray, FloatArray]:
-    variance, covariance = np.broadcast_arrays(_variance("s", s), _finite("k", k))
-    bad = np.abs(covariance) > variance * (1.0 + _SLACK)
-    if bad.any():
-        raise ValueError(f"k must satisfy |k| <= s = {float(variance[bad][0])}, got {float(covariance[bad][0])}")
-    return variance, np.clip(covariance, -variance, variance)
-
-
-def _gap(s: ArrayLike, gap: ArrayLike) -> tuple[FloatArray, FloatArray]:
-    variance, difference = np.broadcast_arrays(_variance("s", s), _finite("gap", gap))
-    bad = (difference < 0.0) | (difference > 2.0 * variance * (1.0 + _SLACK))
-    if bad.any():
-        raise ValueError(f"gap must be in [0, 2 s] with s = {float(variance[bad][0])}, got {float(difference[bad][0])}")
-    return variance, np.minimum(difference, 2.0 * variance)

@@ -1,7 +1,7 @@
 """A layer's channel at one precision and one variance: what `interfaces` computes for arrays, for one number each.
 
 Written for a compiler: scalars, loops and flat arrays. The elementwise formulas of a table are those of
-`channel_tables`; only look-up and sums are written again.
+`channel_coordinates`; only look-up and sums are written again.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from mfmi.channel_tables import S_LEAST, TAU_CELLS, X_CELLS, XI_MAX, missed, scaled, share_within, terms
+from mfmi.channel_coordinates import S_LEAST, TAU_CELLS, X_CELLS, XI_MAX, missed, scaled, share_within, terms
 from mfmi.interfaces import FAINTEST, ROUNDING
 
 Array = NDArray[np.float64]

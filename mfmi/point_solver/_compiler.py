@@ -12,12 +12,12 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any
 
-from mfmi import channel_tables, ensembles, interfaces
+from mfmi import channel_coordinates, ensembles, interfaces
 from mfmi.point_solver import _channel, _descent
 from mfmi.tile_cache import cache_directory
 
 # Modules that the machine code follows from, with its constants; numba itself looks at the file of one function only.
-_SOURCES: tuple[ModuleType, ...] = (_descent, _channel, channel_tables, ensembles, interfaces)
+_SOURCES: tuple[ModuleType, ...] = (_descent, _channel, channel_coordinates, ensembles, interfaces)
 
 SWITCH = "MFMI_COMPILE"
 """Environment variable that forgoes compiled code where it is 0, as if numba were not there."""
@@ -47,7 +47,7 @@ def _compile() -> Callable[..., None]:
     # Without arrays of its own the code needs no counting of references, which would cost it most of its time.
     options: dict[str, Any] = {"error_model": "numpy", "_nrt": False}
     inner: list[Callable[..., Any]] = [
-        getattr(channel_tables, name) for name in ("scaled", "share_within", "terms", "missed")
+        getattr(channel_coordinates, name) for name in ("scaled", "share_within", "terms", "missed")
     ]
     for module in (_channel, _descent):
         inner += [f for f in vars(module).values() if getattr(f, "__module__", "") == module.__name__ and _is_code(f)]

@@ -1,0 +1,45 @@
+"""Checks of what an activation's moments are asked for: clear errors for numbers that no gaussian has."""
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+FloatArray = NDArray[np.float64]
+
+# Arguments may exceed their limits by this many units in the last place: the caller's own rounding.
+_SLACK = 8.0 * np.finfo(np.float64).eps
+
+
+def checked_finite(name: str, value: ArrayLike) -> FloatArray:
+    """The value as an array; a ValueError names the first entry that is no number."""
+    array = np.asarray(value, dtype=np.float64)
+    bad = ~np.isfinite(array)
+    if bad.any():
+        raise ValueError(f"{name} must be finite, got {float(array[bad].flat[0])}")
+    return array
+
+
+def checked_variance(name: str, value: ArrayLike) -> FloatArray:
+    """The value as an array; a ValueError names the first entry that is no variance."""
+    array = np.asarray(value, dtype=np.float64)
+    bad = ~(np.isfinite(array) & (array >= 0.0))
+    if bad.any():
+        raise ValueError(f"{name} must be a finite variance >= 0, got {float(array[bad].flat[0])}")
+    return array
+
+
+def checked_covariance(s: ArrayLike, k: ArrayLike) -> tuple[FloatArray, FloatArray]:
+    """Variances and covariances of one shape, |k| <= s but for rounding, which is cut off."""
+    variance, covariance = np.broadcast_arrays(checked_variance("s", s), checked_finite("k", k))
+    bad = np.abs(covariance) > variance * (1.0 + _SLACK)
+    if bad.any():
+        raise ValueError(f"k must satisfy |k| <= s = {float(variance[bad][0])}, got {float(covariance[bad][0])}")
+    return variance, np.clip(covariance, -variance, variance)
+
+
+def checked_gap(s: ArrayLike, gap: ArrayLike) -> tuple[FloatArray, FloatArray]:
+    """Variances and s - k of one shape, from 0 to 2 s but for rounding, which is cut off."""
+    variance, difference = np.broadcast_arrays(checked_variance("s", s), checked_finite("gap", gap))
+    bad = (difference < 0.0) | (difference > 2.0 * variance * (1.0 + _SLACK))
+    if bad.any():
+        raise ValueError(f"gap must be in [0, 2 s] with s = {float(variance[bad][0])}, got {float(difference[bad][0])}")
+    return variance, np.minimum(difference, 2.0 * variance)
