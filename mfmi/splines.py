@@ -8,10 +8,9 @@ they are as large as what is missed. Along several axes the misses add up.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, reduce
 
 import numpy as np
-from numpy.lib.stride_tricks import sliding_window_view
 from numpy.typing import NDArray
 from scipy.interpolate import BSpline
 
@@ -75,7 +74,7 @@ def missed_between_sites(coefficients: Array) -> Array:
         # The third derivative jumps between two cells; each sees the jumps at both of its ends.
         jumps = np.abs(np.diff(coefficients, 4, axis=axis))
         beside = [(1, 1) if other == axis else (0, 0) for other in range(coefficients.ndim)]
-        jumps = sliding_window_view(np.pad(jumps, beside, mode="edge"), 2, axis=axis).max(axis=-1)
+        jumps = _largest_of(np.pad(jumps, beside, mode="edge"), 2, axis)
         total = total + largest_around(jumps, [other for other in splined if other != axis]) / _CUBIC
     return np.asarray(total)
 
@@ -83,8 +82,15 @@ def missed_between_sites(coefficients: Array) -> Array:
 def largest_around(coefficients: Array, axes: list[int]) -> Array:
     """Largest of the four coefficients that a cell sees along each of some axes, shape `cells` along them."""
     for axis in axes:
-        coefficients = sliding_window_view(coefficients, 4, axis=axis).max(axis=-1)
+        coefficients = _largest_of(coefficients, 4, axis)
     return coefficients
+
+
+def _largest_of(values: Array, count: int, axis: int) -> Array:
+    """Largest of every `count` neighbours along an axis."""
+    size = values.shape[axis] - count + 1
+    before = (slice(None),) * axis
+    return reduce(np.maximum, (values[(*before, slice(first, first + size))] for first in range(count)))
 
 
 def from_coarse_sites(values: Array, sites: list[NDArray[np.intp]], cells: tuple[int, ...]) -> Array:
