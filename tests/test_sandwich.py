@@ -54,8 +54,9 @@ def assert_order(found: dict[str, np.ndarray], value: np.ndarray, error: np.ndar
         assert np.all((bound[known] >= 0.0) & (bound[known] <= above[known])), name
         if name != "entropy_power":
             assert np.all(known | (found["status"] == "unconverged"))
-        # The potential of `layerwise` can have no minimum where (16) is poor, as for even activations.
-        if name in ("linear", "fisher"):
+        # The potential of `layerwise` can have no minimum where (16) is poor, as for even activations, and that of
+        # `fisher` behind layers of two values that can be decoded (docs/bounds.md).
+        if name == "linear" or (name == "fisher" and found["activation"][0] != "sign"):
             assert np.all(known)
     assert np.all(found["mi_gaussian_upper"] >= below)
     assert np.all(found["mi_upper"] >= below)
@@ -139,9 +140,9 @@ def test_the_iteration_is_the_estimator():
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("name", [name for name in names() if name != "sign"])
+@pytest.mark.parametrize("name", names())
 def test_five_hundred_networks(name):
-    check(Draw.of(name, 500 // (len(names()) - 1) + 1, seed=2, deepest=19, least_noise=0.2))
+    check(Draw.of(name, 500 // len(names()) + 1, seed=2, deepest=19, least_noise=0.2))
 
 
 @pytest.mark.slow
@@ -162,7 +163,7 @@ def test_orthogonal_weights_carry_noise_as_well(name, sigma_w, sigma_b, noise):
 
 
 def test_enough_networks_are_drawn():
-    assert (len(names()) - 1) * (500 // (len(names()) - 1) + 1) >= 500
+    assert len(names()) * (500 // len(names()) + 1) >= 500
     assert 10 * len(QUICK) + 2 * len(OTHERS) >= 60
 
 
