@@ -24,5 +24,5 @@ def announce_tables(phi: Activation, estimators: Collection[str], observe: str =
         return
     folder = TileCache.of_user(phi).folder
     if folder is None or not folder.exists():
-        who, wait = ("replica", "some minutes") if of_layers else ("what the observed activation tells", "several minutes")
-        terminal().note(f"{who} tabulates the exact channel of {phi.name}; the first time that can take {wait}")
+        who = "replica" if of_layers else "what the observed activation tells"
+        terminal().note(f"{who} tabulates the exact channel of {phi.name}; the first time that can take some minutes")
