@@ -17,8 +17,9 @@ from mfmi.observed_layer import Output
 
 Array = NDArray[np.float64]
 
-# Share of the informations in a potential that rounding may make of it.
-ROUNDING = 1e-13
+# Share of the informations in a potential that rounding may make of it: 2.7e-13 was seen, of 16 rotations with noise in
+# every layer against their closed form.
+ROUNDING = 4e-13
 
 
 @dataclass(frozen=True)
