@@ -6,6 +6,7 @@ The unknowns are the variances `V_1..V_L` and the precisions `r_0..r_{L-1}`; eve
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
@@ -103,32 +104,52 @@ def messages(chain: Chain, r: Array, v: Array) -> Messages:
     return Messages(e, e_r, e_v, rest_r, a, a_r, a_v, rest_v)
 
 
-def potential_error(chain: Chain, r: Array, v: Array) -> Array:
+def information(chain: Chain, r: Array, v: Array) -> Array:
+    """Sum of the informations of all channels, as it stands in the potential (8), shape (n,)."""
+    layers = chain.layers.information if chain.layers is not None else None
+    return _summed(chain, r, v, (chain.source.information, layers, chain.output.information))
+
+
+def potential(chain: Chain, r: Array, v: Array, m: Messages, total: Array) -> Array:
+    """The potential (8) in nats per unit of the source, shape (n,).
+
+    Parameters
+    ----------
+    chain : the networks.
+    r, v : precisions and variances, shape (n, L).
+    m, total : what the channels say there, and the sum of their informations, see `information`.
+    """
+    bracket = np.where(chain.inside, chain.ensemble.bracket(r, m.e, m.a, v, m.rest_v), 0.0)
+    return np.asarray(total - 0.5 * (bracket * _units(chain)[:-1]).sum(axis=1))
+
+
+def potential_error(chain: Chain, r: Array, v: Array, total: Array) -> Array:
     """What the errors of the channels make of the potential at its stationary point, shape (n,); as `potential`.
 
     There the unknowns do not move it, and each channel's error enters as it is. Rounding counts with `ROUNDING` of all
-    that is summed up, and with that of a number near 1 for every matrix, whose bracket is the logarithm of one; that of
-    a faint signal is no larger than A V, at most twice the information behind the matrix.
+    that is summed up, and with that of a number near 1 for every matrix, whose bracket is the logarithm of one.
     """
-    ratio = np.concatenate(([1.0], np.cumprod(chain.ensemble.alpha)))
-    end = v[chain.last]
-    error = chain.source.error(r[:, 0]) + ratio[chain.length] * chain.output.error(end)
-    total = chain.source.information(r[:, 0]) + ratio[chain.length] * chain.output.information(end)
-    if chain.layers is not None:
-        arguments = r[:, 1:], v[:, :-1]
-        for part, of_layers in ((error, chain.layers.error), (total, chain.layers.information)):
-            part += (np.where(chain.inside[:, 1:], of_layers(*arguments), 0.0) * ratio[1:-1]).sum(axis=1)
-    brackets = (chain.inside * ratio[:-1]).sum(axis=1)
+    layers = chain.layers.error if chain.layers is not None else None
+    error = _summed(chain, r, v, (chain.source.error, layers, chain.output.error))
+    brackets = (chain.inside * _units(chain)[:-1]).sum(axis=1)
     return np.asarray(error + ROUNDING * total + np.finfo(np.float64).eps * np.minimum(brackets, 2.0 * total))
 
 
-def potential(chain: Chain, r: Array, v: Array, m: Messages) -> Array:
-    """The potential (8) in nats per unit of the source, shape (n,), where the channels say `m`."""
-    # Units of layer l per unit of the source.
-    ratio = np.concatenate(([1.0], np.cumprod(chain.ensemble.alpha)))
-    value = chain.source.information(r[:, 0]) + ratio[chain.length] * chain.output.information(v[chain.last])
-    if chain.layers is not None:
-        information = np.where(chain.inside[:, 1:], chain.layers.information(r[:, 1:], v[:, :-1]), 0.0)
-        value = value + (information * ratio[1:-1]).sum(axis=1)
-    bracket = np.where(chain.inside, chain.ensemble.bracket(r, m.e, m.a, v, m.rest_v), 0.0)
-    return np.asarray(value - 0.5 * (bracket * ratio[:-1]).sum(axis=1))
+def _units(chain: Chain) -> Array:
+    """Units of every layer per unit of the source, shape (L + 1,)."""
+    return np.concatenate(([1.0], np.cumprod(chain.ensemble.alpha)))
+
+
+def _summed(
+    chain: Chain,
+    r: Array,
+    v: Array,
+    parts: tuple[Callable[[Array], Array], Callable[[Array, Array], Array] | None, Callable[[Array], Array]],
+) -> Array:
+    """Sum of a quantity of the source, the hidden layers, if there are any, and the output over all of their units."""
+    source, layers, output = parts
+    ratio = _units(chain)
+    total = source(r[:, 0]) + ratio[chain.length] * output(v[chain.last])
+    if layers is not None:
+        total = total + (np.where(chain.inside[:, 1:], layers(r[:, 1:], v[:, :-1]), 0.0) * ratio[1:-1]).sum(axis=1)
+    return np.asarray(total)

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from mfmi.chain import Chain, messages, potential, potential_error
+from mfmi.chain import Chain, information, messages, potential, potential_error
 from mfmi.point_solver import Found, Known, Rules
 
 Array = NDArray[np.float64]
@@ -237,7 +237,8 @@ def _evaluate(chain: Chain, log_r: Array, log_v: Array, last_r: Array, last_v: A
     """The potential where the search has ended; r, V and the error of the source one last step further."""
     r, v = np.exp(log_r), np.exp(log_v)
     m = messages(chain, r, v)
-    value, error = potential(chain, r, v, m), potential_error(chain, r, v)
+    total = information(chain, r, v)
+    value, error = potential(chain, r, v, m, total), potential_error(chain, r, v, total)
     # `1 - A V` is positive for every channel that exists; a closed upper bound can leave that range.
     rest = np.where(chain.inside, m.rest_v, np.inf).min(axis=1)
     mmse = m.e[:, 0] + m.e_r[:, 0] * r[:, 0] * last_r[:, 0]

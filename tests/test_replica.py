@@ -8,7 +8,6 @@ import pytest
 from scipy.special import ndtr
 
 from mfmi.activations import get
-from mfmi.chain import potential_error
 from mfmi.chain_search import solve
 from mfmi.columns import Points
 from mfmi.evaluation import evaluate_points
@@ -165,7 +164,7 @@ def test_the_error_covers_the_tables(monkeypatch, act, w2, noise_at):
     assert len(solved) == (1 if noise_at == "output" else 2)
     (error,) = found["mi_replica_error"]
     assert 0.0 < abs(off) <= error
-    assert error == pytest.approx(sum(potential_error(chain, s.r, s.v)[0] for chain, s in solved))
+    assert error == pytest.approx(sum(s.error[0] for _, s in solved))
 
 
 def test_the_error_counts_both_potentials_and_what_is_observed():

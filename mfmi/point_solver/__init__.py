@@ -6,7 +6,7 @@ arithmetic.
 """
 
 from mfmi.point_solver._compiler import compiled, version
-from mfmi.point_solver._descent import Found, Known, Rules
 from mfmi.point_solver._pack import Packed, pack
+from mfmi.point_solver._state import Found, Known, Rules
 
 __all__ = ["Found", "Known", "Packed", "Rules", "compiled", "pack", "version"]

@@ -13,11 +13,11 @@ from types import ModuleType
 from typing import Any
 
 from mfmi import channel_coordinates, ensembles, interfaces
-from mfmi.point_solver import _channel, _descent
+from mfmi.point_solver import _channel, _descent, _state
 from mfmi.tile_cache import cache_directory
 
 # Modules that the machine code follows from, with its constants; numba itself looks at the file of one function only.
-_SOURCES: tuple[ModuleType, ...] = (_descent, _channel, channel_coordinates, ensembles, interfaces)
+_SOURCES: tuple[ModuleType, ...] = (_descent, _channel, _state, channel_coordinates, ensembles, interfaces)
 
 SWITCH = "MFMI_COMPILE"
 """Environment variable that forgoes compiled code where it is 0, as if numba were not there."""

@@ -13,7 +13,7 @@ from mfmi.interfaces import FirstLayer, GaussianInput, LayerChannel, Source, Sur
 from mfmi.observed_layer import GaussianOutput, Output
 from mfmi.point_solver._channel import N_OUT, Layers
 from mfmi.point_solver._compiler import compiled
-from mfmi.point_solver._descent import Found, Known, Points, Rules, Work
+from mfmi.point_solver._state import Found, Known, Points, Rules, Work
 from mfmi.spectral_layers import Interleaved
 
 Array = NDArray[np.float64]

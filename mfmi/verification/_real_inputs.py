@@ -78,8 +78,8 @@ def compare_real_inputs(
     networks, seed
         How many networks are drawn, at least two, and from where.
     quantities
-        "linear", "total" or both. The theory of the total is the replica value, whose tables take some ten seconds
-        for a smooth activation that has not been asked for before.
+        "linear", "total" or both. The theory of the total is the replica value, whose tables take half a minute
+        or more for a smooth activation that has not been asked for before.
 
     Returns
     -------

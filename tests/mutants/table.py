@@ -415,13 +415,13 @@ _FAULTS: dict[str, tuple[tuple[str, str, str], ...]] = {
         ("eigenvalues of another scale", "in values / np.mean(values)", "in values / np.max(values)"),
     ),
     "mfmi/chain.py": (
-        ("half of the bracket", "value - 0.5 * (bracket * ratio", "value - 0.25 * (bracket * ratio"),
+        ("half of the bracket", "total - 0.5 * (bracket * _units", "total - 0.25 * (bracket * _units"),
         (
             "the output's width is forgotten",
-            "value = chain.source.information(r[:, 0]) + ratio[chain.length] * chain.output.information",
-            "value = chain.source.information(r[:, 0]) + chain.output.information",
+            "total = source(r[:, 0]) + ratio[chain.length] * output",
+            "total = source(r[:, 0]) + output",
         ),
-        ("the error of one layer in all", "((error, chain.layers.error),", "((error, chain.layers.information),"),
+        ("informations for errors", "layers = chain.layers.error if", "layers = chain.layers.information if"),
         ("rounding is all that can be wrong", "np.asarray(error + ROUNDING * total", "np.asarray(ROUNDING * total"),
     ),
     "mfmi/chain_search.py": (
