@@ -11,8 +11,8 @@ from mfmi.evaluation import evaluate_points
 from mfmi.names import LOWER_BOUNDS
 from mfmi.scalar_channel import exact_channel
 
-# Rounding of a value that is compared with its equal. The bounds are to the safe side of what their tables may lose,
-# and what the replica value may have lost it says itself.
+# Rounding of an information of a nat, or of a larger value that is compared with its equal. The bounds are to the safe
+# side of what their tables may lose, and what the replica value may have lost it says itself.
 ULPS = 4.0 * np.finfo(np.float64).eps
 # Tables of a smooth activation take a minute for ten networks; the replica value of one hidden layer does without.
 QUICK = tuple(name for name in names() if get(name).homogeneous)
@@ -47,7 +47,8 @@ class Draw:
 
 def assert_order(found: dict[str, np.ndarray], value: np.ndarray, error: np.ndarray | float) -> None:
     """Lower bounds below the replica value, upper bounds above, within its error."""
-    above, below = value * (1.0 + ULPS) + error, value * (1.0 - ULPS) - error
+    rounding = ULPS * np.maximum(value, 1.0)
+    above, below = value + rounding + error, value - rounding - error
     for name in LOWER_BOUNDS:
         bound = found[f"mi_{name}"]
         known = np.isfinite(bound)
