@@ -166,6 +166,59 @@ def test_the_slower_parser_refuses_the_same_texts(name: str, monkeypatch: pytest
     test_hostile_text_gets_one_clear_line(name)
 
 
+def parser_of_levels(most: int) -> type[yaml.BaseLoader]:
+    """A parser that gives up where more than `most` levels are open, as libyaml does at a thousand."""
+
+    class Limited(yaml.BaseLoader):
+        def fetch_flow_collection_start(self, token: type[yaml.Token]) -> None:
+            self.refuse(self.flow_level, "flow")
+            super().fetch_flow_collection_start(token)
+
+        def add_indent(self, column: int) -> bool:
+            self.refuse(len(self.indents), "block")
+            return super().add_indent(column)
+
+        def refuse(self, levels: int, kind: str) -> None:
+            if levels >= most:
+                raise yaml.scanner.ScannerError(f"in a {kind}", self.get_mark(), "too deep for me", self.get_mark())
+
+    return Limited
+
+
+# name: text, where its level 21 begins
+DEEP: dict[str, tuple[str, tuple[int, int]]] = {
+    "lists": ("[" * 1500, (1, 22)),
+    "mappings": ("{a: " * 1500, (1, 82)),
+    "block": ("- " * 1500, (1, 43)),
+    "keys": ("? " * 1500, (1, 43)),
+    "flow keys": ("{? " * 1500, (1, 64)),
+    "lists as keys": ("? [" + "[" * 1500, (1, 23)),
+    "lines": ("\n".join(" " * i + "a:" for i in range(1200)), (21, 21)),
+    "below others": ("version: 1\nsweep: " + "[" * 1500, (2, 28)),
+    "spread": ("[\n" * 1500, (22, 1)),
+}
+
+
+@pytest.mark.parametrize("most", [None, 1000, 100, 25], ids=["fast", "1000", "100", "25"])
+@pytest.mark.parametrize("name", DEEP)
+def test_depth_is_refused_by_name_whatever_the_parsers_own_limit(
+    name: str, most: int | None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    if most is not None:
+        monkeypatch.setattr(_yaml, "_LOADER", parser_of_levels(most))
+    text, place = DEEP[name]
+    with in_time():
+        (error,) = refused(text)
+    assert error.message == "nested more than 20 levels deep"
+    assert (error.line, error.column) == place
+
+
+def test_a_repeated_reading_reports_nothing_twice() -> None:
+    errors = refused("a: !x 1\na: 2\nb: " + "[" * 1500)
+    assert len(errors) == 3
+    assert len({error.message for error in errors}) == 3
+
+
 @pytest.mark.parametrize("name", CONFIGS)
 def test_the_slower_parser_reads_the_same_configs(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
     fast = load_config(CONFIGS[name], name)

@@ -137,7 +137,7 @@ _MARKS = (
 
 
 class _StopReading(Exception):
-    """The text cannot be read further; the report says why."""
+    """The text cannot be read further: where, under which key, and why."""
 
 
 def read(source: Source, report: Report, path: str = "", offset: int = 0) -> Node | None:
@@ -169,11 +169,31 @@ def read(source: Source, report: Report, path: str = "", offset: int = 0) -> Nod
         return None
     try:
         return _Composer(source, report, text, offset).document(path)
-    except _StopReading:
-        return None
+    except _StopReading as stop:
+        report.add(*stop.args)
     except yaml.YAMLError as error:
-        _report_syntax(error, source, report, path, offset)
+        if earlier := _stop_before(error, source, text, path, offset):
+            report.add(*earlier.args)
+        else:
+            _report_syntax(error, source, report, path, offset)
+    return None
+
+
+def _stop_before(error: yaml.YAMLError, source: Source, text: str, path: str, offset: int) -> _StopReading | None:
+    """Return what stops the reading of `text` ahead of the place where the parser gave up, if anything does.
+
+    A parser looks ahead: one with a limit of its own on open levels reaches it before it hands on the levels below.
+    """
+    mark = getattr(error, "problem_mark", None)
+    if mark is None:
         return None
+    try:
+        _Composer(source, Report(), text[: mark.index], offset).document(path)
+    except _StopReading as stop:
+        return stop
+    except yaml.YAMLError:
+        pass
+    return None
 
 
 def _report_syntax(error: yaml.YAMLError, source: Source, report: Report, path: str, offset: int) -> None:
@@ -232,8 +252,7 @@ class _Composer:
         return _position(self._source, mark.line, mark.column, self._offset)
 
     def _stop(self, event: Any, path: str, message: str) -> NoReturn:
-        self._report.add(self._at(event), path, message)
-        raise _StopReading
+        raise _StopReading(self._at(event), path, message)
 
     def _node(self, path: str, depth: int) -> Node:
         event = self._next()
