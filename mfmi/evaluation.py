@@ -159,7 +159,7 @@ def _evaluate_activation(
     everything = (row, column)
     with np.errstate(over="ignore", invalid="ignore"):
         path = trajectory(phi, w * w, b * b, h * h, q_x, c_0, int(layers.max()))
-    ends = fixed_point(phi, w, b, h, q_x)
+    ends = fixed_point(phi, sigma_w=w, sigma_b=b, sigma_noise=h, input_variance=q_x)
     for name in ("q_star", "c_star", "chi_1", "xi_q", "xi_c", "phase"):
         out.put(name, getattr(ends, name)[which][row], everything)
     at = (which[row], layers.ravel() - 1)

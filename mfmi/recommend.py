@@ -184,7 +184,9 @@ class _Search:
     def _values(self, places: Array) -> Array:
         w, b = places.T
         net = self.network
-        end = fixed_point(net.activation, w, b, net.hidden_noise, net.input_variance)
+        end = fixed_point(
+            net.activation, sigma_w=w, sigma_b=b, sigma_noise=net.hidden_noise, input_variance=net.input_variance
+        )
         bounded = np.flatnonzero(np.isfinite(end.q_star))
         values = np.full(len(w), -np.inf)
         if len(bounded):
@@ -228,7 +230,13 @@ def recommend(network: Network, by: str = "linear", sigma_b: float | None = None
     w, b, weights = zip(*there, strict=True)
     values = network.table((by, counterpart), w, b, weights)
     crossed = {by: float(values[by][1]), counterpart: float(values[counterpart][0])}
-    end = fixed_point(network.activation, w, b, network.hidden_noise, network.input_variance)
+    end = fixed_point(
+        network.activation,
+        sigma_w=w,
+        sigma_b=b,
+        sigma_noise=network.hidden_noise,
+        input_variance=network.input_variance,
+    )
     baselines = tuple(
         Baseline(name, w[i], b[i], weights[i], str(end.phase[i]), {q: float(v[i]) for q, v in values.items()})
         for i, name in enumerate(BASELINES, 2)
@@ -334,7 +342,9 @@ def _described(
     w, b = search.best
     value = search.known[w, b]
     net = search.network
-    end = fixed_point(net.activation, w, b, net.hidden_noise, net.input_variance)
+    end = fixed_point(
+        net.activation, sigma_w=w, sigma_b=b, sigma_noise=net.hidden_noise, input_variance=net.input_variance
+    )
     edge_w, _ = _edges(net, np.array([b]))
     edge = float(edge_w[np.argmin(np.abs(edge_w - w))]) if len(edge_w) else math.nan
     close = 1.0 + 3.0 * tolerance
@@ -343,7 +353,9 @@ def _described(
         limits.append("sigma_w")
     if searched_b and b >= BIASES_UP_TO - 20.0 * tolerance:
         limits.append("sigma_b")
-    beyond = fixed_point(net.activation, w * close, b, net.hidden_noise, net.input_variance)
+    beyond = fixed_point(
+        net.activation, sigma_w=w * close, sigma_b=b, sigma_noise=net.hidden_noise, input_variance=net.input_variance
+    )
     if beyond.phase == "unbounded":
         limits.append("unbounded")
     ends = _plateau(search, within) if plateau else None

@@ -30,7 +30,7 @@ def rows(command_line: CommandLine, *arguments: str) -> list[dict[str, Any]]:
 
 def test_one_point(command_line: CommandLine) -> None:
     (row,) = rows(command_line, "--act", "tanh", "--sw", "1.5", "--sb", "0.1")
-    expected = mfmi.fixed_point("tanh", 1.5, 0.1)
+    expected = mfmi.fixed_point("tanh", sigma_w=1.5, sigma_b=0.1)
     assert list(row) == NETWORK + SCALES
     assert {name: row[name] for name in SCALES} == {name: expected[name] for name in SCALES}
 
@@ -39,8 +39,8 @@ def test_hidden_noise_counts_and_noise_at_the_output_does_not(command_line: Comm
     network = ["--act", "tanh", "--sw", "1.5", "--sb", "0.1", "--sn", "0.3"]
     (output,) = rows(command_line, *network)
     (every,) = rows(command_line, *network, "--noise-at", "every")
-    assert output["q_star"] == mfmi.fixed_point("tanh", 1.5, 0.1).q_star
-    assert every["q_star"] == mfmi.fixed_point("tanh", 1.5, 0.1, 0.3).q_star
+    assert output["q_star"] == mfmi.fixed_point("tanh", sigma_w=1.5, sigma_b=0.1).q_star
+    assert every["q_star"] == mfmi.fixed_point("tanh", sigma_w=1.5, sigma_b=0.1, sigma_noise=0.3).q_star
 
 
 def test_a_grid_has_a_row_per_point(command_line: CommandLine) -> None:
@@ -48,7 +48,9 @@ def test_a_grid_has_a_row_per_point(command_line: CommandLine) -> None:
     assert [(row["sigma_w"], row["sigma_b"]) for row in found] == [
         (w, b) for w in (0.5, 1.0, 1.5, 2.0) for b in (0.0, 0.3)
     ]
-    expected = mfmi.fixed_point("erf", [row["sigma_w"] for row in found], [row["sigma_b"] for row in found])
+    expected = mfmi.fixed_point(
+        "erf", sigma_w=[row["sigma_w"] for row in found], sigma_b=[row["sigma_b"] for row in found]
+    )
     assert [row["q_star"] for row in found] == expected.q_star.tolist()
 
 
@@ -75,7 +77,7 @@ def test_every_format_has_the_same_numbers(command_line: CommandLine, tmp_path: 
 
 def test_every_fixed_point(command_line: CommandLine) -> None:
     found = rows(command_line, "--act", "gelu", "--sw", "1.5", "--sb", "0.1", "--all")
-    expected = fixed_points("gelu", 1.5, 0.1)
+    expected = fixed_points("gelu", sigma_w=1.5, sigma_b=0.1)
     assert [row["q_star"] for row in found] == expected.q_star.tolist()
     assert [(row["stable"], row["reached"]) for row in found] == [(True, False), (False, False)]
 

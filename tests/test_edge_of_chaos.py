@@ -47,7 +47,7 @@ def test_chi_1_is_1_there(activation: str, b: float, h: float) -> None:
         assert w * w * phi.second_moment(s) + b * b == pytest.approx(q, rel=1e-9)
         assert chi_q == pytest.approx(w * w * phi.second_moment_slope(s), rel=1e-9)
         assert stable == (abs(chi_q) <= 1.0 + 1e-9)
-        found = fixed_point(activation, w, b, h)
+        found = fixed_point(activation, sigma_w=w, sigma_b=b, sigma_noise=h)
         if reached:
             assert found.chi_1 == pytest.approx(1.0, abs=1e-9)
         if not stable:
@@ -149,6 +149,7 @@ def test_the_answer_is_a_table() -> None:
     assert edge.index.tolist() == [0, 1]
     assert {"sigma_b", "sigma_w", "q_star"} <= set(edge)
     assert edge["sigma_w"] is edge.sigma_w
+    assert edge.to_frame()["sigma_w"].tolist() == edge.sigma_w.tolist()
 
 
 @pytest.mark.parametrize(

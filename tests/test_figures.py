@@ -173,7 +173,7 @@ def test_the_edge_in_a_heat_map_is_the_edge(grid: dict[str, Any]) -> None:
     assert panel.edges
     for line in panel.edges:
         for w, b in list(zip(line.x, line.y, strict=True))[:: max(1, len(line.x) // 20)]:
-            assert mfmi.fixed_point("erf", w, b, 0.1).chi_1 == pytest.approx(1.0, abs=1e-9)
+            assert mfmi.fixed_point("erf", sigma_w=w, sigma_b=b, sigma_noise=0.1).chi_1 == pytest.approx(1.0, abs=1e-9)
 
 
 @pytest.mark.parametrize(("x", "y"), [("sigma_w", "depth"), ("sigma_w", "sigma_noise"), ("depth", "sigma_w")])
@@ -189,7 +189,9 @@ def test_the_edge_along_other_axes(x: str, y: str) -> None:
     for line in panel.edges:
         w, other = (line.x, line.y) if x == "sigma_w" else (line.y, line.x)
         noise = other if "sigma_noise" in (x, y) else np.full(len(w), rows["sigma_noise"].min())
-        assert mfmi.fixed_point("erf", w, 0.0, noise).chi_1 == pytest.approx(np.ones(len(w)), abs=1e-9)
+        assert mfmi.fixed_point("erf", sigma_w=w, sigma_b=0.0, sigma_noise=noise).chi_1 == pytest.approx(
+            np.ones(len(w)), abs=1e-9
+        )
 
 
 def test_curves_hold_the_rows(grid: dict[str, Any]) -> None:
@@ -210,7 +212,7 @@ def test_the_trainable_depth_stands_on_the_axis_of_depth() -> None:
     rows = to_frame(evaluate_points(Points.of("erf", 0.9, sigma_b=0.3), list(range(1, 30)), ["linear"]))
     panel = build(rows, choose(rows, Wishes()), UNITS).panels[0]
     assert isinstance(panel, Curves)
-    assert panel.trainable == pytest.approx(6.0 * mfmi.fixed_point("erf", 0.9, 0.3).xi_c)
+    assert panel.trainable == pytest.approx(6.0 * mfmi.fixed_point("erf", sigma_w=0.9, sigma_b=0.3).xi_c)
 
 
 def test_everything_is_in_the_table(grid: dict[str, Any]) -> None:

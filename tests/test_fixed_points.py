@@ -25,7 +25,9 @@ ROOT_2 = math.sqrt(2.0)
     "case", REFERENCE, ids=lambda case: f"{case['activation']}-{case['sigma_w2']}-{case['sigma_b2']}"
 )
 def test_reference_values(case: dict[str, str]) -> None:
-    found = fixed_point(case["activation"], math.sqrt(float(case["sigma_w2"])), math.sqrt(float(case["sigma_b2"])))
+    found = fixed_point(
+        case["activation"], sigma_w=math.sqrt(float(case["sigma_w2"])), sigma_b=math.sqrt(float(case["sigma_b2"]))
+    )
     for name, theirs in (("chi_q", "slope_q"), ("chi_c", "chi_c_star")):
         assert found[name] == pytest.approx(float(case[theirs]), rel=1e-11)
     for name in ("q_star", "c_star", "chi_1", "xi_q", "xi_c"):
@@ -46,7 +48,7 @@ def test_reference_values(case: dict[str, str]) -> None:
     q_x=st.floats(1e-3, 10.0),
 )
 def test_a_fixed_point_is_one(activation: str, w: float, b: float, h: float, q_x: float) -> None:
-    phi, found = get(activation), fixed_point(activation, w, b, h, q_x)
+    phi, found = get(activation), fixed_point(activation, sigma_w=w, sigma_b=b, sigma_noise=h, input_variance=q_x)
     assert found.phase in ("ordered", "critical", "chaotic", "unbounded")
     if found.phase == "unbounded":
         assert all(np.isnan(found[name]) for name in ("q_star", "c_star", "chi_1", "chi_q", "chi_c", "xi_q", "xi_c"))
@@ -67,7 +69,7 @@ def test_a_fixed_point_is_one(activation: str, w: float, b: float, h: float, q_x
 @settings(max_examples=60, deadline=None)
 @given(activation=st.sampled_from(SMOOTH), w=st.floats(0.1, 2.5), b=st.floats(0.0, 1.5), q_x=st.floats(1e-3, 10.0))
 def test_depth_scales_are_those_of_the_slopes(activation: str, w: float, b: float, q_x: float) -> None:
-    found = fixed_point(activation, w, b, 0.0, q_x)
+    found = fixed_point(activation, sigma_w=w, sigma_b=b, sigma_noise=0.0, input_variance=q_x)
     assume(found.phase in ("ordered", "chaotic"))
     for scale, slope in (("xi_q", "chi_q"), ("xi_c", "chi_c"), ("xi_grad", "chi_1")):
         value, chi = found[scale], found[slope]
@@ -89,7 +91,7 @@ def test_depth_scales_are_those_of_the_slopes(activation: str, w: float, b: floa
     q_x=st.floats(0.1, 5.0),
 )
 def test_the_input_ends_there(activation: str, w: float, b: float, h: float, q_x: float) -> None:
-    found = fixed_point(activation, w, b, h, q_x)
+    found = fixed_point(activation, sigma_w=w, sigma_b=b, sigma_noise=h, input_variance=q_x)
     path = trajectory(get(activation), w * w, b * b, h * h, q_x, 0.5, 200)
     if found.phase == "unbounded":
         assert path.q[0, -1] > path.q[0, -2] > path.q[0, -10]
@@ -105,7 +107,7 @@ def test_the_input_ends_there(activation: str, w: float, b: float, h: float, q_x
 
 def test_the_input_decides_between_two_stable_fixed_points() -> None:
     w, b = 1.4134453781512606, 0.33810395644809677
-    every = fixed_points("gelu", w, b)
+    every = fixed_points("gelu", sigma_w=w, sigma_b=b)
     assert every.stable.tolist() == [True, False, True]
     assert np.all(np.diff(every.q_star) > 0.0)
     low, middle, high = every.q_star
@@ -114,23 +116,29 @@ def test_the_input_decides_between_two_stable_fixed_points() -> None:
         (0.999 * (middle - b * b) / (w * w), low),
         (1.001 * (middle - b * b) / (w * w), high),
     ):
-        found = fixed_point("gelu", w, b, 0.0, q_x)
+        found = fixed_point("gelu", sigma_w=w, sigma_b=b, sigma_noise=0.0, input_variance=q_x)
         assert found.q_star == pytest.approx(end, rel=1e-12)
         assert found.n_stable == 2
-        reached = fixed_points("gelu", w, b, 0.0, q_x)
+        reached = fixed_points("gelu", sigma_w=w, sigma_b=b, sigma_noise=0.0, input_variance=q_x)
         assert reached.q_star[reached.reached].tolist() == [pytest.approx(end, rel=1e-12)]
 
 
 @pytest.mark.parametrize("activation", ["gelu", "silu"])
 def test_beyond_a_repelling_fixed_point_variances_grow(activation: str) -> None:
     w, b = 1.55, 0.05
-    every = fixed_points(activation, w, b)
+    every = fixed_points(activation, sigma_w=w, sigma_b=b)
     assert every.stable.tolist() == [True, False]
     assert every.chi_q[1] > 1.0
     middle = (every.q_star[1] - b * b) / (w * w)
-    assert fixed_point(activation, w, b, 0.0, 0.9 * middle).q_star == pytest.approx(every.q_star[0], rel=1e-12)
-    assert fixed_point(activation, w, b, 0.0, 1.1 * middle).phase == "unbounded"
-    assert not fixed_points(activation, w, b, 0.0, 1.1 * middle).reached.any()
+    assert fixed_point(
+        activation, sigma_w=w, sigma_b=b, sigma_noise=0.0, input_variance=0.9 * middle
+    ).q_star == pytest.approx(every.q_star[0], rel=1e-12)
+    assert (
+        fixed_point(activation, sigma_w=w, sigma_b=b, sigma_noise=0.0, input_variance=1.1 * middle).phase == "unbounded"
+    )
+    assert not fixed_points(
+        activation, sigma_w=w, sigma_b=b, sigma_noise=0.0, input_variance=1.1 * middle
+    ).reached.any()
 
 
 def test_two_fixed_points_about_to_merge_are_both_found() -> None:
@@ -139,27 +147,27 @@ def test_two_fixed_points_about_to_merge_are_both_found() -> None:
     needed = s - w2 * phi.second_moment(s)  # sigma_b^2 that makes s a fixed point
     fold = int(np.argmax(needed))
     for below in (1e-4, 1e-6, 1e-9):
-        every = fixed_points("gelu", 1.5, math.sqrt(needed[fold] - below))
+        every = fixed_points("gelu", sigma_w=1.5, sigma_b=math.sqrt(needed[fold] - below))
         assert every.stable.tolist() == [True, False]
         assert every.q_star[0] < s[fold] < every.q_star[1]
         assert every.q_star[1] - every.q_star[0] < 10.0 * math.sqrt(below)
-    assert len(fixed_points("gelu", 1.5, math.sqrt(needed[fold] + 1e-9)).q_star) == 0
+    assert len(fixed_points("gelu", sigma_w=1.5, sigma_b=math.sqrt(needed[fold] + 1e-9)).q_star) == 0
 
 
 def test_zero_is_listed_where_it_is_one() -> None:
-    chaotic = fixed_points("tanh", 1.5)
+    chaotic = fixed_points("tanh", sigma_w=1.5)
     assert chaotic.q_star[0] == 0.0
     assert chaotic.stable.tolist() == [False, True]
     assert chaotic.reached.tolist() == [False, True]
-    ordered = fixed_points("tanh", 0.5)
+    ordered = fixed_points("tanh", sigma_w=0.5)
     assert (ordered.q_star.tolist(), ordered.stable.tolist(), ordered.reached.tolist()) == ([0.0], [True], [True])
-    assert fixed_points("tanh", 1.5, 0.1).q_star.min() > 0.0
-    assert fixed_points("sigmoid", 1.5).q_star.min() > 0.0
-    assert fixed_points("relu", 2.0).stable.tolist() == [False]
+    assert fixed_points("tanh", sigma_w=1.5, sigma_b=0.1).q_star.min() > 0.0
+    assert fixed_points("sigmoid", sigma_w=1.5).q_star.min() > 0.0
+    assert fixed_points("relu", sigma_w=2.0).stable.tolist() == [False]
 
 
 def test_fixed_points_of_several_networks() -> None:
-    every = fixed_points("gelu", [1.4134453781512606, 0.5], [0.33810395644809677, 0.1])
+    every = fixed_points("gelu", sigma_w=[1.4134453781512606, 0.5], sigma_b=[0.33810395644809677, 0.1])
     assert every.index.tolist() == [0, 0, 0, 1]
     assert set(every) >= {"q_star", "chi_q", "stable", "reached", "phase"}
 
@@ -167,7 +175,10 @@ def test_fixed_points_of_several_networks() -> None:
 @settings(max_examples=60, deadline=None)
 @given(activation=st.sampled_from(SMOOTH), w=st.floats(0.0, 2.5), b=st.floats(0.0, 1.5), h=st.sampled_from([0.0, 0.5]))
 def test_the_list_agrees_with_the_one_reached(activation: str, w: float, b: float, h: float) -> None:
-    found, every = fixed_point(activation, w, b, h), fixed_points(activation, w, b, h)
+    found, every = (
+        fixed_point(activation, sigma_w=w, sigma_b=b, sigma_noise=h),
+        fixed_points(activation, sigma_w=w, sigma_b=b, sigma_noise=h),
+    )
     assert every.stable.sum() == found.n_stable
     assert every.reached.sum() == (found.phase != "unbounded")
     for name in ("q_star", "chi_1", "chi_q", "c_star", "phase"):
@@ -179,7 +190,7 @@ def test_the_list_agrees_with_the_one_reached(activation: str, w: float, b: floa
 
 
 def test_a_falling_length_map_ends_where_it_crosses() -> None:
-    found = fixed_point("cos", [0.5, 1.0, 3.0], 0.1)
+    found = fixed_point("cos", sigma_w=[0.5, 1.0, 3.0], sigma_b=0.1)
     s = np.full(3, 7.0)
     for _ in range(500):
         s = np.array([0.25, 1.0, 9.0]) * 0.5 * (1.0 + np.exp(-2.0 * s)) + 0.01
@@ -214,7 +225,7 @@ def bumps(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> str:
 def test_variances_that_swing_end_where_they_end(bumps: str, function: str) -> None:
     phi = get(f"{bumps}:{function}")
     w, q_x = np.meshgrid([1.5], [1e-3, 30.0])
-    found = fixed_point(phi, w, 0.05, 0.0, q_x)
+    found = fixed_point(phi, sigma_w=w, sigma_b=0.05, sigma_noise=0.0, input_variance=q_x)
     s = w * w * q_x + 0.0025
     for _ in range(400):
         s = np.minimum(w * w * phi.second_moment(s) + 0.0025, 1e20)
@@ -229,7 +240,7 @@ def test_variances_that_swing_end_where_they_end(bumps: str, function: str) -> N
 
 
 def test_every_variance_is_a_fixed_point_of_relu_at_two() -> None:
-    found = fixed_point("relu", ROOT_2, 0.0, 0.0, [0.3, 1.0, 40.0])
+    found = fixed_point("relu", sigma_w=ROOT_2, sigma_b=0.0, sigma_noise=0.0, input_variance=[0.3, 1.0, 40.0])
     assert found.q_star == pytest.approx([0.6, 2.0, 80.0], rel=1e-15)
     assert found.phase.tolist() == ["critical"] * 3
     assert np.all(found.c_star == 1.0)
@@ -239,8 +250,8 @@ def test_every_variance_is_a_fixed_point_of_relu_at_two() -> None:
 
 @pytest.mark.parametrize(("b", "h"), [(0.1, 0.0), (0.0, 0.1)])
 def test_what_is_added_to_it_grows_without_bound(b: float, h: float) -> None:
-    assert fixed_point("relu", ROOT_2, b, h).phase == "unbounded"
-    assert len(fixed_points("relu", ROOT_2, b, h).q_star) == 0
+    assert fixed_point("relu", sigma_w=ROOT_2, sigma_b=b, sigma_noise=h).phase == "unbounded"
+    assert len(fixed_points("relu", sigma_w=ROOT_2, sigma_b=b, sigma_noise=h).q_star) == 0
 
 
 @pytest.mark.parametrize(
@@ -248,7 +259,7 @@ def test_what_is_added_to_it_grows_without_bound(b: float, h: float) -> None:
     [("relu", 1.5), ("linear", 1.1), ("softplus", 1.5), ("gelu", 1.5), ("silu", 2.5), ("elu", 1.5), ("abs", 1.01)],
 )
 def test_unbounded(activation: str, w: float) -> None:
-    found = fixed_point(activation, w, 0.5)
+    found = fixed_point(activation, sigma_w=w, sigma_b=0.5)
     assert found.phase == "unbounded"
     assert np.isnan(found.q_star)
     assert np.isnan(found.residual)
@@ -259,7 +270,7 @@ def test_unbounded(activation: str, w: float) -> None:
     [("tanh", 1.0), ("erf", math.sqrt(math.pi) / 2.0), ("hard_tanh", 1.0), ("sin", 1.0), ("elu", 1.0)],
 )
 def test_the_critical_point_without_biases(activation: str, w: float) -> None:
-    found = fixed_point(activation, w)
+    found = fixed_point(activation, sigma_w=w)
     assert found.q_star == 0.0
     assert found.phase == "critical"
     assert found.chi_1 == pytest.approx(1.0, abs=1e-14)
@@ -281,7 +292,7 @@ def test_critical_slowing_down_costs_no_accuracy(delta: float) -> None:
         # E tanh^2 = s - 2 s^2 + ...
         start = mpmath.mpf(delta) / 2
         expected = float(mpmath.findroot(excess, (start, start * 1.001)))
-    found = fixed_point("tanh", math.sqrt(w2))
+    found = fixed_point("tanh", sigma_w=math.sqrt(w2))
     # sigma_w2 near 1 is known to rounding only, and s* hangs on its difference from 1.
     rounding = 4.0 * np.finfo(float).eps / delta
     assert found.q_star == pytest.approx(expected, rel=1e-10 + rounding, abs=1e-13)
@@ -293,14 +304,14 @@ def test_critical_slowing_down_costs_no_accuracy(delta: float) -> None:
 def test_close_to_the_edge_of_chaos(b: float) -> None:
     edge = edge_of_chaos("tanh", b)
     for below in (1e-3, 1e-5, 1e-7):
-        ordered = fixed_point("tanh", edge.sigma_w[0] * (1.0 - below), b)
-        chaotic = fixed_point("tanh", edge.sigma_w[0] * (1.0 + below), b)
+        ordered = fixed_point("tanh", sigma_w=edge.sigma_w[0] * (1.0 - below), sigma_b=b)
+        chaotic = fixed_point("tanh", sigma_w=edge.sigma_w[0] * (1.0 + below), sigma_b=b)
         assert (ordered.phase, chaotic.phase) == ("ordered", "chaotic")
         assert ordered.c_star == 1.0
         # The slope at the fixed point mirrors that at 1, as in every map that is quadratic near it.
         assert chaotic.chi_1 - 1.0 == pytest.approx(1.0 - chaotic.chi_c, rel=0.2)
         assert chaotic.xi_c == pytest.approx(ordered.xi_c, rel=0.2)
-    on_it = fixed_point("tanh", edge.sigma_w[0], b)
+    on_it = fixed_point("tanh", sigma_w=edge.sigma_w[0], sigma_b=b)
     assert on_it.phase == "critical"
     assert on_it.xi_c == math.inf
 
@@ -310,13 +321,13 @@ def test_close_to_the_edge_of_chaos(b: float) -> None:
 
 @pytest.mark.parametrize("b", [1e-4, 1e-8, 1e-12])
 def test_tiny_fixed_points_keep_their_digits(b: float) -> None:
-    found = fixed_point("tanh", [0.5, 0.9], b)
+    found = fixed_point("tanh", sigma_w=[0.5, 0.9], sigma_b=b)
     assert found.q_star == pytest.approx(b * b / (1.0 - np.array([0.25, 0.81])), rel=1e-6)
     assert found.c_star == pytest.approx([1.0, 1.0])
 
 
 def test_no_weights() -> None:
-    found = fixed_point("tanh", 0.0, [0.0, 0.3, 0.3], [0.0, 0.0, 0.2])
+    found = fixed_point("tanh", sigma_w=0.0, sigma_b=[0.0, 0.3, 0.3], sigma_noise=[0.0, 0.0, 0.2])
     assert found.q_star == pytest.approx([0.0, 0.09, 0.09])
     assert found.c_star.tolist() == [1.0, 1.0, 1.0]
     assert found.chi_1.tolist() == [0.0, 0.0, 0.0]
@@ -325,12 +336,14 @@ def test_no_weights() -> None:
 
 
 def test_a_network_that_nothing_enters_stays_silent() -> None:
-    assert fixed_point("tanh", 1.5, 0.0, 0.0, 0.0).q_star == 0.0
-    assert fixed_point("sigmoid", 1.5, 0.0, 0.0, 0.0).q_star == pytest.approx(fixed_point("sigmoid", 1.5).q_star)
+    assert fixed_point("tanh", sigma_w=1.5, sigma_b=0.0, sigma_noise=0.0, input_variance=0.0).q_star == 0.0
+    assert fixed_point(
+        "sigmoid", sigma_w=1.5, sigma_b=0.0, sigma_noise=0.0, input_variance=0.0
+    ).q_star == pytest.approx(fixed_point("sigmoid", sigma_w=1.5).q_star)
 
 
 def test_steps_are_chaotic_and_without_slopes() -> None:
-    found = fixed_point("sign", [1.0, 1.0], [0.0, 0.5])
+    found = fixed_point("sign", sigma_w=[1.0, 1.0], sigma_b=[0.0, 0.5])
     assert found.q_star == pytest.approx([1.0, 1.25])
     assert found.c_star[0] == 0.0
     assert 0.0 < found.c_star[1] < 1.0
@@ -339,7 +352,10 @@ def test_steps_are_chaotic_and_without_slopes() -> None:
 
 
 def test_hidden_noise_keeps_runs_apart() -> None:
-    quiet, noisy = fixed_point("tanh", 0.8, 0.3), fixed_point("tanh", 0.8, 0.3, 0.2)
+    quiet, noisy = (
+        fixed_point("tanh", sigma_w=0.8, sigma_b=0.3),
+        fixed_point("tanh", sigma_w=0.8, sigma_b=0.3, sigma_noise=0.2),
+    )
     assert quiet.c_star == 1.0
     assert noisy.c_star < 1.0
     s = noisy.q_star + 0.04
@@ -352,20 +368,20 @@ def test_hidden_noise_keeps_runs_apart() -> None:
 
 @pytest.mark.parametrize(("w", "b", "h"), [(1.2, 0.3, 0.5), (1.3, 0.0, 0.2), (0.6, 1.0, 1.0)])
 def test_the_slope_of_the_correlation_map_counts_the_noise_of_both_runs(w: float, b: float, h: float) -> None:
-    found = fixed_point("relu", w, b, h)
+    found = fixed_point("relu", sigma_w=w, sigma_b=b, sigma_noise=h)
     seen = found.q_star * found.c_star / (found.q_star + h * h)  # correlation of the noisy pre-activations
     assert found.chi_c == pytest.approx(w * w * (0.25 + math.asin(seen) / (2.0 * math.pi)), rel=1e-9)
     assert found.chi_c < found.chi_1 - 0.01
 
 
 def test_shapes_follow_numpy() -> None:
-    scalar = fixed_point("tanh", 1.5)
+    scalar = fixed_point("tanh", sigma_w=1.5)
     assert np.ndim(scalar.q_star) == 0
     assert scalar.phase == "chaotic"
-    grid = mfmi.fixed_point("tanh", np.linspace(0.5, 2.0, 4)[:, None], [0.0, 0.1, 0.2])
+    grid = mfmi.fixed_point("tanh", sigma_w=np.linspace(0.5, 2.0, 4)[:, None], sigma_b=[0.0, 0.1, 0.2])
     assert isinstance(grid, FixedPoint)
     assert all(values.shape == (4, 3) for values in grid.values())
-    assert grid.q_star[2, 1] == fixed_point("tanh", 1.5, 0.1).q_star
+    assert grid.q_star[2, 1] == fixed_point("tanh", sigma_w=1.5, sigma_b=0.1).q_star
 
 
 @pytest.mark.parametrize(
@@ -384,9 +400,25 @@ def test_bad_arguments_are_named(arguments: dict[str, Any], words: str) -> None:
             function("tanh", **arguments)
 
 
+@pytest.mark.parametrize(("w", "rows"), [(1.5, 1), ([[0.5, 1.5, 3.0]], 3)])
+def test_a_result_is_a_data_frame_on_request(w: Any, rows: int) -> None:
+    found = mfmi.fixed_point("tanh", sigma_w=w)
+    frame = found.to_frame()
+    assert frame.shape == (rows, len(found))
+    assert frame["q_star"].tolist() == np.ravel(found.q_star).tolist()
+    assert frame["phase"].tolist() == np.ravel(found.phase).tolist()
+    every = fixed_points("tanh", sigma_w=w).to_frame()
+    assert every["q_star"].max() == frame["q_star"].max()
+
+
+def test_deviations_are_given_by_name() -> None:
+    with pytest.raises(TypeError, match="positional"):
+        mfmi.fixed_point("tanh", 1.5)  # type: ignore[misc]
+
+
 def test_an_unknown_activation_is_named() -> None:
     with pytest.raises(ValueError, match="tahn"):
-        fixed_point("tahn", 1.0)
+        fixed_point("tahn", sigma_w=1.0)
 
 
 def test_hardly_any_weight_leaves_two_inputs_together() -> None:

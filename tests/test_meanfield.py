@@ -127,7 +127,7 @@ def test_steps_have_no_slope() -> None:
 def test_deep_layers_come_to_the_fixed_point(activation: str) -> None:
     w2, b2, h2 = 0.9**2, 0.3**2, 0.2**2
     path = one(activation, w2, b2, h2, 1.0, -0.5, 400)
-    end = fixed_point(activation, 0.9, 0.3, 0.2)
+    end = fixed_point(activation, sigma_w=0.9, sigma_b=0.3, sigma_noise=0.2)
     assert path.q[-1] == pytest.approx(end.q_star, rel=1e-12)
     assert path.q[-1] - path.gap[-1] == pytest.approx(end.q_star * end.c_star, rel=1e-10)
     assert path.offset_gap[-1] == pytest.approx(path.gap[-1], rel=1e-10)

@@ -71,7 +71,7 @@ def test_nothing_on_a_fine_grid_is_better(found: Recommendation) -> None:
 def test_nothing_around_in_both_deviations_is_better(network: Network) -> None:
     best = optimum(network, "linear", plateau=False)
     w, b = np.meshgrid(best.sigma_w * np.linspace(0.8, 1.2, 21), np.linspace(0.0, BIASES_UP_TO, 11))
-    end = mfmi.fixed_point(network.activation, w, b, network.hidden_noise)
+    end = mfmi.fixed_point(network.activation, sigma_w=w, sigma_b=b, sigma_noise=network.hidden_noise)
     bounded = end.phase != "unbounded"
     assert information(network, "linear", w[bounded], b[bounded]).max() <= best.value * (1.0 + 1e-6)
     assert 0.0 <= best.sigma_b <= BIASES_UP_TO
@@ -89,7 +89,7 @@ def test_the_plateau_ends_where_a_hundredth_is_lost(found: Recommendation) -> No
 
 def test_the_place_is_described(found: Recommendation) -> None:
     best = found.best
-    there = mfmi.fixed_point("erf", best.sigma_w, best.sigma_b)
+    there = mfmi.fixed_point("erf", sigma_w=best.sigma_w, sigma_b=best.sigma_b)
     assert (best.phase, best.chi_1, best.xi_c) == (there.phase, there.chi_1, there.xi_c)
     assert best.trainable_depth == 6.0 * there.xi_c
     assert best.edge == mfmi.edge_of_chaos("erf", 0.0).sigma_w[0]
@@ -123,7 +123,7 @@ def test_relu_is_recommended_what_he_recommends() -> None:
 
 def test_what_is_unbounded_is_never_recommended() -> None:
     best = optimum(Network(get("relu"), 3), "linear", 0.5, plateau=False)
-    assert mfmi.fixed_point("relu", best.sigma_w, 0.5).phase != "unbounded"
+    assert mfmi.fixed_point("relu", sigma_w=best.sigma_w, sigma_b=0.5).phase != "unbounded"
     assert best.sigma_w < math.sqrt(2.0)
 
 

@@ -129,7 +129,11 @@ def _evaluate(activation: Activation, sigma_w: Any, sigma_b: Any, network: Mappi
     from mfmi.meanfield import fixed_point
 
     w, b = np.broadcast_arrays(np.atleast_1d(sigma_w), np.atleast_1d(sigma_b))
-    found = dict(fixed_point(activation, w, b, _hidden(network), network["input_variance"]))
+    found = dict(
+        fixed_point(
+            activation, sigma_w=w, sigma_b=b, sigma_noise=_hidden(network), input_variance=network["input_variance"]
+        )
+    )
     del found["residual"]
     return _block(activation, w, b, network, found)
 
@@ -154,7 +158,11 @@ def _every_fixed_point(
     from mfmi.meanfield import fixed_points
 
     w, b = (axis.ravel() for axis in np.meshgrid(sigma_w, sigma_b, indexing="ij"))
-    found = dict(fixed_points(activation, w, b, _hidden(network), network["input_variance"]))
+    found = dict(
+        fixed_points(
+            activation, sigma_w=w, sigma_b=b, sigma_noise=_hidden(network), input_variance=network["input_variance"]
+        )
+    )
     index = found.pop("index")
     columns = _columns(*NETWORK, *SCALES, "stable", "reached")
     shown = ("sigma_w", "sigma_b", "q_star", "chi_q", "stable", "reached", "chi_1", "c_star", "phase")

@@ -98,7 +98,15 @@ def _fixed_points(activation: Activation, row: Mapping[str, Any]) -> Block:
     from mfmi.meanfield import fixed_points
 
     hidden = float(row["sigma_noise"]) if row["noise_at"] == "every" else 0.0
-    return dict(fixed_points(activation, row["sigma_w"], row["sigma_b"], hidden, row["input_variance"]))
+    return dict(
+        fixed_points(
+            activation,
+            sigma_w=row["sigma_w"],
+            sigma_b=row["sigma_b"],
+            sigma_noise=hidden,
+            input_variance=row["input_variance"],
+        )
+    )
 
 
 def _draw_fixed_points(console: Console, roots: Block, row: Mapping[str, Any]) -> None:

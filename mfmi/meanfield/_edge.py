@@ -13,9 +13,10 @@ from scipy.optimize import elementwise
 
 from mfmi.activations import Activation
 from mfmi.activations import get as get_activation
-from mfmi.meanfield._fixed_points import Table, fixed_point, nonnegative, slope_moment
+from mfmi.meanfield._fixed_points import fixed_point, nonnegative, slope_moment
 from mfmi.meanfield._length_map import ROUNDING, length_map_grid
 from mfmi.meanfield._roots import Array, brackets, solve
+from mfmi.meanfield._table import Table
 
 # Relative distance of sigma_w from a marginal one that rounding of its square explains.
 _MARGINAL = 8.0 * np.finfo(np.float64).eps
@@ -179,7 +180,7 @@ def _table(phi: Activation, target: Array, h2: Array, q_x: Array, points: _Point
     keep = order[(b2 >= -ROUNDING * s)[order]]
     w, b = np.sqrt(w2)[keep], np.sqrt(np.maximum(b2, 0.0))[keep]
     q_star, chi_q, kind, index = q_star[keep], chi_q[keep], kind[keep], index[keep]
-    end = fixed_point(phi, w, b, np.sqrt(h2[index]), q_x[index])
+    end = fixed_point(phi, sigma_w=w, sigma_b=b, sigma_noise=np.sqrt(h2[index]), input_variance=q_x[index])
     return EdgeOfChaos(
         index=index,
         sigma_b=b,

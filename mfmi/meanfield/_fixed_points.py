@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -14,24 +13,7 @@ from mfmi.activations import get as get_activation
 from mfmi.meanfield._correlation_map import CRITICAL, correlation_fixed_point
 from mfmi.meanfield._length_map import reached, roots
 from mfmi.meanfield._roots import Array
-
-
-class Table(Mapping[str, Any]):
-    """A result whose fields are arrays of one shape: attributes, and a mapping that pandas can take as it is."""
-
-    def __getitem__(self, name: str) -> Any:
-        if name not in self:
-            raise KeyError(name)
-        return getattr(self, name)
-
-    def __iter__(self) -> Iterator[str]:
-        return (field.name for field in fields(self))  # type: ignore[arg-type]
-
-    def __len__(self) -> int:
-        return len(fields(self))  # type: ignore[arg-type]
-
-    def __contains__(self, name: object) -> bool:
-        return any(name == field for field in self)
+from mfmi.meanfield._table import Table
 
 
 @dataclass(frozen=True)
@@ -95,6 +77,7 @@ class FixedPoints(Table):
 
 def fixed_point(
     activation: str | Activation,
+    *,
     sigma_w: ArrayLike,
     sigma_b: ArrayLike = 0.0,
     sigma_noise: ArrayLike = 0.0,
@@ -129,6 +112,7 @@ def fixed_point(
 
 def fixed_points(
     activation: str | Activation,
+    *,
     sigma_w: ArrayLike,
     sigma_b: ArrayLike = 0.0,
     sigma_noise: ArrayLike = 0.0,

@@ -281,7 +281,11 @@ def _edge_along(network: Mapping[str, Any], x: Axis) -> Array:
 def _xi_c(network: Mapping[str, Any]) -> float:
     hidden = network["sigma_noise"] if network["noise_at"] == "every" else 0.0
     found = fixed_point(
-        network["activation"], network["sigma_w"], network["sigma_b"], hidden, network["input_variance"]
+        network["activation"],
+        sigma_w=network["sigma_w"],
+        sigma_b=network["sigma_b"],
+        sigma_noise=hidden,
+        input_variance=network["input_variance"],
     )
     return float(found.xi_c)
 
