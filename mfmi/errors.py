@@ -19,3 +19,7 @@ class OutputError(MfmiError):
 
 class ResumeError(MfmiError):
     """A partial sweep that does not belong to the config that wants to resume it."""
+
+
+class MfmiWarning(UserWarning):
+    """What the user should know of, such as a line that was passed over; the command line shows it as one line."""

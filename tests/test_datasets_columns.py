@@ -57,6 +57,7 @@ def expected(data: np.ndarray, sigma_w: float, depths: list[int], weights: str =
     )
 
 
+@pytest.mark.filterwarnings("ignore:.*taken for names:mfmi.errors.MfmiWarning")
 @pytest.mark.parametrize("name", ["data.npy", "data.csv", "named.csv", "data.tsv", "data.parquet"])
 def test_files_of_every_kind(name: str, data: np.ndarray) -> None:
     assert read_inputs(name) == pytest.approx(data, rel=1e-15)
@@ -162,8 +163,8 @@ def test_what_does_not_fit_is_said(
         (("{width: 20}", "{width: 20, widths: [6, 4, 4, 4]}"), "network.widths", "that of all layers already"),
         (("{dataset: data.npy}", "{dataset: data.npy, variance: 2}"), "input.variance", "gives it already"),
         (("data.npy", "none.npy"), "input.dataset", "cannot read none.npy: No such file"),
-        (("data.npy", "broken.csv"), "input.dataset", "broken.csv: not a table of numbers"),
-        (("data.npy", "holes.parquet"), "input.dataset", "row 2, column 1 is nan"),
+        (("data.npy", "broken.csv"), "input.dataset", "broken.csv: line 2, column 1 is no number: 'x'"),
+        (("data.npy", "holes.parquet"), "input.dataset", "column 'a' is null in row 2"),
         (("{width: 20}", "{width: 0}"), "network.width", "at least 1"),
     ],
 )

@@ -134,7 +134,21 @@ def _eigenvalues(text: str) -> Any:
     from mfmi.sweep.inputs import is_number, read_spectrum
 
     if "." in text and not is_number(text.split(",")[0]):
-        return read_spectrum(text).ravel()
+        found = read_spectrum(text)
+        if found.ndim > 1:
+            shape = " x ".join(map(str, found.shape))
+            raise click.BadParameter(
+                f"{text}: a table of {shape} numbers holds samples, not eigenvalues in one row or column; "
+                "give samples as --inputs.",
+                param_hint="--spectrum",
+            )
+        if (found < 0.0).any():
+            raise click.BadParameter(
+                f"{text}: number {int((found < 0.0).argmax()) + 1} is {found[found < 0.0][0]:g}, and eigenvalues of a "
+                "covariance are not negative.",
+                param_hint="--spectrum",
+            )
+        return found
     return Values(least=0).convert(text, None, None)
 
 
@@ -168,11 +182,20 @@ def _generators(path: str) -> Any:
     """Read permutations, one a row, or a stack of permutation matrices."""
     import numpy as np
 
+    from mfmi.sweep.inputs import is_number
+
     if path.endswith(".npy"):
         found = np.load(path, allow_pickle=False)
         return [found] if found.ndim == 1 else list(found)
-    with open(path, encoding="utf-8") as file:
-        return [np.array([float(entry) for entry in line.replace(",", " ").split()]) for line in file if line.strip()]
+    generators = []
+    with open(path, encoding="utf-8-sig") as file:
+        for number, line in enumerate(file, 1):
+            cells = line.replace(",", " ").split()
+            wrong = [column for column, cell in enumerate(cells, 1) if not is_number(cell)]
+            if wrong:
+                raise ValueError(f"{path}: line {number}, number {wrong[0]} is no number: {cells[wrong[0] - 1][:40]!r}")
+            generators += [np.array([float(cell) for cell in cells])] if cells else []
+    return generators
 
 
 def _scale(unit: str) -> float:

@@ -88,7 +88,7 @@ def main(args: Sequence[str] | None = None) -> NoReturn:
             raise click.exceptions.Exit(
                 shell_complete(cli, {"obj": settings}, "mfmi", "_MFMI_COMPLETE", os.environ["_MFMI_COMPLETE"])
             )
-        with cli.make_context("mfmi", arguments, obj=settings) as context:
+        with settings.warnings_shown(), cli.make_context("mfmi", arguments, obj=settings) as context:
             cli.invoke(context)
 
     exits.run(program, settings)

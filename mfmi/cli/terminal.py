@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import shlex
 import shutil
 import sys
+import warnings
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, NoReturn, TextIO
+from typing import TYPE_CHECKING, Any, NoReturn, TextIO, cast
 
 import click
+
+from mfmi.errors import MfmiWarning
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -90,6 +95,24 @@ class Terminal:
     def error(self, message: str) -> None:
         """Say on standard error why the program stops."""
         self._label("error", "red", message)
+
+    @contextlib.contextmanager
+    def warnings_shown(self) -> Iterator[None]:
+        """Show every `MfmiWarning` once, as one line; what other warnings there are stays as it is."""
+        shown: set[str] = set()
+        with warnings.catch_warnings():
+            warnings.simplefilter("always", MfmiWarning)
+            others = warnings.showwarning
+
+            def show(message: Warning | str, category: type[Warning], *place: Any, **more: Any) -> None:
+                if not issubclass(category, MfmiWarning):
+                    others(message, category, *place, **more)
+                elif str(message) not in shown:
+                    shown.add(str(message))
+                    self.warn(str(message))
+
+            warnings.showwarning = cast(Any, show)
+            yield
 
     def _label(self, label: str, color: str, message: str) -> None:
         if sys.stderr is None:

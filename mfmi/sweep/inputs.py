@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import csv
 import os
 import stat
+import warnings
 from pathlib import Path
-from typing import Any
+from typing import Any, TextIO
 
 import numpy as np
 from numpy.typing import NDArray
 
-from mfmi.errors import OutputError
+from mfmi.errors import MfmiWarning, OutputError
+from mfmi.sweep._located import shorten
 from mfmi.sweep.store import read_numbers, read_text_numbers
 from mfmi.weights import Spectrum
 
@@ -33,6 +36,11 @@ def read_inputs(path: str) -> NDArray[np.float64]:
     ndarray, shape (inputs, entries)
         At least two finite rows.
 
+    Warns
+    -----
+    MfmiWarning
+        The first line of a text table is taken for names.
+
     Raises
     ------
     OutputError
@@ -41,11 +49,7 @@ def read_inputs(path: str) -> NDArray[np.float64]:
     values = _table(path)
     if values.ndim < 2 or values.shape[0] < 2 or values.size == 0:
         raise OutputError(f"{path}: holds an array of shape {values.shape}, not two inputs or more, a row each")
-    values = values.reshape(len(values), -1)
-    if not np.isfinite(values).all():
-        row, column = (int(index[0]) for index in np.nonzero(~np.isfinite(values)))
-        raise OutputError(f"{path}: row {row + 1}, column {column + 1} is {values[row, column]}")
-    return values
+    return values.reshape(len(values), -1)
 
 
 def read_spectrum(path: str) -> NDArray[np.float64]:
@@ -96,15 +100,66 @@ def read_ensemble(kind: str, path: str) -> Spectrum:
     return Spectrum.of_eigenvalues(values.ravel(), path)
 
 
-def _read(path: str, suffix: str) -> Any:
+def _read(path: str, suffix: str) -> NDArray[Any]:
+    found: NDArray[Any]
     if suffix == ".npy":
-        return np.load(path, allow_pickle=False)
-    if suffix in (".parquet", ".pq"):
-        return read_numbers(path)
-    separator = "\t" if suffix == ".tsv" else ","
-    with open(path, encoding="utf-8") as file:
-        first = file.readline(_LONGEST_LINE).strip().split(separator)
-    return read_text_numbers(path, separator, has_names=not all(map(is_number, first)))
+        found = np.load(path, allow_pickle=False)
+    elif suffix in (".parquet", ".pq"):
+        found = read_numbers(path)
+    else:
+        return _read_text(path, "\t" if suffix == ".tsv" else ",")
+    if found.dtype.kind not in "fiu":
+        raise ValueError(f"it holds {found.dtype}, not real numbers")
+    return found
+
+
+def _read_text(path: str, separator: str) -> NDArray[np.float64]:
+    """Read a text table, whose first line may hold names: it does if none of its cells is a number."""
+    with _opened(path) as file:
+        names = next(csv.reader([file.readline(_LONGEST_LINE)], delimiter=separator), [])
+    has_names = any(map(str.strip, names)) and not any(map(is_number, names))
+    if has_names:
+        shown = shorten(", ".join(names))
+        warnings.warn(f"{path}: line 1 has no number and is taken for names: {shown}", MfmiWarning, stacklevel=2)
+    found = read_text_numbers(path, separator, has_names=has_names, skip_empty=False)
+    if found is None:
+        _refuse_cells(path, separator, has_names)
+        # nothing but empty lines at the end
+        found = read_text_numbers(path, separator, has_names=has_names, skip_empty=True)
+    if found is None:
+        raise ValueError("it has cells that are no numbers")
+    return found
+
+
+def _opened(path: str) -> TextIO:
+    """A text file, without the byte order mark that some programs put first."""
+    return open(path, encoding="utf-8-sig", newline="")
+
+
+def _refuse_cells(path: str, separator: str, has_names: bool) -> None:
+    """Raise for the first cell that is no number, and for the first row of another length than those above."""
+    empty_line, width = 0, 0
+    with _opened(path) as file:
+        rows = csv.reader(file, delimiter=separator)
+        if has_names:
+            next(rows)
+        for cells in rows:
+            where = f"{path}: line {rows.line_num}"
+            if not cells:
+                empty_line = empty_line or rows.line_num
+                continue
+            if empty_line:
+                raise OutputError(f"{path}: line {empty_line} is empty")
+            for column, cell in enumerate(cells, 1):
+                if not cell.strip():
+                    raise OutputError(f"{where}, column {column} is empty: every cell must hold a number")
+                if not is_number(cell):
+                    raise OutputError(f"{where}, column {column} is no number: {shorten(cell)}")
+            width = width or len(cells)
+            if len(cells) != width:
+                raise OutputError(f"{where} has {len(cells)} cells, the lines above have {width}")
+    if not width:
+        raise OutputError(f"{path}: holds no numbers")
 
 
 def is_number(text: str) -> bool:
@@ -113,7 +168,7 @@ def is_number(text: str) -> bool:
         float(text)
     except ValueError:
         return False
-    return True
+    return "_" not in text
 
 
 def _table(path: str) -> NDArray[np.float64]:
@@ -124,11 +179,14 @@ def _table(path: str) -> NDArray[np.float64]:
     if not stat.S_ISREG(os.stat(path).st_mode):
         raise OutputError(f"{path}: not a regular file")
     try:
-        values = _read(path, suffix)
-        if np.iscomplexobj(values):
-            raise OutputError(f"{path}: holds complex numbers")
-        return np.asarray(values, dtype=np.float64)
+        values = np.asarray(_read(path, suffix), dtype=np.float64)
     except MemoryError:
         raise OutputError(f"{path}: too large for the memory") from None
-    except (ValueError, TypeError, EOFError) as error:
+    except (ValueError, TypeError, EOFError, csv.Error) as error:
         raise OutputError(f"{path}: not a table of numbers: {' '.join(str(error).split())}") from error
+    bad = np.argwhere(~np.isfinite(values))
+    if len(bad):
+        row, *cell = (int(number) for number in bad[0])
+        where = f"row {row + 1}" + f", column {np.ravel_multi_index(cell, values.shape[1:]) + 1}" * bool(cell)
+        raise OutputError(f"{path}: {where} is {values[tuple(bad[0])]}")
+    return values

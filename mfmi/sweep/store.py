@@ -244,14 +244,52 @@ def _read_file(path: Path, names: Sequence[str] | None, batch_rows: int) -> Iter
 
 
 def read_numbers(path: str | os.PathLike[str]) -> np.ndarray[Any, Any]:
-    """Read all columns of a Parquet file side by side, shape (rows, columns); nulls become NaN."""
-    return _side_by_side(pq.read_table(path, use_threads=False, pre_buffer=False))
+    """Read all columns of a Parquet file side by side, shape (rows, columns).
+
+    Raises
+    ------
+    ValueError
+        The file is not Parquet, or a column is null somewhere or not of numbers.
+    """
+    table = pq.read_table(path, use_threads=False, pre_buffer=False)
+    for name, column in zip(table.column_names, table.columns, strict=True):
+        if not _is_numeric(column.type):
+            raise ValueError(f"column {name!r} is of {column.type}, not of numbers")
+        if column.null_count:
+            raise ValueError(f"column {name!r} is null in row {pc.index(column.is_null(), value=True).as_py() + 1}")
+    return _side_by_side(table)
 
 
-def read_text_numbers(path: str | os.PathLike[str], separator: str, *, has_names: bool) -> np.ndarray[Any, Any]:
-    """Read all columns of a text table side by side, shape (rows, columns); empty cells become NaN."""
-    reading = pa_csv.ReadOptions(use_threads=False, autogenerate_column_names=not has_names)
-    return _side_by_side(pa_csv.read_csv(path, reading, pa_csv.ParseOptions(delimiter=separator)))
+def read_text_numbers(
+    path: str | os.PathLike[str], separator: str, *, has_names: bool, skip_empty: bool
+) -> np.ndarray[Any, Any] | None:
+    """Read all columns of a text table side by side, shape (rows, columns).
+
+    Parameters
+    ----------
+    path, separator
+        The file and what stands between its cells.
+    has_names
+        Whether the first line is to be passed over.
+    skip_empty
+        Whether empty lines are to be passed over; else one counts as an empty cell.
+
+    Returns
+    -------
+    ndarray or None
+        None where a cell is not a number, or rows differ in length.
+    """
+    reading = pa_csv.ReadOptions(use_threads=False, autogenerate_column_names=True, skip_rows=int(has_names))
+    parsing = pa_csv.ParseOptions(delimiter=separator, ignore_empty_lines=skip_empty)
+    try:
+        table = pa_csv.read_csv(path, reading, parsing, pa_csv.ConvertOptions(null_values=[]))
+    except pa.ArrowInvalid:
+        return None
+    return _side_by_side(table) if all(map(_is_numeric, table.schema.types)) else None
+
+
+def _is_numeric(kind: pa.DataType) -> bool:
+    return bool(pa.types.is_integer(kind) or pa.types.is_floating(kind))
 
 
 def _side_by_side(table: pa.Table) -> np.ndarray[Any, Any]:
