@@ -7,6 +7,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from mfmi import initialisers
     from mfmi.activations import get as activation
     from mfmi.activations import names as activation_names
     from mfmi.api import evaluate
@@ -30,6 +31,7 @@ __all__ = [
     "evaluate",
     "fixed_point",
     "fixed_points",
+    "initialisers",
 ]
 
 _HOMES = {
@@ -45,6 +47,7 @@ _HOMES = {
     "evaluate": ("mfmi.api", "evaluate"),
     "fixed_point": ("mfmi.meanfield", "fixed_point"),
     "fixed_points": ("mfmi.meanfield", "fixed_points"),
+    "initialisers": ("mfmi.initialisers", ""),
 }
 
 
@@ -52,7 +55,8 @@ def __getattr__(name: str) -> object:
     if name not in _HOMES:
         raise AttributeError(f"module 'mfmi' has no attribute {name!r}")
     module, attribute = _HOMES[name]
-    value = getattr(import_module(module), attribute)
+    home = import_module(module)
+    value = getattr(home, attribute) if attribute else home
     globals()[name] = value
     return value
 

@@ -31,6 +31,7 @@ COMMANDS = {
     "verify": ("mfmi.cli.verify", "Theory beside finite random networks, measured."),
     "isometry": ("mfmi.cli.isometry", "The Jacobian's singular values, and how far they are from an isometry."),
     "capacity": ("mfmi.cli.capacity", "The most that an architecture can carry, and which layer limits it."),
+    "inits": ("mfmi.cli.inits", "What libraries really start with, measured."),
     "config": ("mfmi.cli.config", "Check, expand and begin the configs of sweeps."),
     "completion": ("mfmi.cli.completion", "The completion script for bash, zsh or fish."),
     "version": ("mfmi.cli.version", "The version of mfmi and of what it computes with."),

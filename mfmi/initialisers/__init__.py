@@ -1,0 +1,10 @@
+"""What libraries really start with: a measured table, and names for it.
+
+A row is the law of one kind of layer in one release of one library: sigma_w^2 as the second moment of an entry times
+the true fan-in, which is what mean-field theory (4) calls it, whatever fan the library itself counts.
+"""
+
+from mfmi.initialisers._names import Preset, get, libraries, names, suggestion
+from mfmi.initialisers._table import Initialiser, table
+
+__all__ = ["Initialiser", "Preset", "get", "libraries", "names", "suggestion", "table"]
