@@ -44,10 +44,10 @@ def test_spellings_of_one_activation_are_equal(spec, name):
 @pytest.mark.parametrize(
     ("spec", "parts"),
     [
-        ("tahn", ("'tahn'", "did you mean tanh")),
+        ("tahn", ("'tahn'; did you mean tanh", "? Known: tanh, relu")),
         ("softpluss", ("did you mean softplus",)),
         ("swich", ("did you mean silu",)),
-        ("qqq", ("unknown activation 'qqq'", "Known: tanh, relu", "module:function")),
+        ("qqq", ("unknown activation 'qqq'. Known: tanh, relu", "module:function")),
         ("leaky_relu(2)", ("slope", "(0, 1)", "2.0")),
         ("leaky_relu(nan)", ("must be numbers",)),
         ("elu(alpha=-1)", ("alpha", "> 0", "-1.0")),
@@ -68,6 +68,13 @@ def test_bad_names_and_parameters_are_named(spec, parts):
         activations.get(spec)
     for part in parts:
         assert part in str(caught.value)
+
+
+@pytest.mark.parametrize("argument", ["(" * 30_000, "-" * 3000 + "1", "-" * 30_000 + "1", "9" * 3000, "1+" * 30_000])
+def test_endless_parameters_are_refused_in_few_words(argument):
+    with pytest.raises(ValueError, match="must be numbers") as caught:
+        activations.get(f"leaky_relu({argument})")
+    assert len(str(caught.value)) < 200
 
 
 def test_what_is_not_a_name_is_refused():

@@ -46,6 +46,10 @@ def wrong_slope_derivative(u): return 1 - np.tanh(u)
 def nan_slope(u): return np.tanh(u)
 def nan_slope_derivative(u): return np.where(u > 3, np.nan, 1 - np.tanh(u) ** 2)
 def rough(u): return np.tanh(u) + 1e-3 * np.sin(3000 * u)
+def single(u): return np.tanh(u.astype(np.float32))
+def single_within(u): return np.tanh(u.astype(np.float32)).astype(np.float64)
+def single_slope(u): return np.tanh(u)
+def single_slope_derivative(u): return 1 - np.tanh(u.astype(np.float32)) ** 2
 def bad_kinks(u): return np.tanh(u)
 bad_kinks.kinks = [float("nan")]
 number = 3
@@ -182,6 +186,9 @@ def test_a_slope_that_vanishes_at_a_point(mine):
         ("infinite", ("returns inf at u = 100",)),
         ("wrong_slope", ("its derivative is wrong", "at u = -10", "it returns 2")),
         ("nan_slope", ("derivative returns nan at u = 100",)),
+        ("single", ("single': has no more digits than float32", "return float64")),
+        ("single_within", ("has no more digits than float32",)),
+        ("single_slope", ("derivative has no more digits than float32",)),
         ("rough", ("slope cannot be found", "rough_derivative", "kinks")),
         ("bad_kinks", ("kinks must be finite",)),
         ("number", ("has no function 'number'",)),

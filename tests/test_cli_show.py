@@ -221,6 +221,8 @@ def test_parts_without_their_plan(command_line: CommandLine, parts: Path) -> Non
     (parts / "_plan.json").unlink()
     assert command_line("show", parts).code == 0
     assert command_line("show", parts, "--about").code == 5
+    (parts / "_plan.json").write_text("[" * 100_000)
+    assert command_line("show", parts, "--about").code == 5
 
 
 def test_a_copy_elsewhere_is_as_good(command_line: CommandLine, file: Path, tmp_path: Path) -> None:

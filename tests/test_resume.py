@@ -212,6 +212,15 @@ def test_other_package_versions_are_refused(tmp_path: Path) -> None:
         run_sweep(FakePlan(**PLAN_SIZE), out, evaluate=rows, resume=True)
 
 
+@pytest.mark.parametrize("text", ["", "{", "[" * 100_000])
+def test_a_damaged_plan_is_named(tmp_path: Path, text: str) -> None:
+    out = tmp_path / "out.parquet"
+    interrupted(out)
+    (folder_of(out) / PLAN).write_text(text)
+    with pytest.raises(OutputError, match="is damaged"):
+        run_sweep(FakePlan(**PLAN_SIZE), out, evaluate=rows, resume=True)
+
+
 @pytest.mark.parametrize("damage", ["cut", "flip", "empty", "another sweep"])
 def test_damaged_and_foreign_chunks_are_computed_again(tmp_path: Path, expected: str, damage: str) -> None:
     out = tmp_path / "out.parquet"

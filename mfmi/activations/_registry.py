@@ -81,7 +81,7 @@ def _parse(spec: str) -> Activation:
     name = call.group(1).lower() if call else spec.strip()
     name = _ALIASES.get(name, name)
     if call is None or name not in _FACTORIES:
-        raise ValueError(f"unknown activation {spec!r}{_suggestion(name)}")
+        raise ValueError(f"unknown activation {_shortened(spec)}{_suggestion(name)}")
     factory = _FACTORIES[name]
     positional, named = _arguments(spec, call.group(2) or "")
     signature = inspect.signature(factory)
@@ -100,8 +100,8 @@ def _arguments(spec: str, text: str) -> tuple[list[float], dict[str, float]]:
         assert isinstance(call, ast.Call)
         positional = [_number(value) for value in call.args]
         named = {str(pair.arg): _number(pair.value) for pair in call.keywords}
-    except (SyntaxError, ValueError, TypeError) as problem:
-        raise ValueError(f"activation {spec!r}: parameters must be numbers, got ({text})") from problem
+    except (SyntaxError, ValueError, TypeError, OverflowError, RecursionError, MemoryError) as problem:
+        raise ValueError(f"activation {_shortened(spec)}: parameters must be numbers") from problem
     return positional, named
 
 
@@ -115,5 +115,9 @@ def _number(node: ast.expr) -> float:
 def _suggestion(name: str) -> str:
     close = difflib.get_close_matches(name, [*_FACTORIES, *_ALIASES], n=3, cutoff=0.5)
     canonical = list(dict.fromkeys(_ALIASES.get(match, match) for match in close))
-    hint = f"; did you mean {' or '.join(canonical)}?" if canonical else ""
+    hint = f"; did you mean {' or '.join(canonical)}?" if canonical else "."
     return f"{hint} Known: {', '.join(_FACTORIES)}, or your own as module:function"
+
+
+def _shortened(spec: str) -> str:
+    return repr(spec if len(spec) <= 80 else spec[:79] + "…")

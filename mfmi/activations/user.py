@@ -32,6 +32,9 @@ _POLE_ACCURACY = 1e-10
 _SHORT = 0.3
 _TRIAL_VARIANCES = np.array([0.01, 0.3, 1.0, 10.0, 100.0])
 
+# Seven digits leave two of a slope by differences, and quadrature never agrees with itself.
+_SINGLE = "has no more digits than float32: compute and return float64, as it is given"
+
 _FLAT = 1e-11
 
 # Variances at which the rules are tried out, and their agreement; beyond the first failure moments are NaN.
@@ -135,6 +138,8 @@ class UserActivation(Activation):
         self._set(_step=step)
         if self._slope is None:
             if error > _DERIVATIVE_ERROR:
+                if np.array_equal(self(grid), self(grid).astype(np.float32)):
+                    raise ValueError(f"activation {self.name!r}: {_SINGLE}")
                 raise ValueError(
                     f"activation {self.name!r}: its slope cannot be found by differences to {_DERIVATIVE_ERROR:g} "
                     f"(error about {error:.1g} at u = {at:.6g}); give it as {self.name.partition(':')[2]}_derivative, "
@@ -374,6 +379,8 @@ def _check_vectorised(phi: Activation, function: Callable[..., Any], what: str) 
             )
         if result.dtype.kind not in "fiub":
             raise ValueError(f"{label} returns {result.dtype}, not real numbers, at u = {grid[0]}")
+        if result.dtype.kind == "f" and result.dtype.itemsize < 8:
+            raise ValueError(f"{label} {_SINGLE}")
         bad = ~np.isfinite(result.astype(np.float64))
         if bad.any():
             raise ValueError(f"{label} returns {result[bad][0]} at u = {grid[bad][0]:.6g}")

@@ -60,7 +60,7 @@ def read_origin(path: str | os.PathLike[str]) -> dict[str, Any]:
         origin = json.loads((place / PLAN).read_bytes())["provenance"]
     except OSError as error:
         raise OutputError(f"cannot read {place / PLAN}: {error.strerror}") from error
-    except (ValueError, KeyError, TypeError) as error:
+    except (ValueError, KeyError, TypeError, RecursionError) as error:
         raise OutputError(f"cannot read {place / PLAN}: it does not say which sweep it came from") from error
     assert isinstance(origin, dict)
     return origin

@@ -326,7 +326,7 @@ def _read_plan(folder: Path) -> dict[str, Any]:
         record = json.loads((folder / PLAN).read_bytes())
     except FileNotFoundError:
         raise OutputError(f"{folder} holds no sweep") from None
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise OutputError(f"{folder / PLAN} is damaged: {error}") from error
     if not isinstance(record, dict) or record.get("layout") != LAYOUT:
         raise OutputError(f"{folder / PLAN} was written by another version of this program")

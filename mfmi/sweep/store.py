@@ -310,7 +310,7 @@ def read_provenance(path: str | os.PathLike[str]) -> dict[str, Any]:
         raise OutputError(f"cannot read {os.fspath(path)}: {_reason(error)}") from error
     try:
         origin = json.loads(metadata[METADATA_KEY])
-    except (KeyError, ValueError) as error:
+    except (KeyError, ValueError, RecursionError) as error:
         raise OutputError(f"cannot read {os.fspath(path)}: it does not say which sweep it came from") from error
     if not isinstance(origin, dict):
         raise OutputError(f"cannot read {os.fspath(path)}: it does not say which sweep it came from")
