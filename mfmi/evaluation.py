@@ -174,6 +174,10 @@ def _evaluate_activation(
     unbounded = ends.phase[at[0]] == "unbounded"
     out.note("unbounded", _UNBOUNDED, (row[unbounded & finite], column[unbounded & finite]))
     out.note("failed", _OVERFLOW, (row[~finite], column[~finite]))
+    messages = ends.message[which][row]
+    for message in sorted(set(messages) - {""}):
+        told = finite & (messages == message)
+        out.note("unconverged", message, (row[told], column[told]))
     propagation = Propagation(phi, path, h * h)
     for rows in _groups(points.weights):
         row, column = np.indices((len(rows), layers.shape[1])).reshape(2, -1)

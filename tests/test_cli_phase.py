@@ -18,6 +18,7 @@ from mfmi.meanfield import fixed_points
 
 CommandLine = Callable[..., Outcome]
 SCALES = ["q_star", "c_star", "chi_1", "chi_q", "chi_c", "xi_q", "xi_c", "xi_grad", "phase", "n_stable"]
+STATUS = ["status", "message"]
 NETWORK = ["activation", "noise_at", "sigma_w", "sigma_b", "sigma_noise", "input_variance"]
 
 
@@ -31,8 +32,8 @@ def rows(command_line: CommandLine, *arguments: str) -> list[dict[str, Any]]:
 def test_one_point(command_line: CommandLine) -> None:
     (row,) = rows(command_line, "--act", "tanh", "--sw", "1.5", "--sb", "0.1")
     expected = mfmi.fixed_point("tanh", sigma_w=1.5, sigma_b=0.1)
-    assert list(row) == NETWORK + SCALES
-    assert {name: row[name] for name in SCALES} == {name: expected[name] for name in SCALES}
+    assert list(row) == NETWORK + SCALES + STATUS
+    assert {name: row[name] for name in SCALES + STATUS} == {name: expected[name] for name in SCALES + STATUS}
 
 
 def test_hidden_noise_counts_and_noise_at_the_output_does_not(command_line: CommandLine) -> None:

@@ -45,6 +45,10 @@ _LARGE_ACCURACY = 1e-8
 _UNRESOLVED = 100.0
 _LINEAR = 1e-6
 
+# Distances from 0 at which phi(u) / u is followed to its limit, and how closely what is extrapolated must agree.
+_NEAR_ZERO = 2.0 ** np.array([-26.0, -28.0, -30.0])
+_LIMITS_AGREE = 1e-14
+
 # From this noise variance on kappa needs no numerical slope: E[phi g] / sqrt(v) has lost less than that has.
 _STEIN_FROM = 1e-5
 
@@ -171,13 +175,26 @@ class UserActivation(Activation):
         straight = bool(np.all(np.abs(self(2.0 * grid) - 2.0 * value) <= 4.0 * scale)) and bool(
             np.all(np.abs(self(-2.0 * grid) - 2.0 * mirror) <= 4.0 * scale)
         )
-        sides = [float(_probe.slope(self, np.array([at]), self.kinks, self._step)[0]) for at in (0.0, -1e-9)]
+        sides = self._slopes_at_zero()
         return {
             "odd": odd,
             "even": even,
             "homogeneous": straight and set(self.kinks) <= {0.0} and float(self(0.0)) == 0.0,
             "slope_at_zero_squared": 0.5 * (sides[0] ** 2 + sides[1] ** 2) if not self.jumps else math.nan,
         }
+
+    def _slopes_at_zero(self) -> FloatArray:
+        """Slopes on both sides of 0: where phi(0) = 0 the limits of phi(u) / u, which has nothing to cancel."""
+        if float(self(0.0)) == 0.0:
+            h = np.array([[1.0], [-1.0]]) * _NEAR_ZERO
+            ratio = self(h) / h
+            # Extrapolated in h, twice: what is left is of the second order in h, or the function's own rounding.
+            limits = (4.0 * ratio[:, 1:] - ratio[:, :-1]) / 3.0
+            size = np.abs(limits).max()
+            if np.all(np.abs(limits[:, 1] - limits[:, 0]) <= _LIMITS_AGREE * max(size, 1.0)):
+                return np.where(np.abs(limits[:, 1]) <= _LIMITS_AGREE, 0.0, limits[:, 1])
+        left = -(_LINEAR**1.5) if 0.0 in self.kinks else 0.0
+        return _probe.slope(self, np.array([0.0, left]), self.kinks, self._step)
 
     def _shape(self) -> dict[str, Any]:
         """Monotone pieces, zeros of the slope and the steepest slope."""

@@ -142,7 +142,7 @@ def _point(activation: Activation, sigma_w: float, sigma_b: float, network: Mapp
     from mfmi.cli.phase_view import draw_point
 
     block = _evaluate(activation, sigma_w, sigma_b, network)
-    columns = _columns(*NETWORK, *SCALES, "n_stable")
+    columns = _columns(*NETWORK, *SCALES, "n_stable", "status", "message")
     sink.write(block, columns, table=functools.partial(draw_point, activation, block))
 
 
@@ -178,7 +178,7 @@ def _grid(
 ) -> None:
     import numpy as np
 
-    columns = _columns(*NETWORK, *SCALES, "n_stable")
+    columns = _columns(*NETWORK, *SCALES, "n_stable", "status", "message")
 
     def blocks() -> Iterator[Block]:
         rows = max(1, BLOCK_POINTS // len(sigma_b))

@@ -59,7 +59,7 @@ def _title(activation: Activation, row: Mapping[str, Any]) -> str:
 def _state(activation: Activation, row: Mapping[str, Any]) -> str:
     from mfmi.meanfield import edge_of_chaos
 
-    phase = row["phase"] or "unknown (the activation has no second moment on the way)"
+    phase = row["phase"] or f"unknown ({row['message']})"
     if not activation.differentiable:
         return f"{phase}: a step has no finite slope, and no edge of chaos"
     hidden = float(row["sigma_noise"]) if row["noise_at"] == "every" else 0.0

@@ -168,16 +168,17 @@ def edge_curve(activation: str | Activation, sigma_noise: float = 0.0, points: i
 
 def _table(phi: Activation, target: Array, h2: Array, q_x: Array, points: _Points, by_weight: bool) -> EdgeOfChaos:
     index, s, kind = points.index, points.s, points.kind
-    gain = slope_moment(phi, s)
+    gain = np.full_like(s, phi.slope_at_zero_squared) if phi.homogeneous else slope_moment(phi, s)
     w2 = target[index] if by_weight else 1.0 / gain
     # On the boundary lies any variance s of a continuum, of which 1 stands for all.
     boundary = kind != "interior"
-    needed = np.where(boundary, 0.0, s - h2[index] - w2 * np.asarray(phi.second_moment(s)))
+    second, error = phi.second_moment(s, error=True)
+    needed = np.where(boundary, 0.0, s - h2[index] - w2 * second)
     b2 = needed if by_weight else target[index]
     chi_q = w2 * np.where(boundary, gain, np.asarray(phi.second_moment_slope(s)))
     q_star = np.where(kind == "continuum", np.nan, s - h2[index])
     order = np.lexsort((q_star, index))
-    keep = order[(b2 >= -ROUNDING * s)[order]]
+    keep = order[(b2 >= -(ROUNDING * s + w2 * error))[order]]
     w, b = np.sqrt(w2)[keep], np.sqrt(np.maximum(b2, 0.0))[keep]
     q_star, chi_q, kind, index = q_star[keep], chi_q[keep], kind[keep], index[keep]
     end = fixed_point(phi, sigma_w=w, sigma_b=b, sigma_noise=np.sqrt(h2[index]), input_variance=q_x[index])
@@ -195,7 +196,7 @@ def _table(phi: Activation, target: Array, h2: Array, q_x: Array, points: _Point
 
 def _homogeneous(phi: Activation, target: Array, h2: Array, by_weight: bool) -> _Points:
     """The edge of relu and its kin: one sigma_w without bias and noise, where every variance is a fixed point."""
-    edge = 1.0 / float(phi.slope_moment(1.0))
+    edge = 1.0 / phi.slope_at_zero_squared
     on_it = np.abs(target / edge - 1.0) <= _MARGINAL if by_weight else target == 0.0
     index = np.flatnonzero(on_it & (h2 == 0.0))
     return _Points(index, np.ones(len(index)), np.full(len(index), "continuum", dtype=object))
@@ -203,22 +204,29 @@ def _homogeneous(phi: Activation, target: Array, h2: Array, by_weight: bool) -> 
 
 @dataclass(frozen=True)
 class _EdgeGrid:
-    """`E phi'^2` and the biases `s - V / E phi'^2` of theory (7) on a grid, their turning points among the nodes."""
+    """`E phi'^2` and the biases `1 - V / (s E phi'^2)` of theory (7) on a grid, their turning points among the nodes.
+
+    `gain_noise` and `bias_noise` are what they may be off by: their sign counts beyond that.
+    """
 
     s: Array
     gain: Array
+    gain_noise: Array
     bias: Array
+    bias_noise: Array
 
 
 @lru_cache(maxsize=64)
 def _edge_grid(phi: Activation) -> _EdgeGrid:
     grid = length_map_grid(phi)
-    usable = (grid.slope_moment > 1e-200) & np.isfinite(grid.slope_moment)
+    usable = (np.minimum(grid.slope_moment, grid.second_moment) > 1e-200) & np.isfinite(grid.slope_moment)
     s = grid.s[usable]
     # With its extrema among the nodes a function is monotone between them, and no pair of roots is missed.
     turns = [_turning_points(lambda x: _gain(phi, x), s, 0.0), _turning_points(lambda x: _bias(phi, x), s, 1.0)]
     s = np.unique(np.concatenate((s, *turns)))
-    return _EdgeGrid(s, _gain(phi, s), _bias(phi, s))
+    (gain, gain_error), (second, error) = phi.slope_moment(s, error=True), phi.second_moment(s, error=True)
+    share = second / (s * gain)
+    return _EdgeGrid(s, gain, gain_error, 1.0 - share, share * (gain_error / gain + error / second))
 
 
 def _gain(phi: Activation, s: Array) -> Array:
@@ -254,10 +262,11 @@ def _branches(phi: Activation, target: Array, h2: Array, by_weight: bool) -> _Po
     grid = _edge_grid(phi)
     if by_weight:
         values = target[:, None] * grid.gain - 1.0
-        values[np.abs(values) <= ROUNDING] = 0.0
+        noise = target[:, None] * grid.gain_noise + ROUNDING
     else:
         values = grid.bias - (h2 + target)[:, None] / grid.s
-        values[np.abs(values) <= ROUNDING] = 0.0
+        noise = grid.bias_noise + ROUNDING * (1.0 + (h2 + target)[:, None] / grid.s)
+    values[np.abs(values) <= noise] = 0.0
 
     def mismatch(s: Array, aim: Array, noise: Array) -> Array:
         return aim * _gain(phi, s) - 1.0 if by_weight else _bias(phi, s) - (noise + aim) / s

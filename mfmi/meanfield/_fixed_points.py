@@ -11,7 +11,7 @@ from numpy.typing import ArrayLike, NDArray
 from mfmi.activations import Activation
 from mfmi.activations import get as get_activation
 from mfmi.meanfield._correlation_map import CRITICAL, correlation_fixed_point
-from mfmi.meanfield._length_map import reached, roots
+from mfmi.meanfield._length_map import length_map_grid, reached, roots
 from mfmi.meanfield._roots import Array
 from mfmi.meanfield._table import Table
 
@@ -29,9 +29,11 @@ class FixedPoint(Table):
     chi_c : slope of the correlation map at `c_star`.
     xi_q, xi_c, xi_grad : depth scales in layers (theory (6)); inf where the slope is 1, 0 where it is 0. `xi_grad` is
         negative in the chaotic phase: gradients then grow with depth, by e in so many layers.
-    phase : "ordered", "critical", "chaotic" or "unbounded"; None where the activation has no second moment on the way.
+    phase : "ordered", "critical", "chaotic" or "unbounded"; None where it is not known.
     n_stable : number of attracting fixed points of the length map; above 1, another input variance may end elsewhere.
     residual : relative mismatch of the length map at the fixed point.
+    status : "ok", "unbounded" or, where something of the above is not known, "unconverged".
+    message : what is not known and why; empty otherwise.
     """
 
     q_star: Any
@@ -45,6 +47,8 @@ class FixedPoint(Table):
     phase: Any
     n_stable: Any
     residual: Any
+    status: Any
+    message: Any
 
 
 @dataclass(frozen=True)
@@ -107,6 +111,7 @@ def fixed_point(
     ends = reached(phi, w2, b2 + h2, s_1)
     found = _scales(phi, w2, b2, h2, ends.s)
     found |= {"n_stable": ends.n_stable, "residual": _residual(phi, w2, b2 + h2, ends.s)}
+    found |= _certainty(phi, ends.s, found)
     return FixedPoint(**{name: value.reshape(shape)[()] for name, value in found.items()})
 
 
@@ -176,7 +181,8 @@ def _scales(phi: Activation, w2: Array, b2: Array, h2: Array, s: Array) -> dict[
     c_star, chi_c = correlation_fixed_point(phi, w2, b2, h2, at, q_star, chi_1)
     phase = np.where(chi_1 < 1.0, "ordered", "chaotic").astype(object)
     phase[np.abs(chi_1 - 1.0) <= CRITICAL] = "critical"
-    phase[~bounded] = None
+    # Only a step has a slope that is none and yet chaotic, being infinite.
+    phase[~bounded | (np.isnan(chi_1) & phi.differentiable)] = None
     phase[np.isposinf(s)] = "unbounded"
     scales = {f"xi_{name}": _depth_scale(slope) for name, slope in (("q", chi_q), ("c", chi_c), ("grad", chi_1))}
     return {
@@ -196,6 +202,25 @@ def _residual(phi: Activation, w2: Array, shift: Array, s: Array) -> Array:
     at = np.where(positive, s, 1.0)
     mismatch = np.abs(w2 * np.asarray(phi.second_moment(at)) + shift - at) / at
     return np.where(positive, mismatch, np.where(np.isfinite(s), 0.0, np.nan))
+
+
+def _certainty(phi: Activation, s: Array, found: dict[str, NDArray[Any]]) -> dict[str, NDArray[Any]]:
+    """Status and message of fixed points s."""
+    status, message = np.full((2, len(s)), "", dtype=object)
+    status[:] = np.where(np.isposinf(s), "unbounded", "ok")
+    for unknown, words in (
+        (np.isnan(s), f"the fixed point is not known: {phi.name} has no second moment{_beyond(phi)}"),
+        (np.isfinite(s) & (found["phase"] == None), "chi_1 is not known: the slope has no second moment there"),  # noqa: E711
+        (np.isfinite(s) & np.isnan(found["c_star"]), "c_star is not known: the correlation map has no value there"),
+    ):
+        new = unknown & (status == "ok")
+        status[new], message[new] = "unconverged", words
+    return {"status": status, "message": message}
+
+
+def _beyond(phi: Activation) -> str:
+    known = np.inf if phi.homogeneous else length_map_grid(phi).known_up_to
+    return f" that is known at variances above {known:.3g}" if np.isfinite(known) else ""
 
 
 def _depth_scale(slope: Array) -> Array:

@@ -17,18 +17,25 @@ from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.ndimage import maximum_filter1d
 
 from mfmi.activations import Activation
 from mfmi.meanfield._roots import Array, Brackets, blocks, brackets, merged, signs, solve
 
-# Below the first a fixed point counts as zero, beyond the last as absent.
+# Below the first a fixed point counts as zero, beyond the last as absent unless V hardly grows there.
 S_MIN, S_MAX = 1e-60, 1e12
 # Between the first and `SCALE` every activation is V(0) + V'(0) s to twelve digits.
 SCALE = 1e-12
 _PER_DECADE = 24
 
-# What V(s)/s may be off by, from rounding in its quadrature; a map that leaves s alone up to this leaves it alone.
+# V hardly grows where it does so more slowly than this power of s, which makes its map a contraction.
+_SATURATED = 0.25
+
+# What V(s)/s may be off by, relatively, where two rules agree on V; a map that leaves s alone up to what V is off by
+# leaves it alone. Where they differ, by this many times the largest difference nearby; the second is so much finer.
 ROUNDING = 32.0 * np.finfo(np.float64).eps
+_DIFFERENCES = 4.0
+_REFINE = 1.25
 
 # A slope of a homogeneous map so close to 1 that two roundings of sigma_w^2 explain the difference.
 _MARGINAL = 8.0 * np.finfo(np.float64).eps
@@ -48,6 +55,7 @@ class LengthMapGrid:
     ----------
     s : the nodes; the last lies below `S_MAX` where an activation overflows or has no value beyond.
     second_moment, slope, slope_moment : V(s), V'(s) and `E phi'^2`.
+    noise : relative error of V(s).
     increasing : whether V increases throughout.
     beyond : where a variance that grows beyond the last node ends: inf, or NaN where V has no value there.
     """
@@ -56,8 +64,14 @@ class LengthMapGrid:
     second_moment: Array
     slope: Array
     slope_moment: Array
+    noise: Array
     increasing: bool
     beyond: float
+
+    @property
+    def known_up_to(self) -> float:
+        """The variance beyond which V has no value; inf where variances beyond the last node only grow."""
+        return float(self.s[-1]) if np.isnan(self.beyond) else np.inf
 
 
 @lru_cache(maxsize=64)
@@ -66,13 +80,16 @@ def length_map_grid(phi: Activation) -> LengthMapGrid:
     tiny = np.geomspace(S_MIN, SCALE, round(np.log10(SCALE / S_MIN)) + 1)[:-1]
     s = np.concatenate((tiny, np.geomspace(SCALE, S_MAX, round(np.log10(S_MAX / SCALE)) * _PER_DECADE + 1)))
     with np.errstate(over="ignore", invalid="ignore"):
-        second, slope = np.asarray(phi.second_moment(s)), np.asarray(phi.second_moment_slope(s))
+        second, finer = np.asarray(phi.second_moment(s)), phi._second_moment(s, _REFINE)
+        slope, slope_error = phi.second_moment_slope(s, error=True)
+        noise = maximum_filter1d(np.nan_to_num(np.abs(finer / second - 1.0), posinf=0.0), _PER_DECADE + 1)
         gain = np.asarray(phi.slope_moment(s)) if phi.differentiable else np.full_like(s, np.nan)
     bad = ~(np.isfinite(second) & np.isfinite(slope))
     end = int(np.argmax(bad)) if bad.any() else len(s)
-    increasing = bool(np.all(slope[:end] >= -ROUNDING * second[:end] / s[:end]))
+    noise = np.maximum(ROUNDING, _DIFFERENCES * noise[:end])
+    increasing = bool(np.all(slope[:end] >= -(noise * second[:end] / s[:end] + slope_error[:end])))
     beyond = np.nan if bad.any() and not np.isposinf(second[end]) else np.inf
-    return LengthMapGrid(s[:end], second[:end], slope[:end], gain[:end], increasing, beyond)
+    return LengthMapGrid(s[:end], second[:end], slope[:end], gain[:end], noise, increasing, beyond)
 
 
 class Roots(NamedTuple):
@@ -125,7 +142,7 @@ def roots(phi: Activation, w2: Array, shift: Array, s_1: Array) -> Roots:
     """Every fixed point of `s -> w2 V(s) + shift`; of a continuum (relu at `w2 = 2`) the start's."""
     if phi.homogeneous:
         s, _ = _reached_homogeneous(phi, w2, shift, s_1)
-        slope = w2 * float(phi.second_moment(1.0))
+        slope = w2 * phi.slope_at_zero_squared
         repelling = (slope > 1.0 + _MARGINAL) & (shift == 0.0)
         row = np.flatnonzero(np.isfinite(s) | repelling)
         return Roots(row, np.where(repelling, 0.0, s)[row], ~repelling[row])
@@ -150,10 +167,10 @@ def _roots(phi: Activation, excess: Array, crossings: Brackets, w2: Array, shift
 
 
 def _excess(grid: LengthMapGrid, w2: Array, shift: Array) -> Array:
-    """`map(s) / s - 1` at every node, 0 where it is rounding; shape (n, m)."""
-    grown = w2[:, None] * (grid.second_moment / grid.s) + shift[:, None] / grid.s
-    excess: Array = grown - 1.0
-    excess[np.abs(excess) <= ROUNDING * (grown + 1.0)] = 0.0
+    """`map(s) / s - 1` at every node, 0 where it is rounding or the error of V; shape (n, m)."""
+    signal, constant = w2[:, None] * (grid.second_moment / grid.s), shift[:, None] / grid.s
+    excess: Array = signal + constant - 1.0
+    excess[np.abs(excess) <= grid.noise * signal + ROUNDING * (constant + 1.0)] = 0.0
     return excess
 
 
@@ -174,7 +191,7 @@ def _crossings(phi: Activation, grid: LengthMapGrid, excess: Array, w2: Array, s
     bend = w2[:, None] * (grid.slope - grid.second_moment / grid.s) - shift[:, None] / grid.s
     left, right = excess[:, :-1], excess[:, 1:]
     sign = np.sign(left)
-    turning = (left * right > 0.0) & (sign * bend[:, :-1] < 0.0) & (sign * bend[:, 1:] > 0.0)
+    turning = (sign * np.sign(right) > 0.0) & (sign * bend[:, :-1] < 0.0) & (sign * bend[:, 1:] > 0.0)
     row, cell = np.nonzero(turning)
     if not len(row):
         return plain
@@ -191,6 +208,10 @@ def _crossings(phi: Activation, grid: LengthMapGrid, excess: Array, w2: Array, s
 
     lower, upper = grid.s[cell], grid.s[cell + 1]
     middle = solve(turn, lower, upper, w2[row], shift[row])
+    # Where the two ends of a cell turned the same way after all, the bend between them was rounding.
+    turns = ~np.isnan(middle)
+    row, sign = row[turns], sign[turns]
+    lower, middle, upper = lower[turns], middle[turns], upper[turns]
     split = sign * _mismatch(phi, middle, w2[row], shift[row]) < 0.0
     first, second = Brackets(row, lower, middle, sign > 0.0), Brackets(row, middle, upper, sign < 0.0)
     return merged(plain, first.take(split), second.take(split))
@@ -200,12 +221,15 @@ def _reached(phi: Activation, grid: LengthMapGrid, w2: Array, shift: Array, s_1:
     excess = _excess(grid, w2, shift)
     crossings = _crossings(phi, grid, excess, w2, shift)
     start = s_1 if grid.increasing else _settled(phi, w2, shift, s_1)
-    rests_at_zero = signs(excess)[:, 0] < 0
+    sign = signs(excess)
+    rests_at_zero, grows_beyond = sign[:, 0] < 0, sign[:, -1] > 0
     row, _, _, attracts = crossings
-    n_stable = np.bincount(row[attracts], minlength=len(w2)) + rests_at_zero
+    far = _far(phi, grid, w2, shift, grows_beyond)
+    n_stable = np.bincount(row[attracts], minlength=len(w2)) + rests_at_zero + np.isfinite(far)
     # Iterates of an increasing map move in one direction, up to the first fixed point on their way, which attracts.
-    first = _mismatch(phi, np.maximum(start, S_MIN), w2, shift)
-    rising = first > 0.0
+    first = _mismatch(phi, np.where(np.isnan(start), 1.0, np.maximum(start, S_MIN)), w2, shift)
+    # A start beyond the last node comes down no further than to the fixed point there, if there is one.
+    rising = (first > 0.0) | (start >= grid.s[-1]) & grows_beyond
     number = np.arange(len(row))
     ahead = attracts & rising[row] & (crossings.upper >= start[row])
     behind = attracts & ~rising[row] & (crossings.lower <= start[row])
@@ -214,18 +238,32 @@ def _reached(phi: Activation, grid: LengthMapGrid, w2: Array, shift: Array, s_1:
     last = np.full(len(w2), -1)
     np.maximum.at(last, row[behind], number[behind])
     chosen = np.where(rising, np.where(chosen < len(row), chosen, -1), last)
-    s = np.where(rising, grid.beyond, 0.0)
+    s = np.where(rising, far, 0.0)
     has = np.flatnonzero(chosen >= 0)
     s[has] = _solved(phi, crossings.take(chosen[has]), w2, shift)
+    # A start beyond what is known of V, or one that is led there.
+    s[np.isnan(start) | (start > grid.known_up_to)] = np.nan
     # A variance of 0 that nothing raises, and a map that leaves every variance alone, up to rounding.
     nothing = (s_1 <= 0.0) & (w2 * float(phi.second_moment(0.0)) + shift == 0.0)
     idle = ~excess.any(axis=1)
-    return Ends(np.where(idle | nothing, s_1, s), n_stable + idle)
+    return Ends(np.where(idle & (s_1 <= grid.known_up_to) | nothing, s_1, s), n_stable + idle)
+
+
+def _far(phi: Activation, grid: LengthMapGrid, w2: Array, shift: Array, rising: NDArray[np.bool_]) -> Array:
+    """Fixed point beyond the last node, where the map of a saturated V contracts; else what the grid says of beyond."""
+    s = np.full_like(w2, grid.beyond)
+    if not grid.slope[-1] * grid.s[-1] <= _SATURATED * grid.second_moment[-1]:
+        return s
+    rows = np.flatnonzero(rising & ~np.isnan(s))
+    s[rows] = grid.s[-1]
+    for _ in range(_STEPS if len(rows) else 0):
+        s[rows] = w2[rows] * np.asarray(phi.second_moment(s[rows])) + shift[rows]
+    return s
 
 
 def _reached_homogeneous(phi: Activation, w2: Array, shift: Array, s_1: Array) -> Ends:
     """`V(s) = V(1) s`: the map is a straight line, and at slope 1 without offset every variance stays where it is."""
-    slope = w2 * float(phi.second_moment(1.0))
+    slope = w2 * phi.slope_at_zero_squared
     marginal = np.abs(slope - 1.0) <= _MARGINAL
     with np.errstate(divide="ignore", invalid="ignore"):
         line = np.where(slope < 1.0, shift / (1.0 - slope), np.inf)
@@ -241,5 +279,7 @@ def _settled(phi: Activation, w2: Array, shift: Array, s_1: Array) -> Array:
     s = s_1
     for _ in range(_STEPS):
         with np.errstate(over="ignore", invalid="ignore"):
-            s = np.fmin(w2 * np.asarray(phi.second_moment(s)) + shift, S_MAX)
+            known = np.isfinite(s)
+            moved = w2 * np.asarray(phi.second_moment(np.where(known, s, 1.0))) + shift
+            s = np.where(known, np.minimum(moved, S_MAX), s)
     return s
