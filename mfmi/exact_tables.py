@@ -60,6 +60,7 @@ class ExactTable:
 
     def __init__(self, phi: ScalarFunction, cache: TileCache | None = None) -> None:
         self.phi = phi
+        self.identity = phi.identity
         self.cache = TileCache.of_user(phi) if cache is None else cache
         self._builder = TileBuilder(phi)
         self._tiles: dict[Place, Tile] = {}
@@ -133,7 +134,8 @@ class ExactTable:
             if tile is None:
                 tile = self._builder.build(place)
                 limit = np.empty(0) if tile.limit is None else tile.limit
-                self.cache.store(place, np.concatenate([tile.coefficients.ravel(), limit, [tile.error]]))
+                if self.phi.identity == self.identity:  # else a user's function has changed while it was looked at
+                    self.cache.store(place, np.concatenate([tile.coefficients.ravel(), limit, [tile.error]]))
             self._tiles[place] = tile
         return self._tiles[place]
 

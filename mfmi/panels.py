@@ -33,6 +33,10 @@ class ScalarFunction(Protocol):
         """Canonical name."""
 
     @property
+    def identity(self) -> str | None:
+        """Text that is another one for another function, in every process; None where nothing tells."""
+
+    @property
     def kinks(self) -> tuple[float, ...]:
         """Points where phi or its derivative is not smooth."""
 

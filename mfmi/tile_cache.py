@@ -1,24 +1,44 @@
 """Numbers that take seconds to compute, kept between processes in the user's cache directory.
 
-`MFMI_CACHE_DIR` moves the directory, an empty value switches it off. The cache can only save time: a file that cannot
-be read, or that is not what was written, is computed again, and one that cannot be written is not missed.
+The cache can only save time: a file that cannot be read, or that is not what was written, is computed again, and one
+that cannot be written is not missed.
 """
 
 import contextlib
 import hashlib
 import os
-import tempfile
+import secrets
+import time
 from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path
 
 import numpy as np
 
+from mfmi.cache_folder import cache_directory, digest_of_sources, is_own, is_trusted, make_folder
 from mfmi.panels import FloatArray, ScalarFunction
 
-VERSION = "exact-6"
-"""Changes with every change of the numbers: quadrature, tiles, coordinates."""
+SOURCES = (
+    "activation_cells.py",
+    "activations",
+    "channel_tiles.py",
+    "exact_tables.py",
+    "gaussian.py",
+    "input_panels.py",
+    "mixture_density.py",
+    "panels.py",
+    "scalar_channel.py",
+    "segment_channel.py",
+    "smooth_channel.py",
+    "step_channel.py",
+    "tile_builder.py",
+    "tile_cache.py",
+)
+"""Modules that a tile's numbers follow from."""
 
-PROBES = np.concatenate([-np.geomspace(1e-3, 40.0, 41)[::-1], [0.0], np.geomspace(1e-3, 40.0, 41)])
+_SEAL = hashlib.sha256().digest_size
+_ABANDONED = 3600.0
+"""Age in seconds at which a draft is one that a killed process has left."""
 
 
 @dataclass(frozen=True)
@@ -40,19 +60,18 @@ class TileCache:
         Parameters
         ----------
         phi : ScalarFunction
-            Known by its values, so that a user's function that changes under its name is computed again.
+            Known by its identity; one without keeps nothing.
 
         Returns
         -------
         TileCache
+            Of its own for every state of the code that makes tiles.
         """
-        root = cache_directory()
-        if root is None:
+        root, code = cache_directory(), _code()
+        if root is None or code is None or phi.identity is None:
             return cls(None)
-        digest = hashlib.sha256(phi.name.encode())
-        digest.update(np.ascontiguousarray(phi(PROBES), dtype=np.float64).tobytes())
-        digest.update(np.array(phi.kinks, dtype=np.float64).tobytes())
-        return cls(root / VERSION / digest.hexdigest()[:24])
+        folder = root / f"tiles-{code}" / hashlib.sha256(phi.identity.encode()).hexdigest()[:24]
+        return cls(folder if is_trusted(folder) else None)
 
     def load(self, place: tuple[int, ...], size: int) -> FloatArray | None:
         """Read a tile.
@@ -67,16 +86,18 @@ class TileCache:
         Returns
         -------
         ndarray or None
-            None where there is no such file, or a damaged one.
+            None where there is no such file, a damaged one, or one that others can write to.
         """
         if self.folder is None:
             return None
         try:
-            content = self._path(place).read_bytes()
+            # not blocked by a pipe that lies there instead
+            with os.fdopen(os.open(self._path(place), os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC), "rb") as file:
+                content = file.read() if is_own(file.fileno()) else b""
         except OSError:
             return None
-        body, seal = content[:-32], content[-32:]
-        if len(body) != 8 * size or hashlib.sha256(body).digest() != seal:
+        body, seal = content[:-_SEAL], content[-_SEAL:]
+        if len(body) != 8 * size or self._seal(place, body) != seal:
             return None
         return np.frombuffer(body, dtype="<f8").astype(np.float64)
 
@@ -93,37 +114,41 @@ class TileCache:
             return
         body = np.ascontiguousarray(values, dtype="<f8").tobytes()
         with contextlib.suppress(OSError):
-            self.folder.mkdir(parents=True, exist_ok=True)
-            handle, draft = tempfile.mkstemp(dir=self.folder, suffix=".part")
+            make_folder(self.folder)
+            self._remove_abandoned()
+            draft = self.folder / f"{secrets.token_hex(8)}.part"
+            # As the umask allows, but not for others to write: such a file is not read again.
+            descriptor = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o644)
             try:
-                with os.fdopen(handle, "wb") as file:
-                    file.write(body + hashlib.sha256(body).digest())
-                Path(draft).replace(self._path(place))
+                with os.fdopen(descriptor, "wb") as file:
+                    file.write(body + self._seal(place, body))
+                draft.replace(self._path(place))
             except BaseException:
                 with contextlib.suppress(OSError):
-                    Path(draft).unlink()
+                    draft.unlink()
                 raise
+
+    def _remove_abandoned(self) -> None:
+        assert self.folder is not None
+        for draft in self.folder.glob("*.part"):
+            with contextlib.suppress(OSError):
+                if time.time() - draft.stat().st_mtime > _ABANDONED:
+                    draft.unlink()
+
+    def _seal(self, place: tuple[int, ...], body: bytes) -> bytes:
+        """Digest of a tile and of its name: a file that was moved is another tile."""
+        path = self._path(place)
+        return hashlib.sha256(f"{path.parent.name}/{path.name}\n".encode() + body).digest()
 
     def _path(self, place: tuple[int, ...]) -> Path:
         assert self.folder is not None
         return self.folder / ("_".join(str(number) for number in place) + ".tile")
 
 
-def cache_directory() -> Path | None:
-    """Return where tiles are kept, or None where nothing shall be kept.
-
-    Returns
-    -------
-    Path or None
-        `MFMI_CACHE_DIR` if that is set (None if it is empty), else `mfmi` under XDG_CACHE_HOME or ~/.cache.
-    """
-    moved = os.environ.get("MFMI_CACHE_DIR")
-    if moved is not None:
-        return Path(moved) if moved else None
-    base = os.environ.get("XDG_CACHE_HOME", "")
-    if os.path.isabs(base):
-        return Path(base) / "mfmi"
+@lru_cache(maxsize=1)
+def _code() -> str | None:
+    """Digest of the code that makes tiles; None where it cannot be read, and nothing is kept."""
     try:
-        return Path.home() / ".cache" / "mfmi"
-    except RuntimeError:
+        return digest_of_sources(SOURCES, ("numpy", "scipy"))
+    except OSError:
         return None

@@ -6,11 +6,12 @@ import numpy as np
 import pytest
 
 from mfmi import activations
+from mfmi.cache_folder import cache_directory
 from mfmi.channel_tiles import PERIODIC_ORDER
 from mfmi.exact_tables import ExactTable, TableValue
 from mfmi.scalar_channel import exact_channel
 from mfmi.tile_builder import TileBuilder
-from mfmi.tile_cache import TileCache, cache_directory
+from mfmi.tile_cache import TileCache
 
 NO_CACHE = TileCache(None)
 NAMES = ["relu", "leaky_relu(0.1)", "abs", "sign", "hard_tanh", "tanh", pytest.param("gelu", marks=pytest.mark.slow)]

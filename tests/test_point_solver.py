@@ -4,7 +4,6 @@ import os
 import subprocess
 import sys
 from pathlib import Path
-from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -204,19 +203,13 @@ def test_the_switch_forgoes_the_compiler():
 
 def test_machine_code_is_kept_for_one_state_of_all_its_sources(tmp_path, monkeypatch):
     monkeypatch.setenv("MFMI_CACHE_DIR", str(tmp_path / "cache"))
-    sources = {module.__name__ for module in _compiler._SOURCES}
+    sources = {f"mfmi.{name.removesuffix('.py').replace('/', '.')}" for name in _compiler.SOURCES}
     for module in (_channel, _descent):
         homes = {getattr(value, "__module__", "") for value in vars(module).values()}
         assert {home for home in homes if home.startswith("mfmi.")} <= sources
     before = _compiler._folder()
-    for name in ("__file__", "_SOURCES"):
-        edited = tmp_path / f"{name}.py"
-        edited.write_text("another")
-        other = SimpleNamespace(__file__=str(edited))
-        with monkeypatch.context() as context:
-            context.setattr(_compiler, name, str(edited) if name == "__file__" else (*_compiler._SOURCES[1:], other))
-            assert _compiler._folder() != before
-    assert _compiler._folder() == before
+    monkeypatch.setattr(_compiler, "SOURCES", (*_compiler.SOURCES[1:], "chain.py"))
+    assert _compiler._folder() != before
 
 
 @pytest.mark.slow  # it compiles anew, and so does the next one
@@ -230,6 +223,22 @@ def test_machine_code_is_kept_in_the_cache_directory_alone(tmp_path):
     run(EVALUATE, MFMI_CACHE_DIR=str(tmp_path))
     assert {path: path.stat().st_mtime_ns for path in folder.rglob("*.nbc")} == times
     assert set(package.rglob("*.nb[ci]")) == before
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("suffix", ["nbi", "nbc"])
+@pytest.mark.parametrize("damage", ["shorter", "flipped"])
+def test_damaged_machine_code_is_compiled_anew(tmp_path, suffix, damage):
+    expected = run(EVALUATE, MFMI_CACHE_DIR=str(tmp_path))
+    (folder,) = tmp_path.glob("compiled-*")
+    file, *_ = folder.rglob(f"*.{suffix}")
+    content = bytearray(file.read_bytes())
+    if damage == "flipped":
+        content[len(content) // 2] ^= 16
+    file.write_bytes(content[: len(content) // 2] if damage == "shorter" else content)
+    for _ in range(2):
+        assert run(EVALUATE, MFMI_CACHE_DIR=str(tmp_path)) == expected
+    assert file.read_bytes() != content
 
 
 @pytest.mark.slow

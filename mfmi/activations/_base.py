@@ -19,12 +19,11 @@ from mfmi.activations._normal import truncated_power
 
 FloatArray = NDArray[np.float64]
 
-
 # Relative errors allowed for in every reported error: rounding of closed forms; rounding and the tails of quadrature.
 _ROUNDING = 1e-13
 _TRUNCATION = 1e-12
 
-# Half of the step of slopes that are compared, and share of the largest change below which one is rounding.
+# Half of the step of slopes that are compared, and share of the largest change that is rounding.
 _SHORT_STEP, _NO_CURVATURE = 1e-4, 1e-6
 
 
@@ -78,7 +77,8 @@ WHOLE_LINE = (Piece(-math.inf, math.inf, "increasing"),)
 class Activation(ABC):
     """An activation function and its moments under Gaussian pre-activations.
 
-    Immutable, hashable and picklable; two activations are equal when their names are. Moment methods take arrays and
+    Immutable, hashable and picklable; two activations are equal when their names are and, of a user's functions, what
+    their values follow from. Moment methods take arrays and
     broadcast; scalars give a scalar. With ``error=True`` they return the value and an estimate of its absolute error:
     the difference of two quadrature rules (or a table's error measured when it was built) plus a rounding allowance.
 
@@ -130,6 +130,7 @@ class Activation(ABC):
     far: Activation | None = None
     closed: ClassVar[frozenset[str]] = frozenset()
     tabulated: frozenset[str] = frozenset()
+    _digest: str = ""
 
     def __init__(self, name: str, **properties: Any) -> None:
         object.__setattr__(self, "name", name)
@@ -142,13 +143,18 @@ class Activation(ABC):
     def __repr__(self) -> str:
         return f"activation({self.name!r})"
 
+    @property
+    def identity(self) -> str | None:
+        """Text that is another one for another function, in every process; None where nothing tells."""
+        return self.name
+
     def __eq__(self, other: object) -> bool:
-        return isinstance(other, Activation) and other.name == self.name
+        return isinstance(other, Activation) and (other.name, other._digest) == (self.name, self._digest)
 
     def __hash__(self) -> int:
-        return hash(self.name)
+        return hash((self.name, self._digest))
 
-    def __reduce__(self) -> tuple[Callable[..., Any], tuple[str]]:
+    def __reduce__(self) -> tuple[Callable[..., Any], tuple[Any, ...]]:
         from mfmi.activations._registry import get
 
         return get, (self.name,)

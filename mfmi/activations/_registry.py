@@ -9,7 +9,7 @@ import re
 from collections.abc import Callable
 from functools import lru_cache
 
-from mfmi.activations import elu, relu, trigonometric, user
+from mfmi.activations import _loading, elu, relu, trigonometric, user
 from mfmi.activations._base import Activation
 from mfmi.activations.erf import Erf
 from mfmi.activations.gelu import Gelu
@@ -55,7 +55,7 @@ def get(spec: str | Activation) -> Activation:
     Parameters
     ----------
     spec : str or Activation
-        An activation is returned as it is.
+        An activation is returned as it is; a user's function that has changed since it was examined is examined again.
 
     Returns
     -------
@@ -66,17 +66,18 @@ def get(spec: str | Activation) -> Activation:
     ValueError
         The name is unknown (the message lists close ones), or a parameter is unknown or out of range.
     """
+    if isinstance(spec, user.UserActivation):
+        return _loading.current(spec)
     if isinstance(spec, Activation):
         return spec
     if not isinstance(spec, str):
         raise ValueError(f"activation must be a name or an activation, got {spec!r}")
-    return _parse(spec)
+    # Nothing but its code and values says whether a user's function is the one that had this name before.
+    return _loading.load(spec.strip()) if _USER.match(spec) else _parse(spec)
 
 
 @lru_cache(maxsize=512)
 def _parse(spec: str) -> Activation:
-    if _USER.match(spec):
-        return user.load(spec.strip())
     call = _CALL.match(spec)
     name = call.group(1).lower() if call else spec.strip()
     name = _ALIASES.get(name, name)

@@ -188,7 +188,7 @@ def _errors(table: FloatArray, exact: FloatArray) -> tuple[FloatArray, FloatArra
 
 @lru_cache(maxsize=64)
 def pair_table(phi: Tabulated) -> PairTable:
-    """Return the table of an activation, one per name and process."""
+    """Return the table of an activation, one per activation and process."""
     return PairTable(phi)
 
 

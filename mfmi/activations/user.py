@@ -1,20 +1,16 @@
-"""A user's own activation, given as module:function and examined when it is loaded."""
+"""A user's own activation, of which a function is given and examined."""
 
 from __future__ import annotations
 
-import difflib
-import importlib
 import itertools
 import math
-import os
-import sys
 from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from mfmi.activations import _probe, _quadrature
+from mfmi.activations import _identity, _probe, _quadrature
 from mfmi.activations._base import PAIR_MOMENTS, Activation, Piece
 
 FloatArray = NDArray[np.float64]
@@ -56,6 +52,9 @@ _STEIN_FROM = 1e-5
 class UserActivation(Activation):
     """An activation of which only a vectorised function is known, and perhaps its derivative and kinks.
 
+    It stands for the function as it was examined. Where that changes, because a global that it reads does,
+    `activations.get` of this object or of its name examines it anew.
+
     Attributes of the callable that are used if present: `derivative` (a vectorised callable; the module's
     `<function>_derivative` counts too), `kinks` (places where phi, phi' or phi'' jumps), `pole` (length of variation),
     `period`. What is not given is found from values within [-30, 30] and checked.
@@ -67,9 +66,14 @@ class UserActivation(Activation):
     _step: float
     _function: Callable[[FloatArray], Any]
     _slope: Callable[[FloatArray], Any] | None
+    _known: _identity.Identity
+    _values: str
 
     def __init__(self, spec: str, function: Callable[..., Any], slope: Callable[..., Any] | None) -> None:
         super().__init__(spec, _function=function, _slope=slope)
+        known = _identity.of_activation(function, slope)
+        digest = f"{known.digest} {_identity.place_of(function)} {_identity.place_of(slope)}"
+        self._set(_known=known, _digest=digest, _values=_identity.values_of(function).hex())
         _check_vectorised(self, function, "")
         self._set(**self._places())
         self._set(**self._check_derivative())
@@ -77,6 +81,23 @@ class UserActivation(Activation):
         self._set(**self._shape())
         self._set(**self._length_of_variation())
         self._set(largest_variance=self._largest_variance())
+
+    @property
+    def identity(self) -> str | None:
+        """Name, code and values; None where the code does not tell all, or has changed since it was examined."""
+        known = self._known
+        is_same = known.complete and _identity.of_activation(self._function, self._slope) == known
+        return f"{self.name} {known.digest} {self._values}" if is_same else None
+
+    @property
+    def code_digest(self) -> str | None:
+        """Digest of the code and of what it reads, the same on every machine; None where that does not tell all."""
+        return self._known.digest if self._known.complete else None
+
+    def __reduce__(self) -> tuple[Callable[..., Any], tuple[Any, ...]]:
+        from mfmi.activations._loading import restored
+
+        return restored, (self.name, self.code_digest)
 
     def __call__(self, u: ArrayLike) -> FloatArray:
         """Return the user's phi(u)."""
@@ -335,47 +356,6 @@ class UserActivation(Activation):
         slope_error = 4.0 * self.derivative_error * self.lipschitz if self.derivative_error else 0.0
         affected = moment not in {"second_moment", "correlation", "decorrelation"}
         return super()._rounding(moment, value, *arguments) + (slope_error if affected else 0.0)
-
-
-def load(spec: str) -> UserActivation:
-    """Import a user's activation.
-
-    Parameters
-    ----------
-    spec : str
-        "module:function"; the module is looked for in the working directory too.
-
-    Returns
-    -------
-    UserActivation
-
-    Raises
-    ------
-    ValueError
-        It cannot be imported, is not a function of arrays, returns NaN, or its derivative is wrong; the message says
-        which.
-    """
-    module_name, _, function_name = spec.partition(":")
-    here = os.getcwd()
-    added = here not in sys.path
-    if added:
-        sys.path.insert(0, here)
-    try:
-        module = importlib.import_module(module_name)
-    except Exception as problem:
-        raise ValueError(
-            f"activation {spec!r}: cannot import module {module_name!r}: {type(problem).__name__}: {problem}"
-        ) from problem
-    finally:
-        if added and here in sys.path:
-            sys.path.remove(here)
-    function = getattr(module, function_name, None)
-    if not callable(function):
-        close = difflib.get_close_matches(function_name, [name for name in dir(module) if not name.startswith("_")])
-        hint = f"; did you mean {' or '.join(close)}?" if close else ""
-        raise ValueError(f"activation {spec!r}: module {module_name!r} has no function {function_name!r}{hint}")
-    slope = getattr(function, "derivative", None) or getattr(module, f"{function_name}_derivative", None)
-    return UserActivation(spec, function, slope)
 
 
 def _check_vectorised(phi: Activation, function: Callable[..., Any], what: str) -> None:

@@ -2,25 +2,41 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import importlib.util
+import json
 import os
+import secrets
+import shutil
+import warnings
 from collections.abc import Callable
 from functools import lru_cache
 from importlib.metadata import version as version_of
 from pathlib import Path
-from types import ModuleType
 from typing import Any
 
-from mfmi import channel_coordinates, ensembles, interfaces
-from mfmi.point_solver import _channel, _descent, _state
-from mfmi.tile_cache import cache_directory
+from mfmi import channel_coordinates
+from mfmi.cache_folder import cache_directory, digest_of_sources, is_trusted, make_folder
+from mfmi.errors import MfmiWarning
+from mfmi.point_solver import _channel, _descent
 
-# Modules that the machine code follows from, with its constants; numba itself looks at the file of one function only.
-_SOURCES: tuple[ModuleType, ...] = (_descent, _channel, _state, channel_coordinates, ensembles, interfaces)
+SOURCES: tuple[str, ...] = (
+    "channel_coordinates.py",
+    "ensembles.py",
+    "interfaces.py",
+    "point_solver/_channel.py",
+    "point_solver/_compiler.py",
+    "point_solver/_descent.py",
+    "point_solver/_state.py",
+)
+"""Modules that the machine code follows from, with its constants; numba itself looks at the file of one function."""
 
 SWITCH = "MFMI_COMPILE"
 """Environment variable that forgoes compiled code where it is 0, as if numba were not there."""
+
+_SEAL = "seal.json"
+_KEPT = (".nbi", ".nbc")
 
 
 def version() -> str | None:
@@ -63,24 +79,93 @@ def _compile() -> Callable[..., None]:
         code: Callable[..., None] = numba.njit(cache=folder is not None, **options)(_descent.descend)
     finally:
         numba.config.CACHE_DIR = kept
-    return code
+    return code if folder is None else _Sealing(code, folder)
 
 
 def _is_code(value: object) -> bool:
     return callable(value) and not isinstance(value, type)
 
 
+class _Sealing:
+    """Compiled code that notes down what numba has written of it, as soon as it has."""
+
+    def __init__(self, code: Any, folder: Path) -> None:
+        self._code, self._folder, self._known = code, folder, 0
+
+    def __call__(self, *arguments: Any) -> None:
+        """Run the code, which compiles or loads it for arguments of a new kind."""
+        try:
+            self._code(*arguments)
+        finally:
+            if len(self._code.overloads) != self._known:
+                self._known = len(self._code.overloads)
+                if any(self._code.stats.cache_misses.values()):
+                    seal(self._folder)
+
+
+def seal(folder: Path) -> None:
+    """Write down the digests of the files of machine code in a folder."""
+    draft = folder / f"{secrets.token_hex(8)}.part"
+    with contextlib.suppress(OSError):
+        try:
+            draft.write_text(json.dumps(_digests(folder)))
+            draft.replace(folder / _SEAL)
+        finally:
+            draft.unlink(missing_ok=True)
+
+
+def discard_damaged(folder: Path) -> None:
+    """Remove machine code that is not what was sealed: what is loaded is run, whatever it is.
+
+    Warns
+    -----
+    MfmiWarning
+        A sealed file has changed. Code without a seal is that of a process that was stopped, or is at work.
+    """
+    try:
+        sealed = json.loads((folder / _SEAL).read_text())
+    except (OSError, ValueError):
+        sealed = None
+    found = _digests(folder)
+    if found == sealed or not (found or sealed):
+        return
+    if sealed is not None or (folder / _SEAL).exists():
+        message = f"{folder} is damaged: the machine code in it is discarded and compiled anew"
+        warnings.warn(message, MfmiWarning, stacklevel=2)
+    for place in folder.iterdir():
+        if place.is_dir() and not place.is_symlink():
+            shutil.rmtree(place, ignore_errors=True)
+        else:
+            place.unlink(missing_ok=True)
+
+
+def _digests(folder: Path) -> dict[str, str]:
+    found = {}
+    for path in sorted(folder.rglob("*")):
+        if path.suffix in _KEPT:
+            name = str(path.relative_to(folder))
+            try:
+                found[name] = hashlib.sha256(path.read_bytes()).hexdigest()
+            except FileNotFoundError:
+                continue
+            except OSError as error:
+                found[name] = str(error)
+    return found
+
+
 def _folder() -> Path | None:
-    """Where this version of the machine code is kept, or None where nothing can be."""
+    """Where this version of the machine code is kept, all of it as it was written; None where nothing can be."""
     root = cache_directory()
     if root is None:
         return None
-    digest = hashlib.sha256()
-    for file in (__file__, *(module.__file__ for module in _SOURCES)):
-        digest.update(Path(str(file)).read_bytes())
-    folder = root / f"compiled-{digest.hexdigest()[:16]}"
     try:
-        folder.mkdir(parents=True, exist_ok=True)
+        folder = root / f"compiled-{digest_of_sources(SOURCES, ('numba', 'llvmlite', 'numpy'))}"
+        # Closed to others altogether, for numba gives its files the permissions that the umask allows.
+        make_folder(folder, 0o700)
+        folder.chmod(0o700)
+        if not is_trusted(folder) or not os.access(folder, os.W_OK | os.X_OK):
+            return None
+        discard_damaged(folder)
     except OSError:
         return None
-    return folder if os.access(folder, os.W_OK | os.X_OK) else None
+    return folder
