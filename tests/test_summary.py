@@ -135,7 +135,18 @@ def test_a_best_point_at_an_end_of_the_range_is_marked() -> None:
         for w, v in enumerate(vs)
     ]
     best = [line.best["mi_linear"] for line in summary(rows).lines]
-    assert [one.at_end for one in best if one] == [True, False]
+    assert [one.at_ends for one in best if one] == [("sigma_w",), ()]
+
+
+def test_each_coordinate_is_marked_by_itself_and_nothing_lies_beyond_0() -> None:
+    rows = [
+        {"sigma_w": w, "sigma_b": b, "depth": d, "mi_linear": 1.0 if (w, b) == best else 0.5}
+        for d, best in enumerate([(1.0, 0.5), (1.5, 2.0), (2.0, 2.0), (1.5, 1.0), (1.5, 0.0)], 1)
+        for w in (1.0, 1.5, 2.0)
+        for b in (0.0, 0.5, 1.0, 2.0)
+    ]
+    best = [line.best["mi_linear"] for line in summary(rows).lines]
+    assert [one.at_ends for one in best if one] == [("sigma_w",), ("sigma_b",), ("sigma_w", "sigma_b"), (), ()]
 
 
 def test_counts_and_failures() -> None:
@@ -217,6 +228,35 @@ def test_a_summary_fits_a_screen(activations: int, depths: int) -> None:
         assert len(lines) <= 22
     table_lines = [line for line in lines if not line.startswith("*") and "more lines" not in line]
     assert max(map(len, table_lines)) <= 80
+
+
+@pytest.mark.parametrize("width", [48, 60, 70, 79, 80, 100])
+@pytest.mark.parametrize("by", [("depth",), ("weights", "activation"), ("depth", "sigma_noise")])
+def test_rows_fit_the_terminal_and_what_has_no_room_is_named(width: int, by: tuple[str, ...]) -> None:
+    rows = [
+        {"activation": "leaky_relu(0.01)", "sigma_w": w, "sigma_b": 0.5, "mi_linear": w, "mi_lower": w} for w in (1, 2)
+    ]
+    text = drawn(summary(rows, by), width).splitlines()
+    rows_of_it = [line for line in text if "2.000" in line]
+    header = text[text.index(rows_of_it[0]) - (1 if len(by) == 1 else 2)]
+    assert rows_of_it
+    assert all(len(line) <= width for line in (*rows_of_it, *text[: text.index(header) + 1]))
+    for name in ("sigma_b", "chi_1", "edge"):
+        assert (name in header) != any(line.startswith("no room for") and name in line for line in text)
+
+
+def test_marks_name_the_coordinates_they_stand_at() -> None:
+    rows = [
+        {"sigma_w": w, "sigma_b": b, "depth": d, "mi_linear": 1.0 if (w, b) == best else 0.5}
+        for d, best in enumerate([(1.5, 0.25), (1.5, 1.0)], 1)
+        for w in (1.0, 1.5, 2.0)
+        for b in (0.25, 0.5, 1.0)
+    ]
+    text = drawn(summary(rows))
+    assert " 0.25*" in text
+    assert " 1*" in text
+    assert "* at an end of the sigma_b that were swept: the maximum may lie beyond" in text
+    assert text.count("may lie beyond") == 1
 
 
 def test_what_is_left_out_is_said() -> None:

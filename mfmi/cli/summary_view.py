@@ -46,8 +46,10 @@ def draw(console: Console, summary: Summary, unit: str, file: str, *, everything
     if len(lines) < len(summary.lines):
         left = len(summary.lines) - len(lines)
         say(console, f"{left} more lines: {program()} show {shlex.quote(file)} --all", "dim")
-    if any(best and best.at_end for line in lines for best in line.best.values()):
-        say(console, "* at an end of the sigma_w that were swept: the maximum may lie beyond", "dim")
+    ends = {name for line in lines for best in line.best.values() if best for name in best.at_ends}
+    if ends:
+        swept = " or ".join(name for name in ("sigma_w", "sigma_b") if name in ends)
+        say(console, f"* at an end of the {swept} that were swept: the maximum may lie beyond", "dim")
     if summary.best_depends_on_noise:
         low, high = summary.noise_levels
         say(console, f"best over noise from {low:g} to {high:g}: --group-by ...,sigma_noise,depth parts them", "dim")
@@ -88,9 +90,10 @@ def _draw_lines(console: Console, summary: Summary, lines: Sequence[Line], unit:
 
     label = summary.by[-1]
     first = max(5, len(label), *(len(_key_text(line.key[-1])) for line in lines))
-    width = sum(size for _, size in _CELLS)
-    header = "".join(f"{name.format(unit=unit):>{size}}" for name, size in _CELLS)
-    titles = [f"best {name}, {meaning}" for name, meaning in QUANTITIES.items()]
+    sizes = _fitting((console.width - first) // len(QUANTITIES))
+    width = sum(sizes)
+    header = "".join(f"{name.format(unit=unit):>{size}}" for (name, _), size in zip(_CELLS, sizes, strict=False))
+    titles = [_title(name, meaning, width) for name, meaning in QUANTITIES.items()]
     say(console, " " * first + "".join(f"{title:>{width}}" for title in titles).rstrip(), "bold")
     say(console, f"{label:>{first}}" + header * len(QUANTITIES), "bold")
     heading: tuple[Any, ...] | None = None
@@ -101,23 +104,39 @@ def _draw_lines(console: Console, summary: Summary, lines: Sequence[Line], unit:
                 say(console, " · ".join(map(_phrase, summary.by, heading)), "cyan")
         text = Text(f"{_key_text(line.key[-1]):>{first}}")
         for best in line.best.values():
-            text.append(_best_text(best))
+            text.append(_best_text(best, sizes))
         text.rstrip()
         console.print(text, soft_wrap=True)
+    missing = [name for name, _ in _CELLS[len(sizes) :]]
+    if missing:
+        say(console, f"no room for {' and '.join(missing)}: a wider terminal, or --format csv", "dim")
 
 
-def _best_text(best: Best | None) -> str:
+def _fitting(room: int) -> list[int]:
+    """Return the widths of the first cells that fit `room`, at least the value's and its sigma_w's."""
+    sizes = [size for _, size in _CELLS]
+    while len(sizes) > 2 and sum(sizes) > room:
+        del sizes[-1]
+    return sizes
+
+
+def _title(quantity: str, meaning: str, width: int) -> str:
+    titles = (f"best {quantity}, {meaning}", f"best {quantity}", quantity)
+    return next((title for title in titles if len(title) < width), quantity)
+
+
+def _best_text(best: Best | None, sizes: Sequence[int]) -> str:
     if best is None:
-        return f"{'none':>8}{'':>29}"
-    star = "*" if best.at_end else " "
+        return f"{'none':>{sizes[0]}}{'':>{sum(sizes[1:])}}"
+    marks = ["*" if name in best.at_ends else " " for name in ("sigma_w", "sigma_b")]
     cells = (
         number(best.value),
-        f"{best.sigma_w:.4g}{star}",
-        f"{best.sigma_b:.3g}",
+        f"{best.sigma_w:.4g}{marks[0]}",
+        f"{best.sigma_b:.3g}{marks[1]}",
         number(best.chi_1),
         _distance(best),
     )
-    return "".join(f"{cell:>{size}}" for cell, (_, size) in zip(cells, _CELLS, strict=True))
+    return "".join(f"{cell:>{size}}" for cell, size in zip(cells, sizes, strict=False))
 
 
 def _distance(best: Best) -> str:

@@ -37,7 +37,8 @@ class Best:
     point : index of the point.
     activation, noise_at, sigma_w, sigma_b, sigma_noise, chi_1, phase : as in its row; `chi_1` may be NaN.
     edge : the sigma_w of the nearest branch of the edge of chaos at that sigma_b and noise; NaN where there is none.
-    at_end : whether sigma_w is the smallest or largest of the sweep, so that the maximum may lie beyond.
+    at_ends : which of sigma_w and sigma_b are at an end of what was swept, so that the maximum may lie beyond; nothing
+        lies beyond 0.
     """
 
     value: float
@@ -50,7 +51,7 @@ class Best:
     chi_1: float
     phase: str
     edge: float = math.nan
-    at_end: bool = False
+    at_ends: tuple[str, ...] = ()
 
     @property
     def distance(self) -> float:
@@ -132,14 +133,17 @@ class Gathering:
     by : columns to group by.
     groups : the best so far, by key and quantity.
     tally : the counts so far.
-    noise, sigma_w : smallest and largest so far.
+    noise : smallest and largest so far.
+    swept : smallest and largest sigma_w and sigma_b so far.
     """
 
     by: tuple[str, ...] = GROUP_BY
     groups: dict[tuple[Any, ...], dict[str, Best | None]] = field(default_factory=dict)
     tally: Tally = field(default_factory=Tally)
     noise: tuple[float, float] = (math.inf, -math.inf)
-    sigma_w: tuple[float, float] = (math.inf, -math.inf)
+    swept: dict[str, tuple[float, float]] = field(
+        default_factory=lambda: dict.fromkeys(("sigma_w", "sigma_b"), (math.inf, -math.inf))
+    )
 
     def add(self, table: pa.Table) -> None:
         """Look at more rows, in order, with the columns `NEEDED` and those of `by`.
@@ -154,7 +158,7 @@ class Gathering:
         if not len(frame):
             return
         self.noise = _widened(self.noise, frame["sigma_noise"].to_numpy())
-        self.sigma_w = _widened(self.sigma_w, frame["sigma_w"].to_numpy())
+        self.swept = {name: _widened(ends, frame[name].to_numpy()) for name, ends in self.swept.items()}
         for key in frame[list(self.by)].drop_duplicates().itertuples(index=False, name=None):
             self.groups.setdefault(key, dict.fromkeys(QUANTITIES))
         if len(self.groups) > GROUP_LIMIT:
@@ -184,8 +188,10 @@ class Gathering:
     def _placed(self, best: Best, edge: float) -> Best:
         from dataclasses import replace
 
-        at_end = self.sigma_w[0] < self.sigma_w[1] and best.sigma_w in self.sigma_w
-        return replace(best, edge=edge, at_end=at_end)
+        at_ends = tuple(
+            name for name, (low, high) in self.swept.items() if low < high and 0.0 != getattr(best, name) in (low, high)
+        )
+        return replace(best, edge=edge, at_ends=at_ends)
 
 
 def _widened(ends: tuple[float, float], values: np.ndarray[Any, Any]) -> tuple[float, float]:
