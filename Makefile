@@ -7,7 +7,15 @@ RUN := $(VENV)/stamp-run
 DEV := $(VENV)/stamp-dev
 EVIDENCE := $(VENV)/stamp-evidence
 
-.PHONY: demo test test-slow evidence gallery isometry mutants coverage lint format bench docs man clean
+# An environment of its own for the oldest versions that pyproject.toml allows.
+FLOORS ?= build/floors
+OLDEST := $(FLOORS)/stamp
+# What the libraries do for us: numbers, tables, files, processes, compiled code, figures, the command line.
+FLOOR_TESTS := $(patsubst %,tests/test_%.py,packaging api activations_invariants gaussian point_solver store where \
+  summary figures dask config_errors cli_help cli_show cli_sink cli_phase cli_contract)
+OLDEST_OF := $(FLOORS)/bin/uv pip install --quiet --python $(FLOORS) --resolution lowest-direct
+
+.PHONY: demo test test-floors test-slow evidence gallery isometry mutants coverage lint format bench docs man clean
 
 demo: $(RUN)  ## the main job: sweep the edge of chaos and show the summary
 	mkdir -p build
@@ -15,6 +23,10 @@ demo: $(RUN)  ## the main job: sweep the edge of chaos and show the summary
 
 test: $(DEV)  ## the fast tests
 	$(BIN)/python -m pytest -n 2 --dist loadfile
+
+test-floors: $(OLDEST)  ## tests of what the libraries do for us, at the oldest versions that pyproject.toml allows
+	$(FLOORS)/bin/python -m pytest -n 2 --dist loadfile -W ignore::DeprecationWarning $(FLOOR_TESTS)
+	$(FLOORS)/bin/python -m pytest -m slow -W ignore::DeprecationWarning tests/test_evidence.py
 
 test-slow: $(DEV)  ## the tests that take minutes
 	$(BIN)/python -m pytest -m slow
@@ -47,7 +59,7 @@ gallery: $(RUN)  ## the six figures of docs/gallery.md
 	  -o docs/figures/gallery_activations.png --force
 	$(BIN)/mfmi plot build/gallery/noise.parquet -o docs/figures/gallery_noise.png --force
 
-isometry: $(PLOT)  ## the figure of docs/isometry.md: is information largest at isometry?
+isometry: $(RUN)  ## the figure of docs/isometry.md: is information largest at isometry?
 	mkdir -p build docs/figures
 	$(BIN)/mfmi -q sweep configs/isometry.yaml --force
 	$(BIN)/python -m mfmi.report.isometry_figure build/isometry.parquet docs/figures/isometry.png
@@ -83,5 +95,17 @@ $(DEV): pyproject.toml | $(BIN)/python
 	touch $@ $(RUN)
 
 $(EVIDENCE): pyproject.toml | $(BIN)/python
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[evidence]'
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[plot,fast,evidence]'
 	touch $@ $(RUN)
+
+# uv takes the floors from pyproject.toml itself; the build runs at its own floor because it is not isolated.
+$(OLDEST): pyproject.toml
+	rm -rf $(FLOORS)
+	$(PYTHON) -m venv $(FLOORS)
+	$(FLOORS)/bin/python -m pip install --quiet --disable-pip-version-check uv
+	$(OLDEST_OF) --all-extras --requirements pyproject.toml
+	$(PYTHON) -c 'import tomllib; print(*tomllib.load(open("pyproject.toml", "rb"))["build-system"]["requires"])' \
+	  | xargs $(OLDEST_OF)
+	$(FLOORS)/bin/uv pip install --quiet --python $(FLOORS) editables
+	$(FLOORS)/bin/uv pip install --quiet --python $(FLOORS) --no-deps --no-build-isolation --editable .
+	touch $@

@@ -102,7 +102,8 @@ def test_pandas_reads_what_was_written(tmp_path: Path) -> None:
     written(tmp_path / "rows.jsonl")
     written(tmp_path / "rows.csv")
     for frame in (pd.read_json(tmp_path / "rows.jsonl", lines=True), pd.read_csv(tmp_path / "rows.csv")):
-        np.testing.assert_array_equal(frame["mi_linear"].astype(float), BLOCK["mi_linear"])
+        # the fast parsers of some versions are off by a bit in the last place
+        np.testing.assert_allclose(frame["mi_linear"].astype(float), BLOCK["mi_linear"], rtol=4e-16)
 
 
 def test_no_blocks_at_all(tmp_path: Path) -> None:

@@ -66,7 +66,19 @@ def test_the_license_is_mit() -> None:
     assert (ROOT / "LICENSE").read_text().startswith("MIT License\n\nCopyright (c)")
 
 
+TARGETS = re.search(r"^\.PHONY:(.*)$", (ROOT / "Makefile").read_text(), re.MULTILINE)[1].split()  # type: ignore[index]
+
+
+@pytest.mark.parametrize("target", TARGETS)
+def test_make_installs_what_a_target_needs(target: str, tmp_path: Path) -> None:
+    places = [f"VENV={tmp_path / 'newest'}", f"FLOORS={tmp_path / 'oldest'}"]
+    command = ["make", "-n", "--warn-undefined-variables", target, *places]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True)
+    assert done.stderr == ""
+    assert target == "clean" or " install " in done.stdout.partition("touch ")[0]
+
+
 def test_make_knows_its_targets() -> None:
-    text = (ROOT / "Makefile").read_text()
-    for target in ("demo", "test", "test-slow", "mutants", "lint", "bench", "clean"):
-        assert re.search(rf"^{target}:", text, re.MULTILINE), target
+    named = re.findall(r"`make ([a-z-]+)", (ROOT / "README.md").read_text() + (ROOT / "docs/testing.md").read_text())
+    assert {"demo", "test", "test-floors", "test-slow", "mutants", "lint", "bench"} <= set(named)
+    assert set(named) <= set(TARGETS)
