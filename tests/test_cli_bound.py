@@ -7,6 +7,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pandas as pd
 import pytest
 from conftest import Outcome
@@ -134,6 +135,55 @@ def test_the_drawing_fits_80_columns(command_line: CommandLine) -> None:
     assert max(map(len, lines)) <= 80
     assert re.search(r"^ +2 +1\.216 +0\.450 +0\.968 +0\.719 +1\.29\d ≤ I ≤ 1\.639 +█+▓+▒+$", lines[5])
     assert "linear, entropy_power, layerwise" in lines[-1]
+
+
+@pytest.mark.parametrize(
+    ("width", "more", "missing"),
+    [
+        (100, ("--column", "mmse"), ""),
+        (80, ("--column", "mmse"), ""),
+        (80, ("--column", "mmse", "--column", "jacobian_mean"), "c, chi"),
+        (60, (), "c, chi"),
+        (40, (), "q, c, chi, bars"),
+    ],
+)
+def test_rows_fit_the_terminal(
+    command_line: CommandLine, monkeypatch: pytest.MonkeyPatch, width: int, more: tuple[str, ...], missing: str
+) -> None:
+    monkeypatch.setenv("COLUMNS", str(width))
+    chosen = ("--estimator", "linear", "--estimator", "gaussian_upper", *more)
+    lines = drawing(command_line, "--act", "tanh", "--sw", "1.5", "--depth", "3", *chosen)
+    rows = [line for line in lines if re.match(r" *(layer|[123]) ", line)]
+    assert len(rows) == 4
+    assert max(map(len, rows)) <= width
+    absent = {
+        name
+        for line in lines
+        if line.startswith("no room for ")
+        for name in re.findall(r"\w+", line[12:].split(":")[0])
+    }
+    assert absent == set(re.findall(r"\w+", missing))
+    assert set(rows[0].split()) >= {"layer", "linear", *(name for name in ("q", "c", "chi") if name not in absent)}
+    assert ("█" in rows[1]) != ("bars" in absent)
+
+
+def test_zeros_for_want_of_rows_are_not_counted(command_line: CommandLine, tmp_path: Path) -> None:
+    matrix = np.random.default_rng(0).standard_normal((10, 256))
+    np.save(tmp_path / "w.npy", matrix)
+    lines = drawing(
+        command_line, "--act", "tanh", "--sw", "1", "--weights", f"matrix:{tmp_path / 'w.npy'}", "--widths", "256,10"
+    )
+    squares = np.linalg.svd(matrix, compute_uv=False) ** 2
+    (about,) = [line for line in lines if "of its own" in line]
+    assert f"10 eigenvalues; the largest is {squares[0] / squares.mean():.3f} times their mean" in about
+
+
+def test_eigenvalues_that_are_0_are_counted(command_line: CommandLine, tmp_path: Path) -> None:
+    np.savetxt(tmp_path / "e.csv", [0.0, 1.0, 3.0, 0.0])
+    lines = drawing(
+        command_line, "--act", "tanh", "--sw", "1", "--weights", f"spectrum:{tmp_path / 'e.csv'}", "--depth", "1"
+    )
+    assert any("4 eigenvalues, 2 of them 0; the largest is 3.000 times their mean" in line for line in lines)
 
 
 def test_bars_are_in_proportion(command_line: CommandLine) -> None:

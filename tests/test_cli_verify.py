@@ -125,6 +125,25 @@ def test_an_activation_without_slope_has_no_rows_for_it(command_line, in_this_pr
     assert not [row for row in rows if row["flag"]]
 
 
+@pytest.mark.parametrize(("width", "shown"), [(80, "16, 24"), (62, ""), (120, "8, 12, 16, 24")])
+def test_the_largest_widths_have_room(command_line, in_this_process, monkeypatch, width, shown):
+    monkeypatch.setenv("COLUMNS", str(width))
+    widths = ("--widths", "8,12,16,24", "--seeds", "2")
+    few = ("verify", "--act", "tanh", "--sw", "1.5", "--depth", "1", *widths, *MAPS_ONLY)
+    drawn = command_line(*few, "--format", "table").out.splitlines()
+    (head,) = (line for line in drawn if line.startswith("quantity"))
+    start = drawn.index(head)
+    rows = drawn[start : drawn.index("", start)]
+    rows = [row for row in rows if not row.startswith("no room")]
+    assert len(rows) > 3
+    # a remark on one row may be longer than any terminal
+    assert all(len(row) <= width for row in rows if not row.rstrip().endswith(("24", "remeasured", "disagrees")))
+    for n in (8, 12, 16, 24):
+        there = str(n) in shown.split(", ")
+        assert (f" n = {n} " in head) == there
+        assert any(line.startswith("no room for") and f"n = {n}" in line for line in drawn) != there
+
+
 def test_files_and_tables(command_line, in_this_process, tmp_path):
     few = ("verify", "--act", "tanh", "--sw", "1.5", "--depth", "1", "--widths", "8,16", "--seeds", "2", *MAPS_ONLY)
     command_line(*few, "-o", tmp_path / "rows.parquet")

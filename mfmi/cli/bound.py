@@ -35,6 +35,9 @@ BARS = "█▓▒"
 BARS_ASCII = "#=-"
 STYLES = ("blue", "cyan", "bright_black")
 BAR_LEAST = 8
+# Characters of the interval between the numbers and the bars.
+INTERVAL = len("   0.000 ≤ I ≤ 0.000   ")
+MEAN_FIELD = {"q": 9, "c": 8, "chi": 8}
 
 
 @make_command(
@@ -125,13 +128,22 @@ def _draw(
     console.print()
     beside = tuple(name for name in further if name not in DATA_NAMES)
     asked = [*beside, *(f"mi_{name}" for name in ("linear", "replica") if name in estimators)]
-    header = f"{'layer':>5}{'q':>9}{'c':>8}{'chi':>8}"
-    header += "".join(f"{name.removeprefix('mi_'):>{_width(name)}}" for name in asked)
-    console.print(f"{header}   information, {unit} per input dimension", style="bold", soft_wrap=True)
-    room = max(BAR_LEAST, console.width - len(header) - 3 - len("0.000 ≤ I ≤ 0.000") - 2 - 1)
+    remark = max((len(_remark(status)) for status in rows["status"]), default=0)
+    names = _fitting(asked, console.width - remark)
+    header = f"{'layer':>5}" + "".join(f"{name.removeprefix('mi_'):>{_width(name)}}" for name in names)
+    titles = (f"information, {unit} per input dimension", f"information, {unit}", unit)
+    title = next((title for title in titles if len(header) + 3 + len(title) <= console.width), unit)
+    console.print(f"{header}   {title}", style="bold", soft_wrap=True)
+    room = console.width - remark - len(header) - INTERVAL
     largest = _largest(rows)
     for i in range(len(rows["depth"])):
-        console.print(_line(rows, i, asked, largest, room, unicode), soft_wrap=True)
+        console.print(_line(rows, i, names, largest, room if room >= BAR_LEAST else 0, unicode), soft_wrap=True)
+    missing = [name.removeprefix("mi_") for name in (*MEAN_FIELD, *asked) if name not in names]
+    if room < BAR_LEAST:
+        missing.append("bars")
+    if missing:
+        text = f"no room for {', '.join(missing)}: a wider terminal, or --format csv"
+        console.print(text, style="dim", soft_wrap=True)
     for line in _of_data(rows, model, unit, unicode):
         console.print(line, soft_wrap=True)
     for line in _footer(rows, model, estimators, further, unicode):
@@ -168,11 +180,20 @@ def _headline(activation: Activation, rows: Rows, model: Model) -> list[str]:
     return [first, f"{state}; there is no edge of chaos at this sigma_b"]
 
 
-def _line(rows: Rows, i: int, asked: list[str], largest: float, room: int, unicode: bool) -> Text:
+def _fitting(asked: list[str], width: int) -> list[str]:
+    """Return the columns that fit: the mean field gives way to the bars, the bars to what was asked for."""
+    names = [*MEAN_FIELD, *asked]
+    for places, beside in ((reversed(MEAN_FIELD), INTERVAL + BAR_LEAST), (reversed(asked), INTERVAL)):
+        for name in places:
+            if 5 + sum(map(_width, names)) + beside > width:
+                names.remove(name)
+    return names
+
+
+def _line(rows: Rows, i: int, names: list[str], largest: float, room: int, unicode: bool) -> Text:
     from rich.text import Text
 
-    cells = f"{rows['depth'][i]:>5}{number(rows['q'][i]):>9}{number(rows['c'][i]):>8}{number(rows['chi'][i]):>8}"
-    cells += "".join(f"{number(rows[name][i]):>{_width(name)}}" for name in asked)
+    cells = f"{rows['depth'][i]:>5}" + "".join(f"{number(rows[name][i]):>{_width(name)}}" for name in names)
     lower, upper = rows["mi_lower"][i], rows["mi_upper"][i]
     at_most = "≤" if unicode else "<"
     left = f"{number(lower):>7} {at_most}" if known(lower) else " " * 9
@@ -184,14 +205,17 @@ def _line(rows: Rows, i: int, asked: list[str], largest: float, room: int, unico
         length = round(end / largest * room) if largest > 0 else 0
         line.append(mark * (length - done), style=style)
         done = max(done, length)
-    if rows["status"][i] not in ("ok", "unbounded"):
-        line.append(f" {rows['status'][i]}", style="red")
+    line.append(_remark(rows["status"][i]), style="red")
     line.rstrip()
     return line
 
 
+def _remark(status: str) -> str:
+    return "" if status in ("ok", "unbounded") else f" {status}"
+
+
 def _width(name: str) -> int:
-    return max(9, len(name.removeprefix("mi_")) + 2)
+    return MEAN_FIELD.get(name) or max(9, len(name.removeprefix("mi_")) + 2)
 
 
 def _of_data(rows: Rows, model: Model, unit: str, unicode: bool) -> list[str]:
@@ -212,12 +236,20 @@ def _spectra(model: Model) -> dict[Spectrum, None]:
 
 
 def _own(spectrum: Spectrum) -> str:
-    """Say what is known of singular values besides their shape, which is all that counts."""
-    largest = f"the largest eigenvalue is {number(float(spectrum.eigenvalues[-1]))} times the mean"
+    """Say what is known of singular values besides their shape, which is all that counts.
+
+    The eigenvalues that are 0 for want of rows say nothing of the matrix, and count for nothing here.
+    """
+    own = spectrum.eigenvalues
+    if spectrum.shape is not None:
+        own = own[-min(spectrum.shape) :]
+    zeros = int((own == 0.0).sum())
+    largest = f"the largest is {number(float(own[-1] / own.mean()))} times their mean"
+    facts = f"{len(own)} eigenvalues{f', {zeros} of them 0' if zeros else ''}; {largest}"
     if spectrum.shape is None or spectrum.sigma_w is None:
-        return f"{len(spectrum.eigenvalues)} eigenvalues; {largest}"
+        return facts
     rows, columns = spectrum.shape
-    return f"{rows} x {columns}, sigma_w {number(spectrum.sigma_w)} of its own; {largest}"
+    return f"{rows} x {columns}, sigma_w {number(spectrum.sigma_w)} of its own; {facts}"
 
 
 def _footer(

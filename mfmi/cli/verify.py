@@ -195,15 +195,19 @@ def _draw(setting: Setting, effort: Effort, rows: Sequence[Row], unit: str, cons
     console.print(f"{effort.networks} networks per width, seed {effort.seed}; {inputs}", soft_wrap=True)
     console.print()
     signs, limit = (SIGNS, "n = ∞") if unicode else (SIGNS_ASCII, "n = inf")
-    heads = [*(f"n = {n}" for n in effort.widths), limit, "s.e."]
-    cells = "".join(f"{head:>9}" for head in heads)
     labels = {row.quantity: LABELS.get(row.quantity, row.quantity) for row in rows}
     if not unicode:
         labels = {quantity: label.replace("²", "2") for quantity, label in labels.items()}
     room = max(len("quantity"), *map(len, labels.values()))
+    # label, layer, theory, relation, limit, standard error, z and flag; the largest widths take what is left
+    flag = max((len(f"  {row.flag}") for row in rows if row.flag), default=0)
+    shown = max(0, (console.width - room - 6 - 9 - 3 - 9 - 9 - 7 - flag) // 9)
+    left_out = effort.widths[: max(0, len(effort.widths) - shown)]
+    heads = [*(f"n = {n}" for n in effort.widths[len(left_out) :]), limit, "s.e."]
+    cells = "".join(f"{head:>9}" for head in heads)
     console.print(f"{'quantity':<{room}}{'layer':>6}{'theory':>9}   {cells}{'z':>7}", style="bold", soft_wrap=True)
     for _, lines in groupby(rows, key=lambda row: (row.quantity, row.relation, row.layer)):
-        *_, last = measured = list(lines)
+        *_, last = measured = [row for row in lines if row.width not in left_out]
         cells = "".join(f"{number(row.measured):>9}" for row in measured)
         z = f"{last.z:.1f}" if abs(last.z) < 1e4 else number(last.z)
         line = (
@@ -211,6 +215,9 @@ def _draw(setting: Setting, effort: Effort, rows: Sequence[Row], unit: str, cons
         )
         line += f"{number(last.standard_error):>9}{z:>7}  {last.flag}"
         console.print(line.rstrip(), style="bold red" if last.disagrees else "", soft_wrap=True)
+    if left_out:
+        names = ", ".join(f"n = {n}" for n in left_out)
+        console.print(f"no room for {names}: a wider terminal, or --format csv", style="dim", soft_wrap=True)
     console.print()
     limits = [row for row in rows if row.width is None]
     bad = sum(row.disagrees for row in limits)
