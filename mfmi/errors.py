@@ -1,5 +1,8 @@
 """What can go wrong for a user, one class a cause; the command line turns each into one line and an exit code."""
 
+import os
+import traceback
+
 
 class MfmiError(Exception):
     """Base of every error that is the user's to mend."""
@@ -23,3 +26,13 @@ class ResumeError(MfmiError):
 
 class MfmiWarning(UserWarning):
     """What the user should know of, such as a line that was passed over; the command line shows it as one line."""
+
+
+def place_of(error: BaseException) -> str:
+    """Return file and line of the innermost call of this package that an error came through, or of any if of none."""
+    frames = traceback.extract_tb(error.__traceback__)
+    package = os.path.dirname(os.path.abspath(__file__))
+    own = [frame for frame in frames if frame.filename.startswith(package + os.sep)] or frames
+    if not own:
+        return "nowhere"
+    return f"{os.path.relpath(own[-1].filename, os.path.dirname(package))}:{own[-1].lineno}"

@@ -132,6 +132,13 @@ def picky(points: Points, depths: Any, estimators: Sequence[str], unit: str = "n
     return rows(points, depths, estimators, unit)
 
 
+def buggy(points: Points, depths: Any, estimators: Sequence[str], unit: str = "nats", *_: Any) -> dict[str, np.ndarray]:
+    """As `rows`, but with a mistake in the program where there is a point 17."""
+    if 17 in points.index:
+        return {"point": None + 1}  # type: ignore[operator]
+    return rows(points, depths, estimators, unit)
+
+
 def forgetful(
     points: Points, depths: Any, estimators: Sequence[str], unit: str = "nats", *_: Any
 ) -> dict[str, np.ndarray]:

@@ -129,7 +129,7 @@ def test_a_bug_is_1_and_says_how_to_see_more(command_line: CommandLine, monkeypa
     Meeting(monkeypatch, KeyError("lost"))
     done = command_line("version")
     assert done.code == 1
-    assert "this is a bug: KeyError: 'lost'" in done.err
+    assert re.search(r"this is a bug: KeyError: 'lost' \(mfmi/\S+\.py:\d+\)\n", done.err)
     assert "MFMI_DEBUG=1" in done.err
     assert "Traceback" not in done.err
 

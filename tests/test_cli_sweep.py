@@ -201,7 +201,14 @@ def test_strict_is_4_only_with_failures(
     assert (tmp_path / "bad.parquet").exists()
     assert "failed or unconverged: 8 rows" in done.err
     assert "ArithmeticError: no luck" in done.out
-    assert command_line("sweep", config, "-o", "lax.parquet", "--jobs", "1").code == 0
+    lax = command_line("sweep", config, "-o", "lax.parquet", "--jobs", "1")
+    assert lax.code == 0
+    assert "no row has a result" not in lax.err
+    lost = command_line("sweep", config, "-o", "lost.parquet", "--jobs", "1", "--set", "sweep.sigma_w=1.5")
+    assert lost.code == 0
+    assert re.search(
+        r"error: no row has a result: all \d+ are failed or unconverged: ArithmeticError: no luck", lost.err
+    )
 
 
 def test_shards_say_what_to_do_next(command_line: CommandLine, config: Path, tmp_path: Path) -> None:

@@ -13,14 +13,14 @@ from typing import Any
 import numpy as np
 import pyarrow.parquet as pq
 import pytest
-from fake_sweep import BrokenPlan, FakePlan, dies, dies_once, forgetful, picky, rows, start, stuck
+from fake_sweep import BrokenPlan, FakePlan, buggy, dies, dies_once, forgetful, picky, rows, start, stuck
 
 from mfmi.columns import COLUMNS
-from mfmi.errors import ConfigError, OutputError, ResumeError
+from mfmi.errors import ConfigError, NumericsError, OutputError, ResumeError
 from mfmi.names import DEFAULT_ESTIMATORS, ESTIMATORS
 from mfmi.sweep import parts as parts_module
 from mfmi.sweep import store
-from mfmi.sweep.chunks import Task
+from mfmi.sweep.chunks import Task, evaluate_guarded
 from mfmi.sweep.merge import merge_parts
 from mfmi.sweep.parts import folder_of
 from mfmi.sweep.processes import THREAD_LIMITS
@@ -214,6 +214,34 @@ def test_a_bug_in_a_worker_comes_with_its_trace(tmp_path: Path) -> None:
         run_sweep(BrokenPlan(), tmp_path / "out.parquet", evaluate=rows)
     assert "Traceback" in caught.value.__notes__[0]
     assert os.listdir(tmp_path) == []
+
+
+@pytest.mark.parametrize("jobs", [1, 2])
+def test_a_bug_in_the_evaluation_is_no_failed_row(tmp_path: Path, jobs: int) -> None:
+    """It stops the sweep, says where it is, and what was finished is kept."""
+    out = tmp_path / "out.parquet"
+    with pytest.raises(RuntimeError, match=r"chunk 3: TypeError: .*NoneType.* \(mfmi/sweep/chunks\.py:\d+\)"):
+        run_sweep(FakePlan(), out, jobs=jobs, evaluate=buggy)
+    assert not out.exists()
+    assert run_sweep(FakePlan(), out, jobs=jobs, evaluate=rows, resume=True).resumed_chunks >= (3 if jobs == 1 else 1)
+
+
+@pytest.mark.parametrize("error", [TypeError, KeyError, ValueError, AttributeError, IndexError, AssertionError])
+def test_what_is_no_arithmetic_is_raised(error: type[Exception]) -> None:
+    def wrong(*_: object) -> dict[str, np.ndarray]:
+        raise error("a mistake")
+
+    with pytest.raises(error, match="a mistake"):
+        evaluate_guarded(wrong, FakePlan().points(0, 3), [1], ["linear"], "nats")
+
+
+@pytest.mark.parametrize("error", [FloatingPointError, OverflowError, NumericsError, np.linalg.LinAlgError])
+def test_what_is_arithmetic_is_a_failed_row(error: type[Exception]) -> None:
+    def wrong(*_: object) -> dict[str, np.ndarray]:
+        raise error("no luck")
+
+    block = evaluate_guarded(wrong, FakePlan().points(0, 3), [1], ["linear"], "nats")
+    assert block["message"].tolist() == [f"{error.__name__}: no luck"] * 3
 
 
 def test_an_existing_file_is_refused_and_the_ways_out_are_named(tmp_path: Path, expected: Path) -> None:

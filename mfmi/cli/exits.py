@@ -15,7 +15,7 @@ from typing import NoReturn
 import click
 
 from mfmi.cli.terminal import Terminal
-from mfmi.errors import ConfigError, MfmiError, OutputError, ResumeError
+from mfmi.errors import ConfigError, MfmiError, OutputError, ResumeError, place_of
 
 OK = 0
 BUG = 1
@@ -116,9 +116,9 @@ def _bug(error: Exception, settings: Terminal) -> int:
     if settings.shows_tracebacks:
         traceback.print_exception(error)
     message = " ".join(str(error).split())
-    settings.error(f"this is a bug: {type(error).__name__}: {message}")
+    settings.error(f"this is a bug: {type(error).__name__}: {message} ({place_of(error)})")
     if not settings.shows_tracebacks:
-        click.echo("Run again with MFMI_DEBUG=1 to see where it happened.", err=True)
+        click.echo("Run again with MFMI_DEBUG=1 to see how it came to that.", err=True)
     return BUG
 
 

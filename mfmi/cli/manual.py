@@ -16,7 +16,8 @@ EXIT_CODES = {
     "1": "A bug in mfmi.",
     "2": "The command line cannot be.",
     "3": "The config cannot be; every error is reported with its line and column.",
-    "4": "With --strict: rows are failed or unconverged. Otherwise: a number cannot be computed to its accuracy.",
+    "4": "With --strict: rows are failed or unconverged (else 0, and an error line if all are). "
+    "Otherwise: a number cannot be computed to its accuracy.",
     "5": "A file cannot be read or written, or is in the way.",
     "6": "What is to be resumed belongs to another config or other versions.",
 }
@@ -25,6 +26,7 @@ ENVIRONMENT = {
     "FORCE_COLOR": "Colour in pipes and files too, unless --color or NO_COLOR says otherwise.",
     "TERM": "With dumb no colour.",
     "COLUMNS": "Width of tables.",
+    "MFMI_CACHE_DIR": "Where tables and machine code are kept; empty, nowhere. Others must not be able to write.",
     "MFMI_DEBUG": "With 1 errors come with their traceback.",
 }
 

@@ -102,7 +102,7 @@ class Run:
     "--shard", type=Shard(), metavar="I/N", help="Only the I-th of N shares; `mfmi merge` puts them together."
 )
 @click.option("--scheduler", metavar="ADDRESS", help="Compute on a running Dask scheduler.")
-@click.option("--strict", is_flag=True, help="Exit with 4 if a row is failed or unconverged.")
+@click.option("--strict", is_flag=True, help="Exit with 4 if a row is failed or unconverged, not with 0.")
 @click.option("--max-points", type=click.IntRange(1), metavar="N", help="Refuse a config with more points.")
 @raw_output_options
 def command(
@@ -300,7 +300,10 @@ def _performance(result: SweepResult, run: Run) -> str:
 
 
 def _finish(result: SweepResult, run: Run) -> None:
-    """Under --strict leave with 4 if anything is not as it should be."""
+    """Under --strict leave with 4 if anything is not as it should be; say in any case that nothing is."""
+    if result.rows and result.n_failed == result.rows:
+        reason = f": {result.failures[0].message}" if result.failures else ""
+        terminal().error(f"no row has a result: all {result.rows} are failed or unconverged{reason}")
     if run.strict and result.n_failed:
         terminal().error(f"failed or unconverged: {counted(result.n_failed, 'row')}")
         raise click.exceptions.Exit(STRICT)

@@ -12,12 +12,16 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mfmi.columns import Column, Points, columns_with
+from mfmi.errors import NumericsError
 from mfmi.model import SQUARE, Model
 from mfmi.sweep import store
 from mfmi.sweep.provenance import provenance
 
 Block = dict[str, NDArray[Any]]
 Depths = Sequence[int] | NDArray[np.int64]
+
+NUMERICAL = (NumericsError, ArithmeticError, np.linalg.LinAlgError)
+"""What a point can be to blame for; anything else that is raised is a bug, and no row stands for it."""
 
 IDENTITY = ("activation", "weights", "noise_at", "sigma_w", "sigma_b", "sigma_noise", "input_variance")
 
@@ -161,8 +165,8 @@ class Task:
         Returns
         -------
         bytes
-            A Parquet file with the chunk's rows, the same whoever computes it. A point whose evaluation raises is a row
-            per depth with status ``failed``.
+            A Parquet file with the chunk's rows, the same whoever computes it. A point at which the arithmetic fails
+            (`NUMERICAL`) is a row per depth with status ``failed``.
 
         Raises
         ------
@@ -195,7 +199,7 @@ def evaluate_guarded(
     further: Sequence[str] = (),
     model: Model = SQUARE,
 ) -> Block:
-    """Evaluate points; if that raises, one by one, so that only the culprits fail.
+    """Evaluate points; if the arithmetic fails, one by one, so that only the culprits fail.
 
     Parameters
     ----------
@@ -211,15 +215,13 @@ def evaluate_guarded(
     Returns
     -------
     dict
-        The evaluator's columns; rows of a point that raised have status ``failed`` and what was raised as message.
+        The evaluator's columns; rows of a point that failed have status ``failed`` and what was raised as message.
     """
     if not len(points):
         return _rows(0, {}, columns_with(further, estimators))
     try:
         return evaluate(points, depths, estimators, unit, further, model)
-    except MemoryError:
-        raise
-    except Exception:  # one of the points; which one is found out below
+    except NUMERICAL:  # one of the points; which one is found out below
         own = np.broadcast_to(np.atleast_1d(depths), (len(points), np.shape(depths)[-1]))
     blocks = [
         _evaluate_one(evaluate, points[i : i + 1], own[i], estimators, unit, further, model) for i in range(len(points))
@@ -238,9 +240,7 @@ def _evaluate_one(
 ) -> Block:
     try:
         return evaluate(point, depths, estimators, unit, further, model)
-    except MemoryError:
-        raise
-    except Exception as error:
+    except NUMERICAL as error:
         known = {name: getattr(point, name)[0] for name in IDENTITY}
         message = " ".join(f"{type(error).__name__}: {error}".split())
         known |= {"point": point.index[0], "depth": depths, "status": "failed", "message": message}

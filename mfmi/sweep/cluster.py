@@ -12,7 +12,7 @@ import time
 from collections.abc import Iterable, Iterator
 from typing import Any
 
-from mfmi.errors import MfmiError, OutputError
+from mfmi.errors import MfmiError, OutputError, place_of
 from mfmi.sweep.agenda import Agenda
 from mfmi.sweep.chunks import Task
 from mfmi.sweep.provenance import package_versions
@@ -137,7 +137,8 @@ class _Cluster:
             raise
         except Exception as error:
             if future.status == "error":
-                raise RuntimeError(f"chunk {number}: {type(error).__name__}: {error}") from error
+                place = place_of(error)
+                raise RuntimeError(f"chunk {number}: {type(error).__name__}: {error} ({place})") from error
             raise OutputError(f"the scheduler at {self._address} has gone away") from error
         return data
 

@@ -10,12 +10,14 @@ import subprocess
 import sys
 import threading
 import traceback
+import warnings
 from collections.abc import Iterable, Iterator
 from multiprocessing import Pipe
 from multiprocessing.connection import Connection, wait
 from typing import Any, Protocol
 
-from mfmi.errors import MfmiError, OutputError
+from mfmi.cache_folder import cache_directory
+from mfmi.errors import MfmiError, MfmiWarning, OutputError, place_of
 from mfmi.sweep.agenda import Agenda
 
 # More threads than one per worker would fight over the cores, and the order of a threaded sum is not reproducible.
@@ -81,6 +83,7 @@ def run_processes(task: Work, numbers: Iterable[int], jobs: int, window: int | N
     RuntimeError
         The worker met a bug.
     """
+    cache_directory()  # warns here, once, of what every worker would find
     pool = _Pool(task, Agenda(numbers, window), jobs)
     try:
         yield from pool.results()
@@ -207,6 +210,7 @@ def serve(descriptor: int) -> None:
     descriptor
         File descriptor of the socket; first the pickled task comes in, then a number at a time.
     """
+    warnings.simplefilter("ignore", MfmiWarning)
     connection = Connection(descriptor)
     messages: queue.SimpleQueue[bytes] = queue.SimpleQueue()
     # Reading apart from computing notices at once that nobody waits for the result any more.
@@ -241,6 +245,6 @@ def _portable(error: Exception, number: int) -> Exception:
     if isinstance(error, MfmiError):
         return type(error)(str(error))
     trace = "".join(traceback.format_exception(error))
-    bug = RuntimeError(f"chunk {number}: {type(error).__name__}: {error}")
+    bug = RuntimeError(f"chunk {number}: {type(error).__name__}: {error} ({place_of(error)})")
     bug.add_note(f"In the worker process:\n{trace}")
     return bug
