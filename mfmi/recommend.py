@@ -46,6 +46,12 @@ FOLLOWED = 0.9
 _TOLERANCE, _ROUGH = 1e-4, 2e-3
 _MOST_ROUNDS = 40
 
+# A network of width 1000 misses the first variance by some percent; more than so many times that leads elsewhere.
+STEADY = 10.0
+
+# Behind an even activation what is not more than this is rounding.
+_FAINT = 1e-20
+
 # The plateau holds what is within this share of the best.
 PLATEAU = 0.01
 
@@ -111,9 +117,11 @@ class Optimum:
     plateau : smallest and largest sigma_w around it, at the same sigma_b, within `PLATEAU` of the value; None where it
         was not asked for.
     phase, chi_1, xi_c : as in `FixedPoint`.
-    edge : the nearest sigma_w of an attracting edge of chaos at that sigma_b, NaN where there is none.
+    edge : the nearest sigma_w of an edge of chaos that the network reaches at that sigma_b, NaN where there is none.
     limits : what stopped the search there: "sigma_w" or "sigma_b" for an end of the range, "unbounded" for the phase
         beyond, which is never recommended; empty for a maximum inside.
+    swing : by how much a small relative error of the first layer's variance has grown, at most, on the way to the
+        observed layer. Beside a repelling fixed point it is large, and no finite width stays there.
     """
 
     quantity: str
@@ -126,11 +134,17 @@ class Optimum:
     xi_c: float
     edge: float
     limits: tuple[str, ...]
+    swing: float
 
     @property
     def trainable_depth(self) -> float:
         """`6 xi_c` layers, to which such networks train (Schoenholz et al. 2017)."""
         return 6.0 * self.xi_c
+
+    @property
+    def steady(self) -> bool:
+        """Whether networks of finite width keep to the variances that this rests on."""
+        return self.swing <= STEADY
 
 
 @dataclass(frozen=True)
@@ -142,7 +156,14 @@ class Baseline:
     sigma_b: float
     weights: str
     phase: str
+    chi_1: float
+    xi_c: float
     values: Mapping[str, float]
+
+    @property
+    def trainable_depth(self) -> float:
+        """`6 xi_c` layers, to which such networks train (Schoenholz et al. 2017)."""
+        return 6.0 * self.xi_c
 
 
 @dataclass(frozen=True)
@@ -153,16 +174,21 @@ class Recommendation:
     ----------
     network : what it is for.
     best : the recommendation.
-    other : the optimum of the other kind of information, linearly readable or total; they lie at different places.
-    crossed : by quantity of the one, its value at the other's place.
+    other : the optimum of the other kind of information, linearly readable or total; they lie at different places. None
+        where that kind has none.
+    crossed : by quantity of the one, its value at the other's place; NaN without it.
     baselines : initialisations of others, in both quantities.
     """
 
     network: Network
     best: Optimum
-    other: Optimum
+    other: Optimum | None
     crossed: Mapping[str, float]
     baselines: tuple[Baseline, ...]
+
+
+class NoOptimumError(ValueError):
+    """A quantity that has no optimum for a network."""
 
 
 @dataclass
@@ -223,13 +249,18 @@ def recommend(network: Network, by: str = "linear", sigma_b: float | None = None
     """
     best = optimum(network, by, sigma_b)
     counterpart = "linear" if by != "linear" else TOTAL
-    other = optimum(network, counterpart, sigma_b, tolerance=_ROUGH, plateau=False)
-    there = [(one.sigma_w, one.sigma_b, network.weights) for one in (best, other)]
+    try:
+        other = optimum(network, counterpart, sigma_b, tolerance=_ROUGH, plateau=False)
+    except NoOptimumError:
+        other = None
+    there = [(one.sigma_w, one.sigma_b, network.weights) for one in (best, other or best)]
     # The weights of the others are independent, also beside an orthogonal ensemble.
     there += [(w, b, "gaussian") for w, b in BASELINES.values()]
     w, b, weights = zip(*there, strict=True)
     values = network.table((by, counterpart), w, b, weights)
-    crossed = {by: float(values[by][1]), counterpart: float(values[counterpart][0])}
+    if _hides_sign(network):
+        values["linear"] = np.zeros_like(values["linear"])
+    crossed = {by: float(values[by][1]) if other else math.nan, counterpart: float(values[counterpart][0])}
     end = fixed_point(
         network.activation,
         sigma_w=w,
@@ -238,7 +269,16 @@ def recommend(network: Network, by: str = "linear", sigma_b: float | None = None
         input_variance=network.input_variance,
     )
     baselines = tuple(
-        Baseline(name, w[i], b[i], weights[i], str(end.phase[i]), {q: float(v[i]) for q, v in values.items()})
+        Baseline(
+            name,
+            w[i],
+            b[i],
+            weights[i],
+            end.phase[i] or "unknown",
+            float(end.chi_1[i]),
+            float(end.xi_c[i]),
+            {q: float(v[i]) for q, v in values.items()},
+        )
         for i, name in enumerate(BASELINES, 2)
     )
     return Recommendation(network, best, other, crossed, baselines)
@@ -274,15 +314,29 @@ def optimum(
     """
     if quantity not in QUANTITIES:
         raise ValueError(f"quantity must be one of {', '.join(QUANTITIES)}, not {quantity!r}")
+    if quantity == "linear" and _hides_sign(network):
+        # E phi' = 0: what comes out is uncorrelated with what goes in, and any value of it is rounding.
+        raise NoOptimumError(
+            f"no linear decoder reads anything behind {network.activation.name}, which is even: maximise the total "
+            "instead (by replica, or by total for its lower bound)"
+        )
     search = _Search(network, quantity)
     within = weight_range(network.activation)
     probes = _probes(search, within, sigma_b)
     if not np.isfinite(max(search.known.values())):
-        raise ValueError(
+        raise NoOptimumError(
             f"{quantity} has no value for {network.activation.name} with {network.weights} weights at any sigma_w"
+        )
+    if max(search.known.values()) <= (_FAINT if _hides_sign(network) else 0.0):
+        raise NoOptimumError(
+            f"{quantity} is 0 up to rounding behind {network.activation.name} at any sigma_w: maximise by replica"
         )
     _climb(search, probes, tolerance)
     return _described(search, within, sigma_b is None, tolerance, plateau)
+
+
+def _hides_sign(network: Network) -> bool:
+    return network.activation.even and network.depth > 1
 
 
 def weight_range(phi: Activation) -> tuple[float, float]:
@@ -295,8 +349,21 @@ def weight_range(phi: Activation) -> tuple[float, float]:
 def _edges(network: Network, biases: Array) -> tuple[Array, Array]:
     if not network.activation.differentiable:
         return np.empty(0), np.empty(0)
-    edge = edge_of_chaos(network.activation, biases, network.hidden_noise)
-    return edge.sigma_w[edge.stable], edge.sigma_b[edge.stable]
+    edge = edge_of_chaos(network.activation, biases, network.hidden_noise, input_variance=network.input_variance)
+    return edge.sigma_w[edge.reached], edge.sigma_b[edge.reached]
+
+
+def _swing(network: Network, sigma_w: float, sigma_b: float) -> float:
+    """Largest growth of a small relative error of the first variance up to the observed layer."""
+    w2, shift = sigma_w**2, sigma_b**2 + network.hidden_noise**2
+    s, growth, largest = w2 * network.input_variance + shift, 1.0, 1.0
+    for _ in range(network.depth - 1):
+        following = w2 * float(network.activation.second_moment(s)) + shift
+        if not 0.0 < following < math.inf:
+            break
+        growth *= w2 * float(network.activation.second_moment_slope(s)) * s / following
+        s, largest = following, max(largest, abs(growth))
+    return largest
 
 
 def _probes(search: _Search, within: tuple[float, float], sigma_b: float | None) -> list[Stencil]:
@@ -360,7 +427,8 @@ def _described(
         limits.append("unbounded")
     ends = _plateau(search, within) if plateau else None
     chi_1, xi_c = float(end.chi_1), float(end.xi_c)
-    return Optimum(search.quantity, w, b, value, ends, str(end.phase), chi_1, xi_c, edge, tuple(limits))
+    swing, phase = _swing(net, w, b), end.phase or "unknown"
+    return Optimum(search.quantity, w, b, value, ends, phase, chi_1, xi_c, edge, tuple(limits), swing)
 
 
 def _plateau(search: _Search, within: tuple[float, float]) -> tuple[float, float]:

@@ -203,7 +203,14 @@ def test_colour_changes_nothing_but_colour(command_line: CommandLine) -> None:
 
 def test_what_is_unbounded_is_said(command_line: CommandLine) -> None:
     lines = drawing(command_line, "--act", "relu", "--sw", "2", "--sb", "0.5", "--depth", "2", "--estimator", "linear")
-    assert lines[1].startswith("unbounded: no finite q*; there is no edge of chaos")
+    assert lines[1].startswith("unbounded: no finite q*; there is no edge of chaos that it could reach")
+
+
+def test_an_edge_that_no_network_reaches_is_not_quoted(command_line: CommandLine) -> None:
+    for name in ("silu", "gelu"):
+        lines = drawing(command_line, "--act", name, "--sw", "2", "--depth", "1", "--estimator", "linear")
+        assert "2.000" not in lines[1]
+        assert "no edge of chaos that it could reach" in lines[1]
 
 
 def test_one_sided_bounds(command_line: CommandLine) -> None:

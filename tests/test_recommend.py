@@ -266,6 +266,42 @@ def test_keras(pasted: Recommendation, shape: tuple[int, int]) -> None:
     assert not np.array_equal(layers[0].get_weights()[0], layers[1].get_weights()[0])
 
 
+# ---- what a recommendation must not be -------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("name", ["abs", "cos"])
+def test_nothing_is_linearly_readable_behind_an_even_activation(name: str, command_line: CommandLine) -> None:
+    for quantity in ("linear", "total"):
+        if (name, quantity) != ("cos", "total"):
+            with pytest.raises(ValueError, match="replica"):
+                optimum(Network(get(name), 2), quantity, 0.0)
+    done = command_line("recommend", "--act", name, "--depth", "2", "--sb", "0")
+    assert done.code == 2
+    assert "no linear decoder reads anything" in done.err
+    assert optimum(Network(get(name), 1), "linear", 0.0, plateau=False).value > 1.0
+
+
+def test_a_point_that_repels_is_told() -> None:
+    # The variance of the first layer lies by a fixed point that repels, where no finite width stays.
+    best = optimum(Network(get("gelu"), 30), "linear", 0.0, plateau=False)
+    repelling = mfmi.meanfield.fixed_points("gelu", sigma_w=best.sigma_w)
+    first = best.sigma_w**2
+    assert min(abs(repelling.q_star[~repelling.stable] / first - 1.0)) < 0.25
+    assert best.swing > 10.0
+    assert not best.steady
+    assert math.isnan(best.edge)
+    assert optimum(Network(get("tanh"), 30), "linear", 0.0, plateau=False).steady
+
+
+def test_what_does_not_train_so_deep_is_not_praised(command_line: CommandLine) -> None:
+    out = command_line("recommend", "--act", "gelu", "--depth", "30", "--sb", "0", "--format", "table").out
+    assert "trains only to about 6 xi_c" in out
+    assert "no sigma_w trains to any depth at this sigma_b" in out
+    assert "networks of finite width leave" in out
+    assert "2.000" not in out
+    assert max(map(len, out.splitlines())) <= 80
+
+
 # ---- the command line ------------------------------------------------------------------------------------------------
 
 
@@ -279,6 +315,8 @@ def test_rows(command_line: CommandLine, found: Recommendation) -> None:
     assert (other["role"], other["quantity"]) == ("other", "total")
     assert {row["name"] for row in others} == set(BASELINES)
     for row in others:
+        there = mfmi.fixed_point("erf", sigma_w=row["sigma_w"])
+        assert (row["chi_1"], row["xi_c"], row["trainable_depth"]) == (there.chi_1, there.xi_c, 6.0 * there.xi_c)
         if row["quantity"] == "linear":
             assert row["of_best"] == row["information"] / best["information"]
 
@@ -290,6 +328,14 @@ def test_what_a_person_sees(command_line: CommandLine) -> None:
     assert re.search(r"the edge of chaos at 0\.8862", out)
     assert re.search(r"PyTorch default +0\.5774 .*%", out)
     assert max(map(len, out.splitlines())) <= 80
+
+
+def test_several_biases_are_ranked(command_line: CommandLine) -> None:
+    done = command_line("recommend", "--act", "erf", "--depth", "3", "--sb", "0,0.2,0.9", "--format", "json")
+    rows = json.loads(done.out)
+    assert sorted(row["sigma_b"] for row in rows) == [0.0, 0.2, 0.9]
+    assert [row["information"] for row in rows] == sorted((row["information"] for row in rows), reverse=True)
+    assert command_line("recommend", "--act", "erf", "--sb", "0,0.2", "--emit", "numpy").code == 2
 
 
 def test_code_goes_to_standard_output_or_a_file(command_line: CommandLine, tmp_path: Any) -> None:

@@ -25,7 +25,7 @@ def table(rows: list[dict[str, Any]]) -> pa.Table:
     """Rows with what they lack filled in, one point each."""
     usual = {
         "activation": "tanh", "weights": "gaussian", "noise_at": "output", "sigma_w": 1.0, "sigma_b": 0.0,
-        "sigma_noise": 0.1, "depth": 1, "chi_1": 1.0, "phase": "ordered", "mi_linear": math.nan,
+        "sigma_noise": 0.1, "input_variance": 1.0, "depth": 1, "chi_1": 1.0, "phase": "ordered", "mi_linear": math.nan,
         "mi_lower": math.nan, "status": "ok", "message": "",
     }  # fmt: skip
     full = [{"point": i} | usual | row for i, row in enumerate(rows)]
@@ -124,7 +124,7 @@ def test_no_edge_is_said_and_not_made_up() -> None:
     ("sigma_w", "text"), [(1.02, "+2.0%"), (0.5, "-50%"), (90.0, "+8900%"), (1e80, "+1e+82%"), (math.nan, "none")]
 )
 def test_a_distance_fits_its_column(sigma_w: float, text: str) -> None:
-    best = Best(1.0, 0, "relu", "output", sigma_w, 0.0, 0.1, 1.0, "ordered", edge=1.0)
+    best = Best(1.0, 0, "relu", "output", sigma_w, 0.0, 0.1, 1.0, 1.0, "ordered", edge=1.0)
     assert _distance(best) == text
 
 

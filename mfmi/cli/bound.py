@@ -174,10 +174,11 @@ def _headline(activation: Activation, rows: Rows, model: Model) -> list[str]:
     facts = [fact for fact, column in zip(facts, ("chi_1", "q_star"), strict=True) if known(rows[column][0])]
     phase = rows["phase"][0] or "phase unknown"
     state = f"{phase}: {', '.join(facts) or 'no finite q*'}"
-    edges = edge_sigma_w(activation.name, sigma_b, noise if noise_at == "every" else 0.0)[0]
+    hidden = noise if noise_at == "every" else 0.0
+    edges = edge_sigma_w(activation.name, sigma_b, hidden, float(rows["input_variance"][0]))[0]
     if edges:
         return [first, f"{state}; the edge of chaos is at sigma_w {' and '.join(f'{edge:.3f}' for edge in edges)}"]
-    return [first, f"{state}; there is no edge of chaos at this sigma_b"]
+    return [first, f"{state}; there is no edge of chaos that it could reach at this sigma_b"]
 
 
 def _fitting(asked: list[str], width: int) -> list[str]:

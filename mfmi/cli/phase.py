@@ -11,6 +11,7 @@ import click
 from mfmi.cli.command import command as make_command
 from mfmi.cli.options import network_option, network_options
 from mfmi.cli.sink import Sink, output_options
+from mfmi.cli.terminal import terminal
 from mfmi.cli.values import Values
 
 if TYPE_CHECKING:
@@ -192,6 +193,10 @@ def _grid(
         sink.draw(functools.partial(draw_map, activation, list(blocks()), _hidden(network)))
     else:
         sink.write(blocks(), columns, shown=SHOWN)
+        if sink.format == "table":
+            terminal().note(
+                "chi_q: slope of the length map, above 1 q_star repels; xi_grad < 0: gradients grow with depth"
+            )
 
 
 def _curve(

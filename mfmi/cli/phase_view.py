@@ -65,8 +65,8 @@ def _state(activation: Activation, row: Mapping[str, Any]) -> str:
     hidden = float(row["sigma_noise"]) if row["noise_at"] == "every" else 0.0
     edge = edge_of_chaos(activation, float(row["sigma_b"]), hidden, input_variance=row["input_variance"])
     places = [
-        f"{sigma_w:.4f}{'' if stable else ' (where it repels)'}"
-        for sigma_w, stable in zip(edge.sigma_w, edge.stable, strict=True)
+        f"{sigma_w:.4f}{'' if reached else ' (not reached)' if stable else ' (where it repels)'}"
+        for sigma_w, stable, reached in zip(edge.sigma_w, edge.stable, edge.reached, strict=True)
     ]
     near = f"the edge of chaos is at sigma_w {' and '.join(places)}" if places else "no edge of chaos at this sigma_b"
     slope = f"chi_1 {number(row['chi_1'])}; " if known(row["chi_1"]) else ""
@@ -74,17 +74,17 @@ def _state(activation: Activation, row: Mapping[str, Any]) -> str:
 
 
 def _meanings(row: Mapping[str, Any]) -> dict[str, str]:
-    gradients = "gradients vanish" if row["xi_grad"] > 0 else "gradients explode"
+    gradients, sign = ("gradients vanish", "") if row["xi_grad"] > 0 else ("gradients explode", ", hence the sign")
     return {
         "q_star": "variance of a pre-activation, without its noise",
         "c_star": "correlation that two inputs end with",
         "chi_1": "slope of the correlation map at 1; on the edge of chaos 1",
-        "chi_q": "slope of the length map at q_star",
+        "chi_q": "slope of the length map at q_star; above 1 it repels",
         "chi_c": "slope of the correlation map at c_star",
         "xi_q": "layers until a variance has come e times closer to q_star",
         "xi_c": "layers until a correlation has come e times closer to c_star",
         "6 xi_c": "layers that such a network trains to",
-        "xi_grad": f"layers over which {gradients} by e",
+        "xi_grad": f"layers over which {gradients} by e{sign}",
     }
 
 
@@ -145,7 +145,8 @@ def draw_map(activation: Activation, blocks: Sequence[Block], hidden: float, con
     for name, (glyph, plain, style) in PHASE_MARKS.items():
         glyphs[phases == name], styles[phases == name] = glyph if unicode else plain, style
     drawn.fill(glyphs, styles)
-    for w, b, (glyph, plain, style) in _edges(activation, x.cells(4 * width), y.cells(4 * height), hidden):
+    network = {"sigma_noise": hidden, "input_variance": float(blocks[0]["input_variance"][0])}
+    for w, b, (glyph, plain, style) in _edges(activation, x.cells(4 * width), y.cells(4 * height), network):
         drawn.mark(w, b, glyph if unicode else plain, style)
 
     noise = f"noise {hidden:g} in every layer" if hidden else "no hidden noise"
@@ -160,7 +161,10 @@ def draw_map(activation: Activation, blocks: Sequence[Block], hidden: float, con
             glyph, plain, style = PHASE_MARKS[name]
             legend.append((glyph if unicode else plain) * 2, style=style)
             legend.append(f" {name} {_percent(share)}   ")
-    for (glyph, plain, style), what in ((EDGE_MARKS, "edge of chaos"), (REPELLING_MARKS, "edge that repels")):
+    for (glyph, plain, style), what in (
+        (EDGE_MARKS, "edge of chaos"),
+        (REPELLING_MARKS, "edge that repels or is not reached"),
+    ):
         if np.any(drawn.glyphs == (glyph if unicode else plain)):
             legend.append((glyph if unicode else plain) * 2, style=style)
             legend.append(f" {what}   ")
@@ -174,9 +178,9 @@ def _percent(share: float) -> str:
 
 
 def _edges(
-    activation: Activation, sigma_w: Any, sigma_b: Any, hidden: float
+    activation: Activation, sigma_w: Any, sigma_b: Any, network: Mapping[str, float]
 ) -> list[tuple[Any, Any, tuple[str, str, str]]]:
-    """Points of the edge by both axes, so that it has no gaps where it runs along one; repelling ones first."""
+    """Points of the edge by both axes, so that it has no gaps where it runs along one; those not reached first."""
     import numpy as np
 
     from mfmi.meanfield import edge_of_chaos
@@ -185,10 +189,10 @@ def _edges(
         return []
     w, b = np.maximum(sigma_w, 0.0), np.maximum(sigma_b, 0.0)
     # Without biases lies the end of the edge, often the only point of it.
-    found = [edge_of_chaos(activation, np.append(b, 0.0), hidden), edge_of_chaos(activation, None, hidden, sigma_w=w)]
+    found = [edge_of_chaos(activation, np.append(b, 0.0), **network), edge_of_chaos(activation, sigma_w=w, **network)]
     return [
-        (edge.sigma_w[edge.stable == stable], edge.sigma_b[edge.stable == stable], marks)
-        for stable, marks in ((False, REPELLING_MARKS), (True, EDGE_MARKS))
+        (edge.sigma_w[edge.reached == reached], edge.sigma_b[edge.reached == reached], marks)
+        for reached, marks in ((False, REPELLING_MARKS), (True, EDGE_MARKS))
         for edge in found
     ]
 
@@ -208,6 +212,7 @@ def draw_curve(activation: Activation, block: Block, console: Console, *, by_wei
         console.print(
             f"{numbers}  {_remark(block, i)}".rstrip(), style="" if block["stable"][i] else "dim", soft_wrap=True
         )
+    console.print("chi_q: slope of the length map; above 1 the point repels", style="dim", soft_wrap=True)
     console.print("more digits: --format csv", style="dim", soft_wrap=True)
 
 

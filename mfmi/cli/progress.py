@@ -88,7 +88,7 @@ class ProgressDisplay:
         now, first = self._latest, self._first
         if now is None or first is None:
             return "nothing is finished yet"
-        text = f"{now.stage} {now.chunks_done}/{now.n_chunks}{'' if now.stage == 'measure' else ' chunks'}"
+        text = f"{now.stage} {now.chunks_done}/{now.n_chunks}{' chunks' if now.stage in ('evaluate', 'merge') else ''}"
         if now.stage == "evaluate" and now.seconds > 0:
             # The first report comes with the first chunk of this run; those before it were there already.
             mine = now.chunks_done - first.chunks_done + 1

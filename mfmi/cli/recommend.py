@@ -9,9 +9,11 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from mfmi.cli.command import command as make_command
-from mfmi.cli.options import Real, Word, network_option, network_options
+from mfmi.cli.options import Word, network_option, network_options
+from mfmi.cli.progress import ProgressDisplay
 from mfmi.cli.sink import Sink, raw_output_options
 from mfmi.cli.terminal import terminal
+from mfmi.cli.values import Values
 from mfmi.cli.waiting import announce_tables
 from mfmi.names import ESTIMATORS
 
@@ -39,7 +41,12 @@ LIBRARIES = ("torch", "jax", "keras", "numpy")
 @network_option("activation", required=False)
 @network_option("depth", default=20, show_default="20")
 @click.option(
-    "--sb", "sigma_b", type=Real(least=0), metavar="S", help="Deviation of the biases.  [default: searched for, 0 to 1]"
+    "--sb",
+    "sigma_b",
+    type=Values(least=0),
+    metavar="S",
+    help="Deviation of the biases; of several, such as 0,0.1 or 0:1:11, the best for each is ranked.  "
+    "[default: searched for, 0 to 1]",
 )
 @network_options("weights", "sigma_noise", "noise_at", "input_variance")
 @click.option(
@@ -57,7 +64,7 @@ LIBRARIES = ("torch", "jax", "keras", "numpy")
 def command(
     activation: Activation | None,
     depth: int,
-    sigma_b: float | None,
+    sigma_b: tuple[float, ...] | None,
     weights: str,
     sigma_noise: float,
     noise_at: str,
@@ -76,25 +83,30 @@ def command(
     information is largest elsewhere, often deep in chaos, and is shown beside it. Networks whose variances grow without
     bound are never recommended. Glorot's, He's, LeCun's and PyTorch's initialisations are shown in the same units.
     """
-    from mfmi.activations import get
+    from mfmi.activations import get, names
     from mfmi.recommend import Network, recommend
 
     if (activation is None) != all_activations:
         raise click.UsageError("name one activation with --act, or rank them with --all-activations.")
     if all_activations and emit is not None:
         raise click.UsageError("--emit writes the code for one activation: name it with --act.")
+    biases: tuple[float | None, ...] = sigma_b or (None,)
+    if len(biases) > 1 and emit is not None:
+        raise click.UsageError("--emit writes the code for one initialisation: give one --sb.")
     sink = Sink("table", output, force) if emit is not None else Sink.of(output_format, output, force)
     sink.check()
 
     def network(phi: Activation) -> Network:
         return Network(phi, depth, weights, noise_at, sigma_noise, input_variance, unit)
 
-    if activation is None:
-        _rank(network(get("linear")), by, sigma_b, sink)
+    if activation is None or len(biases) > 1:
+        phis = [activation] if activation else [get(name) for name in names()]
+        _rank([(network(phi), one) for phi in phis for one in biases], by, sink)
         return
     announce_tables(activation, (by,))
     try:
-        found = recommend(network(activation), by, sigma_b)
+        with ProgressDisplay(terminal()):
+            found = recommend(network(activation), by, biases[0])
     except ValueError as error:
         raise click.UsageError(f"{error}.") from None
     if emit is not None:
@@ -108,27 +120,27 @@ def command(
     sink.write(block, columns, table=functools.partial(draw, found))
 
 
-def _rank(pattern: Network, by: str, sigma_b: float | None, sink: Sink) -> None:
-    """Find the best initialisation of every activation, and sort them."""
-    from dataclasses import replace
-
-    from mfmi.activations import get, names
+def _rank(candidates: list[tuple[Network, float | None]], by: str, sink: Sink) -> None:
+    """Find the best initialisation of every network, at its sigma_b where that is given, and sort them."""
     from mfmi.cli.recommend_view import draw_ranking
-    from mfmi.recommend import optimum
+    from mfmi.recommend import NoOptimumError, optimum
+    from mfmi.sweep.progress import Clock
 
     found: list[tuple[Network, Optimum]] = []
     missing: list[str] = []
-    for name in names():
-        network = replace(pattern, activation=get(name))
-        try:
-            found.append((network, optimum(network, by, sigma_b, tolerance=2e-3, plateau=False)))
-        except ValueError:
-            missing.append(name)
+    with ProgressDisplay(terminal()) as progress:
+        clock = Clock(progress, len(candidates))
+        for done, (network, sigma_b) in enumerate(candidates):
+            clock.tell(f"rank {network.activation.name}", done)
+            try:
+                found.append((network, optimum(network, by, sigma_b, tolerance=2e-3, plateau=False)))
+            except NoOptimumError:
+                missing.append(network.activation.name)
     if missing:
-        terminal().note(f"without {by}: {', '.join(missing)}")
+        terminal().note(f"without {by}: {', '.join(dict.fromkeys(missing))}")
     found.sort(key=lambda pair: -pair[1].value)
     rows = [_optimum_row(network, best, "best") for network, best in found]
-    block, columns = _table(rows, pattern.unit)
+    block, columns = _table(rows, candidates[0][0].unit)
     sink.write(block, columns, table=functools.partial(draw_ranking, found))
 
 
@@ -152,7 +164,8 @@ def _described(unit: str) -> list[Column]:
         Column("plateau_high", "float64", "1", "largest sigma_w within 1 % of the best"),
         *(known[name] for name in ("phase", "chi_1", "xi_c")),
         Column("trainable_depth", "float64", "layers", "6 xi_c, to which such networks train"),
-        Column("edge", "float64", "1", "sigma_w of the nearest edge of chaos at that sigma_b"),
+        Column("edge", "float64", "1", "sigma_w of the nearest edge of chaos that is reached at that sigma_b"),
+        Column("swing", "float64", "1", "growth of a relative error of the first variance; large where it repels"),
         Column("limits", "string", "", "what stopped the search: sigma_w, sigma_b or unbounded; empty inside"),
     ]
 
@@ -186,6 +199,7 @@ def _optimum_row(network: Network, best: Optimum, role: str) -> dict[str, Any]:
         "xi_c": best.xi_c,
         "trainable_depth": best.trainable_depth,
         "edge": best.edge,
+        "swing": best.swing,
         "limits": " ".join(best.limits),
     }
 
@@ -197,6 +211,9 @@ def _baseline_rows(network: Network, baseline: Baseline, best: Optimum) -> list[
             **_network_row(network, baseline.weights),
             **place,
             "phase": baseline.phase,
+            "chi_1": baseline.chi_1,
+            "xi_c": baseline.xi_c,
+            "trainable_depth": baseline.trainable_depth,
             "quantity": quantity,
             "information": value,
             "of_best": value / best.value if quantity == best.quantity else math.nan,
@@ -206,7 +223,9 @@ def _baseline_rows(network: Network, baseline: Baseline, best: Optimum) -> list[
 
 
 def _block(found: Recommendation) -> tuple[Block, list[Column]]:
-    rows = [_optimum_row(found.network, found.best, "best"), _optimum_row(found.network, found.other, "other")]
+    rows = [_optimum_row(found.network, found.best, "best")]
+    if found.other is not None:
+        rows.append(_optimum_row(found.network, found.other, "other"))
     for baseline in found.baselines:
         rows += _baseline_rows(found.network, baseline, found.best)
     return _table(rows, found.network.unit)

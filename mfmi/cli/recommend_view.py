@@ -24,8 +24,9 @@ def draw(found: Recommendation, console: Console) -> None:
     _say(console, "")
     _draw_optimum(console, network, found.best, "Best by")
     _say(console, "")
-    _draw_optimum(console, network, found.other, "For comparison, best by")
-    _say(console, "")
+    if found.other is not None:
+        _draw_optimum(console, network, found.other, "For comparison, best by")
+        _say(console, "")
     _draw_comparison(console, found)
     independent = "; the weights of the last three are independent" if network.weights != "gaussian" else ""
     _say(console, f"in {network.unit} per input dimension; gain: of the recommendation over it{independent}", "dim")
@@ -51,14 +52,18 @@ def draw_ranking(found: Sequence[tuple[Network, Optimum]], console: Console) -> 
     for one, optimum in found:
         cells = f"{_information(optimum.value):>8}{optimum.sigma_w:>9.4g}{optimum.sigma_b:>9.3g}"
         cells += f"{number(optimum.chi_1):>8}{_layers(optimum.trainable_depth):>9}"
-        stopped = f" ({_limit_words(optimum)})" if optimum.limits else ""
-        _say(console, f"{one.activation.name:<12}{cells}  {optimum.phase}{stopped}")
+        remarks = [_limit_words(optimum)] if optimum.limits else []
+        remarks += [] if optimum.steady else ["held by a repelling variance"]
+        remark = f" ({'; '.join(remarks)})" if remarks else ""
+        _say(console, f"{one.activation.name:<12}{cells}  {optimum.phase}{remark}")
+    _say(console, "chi_1: slope of the correlation map, 1 on the edge of chaos", "dim")
+    _say(console, "6 xi_c: layers that such a network trains to", "dim")
 
 
 def _only_linear(found: Recommendation) -> bool:
     """Whether the best lower bound at the total's optimum is but the linear one, which says little of the total."""
     return any(
-        one.quantity == "total" and found.crossed["linear"] >= (1.0 - 1e-6) * one.value
+        one is not None and one.quantity == "total" and found.crossed["linear"] >= (1.0 - 1e-6) * one.value
         for one in (found.best, found.other)
     )
 
@@ -92,8 +97,12 @@ def _draw_optimum(console: Console, network: Network, best: Optimum, opening: st
     )
     _say(console, f"  {_phase(best)}")
     if math.isfinite(best.trainable_depth):
-        enough = "enough for" if best.trainable_depth >= network.depth else "too few for"
-        _say(console, f"  trains to about 6 xi_c = {_layers(best.trainable_depth)} layers, {enough} {network.depth}")
+        layers = f"about 6 xi_c = {_layers(best.trainable_depth)} layers"
+        if best.trainable_depth >= network.depth:
+            _say(console, f"  trains to {layers}, enough for {network.depth}")
+        else:
+            _say(console, f"  carries most to layer {network.depth}, yet trains only to {layers}", "yellow")
+            _say(console, f"  {_deeper(best)}", "yellow")
     elif best.trainable_depth == math.inf:
         _say(console, "  trains to any depth: xi_c is infinite")
     if best.plateau is not None:
@@ -102,6 +111,16 @@ def _draw_optimum(console: Console, network: Network, best: Optimum, opening: st
         _say(console, f"  what this rests on: {STATUS[best.quantity]}", "dim")
     if best.limits:
         _say(console, f"  {_limit_words(best)}", "yellow")
+    if not best.steady:
+        _say(console, "  held by a variance that repels, which networks of finite width leave:", "yellow")
+        _say(console, f"  an error of it grows {best.swing:.3g}-fold up to layer {network.depth}", "yellow")
+
+
+def _deeper(best: Optimum) -> str:
+    """Say what would train deeper."""
+    if known(best.edge):
+        return f"the edge of chaos, at sigma_w {best.edge:.4f}, trains to any depth"
+    return "no sigma_w trains to any depth at this sigma_b: try others, --sb 0:1:11"
 
 
 def _limit_words(best: Optimum) -> str:
@@ -116,7 +135,7 @@ def _limit_words(best: Optimum) -> str:
 def _phase(best: Optimum) -> str:
     slope = f"{best.phase}, chi_1 {number(best.chi_1)}" if known(best.chi_1) else best.phase
     if not known(best.edge):
-        return f"{slope}; no edge of chaos at this sigma_b"
+        return f"{slope}; no edge of chaos that it could reach at this sigma_b"
     distance = 100.0 * (best.sigma_w / best.edge - 1.0)
     if abs(distance) < 0.05:
         return f"{slope}; on the edge of chaos"
@@ -131,13 +150,15 @@ def _layers(depth: float) -> str:
 
 def _draw_comparison(console: Console, found: Recommendation) -> None:
     best, other = found.best, found.other
-    first, second = best.quantity, other.quantity
+    first = best.quantity
+    second = next(quantity for quantity in found.crossed if quantity != first)
     header = f"{'':<19}{'sigma_w':>8}{'sigma_b':>8}{first:>9.9}{'gain':>8}{'of best':>8}{second:>9.9}  phase"
     _say(console, header, "bold")
     lines = [
         ("this recommendation", best.sigma_w, best.sigma_b, best.value, found.crossed[second], best.phase),
-        (f"best {second}", other.sigma_w, other.sigma_b, found.crossed[first], other.value, other.phase),
     ]
+    if other is not None:
+        lines.append((f"best {second}", other.sigma_w, other.sigma_b, found.crossed[first], other.value, other.phase))
     lines += [
         (one.name, one.sigma_w, one.sigma_b, one.values[first], one.values[second], one.phase)
         for one in found.baselines

@@ -37,7 +37,7 @@ def along_edge(frame: pd.DataFrame) -> pd.DataFrame:
     rows = []
     for sigma_b, part in frame.groupby("sigma_b"):
         hidden = part.sigma_noise.iloc[0] if part.noise_at.iloc[0] == "every" else 0.0
-        for edge in edge_sigma_w(str(part.activation.iloc[0]), sigma_b, hidden)[0]:
+        for edge in edge_sigma_w(str(part.activation.iloc[0]), sigma_b, hidden, part.input_variance.iloc[0])[0]:
             if part.sigma_w.min() <= edge <= part.sigma_w.max():
                 values = CubicSpline(part.sigma_w, part[wanted])(edge)
                 rows.append({"sigma_b": sigma_b, "sigma_w": edge, **dict(zip(wanted, values, strict=True))})

@@ -23,7 +23,7 @@ QUANTITIES = {"mi_linear": "linearly readable", "mi_lower": "total (lower bound)
 GROUP_BY = ("activation", "weights", "noise_at", "depth")
 GROUP_LIMIT = 100_000
 
-_DETAILS = ("point", "activation", "noise_at", "sigma_w", "sigma_b", "sigma_noise", "chi_1", "phase")
+_DETAILS = ("point", "activation", "noise_at", "sigma_w", "sigma_b", "sigma_noise", "input_variance", "chi_1", "phase")
 NEEDED = tuple(dict.fromkeys((*GROUP_BY, *_DETAILS, *QUANTITIES, "status", "message")))
 
 
@@ -35,8 +35,10 @@ class Best:
     ----------
     value : the quantity there, in the unit of the file.
     point : index of the point.
-    activation, noise_at, sigma_w, sigma_b, sigma_noise, chi_1, phase : as in its row; `chi_1` may be NaN.
-    edge : the sigma_w of the nearest branch of the edge of chaos at that sigma_b and noise; NaN where there is none.
+    activation, noise_at, sigma_w, sigma_b, sigma_noise, input_variance, chi_1, phase : as in its row; `chi_1` may be
+        NaN.
+    edge : the sigma_w of the nearest branch of the edge of chaos that a network reaches at that sigma_b, noise and
+        input; NaN where there is none.
     at_ends : which of sigma_w and sigma_b are at an end of what was swept, so that the maximum may lie beyond; nothing
         lies beyond 0.
     """
@@ -48,6 +50,7 @@ class Best:
     sigma_w: float
     sigma_b: float
     sigma_noise: float
+    input_variance: float
     chi_1: float
     phase: str
     edge: float = math.nan
@@ -198,17 +201,17 @@ def _widened(ends: tuple[float, float], values: np.ndarray[Any, Any]) -> tuple[f
     return min(ends[0], float(values.min())), max(ends[1], float(values.max()))
 
 
-def edge_sigma_w(activation: str, sigma_b: Any, hidden_noise: Any) -> list[list[float]]:
-    """Return, for each pair of bias and hidden noise deviation, the sigma_w of every attracting edge of chaos.
+def edge_sigma_w(activation: str, sigma_b: Any, hidden_noise: Any, input_variance: Any = 1.0) -> list[list[float]]:
+    """Return, for each deviation of bias and hidden noise, the sigma_w of every edge of chaos that an input reaches.
 
     A branch on which the fixed point of the length map repels is left out: no network ends there (theory section 7).
     """
-    count = np.broadcast(sigma_b, hidden_noise).size
+    count = np.broadcast(sigma_b, hidden_noise, input_variance).size
     branches: list[list[float]] = [[] for _ in range(count)]
     if get(activation).differentiable:
-        edge = edge_of_chaos(activation, sigma_b=sigma_b, sigma_noise=hidden_noise)
-        for index, sigma_w, stable in zip(edge.index, edge.sigma_w, edge.stable, strict=True):
-            if stable:
+        edge = edge_of_chaos(activation, sigma_b=sigma_b, sigma_noise=hidden_noise, input_variance=input_variance)
+        for index, sigma_w, reached in zip(edge.index, edge.sigma_w, edge.reached, strict=True):
+            if reached:
                 branches[index].append(float(sigma_w))
     return branches
 
@@ -219,7 +222,8 @@ def _nearest_edges(found: Sequence[Best]) -> list[float]:
     for activation in dict.fromkeys(best.activation for best in found):
         rows = [i for i, best in enumerate(found) if best.activation == activation]
         hidden = [found[i].sigma_noise if found[i].noise_at == "every" else 0.0 for i in rows]
-        branches = edge_sigma_w(activation, [found[i].sigma_b for i in rows], hidden)
+        biases, inputs = [found[i].sigma_b for i in rows], [found[i].input_variance for i in rows]
+        branches = edge_sigma_w(activation, biases, hidden, inputs)
         for i, edges in zip(rows, branches, strict=True):
             sigma_w = found[i].sigma_w
             nearest[i] = min(edges, key=lambda edge: abs(edge - sigma_w), default=math.nan)
