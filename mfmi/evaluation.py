@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from mfmi.activations import Activation
 from mfmi.activations import get as get_activation
 from mfmi.chain_search import ENOUGH
 from mfmi.columns import DATA_NAMES, FURTHER_NAMES, INFORMATION, TOTAL, Points, columns_with
@@ -146,6 +147,10 @@ def _groups(labels: NDArray[Any]) -> Iterator[NDArray[np.intp]]:
         yield np.flatnonzero(labels == label)
 
 
+def _unresolved(phi: Activation) -> str:
+    return f"the moments of {phi.name} cannot be resolved at variances above {phi.largest_variance:.4g}"
+
+
 def _evaluate_activation(
     points: Points, layers: NDArray[np.intp], quantities: Quantities, out: _View, model: Model
 ) -> None:
@@ -173,7 +178,9 @@ def _evaluate_activation(
     out.put("chi", path.chi[at], everything)
     unbounded = ends.phase[at[0]] == "unbounded"
     out.note("unbounded", _UNBOUNDED, (row[unbounded & finite], column[unbounded & finite]))
-    out.note("failed", _OVERFLOW, (row[~finite], column[~finite]))
+    overflows = np.any(np.isinf(path.q[which[row]]), axis=1)
+    out.note("failed", _OVERFLOW, (row[~finite & overflows], column[~finite & overflows]))
+    out.note("failed", _unresolved(phi), (row[~finite & ~overflows], column[~finite & ~overflows]))
     messages = ends.message[which][row]
     for message in sorted(set(messages) - {""}):
         told = finite & (messages == message)

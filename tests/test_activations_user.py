@@ -26,6 +26,14 @@ def steep(u): return np.tanh(5 * u)
 def shifted(u): return np.tanh(u - 3)
 def hard_swish(u): return u * np.clip(u / 6 + 0.5, 0, 1)
 def wave(u): return np.sin(u)
+def fast(u): return np.sin(2 * u)
+def faster(u): return np.sin(30 * u)
+def snake(u): return u + np.sin(u) ** 2
+def sawtooth(u): return u - np.floor(u)
+def triangle(u): return np.abs((u / 2) % 2 - 1)
+def spike(u): return np.tanh(u) + 50 * np.exp(-(((u - 0.50537) / 0.001) ** 2))
+def chirp(u): return np.sin(u * u)
+def broken(u): return np.abs(np.sin(30 * u))
 def cube(u): return u ** 3
 def given(u): return np.abs(u - 0.123456789)
 given.kinks = [0.123456789]
@@ -45,7 +53,7 @@ def wrong_slope(u): return np.tanh(u)
 def wrong_slope_derivative(u): return 1 - np.tanh(u)
 def nan_slope(u): return np.tanh(u)
 def nan_slope_derivative(u): return np.where(u > 3, np.nan, 1 - np.tanh(u) ** 2)
-def rough(u): return np.tanh(u) + 1e-3 * np.sin(3000 * u)
+def rough(u): return np.tanh(u) + 1e-3 * np.sin(3e5 * u)
 def single(u): return np.tanh(u.astype(np.float32))
 def single_within(u): return np.tanh(u.astype(np.float32)).astype(np.float64)
 def single_slope(u): return np.tanh(u)
@@ -157,12 +165,70 @@ def test_a_step_has_moments_without_a_slope(mine):
     assert phi.conditional(0.0, 4.0).kappa == pytest.approx(1.0 + root / 2.0, rel=1e-10)
 
 
-def test_where_quadrature_fails_the_answer_is_nan(mine):
-    phi = mine("wave")
-    known = activations.get("sin")
-    assert phi.second_moment(1.0) == pytest.approx(known.second_moment(1.0), rel=1e-9)
-    assert 1.0 < phi.largest_variance < 1e4
-    assert np.isnan(phi.second_moment(1e5))
+@pytest.mark.parametrize(("name", "rate"), [("wave", 1.0), ("fast", 2.0), ("faster", 30.0)])
+def test_waves_are_followed_at_every_variance(mine, name, rate):
+    phi, r = mine(name), rate
+    s = np.array([1e-2, 0.3, 1.0, 4.5, 30.0, 1e5])
+    double = np.exp(-2.0 * r * r * s)
+    np.testing.assert_allclose(phi.second_moment(s), 0.5 * (1.0 - double), rtol=1e-10)
+    np.testing.assert_allclose(phi.slope_moment(s), 0.5 * r * r * (1.0 + double), rtol=1e-10)
+    np.testing.assert_allclose(phi.second_moment_slope(s), r * r * double, atol=1e-10 * r * r)
+    assert phi.log_slope(30.0) == pytest.approx(2.0 * math.log(0.5 * r), rel=1e-9, abs=1e-9)
+    k = 0.9 * s[1:4]
+    value, error = phi.correlation(s[1:4], k, error=True)
+    exact = 0.5 * (np.exp(-r * r * (s[1:4] - k)) - np.exp(-r * r * (s[1:4] + k)))
+    np.testing.assert_allclose(value, exact, atol=1e-9)
+    assert np.all(np.abs(value - exact) <= error + 1e-12)
+    m, v = np.array([0.3, -20.0, 100.0, 2.0]), np.array([1e-3, 1e-6, 0.01, 50.0])
+    found = phi.conditional(m, v)
+    np.testing.assert_allclose(found.mean, np.sin(r * m) * np.exp(-0.5 * r * r * v), atol=1e-10)
+    np.testing.assert_allclose(found.kappa, r * np.cos(r * m) * np.exp(-0.5 * r * r * v), atol=1e-9 * r)
+
+
+def test_a_line_with_a_wave_on_it(mine):
+    phi = mine("snake")
+    s = np.array([0.3, 1.0, 10.0, 1e5])
+    # u + sin(u)^2 = u + 1/2 - cos(2 u) / 2
+    exact = s + 0.25 - 0.5 * np.exp(-2.0 * s) + 0.125 * (1.0 + np.exp(-8.0 * s))
+    np.testing.assert_allclose(phi.second_moment(s), exact, rtol=1e-10)
+    np.testing.assert_allclose(phi.slope_moment(s), 1.0 + 0.5 * (1.0 - np.exp(-8.0 * s)), rtol=1e-10)
+    found = phi.conditional(np.array([3.0, 3.0]), np.array([0.2, 500.0]))
+    np.testing.assert_allclose(
+        found.mean, 3.5 - 0.5 * math.cos(6.0) * np.exp(-2.0 * np.array([0.2, 500.0])), rtol=1e-10
+    )
+
+
+@pytest.mark.parametrize("name", ["sawtooth", "triangle"])
+def test_waves_with_kinks(mine, name):
+    phi = mine(name)
+    for s in (0.04, 1.0):
+        t = np.linspace(-9.0, 9.0, 4_000_001)
+        w = np.exp(-0.5 * t * t)
+        values = phi(math.sqrt(s) * t)
+        assert phi.second_moment(s) == pytest.approx((w * values**2).sum() / w.sum(), rel=2e-5)
+    assert phi.second_moment(1e6) == pytest.approx(1.0 / 3.0, rel=1e-12)
+
+
+def test_a_spike_between_probes_is_resolved(mine):
+    phi = mine("spike")
+    t = np.linspace(0.46, 0.55, 2_000_001)
+    rest, step = 0.0, t[1] - t[0]
+    peak = 50.0 * np.exp(-(((t - 0.50537) / 0.001) ** 2))
+    for s in (0.3, 1.44):
+        density = np.exp(-0.5 * t * t / s) / math.sqrt(2.0 * math.pi * s)
+        rest = float(activations.get("tanh").second_moment(s))
+        exact = rest + float((density * (peak * peak + 2.0 * peak * np.tanh(t))).sum()) * step
+        assert phi.second_moment(s) == pytest.approx(exact, rel=1e-8)
+    assert phi.lipschitz == pytest.approx(50e3 * math.sqrt(2.0 / math.e), rel=1e-2)
+
+
+def test_where_no_rule_is_right_the_answer_is_nan(mine):
+    phi = mine("chirp")
+    assert 1.0 <= phi.largest_variance < 1e3
+    s = np.array([0.1, 1.0])
+    # E sin(u^2)^2 = 1/2 - Re (1 - 4 i s)^(-1/2) / 2
+    np.testing.assert_allclose(phi.second_moment(s), 0.5 - 0.5 * ((1.0 - 4j * s) ** -0.5).real, rtol=1e-9)
+    assert np.isnan(phi.second_moment(1e4))
     assert np.all(np.isnan(phi.correlation([1e5, 1e6], 0.0, error=True)))
 
 
@@ -189,7 +255,8 @@ def test_a_slope_that_vanishes_at_a_point(mine):
         ("single", ("single': has no more digits than float32", "return float64")),
         ("single_within", ("has no more digits than float32",)),
         ("single_slope", ("derivative has no more digits than float32",)),
-        ("rough", ("slope cannot be found", "rough_derivative", "kinks")),
+        ("rough", ("cannot be resolved", "noise in more than 256 places")),
+        ("broken", ("cannot be resolved", "kinks, jumps or noise in more than 256 places")),
         ("bad_kinks", ("kinks must be finite",)),
         ("number", ("has no function 'number'",)),
         ("relo", ("has no function 'relo'", "did you mean relu")),

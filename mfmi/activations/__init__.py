@@ -1,6 +1,7 @@
 """Activations and their Gaussian moments, one family a file."""
 
-from mfmi.activations._base import Activation, Conditional, Piece
+from mfmi.activations._base import Activation, Piece
+from mfmi.activations._conditional import Conditional
 from mfmi.activations._registry import get, names
 
 __all__ = ["Activation", "Conditional", "Piece", "get", "names"]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any, ClassVar, Literal, cast, overload
@@ -15,6 +15,7 @@ from numpy.typing import ArrayLike, NDArray
 from mfmi import gaussian
 from mfmi.activations import _pairs, _probe, _quadrature
 from mfmi.activations._arguments import checked_covariance, checked_finite, checked_gap, checked_variance
+from mfmi.activations._conditional import Conditional
 from mfmi.activations._normal import truncated_power
 
 FloatArray = NDArray[np.float64]
@@ -44,30 +45,6 @@ class Piece:
     kind: Literal["increasing", "decreasing", "flat"]
 
 
-@dataclass(frozen=True)
-class Conditional:
-    """Moments of phi(m + sqrt(v) g), g standard normal, theory (16) and (18); unpacks as mean, variance, kappa.
-
-    Attributes
-    ----------
-    mean, variance : ndarray
-        Mean and variance over g.
-    kappa : ndarray
-        Gain E phi'(m + sqrt(v) g).
-    residual : ndarray
-        d = variance - kappa^2 v >= 0, what no linear function of g explains; computed without that difference.
-    """
-
-    mean: FloatArray
-    variance: FloatArray
-    kappa: FloatArray
-    residual: FloatArray
-
-    def __iter__(self) -> Iterator[FloatArray]:
-        """Iterate over mean, variance, kappa."""
-        return iter((self.mean, self.variance, self.kappa))
-
-
 # Pair moments that an activation without closed forms for them keeps in a table.
 PAIR_MOMENTS = frozenset({"decorrelation", "slope_correlation_gap", "correlation"})
 
@@ -95,6 +72,8 @@ class Activation(ABC):
         varies; inf for piecewise linear functions.
     period : float
         Period, inf if there is none.
+    uniform : bool
+        phi varies on the length `pole` everywhere, not only near 0 and the kinks.
     pieces : tuple of Piece
         Strictly monotone or constant pieces, empty if there are infinitely many.
     images_disjoint : bool
@@ -109,6 +88,8 @@ class Activation(ABC):
         Isolated zeros of phi'.
     far : Activation or None
         Homogeneous activation that it looks like from far away, which serves its pair moments at immense variances.
+    largest_variance : float
+        Variance beyond which the moments cannot be resolved and are NaN.
     """
 
     name: str
@@ -117,6 +98,7 @@ class Activation(ABC):
     jumps: tuple[float, ...] = ()
     pole: float = math.inf
     period: float = math.inf
+    uniform: bool = False
     pieces: tuple[Piece, ...] = WHOLE_LINE
     images_disjoint: bool = True
     strictly_monotone: bool = True
@@ -128,6 +110,7 @@ class Activation(ABC):
     slope_at_zero_squared: float = 1.0
     slope_zeros: tuple[float, ...] = ()
     far: Activation | None = None
+    largest_variance: float = math.inf
     closed: ClassVar[frozenset[str]] = frozenset()
     tabulated: frozenset[str] = frozenset()
     _digest: str = ""

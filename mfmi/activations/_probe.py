@@ -25,6 +25,10 @@ _SHRINK = 4
 # phi''.
 _SMOOTH_POWER = 2.6
 _JUMP_POWER = 0.5
+_LAST = 4
+
+# Step from which kinks are looked for that lie too close together for `_STEP`.
+_CLOSE = 1e-4
 
 # Found places are moved to a decimal number this close.
 _SNAP = 1e-6
@@ -54,14 +58,25 @@ def find_kinks(f: Function) -> tuple[tuple[float, ...], tuple[float, ...]]:
     fourth = _fourth_difference(f, grid, _STEP)
     values = np.abs(f(grid))
     suspicious = np.flatnonzero(fourth > _SUSPICIOUS * np.maximum(1.0, values))
+    clusters = np.split(suspicious, np.flatnonzero(np.diff(suspicious) > 4) + 1)
+    return _classified(f, [float(grid[part[np.argmax(fourth[part])]]) for part in clusters if part.size], _STEP)
+
+
+def kinks_near(f: Function, places: FloatArray) -> tuple[tuple[float, ...], tuple[float, ...]]:
+    """As `find_kinks`, close to places where f is known not to be smooth on a length of `_CLOSE`."""
+    ordered = np.sort(places)
+    groups = np.split(ordered, np.flatnonzero(np.diff(ordered) > 2.0 * _CLOSE) + 1)
+    return _classified(f, [float(group[group.size // 2]) for group in groups if group.size], _CLOSE)
+
+
+def _classified(f: Function, starts: list[float], step: float) -> tuple[tuple[float, ...], tuple[float, ...]]:
     kinks, jumps = [], []
-    for cluster in np.split(suspicious, np.flatnonzero(np.diff(suspicious) > 4) + 1):
-        if cluster.size:
-            place, power = _locate(f, float(grid[cluster[np.argmax(fourth[cluster])]]))
-            if power < _SMOOTH_POWER:
-                kinks.append(place)
-            if power < _JUMP_POWER:
-                jumps.append(place)
+    for start in starts:
+        place, power = _locate(f, start, step)
+        if power < _SMOOTH_POWER:
+            kinks.append(place)
+        if power < _JUMP_POWER:
+            jumps.append(place)
     return tuple(dict.fromkeys(kinks)), tuple(dict.fromkeys(jumps))
 
 
@@ -140,21 +155,22 @@ def _fourth_difference(f: Function, x: FloatArray, step: float) -> FloatArray:
     return np.abs(difference)
 
 
-def _locate(f: Function, place: float) -> tuple[float, float]:
-    """Narrow down where the fourth difference is largest, and how that scales with the step."""
-    step = _STEP
+def _locate(f: Function, place: float, step: float) -> tuple[float, float]:
+    """Narrow down where the fourth difference is largest, and how that scales with the step in the end."""
     sizes = [float(_fourth_difference(f, np.array([place]), step)[0])]
     for _ in range(_REFINEMENTS):
         candidates = place + step * np.linspace(-2.5, 2.5, 10 * _SHRINK + 2)
         sharp = _fourth_difference(f, candidates, step / _SHRINK)
         best = int(np.argmax(sharp))
         noise = 200.0 * np.finfo(np.float64).eps * max(1.0, abs(float(f(candidates[best : best + 1])[0])))
-        if sharp[best] < noise:
+        if not sharp[best] >= max(noise, np.finfo(np.float64).tiny):
             break
         place, step = float(candidates[best]), step / _SHRINK
         sizes.append(float(sharp[best]))
-    if len(sizes) < 3:
+    if len(sizes) < 3 or sizes[0] == 0.0:
         return place, 4.0
-    power = float(np.log(sizes[0] / sizes[-1]) / np.log(_SHRINK) / (len(sizes) - 1))
+    # Steps longer than a spike or a steep place is wide see a kink there.
+    last = sizes[-_LAST:]
+    power = float(np.log(last[0] / last[-1]) / np.log(_SHRINK) / (len(last) - 1))
     snapped = round(place, _SNAP_DIGITS)
     return (snapped if abs(snapped - place) < max(_SNAP, 4.0 * step) else place) + 0.0, power

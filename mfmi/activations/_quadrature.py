@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from mfmi import gaussian
+from mfmi.activations import _uniform
 from mfmi.activations._window import smooth_rules
 
 FloatArray = NDArray[np.float64]
@@ -50,6 +51,7 @@ class Integrand(Protocol):
     kinks: tuple[float, ...]
     pole: float
     period: float
+    uniform: bool
     odd: bool
     even: bool
     slope_zeros: tuple[float, ...]
@@ -107,7 +109,7 @@ def conditional_log_slope(phi: Integrand, m: FloatArray, v: FloatArray, refine: 
     moving = np.flatnonzero(v > 0.0)
     centre, variance = m[moving], v[moving]
     if not phi.kinks and not phi.slope_zeros:
-        for rows, x, w in smooth_rules(centre, variance, phi.pole, refine):
+        for rows, x, w in _smooth_rules(phi, centre, variance, refine):
             result[moving[rows]] = _sum(phi.log_abs_derivative(centre[rows, None] + x), w)
         return result
     points = {*phi.kinks, *phi.slope_zeros, *((0.0,) if phi.slope_zeros else ())}
@@ -165,8 +167,13 @@ def _conditional_rules(
     phi: Integrand, m: FloatArray, v: FloatArray, kinks: FloatArray, smooth: RowArray, split: RowArray, refine: float
 ) -> Iterator[tuple[RowArray, FloatArray, FloatArray]]:
     """Blocks of rules for `conditional`, those of the rows `split` divided at the kinks."""
+    if phi.uniform:
+        both = np.concatenate([smooth, split])
+        for rows, x, w in _uniform.rules(np.sqrt(v[both]), kinks[both], phi.pole, refine):
+            yield both[rows], x, w
+        return
     if smooth.size:
-        for rows, x, w in smooth_rules(m[smooth], v[smooth], phi.pole, refine):
+        for rows, x, w in _smooth_rules(phi, m[smooth], v[smooth], refine):
             yield smooth[rows], x, w
     if split.size:
         rules = gaussian.blocked_rules(
@@ -174,6 +181,14 @@ def _conditional_rules(
         )
         for rows, x, w in rules:
             yield split[rows], x, w
+
+
+def _smooth_rules(
+    phi: Integrand, m: FloatArray, v: FloatArray, refine: float
+) -> Iterator[tuple[RowArray, FloatArray, FloatArray]]:
+    if phi.uniform:
+        return _uniform.rules(np.sqrt(v), np.empty((m.size, 0)), phi.pole, refine)
+    return smooth_rules(m, v, phi.pole, refine)
 
 
 def _conditional_sums(
@@ -232,6 +247,12 @@ def pair_moments(phi: Integrand, k: FloatArray, gap: FloatArray, refine: float) 
             slope_even, slope_odd = 0.25 * (kappa + mirror_kappa) ** 2, 0.25 * (kappa - mirror_kappa) ** 2
         return np.stack([variance, even, odd, slope_even, slope_odd]).reshape(5, *x.shape)
 
+    if phi.uniform:
+        moments = np.empty((5, k.size))
+        places = _uniform.transitions(kinks, np.sqrt(k), np.sqrt(gap))
+        for rows, x, w in _uniform.rules(np.sqrt(k), places, phi.pole, refine, phi.period):
+            moments[:, rows] = np.einsum("kij,ij->ki", integrand(x, rows), w)
+        return moments
     return gaussian.expectation(
         integrand,
         np.sqrt(k),
@@ -261,6 +282,12 @@ def one_dimension(
     phi: Integrand, s: FloatArray, f: Callable[[FloatArray, RowArray], FloatArray], refine: float
 ) -> FloatArray:
     """E f(u), u ~ N(0, s), for f as smooth as phi and even if phi is odd or even."""
+    if phi.uniform:
+        sums = np.empty_like(s)
+        places = np.broadcast_to(np.sort(np.asarray(phi.kinks, dtype=np.float64)), (s.size, len(phi.kinks)))
+        for rows, x, w in _uniform.rules(np.sqrt(s), places, phi.pole, refine):
+            sums[rows] = _sum(f(x, rows), w)
+        return sums
     symmetric = (phi.odd or phi.even) and {-kink for kink in phi.kinks} == set(phi.kinks)
     result: FloatArray = gaussian.expectation(
         lambda x, rows: f(x, rows)[None],

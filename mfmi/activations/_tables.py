@@ -179,8 +179,9 @@ def _errors(table: FloatArray, exact: FloatArray) -> tuple[FloatArray, FloatArra
     difference = np.abs(table - exact)
     size = np.abs(exact)
     size[EVEN], size[MIRROR_SLOPE] = 1.0, np.abs(exact[SLOPE])
-    with np.errstate(invalid="ignore", divide="ignore"):
-        worst = _SAFETY * np.nan_to_num(difference / size, nan=0.0).reshape(5, -1).max(axis=1) + _ROUNDING
+    with np.errstate(invalid="ignore", divide="ignore", over="ignore"):
+        ratio = np.where(difference == 0.0, 0.0, difference / size)
+        worst = _SAFETY * ratio.reshape(5, -1).max(axis=1) + _ROUNDING
     absolute = _SAFETY * difference.reshape(5, -1).max(axis=1) + _ROUNDING * size.reshape(5, -1).max(axis=1)
     vanishing = np.isin(np.arange(5), (EVEN, MIRROR_SLOPE))
     return np.where(vanishing, 0.0, worst), np.where(vanishing, absolute, 0.0), worst <= _WANTED

@@ -10,32 +10,20 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from mfmi.activations import _identity, _probe, _quadrature
+from mfmi.activations import _choice, _identity, _probe, _quadrature, _resolution, _uniform, _waves
 from mfmi.activations._base import PAIR_MOMENTS, Activation, Piece
+from mfmi.activations._vectorised import RANGE, SINGLE, check_vectorised
 
 FloatArray = NDArray[np.float64]
 
-# The function must be finite here; beyond, an overflow makes the moments that reach it NaN.
-_RANGE = 100.0
-
 _DERIVATIVE_MISMATCH = 1e-6
 _DERIVATIVE_ERROR = 1e-7
-_STEPS = (0.05, 0.03, 0.01, 0.003, 0.001)
-
-# Lengths of variation that are tried, the first that gives the same moments as the last to this accuracy is used.
-_POLES = (2.0, 1.5, 1.0, 0.7, 0.5, 0.35, 0.25, 0.15, 0.1, 0.05)
-_POLE_ACCURACY = 1e-10
-_SHORT = 0.3
-_TRIAL_VARIANCES = np.array([0.01, 0.3, 1.0, 10.0, 100.0])
-
-# Seven digits leave two of a slope by differences, and quadrature never agrees with itself.
-_SINGLE = "has no more digits than float32: compute and return float64, as it is given"
+_STEPS = (0.05, 0.03, 0.01, 0.003, 0.001, 3e-4, 1e-4, 3e-5)
 
 _FLAT = 1e-11
 
-# Variances at which the rules are tried out, and their agreement; beyond the first failure moments are NaN.
-_LARGE_VARIANCES = np.logspace(-1.0, 6.0, 15)
-_LARGE_ACCURACY = 1e-8
+# With more kinks than that every moment of a pair would take seconds.
+_MOST_KINKS = 256
 
 # A numerical slope is not resolved below this many times its error, and near its zeros it is taken as linear.
 _UNRESOLVED = 100.0
@@ -63,6 +51,7 @@ class UserActivation(Activation):
     citation = "user's function: quadrature split at its kinks, pair moments tabulated where that is accurate"
     derivative_error: float
     largest_variance: float
+    wave: _waves.Wave | None = None
     _step: float
     _function: Callable[[FloatArray], Any]
     _slope: Callable[[FloatArray], Any] | None
@@ -74,13 +63,12 @@ class UserActivation(Activation):
         known = _identity.of_activation(function, slope)
         digest = f"{known.digest} {_identity.place_of(function)} {_identity.place_of(slope)}"
         self._set(_known=known, _digest=digest, _values=_identity.values_of(function).hex())
-        _check_vectorised(self, function, "")
-        self._set(**self._places())
-        self._set(**self._check_derivative())
+        check_vectorised(self, function, "")
+        panels = self._places()
+        self._set(**self._check_derivative(panels))
         self._set(**self._symmetries())
-        self._set(**self._shape())
-        self._set(**self._length_of_variation())
-        self._set(largest_variance=self._largest_variance())
+        self._set(**self._shape(panels))
+        self._choose_rule(panels)
 
     @property
     def identity(self) -> str | None:
@@ -135,25 +123,48 @@ class UserActivation(Activation):
         for key, value in properties.items():
             object.__setattr__(self, key, value)
 
-    def _places(self) -> dict[str, Any]:
+    def _places(self) -> _resolution.Panels:
+        """Find kinks and a period; return panels on which the function is smooth."""
         found, jumps = _probe.find_kinks(self)
         given = getattr(self._function, "kinks", None)
         kinks = found if given is None else tuple(sorted(float(place) for place in given))
         if not all(math.isfinite(place) for place in kinks):
             raise ValueError(f"activation {self.name!r}: kinks must be finite, got {given!r}")
+        panels = _resolution.resolve(self, kinks)
+        if max(panels.unresolved.size, len(kinks)) > _MOST_KINKS:
+            if np.array_equal(self(panels.unresolved), self(panels.unresolved).astype(np.float32)):
+                raise ValueError(f"activation {self.name!r}: {SINGLE}")
+            raise ValueError(
+                f"activation {self.name!r} cannot be resolved: within 30 of 0 it has kinks, jumps or noise in more "
+                f"than {_MOST_KINKS} places"
+            )
+        if panels.unresolved.size:
+            close, more = _probe.kinks_near(self, panels.unresolved)
+            kinks, jumps = tuple({*kinks, *close}), (*jumps, *more)
+            panels = _resolution.resolve(self, kinks)
+        repeats = _waves.find(self, kinks, float(getattr(self._function, "period", math.inf)))
+        wave = None
+        if repeats is not None:
+            reach = max(_probe.REACH, (_uniform.FAR * _uniform.TAIL + 1.0) * repeats[0])
+            wave = _waves.wave(self, kinks, *repeats)
+            jumps = _waves.continued(jumps, repeats[0], reach) if jumps else ()
+            if kinks:
+                kinks = _waves.continued(kinks, repeats[0], reach)
+                panels = _resolution.resolve(self, kinks)
         jumps = tuple(place for place in kinks if any(abs(place - jump) < 1e-6 for jump in jumps))
-        period = float(getattr(self._function, "period", math.inf))
-        return {
-            "kinks": tuple(sorted(kinks)),
-            "jumps": jumps,
-            "period": period,
-            "differentiable": not jumps,
-            "tabulated": frozenset() if jumps else PAIR_MOMENTS,
-        }
+        self._set(
+            kinks=tuple(sorted(kinks)),
+            jumps=jumps,
+            period=math.inf if wave is None or wave.trend or kinks else wave.period,
+            wave=wave,
+            differentiable=not jumps,
+            tabulated=frozenset() if jumps else PAIR_MOMENTS,
+        )
+        return panels
 
-    def _check_derivative(self) -> dict[str, float]:
+    def _check_derivative(self, panels: _resolution.Panels) -> dict[str, float]:
         """Find the step on which differences agree best, and compare the derivative with them."""
-        grid = self._between(np.linspace(-10.0, 10.0, 1999))
+        grid = self._between(np.concatenate([np.linspace(-10.0, 10.0, 1999), panels.places(10.0)]))
         candidates = []
         for step in _STEPS:
             fine = _probe.slope(self, grid, self.kinks, step / 1.5)
@@ -164,14 +175,14 @@ class UserActivation(Activation):
         if self._slope is None:
             if error > _DERIVATIVE_ERROR:
                 if np.array_equal(self(grid), self(grid).astype(np.float32)):
-                    raise ValueError(f"activation {self.name!r}: {_SINGLE}")
+                    raise ValueError(f"activation {self.name!r}: {SINGLE}")
                 raise ValueError(
                     f"activation {self.name!r}: its slope cannot be found by differences to {_DERIVATIVE_ERROR:g} "
                     f"(error about {error:.1g} at u = {at:.6g}); give it as {self.name.partition(':')[2]}_derivative, "
                     "or its kinks as an attribute of the function"
                 )
             return {"derivative_error": error}
-        _check_vectorised(self, self._slope, " derivative")
+        check_vectorised(self, self._slope, " derivative")
         fine = _probe.slope(self, grid, self.kinks, step)
         wrong = np.abs(self.derivative(grid) - fine) > (_DERIVATIVE_MISMATCH + 10.0 * error) * (1.0 + np.abs(fine))
         if wrong.any():
@@ -217,12 +228,13 @@ class UserActivation(Activation):
         left = -(_LINEAR**1.5) if 0.0 in self.kinks else 0.0
         return _probe.slope(self, np.array([0.0, left]), self.kinks, self._step)
 
-    def _shape(self) -> dict[str, Any]:
+    def _shape(self, panels: _resolution.Panels) -> dict[str, Any]:
         """Monotone pieces, zeros of the slope and the steepest slope."""
         inner = [place for place in self.kinks if abs(place) < _probe.REACH]
         ends = [-_probe.REACH, *inner, _probe.REACH]
         zeros: list[float] = []
-        steepest = 0.0
+        places = panels.places(_probe.REACH)
+        steepest = float(np.max(np.abs(self.derivative(places)), initial=0.0))
         for lower, upper in itertools.pairwise(ends):
             grid = np.linspace(lower, upper, 4003)[1:-1]
             size = np.abs(self.derivative(grid))
@@ -270,125 +282,112 @@ class UserActivation(Activation):
         step = 1e-9
         images = []
         for piece in pieces:
-            lower, upper = max(piece.lower, -_RANGE) + step, min(piece.upper, _RANGE) - step
+            lower, upper = max(piece.lower, -RANGE) + step, min(piece.upper, RANGE) - step
             images.append(sorted((float(self(lower)), float(self(upper)))))
         images.sort()
         slack = 1e-7 * max(1.0, *(abs(value) for image in images for value in image))
         return all(later[0] >= earlier[1] - slack for earlier, later in itertools.pairwise(images))
 
-    def _length_of_variation(self) -> dict[str, Any]:
-        """Largest length on which quadrature finds the moments that it finds on the smallest.
-
-        The rules grade their nodes towards 0 and the kinks. Where they need a short length with that, they are tried
-        with a split at the steepest place, which is where a shifted function has its structure.
-        """
+    def _choose_rule(self, panels: _resolution.Panels) -> None:
+        """Find the rule that quadrature is done with, and the variance up to which it is right."""
         given = getattr(self._function, "pole", None)
-        if given is not None:
-            return {"pole": float(given)}
-        pole = self._largest_pole()
-        if pole >= _SHORT:
-            return {"pole": pole}
-        kinks = self.kinks
-        grid = np.linspace(-_probe.REACH, _probe.REACH, 6001)
-        steepest = float(grid[np.argmax(np.abs(self.derivative(grid)))])
-        self._set(kinks=tuple(sorted({*kinks, steepest})))
-        split_pole = self._largest_pole()
-        return {"pole": split_pole} if split_pole > pole else {"pole": pole, "kinks": kinks}
-
-    def _largest_pole(self) -> float:
-        wanted = self._trial(_POLES[-1])
-        for pole in _POLES:
-            found = self._trial(pole)
-            if np.all(np.abs(found - wanted) <= _POLE_ACCURACY * np.maximum(np.abs(wanted), 1e-2)):
-                return pole
-        return _POLES[-1]
-
-    def _trial(self, pole: float) -> FloatArray:
-        self._set(pole=pole)
-        moments = [_quadrature.second_moment(self, _TRIAL_VARIANCES, 1.0)]
-        moments.append(_quadrature.one_dimension(self, _TRIAL_VARIANCES, lambda x, rows: self.derivative(x), 1.0))
-        for m in (0.0, 1.5, 6.0):
-            moments.extend(_quadrature.conditional(self, np.full(5, m), _TRIAL_VARIANCES, 1.0)[:2])
-        return np.concatenate(moments)
-
-    def _largest_variance(self) -> float:
-        """Largest trial variance up to which two rules agree; a periodic function, say, has one."""
-        value = _quadrature.second_moment(self, _LARGE_VARIANCES, 1.0)
-        finer = _quadrature.second_moment(self, _LARGE_VARIANCES, _quadrature.SECOND_OPINION)
-        wrong = np.flatnonzero(~(np.abs(value - finer) <= _LARGE_ACCURACY * np.abs(finer)))
-        return float(_LARGE_VARIANCES[wrong[0] - 1]) if wrong.size else math.inf
+        far = math.inf if self.wave is None else (_uniform.FAR * self.wave.period) ** 2
+        chosen = _choice.choose(self, panels, far, None if given is None else float(given))
+        if chosen.largest_variance == 0.0:
+            raise ValueError(
+                f"activation {self.name!r}: its moments cannot be resolved: {panels.difficulty()}; make it smoother, "
+                "or give its kinks as an attribute of the function"
+            )
+        self._set(**chosen._asdict())
 
     def _answer(self, moment: str, arguments: tuple[FloatArray, ...], error: bool, *extra: float) -> Any:
-        """As for every activation, but NaN for variances at which quadrature has failed when tried."""
-        answer = super()._answer(moment, arguments, error, *extra)
-        variance = arguments[1] if moment.startswith("conditional") else arguments[0]
-        if np.all(variance <= self.largest_variance):
-            return answer
-        shape = np.broadcast_shapes(*(np.shape(argument) for argument in arguments))
-        beyond = np.broadcast_to(variance > self.largest_variance, shape)
+        """As for every activation, but NaN for variances at which no rule is right."""
+        number = int(moment.startswith("conditional"))
+        limit = self.largest_variance
+        if moment.endswith("log_slope") and self.wave is None and self.uniform:
+            # Beyond the places that were searched, the slope of a function that goes up and down has further zeros.
+            limit = min(limit, (_probe.REACH / _uniform.TAIL) ** 2)
+        arrays = np.broadcast_arrays(*arguments)
+        beyond = arrays[number] > limit
+        if not beyond.any():
+            return super()._answer(moment, arguments, error, *extra)
+        # Rules that would be wrong may have millions of nodes: any variance within the limit will do.
+        known = tuple(
+            np.where(beyond, min(limit, 1.0) if i == number else 0.0, array) for i, array in enumerate(arrays)
+        )
+        answer = super()._answer(moment, known, error, *extra)
         mask = tuple(np.where(beyond, np.nan, part)[()] for part in (answer if error else (answer,)))
         return mask if error else mask[0]
 
     # ---- moments that must not use the slope where phi jumps, and the rounding of a numerical slope ---------------
 
+    def _second_moment(self, s: FloatArray, refine: float = 1.0) -> FloatArray:
+        wave = self.wave
+        if wave is None:
+            return super()._second_moment(s, refine)
+        far = wave.trend**2 * s + wave.mean**2 + wave.variance
+        return wave.joined(s, far, lambda near: _quadrature.second_moment(self, near, refine))
+
     def _second_moment_slope(self, s: FloatArray, refine: float = 1.0) -> FloatArray:
+        if self.wave is None:
+            return self._near_second_moment_slope(s, refine)
+        far = np.full_like(s, self.wave.trend**2)
+        return self.wave.joined(s, far, lambda near: self._near_second_moment_slope(near, refine))
+
+    def _near_second_moment_slope(self, s: FloatArray, refine: float) -> FloatArray:
         if not self.jumps:
-            return super()._second_moment_slope(s, refine)
+            return _quadrature.second_moment_slope(self, s, refine)
         at = np.maximum(s, 1e-12)[:, None]
         return _quadrature.one_dimension(
             self, at[:, 0], lambda x, rows: 0.5 * self(x) ** 2 * (x * x / at[rows] - 1.0) / at[rows], refine
         )
 
     def _slope_moment(self, s: FloatArray, k: float, refine: float = 1.0) -> FloatArray:
-        return np.full_like(s, np.nan) if self.jumps else super()._slope_moment(s, k, refine)
+        if self.jumps:
+            return np.full_like(s, np.nan)
+        if self.wave is None:
+            return super()._slope_moment(s, k, refine)
+        far = _waves.average(lambda u: np.abs(self.derivative(u)) ** (2.0 * k), self, self.wave.period)
+        return self.wave.joined(s, np.full_like(s, far), lambda near: _quadrature.slope_moment(self, near, k, refine))
 
     def _log_slope(self, s: FloatArray, refine: float = 1.0) -> FloatArray:
         if self.jumps or any(piece.kind == "flat" for piece in self.pieces):
             return np.full_like(s, -np.inf)
-        return super()._log_slope(s, refine)
+        if self.wave is None:
+            return super()._log_slope(s, refine)
+        far = 2.0 * _waves.average(self.log_abs_derivative, self, self.wave.period)
+        return self.wave.joined(s, np.full_like(s, far), lambda near: _quadrature.log_slope(self, near, refine))
+
+    def _conditional_log_slope(self, m: FloatArray, v: FloatArray, refine: float = 1.0) -> FloatArray:
+        wave = self.wave
+        if wave is None:
+            return super()._conditional_log_slope(m, v, refine)
+        far = _waves.average(self.log_abs_derivative, self, wave.period)
+        at = wave.reduced(m)
+        return wave.joined(
+            v,
+            np.full_like(v, far),
+            lambda near: _quadrature.conditional_log_slope(self, at[~wave.is_far(v)], near, refine),
+        )
 
     def _conditional(self, m: FloatArray, v: FloatArray, refine: float = 1.0) -> FloatArray:
         stein_from = _STEIN_FROM if self._slope is None else math.inf
-        return _quadrature.conditional(self, m, v, refine, stein_from=stein_from, stein_split=bool(self.jumps))
+        split = bool(self.jumps)
+        wave = self.wave
+        if wave is None:
+            return _quadrature.conditional(self, m, v, refine, stein_from=stein_from, stein_split=split)
+        result = wave.conditional(m, v)
+        near = np.flatnonzero(~wave.is_far(v))
+        if near.size:
+            at = wave.reduced(m[near])
+            result[:, near] = _quadrature.conditional(
+                self, at, v[near], refine, stein_from=stein_from, stein_split=split
+            )
+            result[0, near] += wave.trend * (m[near] - at)
+        return result
 
     def _rounding(self, moment: str, value: FloatArray, *arguments: Any) -> FloatArray:
         """Add the error of a numerical slope where the slope enters."""
         slope_error = 4.0 * self.derivative_error * self.lipschitz if self.derivative_error else 0.0
         affected = moment not in {"second_moment", "correlation", "decorrelation"}
         return super()._rounding(moment, value, *arguments) + (slope_error if affected else 0.0)
-
-
-def _check_vectorised(phi: Activation, function: Callable[..., Any], what: str) -> None:
-    """Refuse a function that is not elementwise on arrays or not finite, and show the first input that tells."""
-    grid = np.concatenate([[-_RANGE, -1.0, -0.5, 0.0, 0.5, 1.0, _RANGE], np.linspace(-20.0, 20.0, 1601)])
-    label = f"activation {phi.name!r}:{what}"
-    with np.errstate(all="ignore"):
-        try:
-            result = np.asarray(function(grid.copy()))
-        except Exception as problem:
-            raise ValueError(
-                f"{label} is not vectorised: an array of {grid.size} numbers from {grid[0]} on raises "
-                f"{type(problem).__name__}: {problem}"
-            ) from problem
-        if result.shape != grid.shape:
-            raise ValueError(
-                f"{label} returns the wrong shape: {result.shape} for an array of shape {grid.shape} from {grid[0]} on"
-            )
-        if result.dtype.kind not in "fiub":
-            raise ValueError(f"{label} returns {result.dtype}, not real numbers, at u = {grid[0]}")
-        if result.dtype.kind == "f" and result.dtype.itemsize < 8:
-            raise ValueError(f"{label} {_SINGLE}")
-        bad = ~np.isfinite(result.astype(np.float64))
-        if bad.any():
-            raise ValueError(f"{label} returns {result[bad][0]} at u = {grid[bad][0]:.6g}")
-        square = np.asarray(function(grid[:1600].reshape(40, 40).copy()))
-        alone = np.array([np.asarray(function(grid[i : i + 1].copy())).ravel()[0] for i in range(0, 1600, 53)])
-    if square.shape != (40, 40):
-        raise ValueError(f"{label} returns the wrong shape: {square.shape} for an array of shape (40, 40)")
-    mixed = ~np.isclose(alone, result[:1600:53], rtol=1e-9, atol=1e-12)
-    if mixed.any():
-        at = int(np.flatnonzero(mixed)[0])
-        raise ValueError(
-            f"{label} is not elementwise: at u = {grid[53 * at]:.6g} it returns {float(alone[at]):.8g} alone and "
-            f"{float(result[53 * at]):.8g} inside an array"
-        )

@@ -1,0 +1,52 @@
+"""Whether a user's function takes arrays, elementwise, and returns finite numbers of double precision."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+
+from mfmi.activations._base import Activation
+
+# The function must be finite here; beyond, an overflow makes the moments that reach it NaN.
+RANGE = 100.0
+
+# Seven digits leave two of a slope by differences, and quadrature never agrees with itself.
+SINGLE = "has no more digits than float32: compute and return float64, as it is given"
+
+
+def check_vectorised(phi: Activation, function: Callable[..., Any], what: str) -> None:
+    """Refuse a function that is not elementwise on arrays or not finite, and show the first input that tells."""
+    grid = np.concatenate([[-RANGE, -1.0, -0.5, 0.0, 0.5, 1.0, RANGE], np.linspace(-20.0, 20.0, 1601)])
+    label = f"activation {phi.name!r}:{what}"
+    with np.errstate(all="ignore"):
+        try:
+            result = np.asarray(function(grid.copy()))
+        except Exception as problem:
+            raise ValueError(
+                f"{label} is not vectorised: an array of {grid.size} numbers from {grid[0]} on raises "
+                f"{type(problem).__name__}: {problem}"
+            ) from problem
+        if result.shape != grid.shape:
+            raise ValueError(
+                f"{label} returns the wrong shape: {result.shape} for an array of shape {grid.shape} from {grid[0]} on"
+            )
+        if result.dtype.kind not in "fiub":
+            raise ValueError(f"{label} returns {result.dtype}, not real numbers, at u = {grid[0]}")
+        if result.dtype.kind == "f" and result.dtype.itemsize < 8:
+            raise ValueError(f"{label} {SINGLE}")
+        bad = ~np.isfinite(result.astype(np.float64))
+        if bad.any():
+            raise ValueError(f"{label} returns {result[bad][0]} at u = {grid[bad][0]:.6g}")
+        square = np.asarray(function(grid[:1600].reshape(40, 40).copy()))
+        alone = np.array([np.asarray(function(grid[i : i + 1].copy())).ravel()[0] for i in range(0, 1600, 53)])
+    if square.shape != (40, 40):
+        raise ValueError(f"{label} returns the wrong shape: {square.shape} for an array of shape (40, 40)")
+    mixed = ~np.isclose(alone, result[:1600:53], rtol=1e-9, atol=1e-12)
+    if mixed.any():
+        at = int(np.flatnonzero(mixed)[0])
+        raise ValueError(
+            f"{label} is not elementwise: at u = {grid[53 * at]:.6g} it returns {float(alone[at]):.8g} alone and "
+            f"{float(result[53 * at]):.8g} inside an array"
+        )
