@@ -100,13 +100,28 @@ def descend(chain: Chain, rules: Rules, known: Known) -> Found:
         log_v[rows] += step_v
         active = active.part(np.flatnonzero(moving))
     found = _evaluate(chain, log_r, log_v, last_r, last_v)
-    log_v[silent] = np.log(start[silent])
     found.value[~ended], found.error[~ended], found.rest[~ended] = np.nan, np.nan, np.nan
-    found.value[silent], found.error[silent], residual[silent] = 0.0, 0.0, 0.0
-    found.rest[silent], least[silent] = 1.0, 1.0
-    found.r[silent], found.v[silent] = 0.0, start[silent]
-    found.mmse[silent] = chain.source.derivatives(np.zeros(chain.size))[0][silent]
+    _to_first_order(chain, rules, start, silent, found)
+    told = silent & np.isfinite(found.value)
+    residual[told], least[told] = 0.0, 1.0
     return found._replace(residual=residual, pivot=least, known=met)
+
+
+def _to_first_order(chain: Chain, rules: Rules, start: Array, silent: NDArray[np.bool_], found: Found) -> None:
+    """Write the results of points whose signal is too faint to search: its first order, in which no layer is known.
+
+    The observed layer then tells of its prior variance; where that is no small information it is not the first order.
+    """
+    rows = np.flatnonzero(silent)
+    if not len(rows):
+        return
+    units, output = np.cumprod(chain.ensemble.alpha)[chain.length - 1][rows], chain.output.part(rows)
+    value = units * output.information(start[chain.last][rows])
+    error = units * output.information(np.full(len(rows), rules.faintest)) + rules.rounding * value
+    faint = value <= rules.rounding
+    found.value[rows], found.error[rows] = np.where(faint, value, np.nan), np.where(faint, error, np.nan)
+    found.rest[rows], found.r[rows], found.v[rows] = 1.0, 0.0, start[rows]
+    found.mmse[rows] = chain.source.derivatives(np.zeros(chain.size))[0][rows]
 
 
 def _ahead(

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from mfmi.chain import ROUNDING, Chain
 from mfmi.chain_descent import descend
 from mfmi.ensembles import Gaussian
-from mfmi.interfaces import Surrogate
+from mfmi.interfaces import FAINTEST, Surrogate
 from mfmi.point_solver import Found, Known, Rules, pack
 from mfmi.spectral_layers import Interleaved
 
@@ -55,7 +55,7 @@ LIMITS = 4
 # Passes of plain iteration in a row after which each goes twice as far ahead as the one before. A boundary between two
 # solutions wanders half a layer in a plain pass, which would take thousands in a chain of a thousand layers.
 PASSES = 10
-# A smaller variance at the observed layer counts as none: products with it underflow.
+# Of a smaller variance at the observed layer products underflow, and the value is that of the first order in it.
 LEAST_VARIANCE = 1e-290
 
 
@@ -100,8 +100,8 @@ def solve(chain: Chain, unique: bool = False) -> Solution:
     Returns
     -------
     Solution
-        `value` is NaN and `converged` False where a variance overflows or no start converges; where less than
-        `LEAST_VARIANCE` reaches the observed layer the value is exactly 0.
+        Not `converged` where a variance overflows or a start does not converge; the value is then that of the smallest
+        minimum found, or NaN. Where less than `LEAST_VARIANCE` reaches the observed layer it is that of first order.
     """
     search = _Search(chain)
     first, *others = _starts(chain, unique)
@@ -121,26 +121,30 @@ def solve_rivals(chains: Sequence[Chain]) -> list[Solution]:
     Returns
     -------
     list of Solution
-        For every chain as `solve` has it; not converged, and NaN, at the points where it is not the largest.
+        For every chain as `solve` has it at the points where its value is the largest. At others the value is that of
+        some minimum of the chain, no larger than that one, and `converged`; a chain that could be the largest, but for
+        a search that did not end, is not converged.
     """
     searches, starts = [_Search(chain) for chain in chains], [_starts(chain, False) for chain in chains]
-    first = [search.descend(rules[0]) for search, rules in zip(searches, starts, strict=True)]
-    found = [
-        one._replace(value=np.full(chain.size, np.nan), converged=np.zeros(chain.size, dtype=bool))
-        for chain, one in zip(chains, first, strict=True)
-    ]
-    hope = np.stack([np.where(one.converged, one.value, -np.inf) for one in first])
-    largest = np.full(len(hope[0]), -np.inf)
+    found = [search.descend(rules[0]) for search, rules in zip(searches, starts, strict=True)]
+    # What a chain's least value is at most, and the largest of those whose searches have all ended.
+    hope, largest = _at_most(found), np.full(chains[0].size, -np.inf)
     for _ in chains:
-        which, most = hope.argmax(axis=0), hope.max(axis=0)
+        which, highest = hope.argmax(axis=0), hope.max(axis=0)
         for number, chain in enumerate(chains):
-            rows = np.flatnonzero((which == number) & (most > largest))
+            rows = np.flatnonzero((which == number) & (highest > largest))
             if len(rows):
-                least = _least(_Search(chain.part(rows)), first[number].part(rows), starts[number][1:])
+                least = _least(_Search(chain.part(rows)), found[number].part(rows), starts[number][1:])
                 _put(found[number], rows, least)
-                largest[rows] = np.where(least.converged, least.value, largest[rows])
+                largest[rows] = np.where(least.converged, np.maximum(least.value, largest[rows]), largest[rows])
         hope[which, np.arange(len(which))] = -np.inf
-    return found
+    known = _at_most(found) <= largest
+    return [one._replace(converged=one.converged | below) for one, below in zip(found, known, strict=True)]
+
+
+def _at_most(found: Sequence[Solution]) -> Array:
+    """What the least value of every chain cannot exceed, shape (chains, n): a minimum of it, if one is known."""
+    return np.stack([np.where(np.isnan(one.value), np.inf, one.value) for one in found])
 
 
 def _least(search: _Search, first: Solution, starts: Sequence[Rules]) -> Solution:
@@ -180,6 +184,7 @@ def _rules(share: float, steps: int = MAX_STEPS) -> Rules:
         LIMITS,
         PASSES,
         LEAST_VARIANCE,
+        FAINTEST,
         ROUNDING,
         NEAR_KNOWN,
         ONTO_KNOWN,
@@ -189,9 +194,10 @@ def _rules(share: float, steps: int = MAX_STEPS) -> Rules:
 def _lower(one: Solution, other: Solution) -> Solution:
     """The solution of smaller value at every point; two values mean two minima.
 
-    Both searches must have ended: the minimum that one of them missed may be the smaller.
+    Both searches must have ended: the minimum that one of them missed may be the smaller. Where one has not, the value
+    is that of the other.
     """
-    better = other.value < one.value
+    better = (other.value < one.value) | np.isnan(one.value)
     beside = better[:, None]
     both = one.converged & other.converged
     distinct = both & (np.abs(one.value - other.value) > 1e-7 * np.abs(one.value))
@@ -227,9 +233,9 @@ class _Search:
             rules = rules._replace(largest_step=0.25 * rules.largest_step)
             again = _Search(self._chain.part(lost))._once(rules, [one.part(lost) for one in known])
             _put(found, lost, again)
-        converged = np.isfinite(found.value) & (found.pivot > 0.0) & (found.rest > 0.0)
+        converged = np.isfinite(found.residual) & np.isfinite(found.value) & (found.pivot > 0.0) & (found.rest > 0.0)
         nowhere = np.zeros(self._chain.size, dtype=bool)
-        value = np.where(np.isfinite(found.residual), found.value, np.nan)
+        value = np.where(converged, found.value, np.nan)
         solution = Solution(value, found.error, found.mmse, found.residual, converged, found.r, found.v, nowhere)
         for number, one in enumerate(known):
             rows = np.flatnonzero(found.known == number)

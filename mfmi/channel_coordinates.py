@@ -22,6 +22,12 @@ X_CELLS, TAU_CELLS = 160, 96
 S_LEAST = 1e-12
 # Below this share of s, tau matters only through r tau; squares and cubes of smaller ones would underflow.
 _TAU_LEAST = 1e-30
+# Share of the mean variance below which an E is noise.
+ROUNDING = 1e-12
+# What stands for the E of a layer that is as good as known: without hidden noise all layers behind it are known too,
+# and each would have the square of the one before.
+FROZEN = 1e-60
+_TINY = float(np.finfo(np.float64).tiny)
 
 
 def scaled(tau: Number, s: Number, whole: Number) -> tuple[Number, Number]:
@@ -108,6 +114,20 @@ def terms(
     e_v = g_xx * x_r * x_t + g_xt * x_r + g_x * x_rt
     a_v = g_xx * x_t * x_t + 2.0 * g_xt * x_t + g_x * x_tt + g_tt
     return 0.5 * x * q, e, a, e_r, e_v, a_v, fade + (1.0 - g_x) * grown
+
+
+def remaining(r: Number, j: Number, e: Number, e_r: Number, e_v: Number) -> tuple[Number, Number, Number]:
+    """E, dE/dr and dE/dV where rounding leaves something of E; for arrays and, compiled, for numbers.
+
+    J is concave in r, so E lies below its mean 2 J / r from 0 to r. Far below, as behind a step at high precision, it
+    is the rounding of J and matters to nothing but the solver, which needs it positive.
+    """
+    precision = np.maximum(r, _TINY)
+    least = (r > 0.0) * (ROUNDING * 2.0 * j / precision)
+    lost = e < least
+    kept = 1.0 - lost
+    e = np.maximum(e, lost * np.maximum(least, FROZEN))
+    return e, kept * e_r - lost * (least > FROZEN) * (least / precision), kept * e_v
 
 
 def missed(x: Number, relative: Number) -> Number:

@@ -67,11 +67,15 @@ def smaller(one: Estimate, other: Estimate) -> Estimate:
 
 
 def largest(estimates: Iterable[Estimate]) -> Estimate:
-    """The largest of several lower bounds on one quantity; converged where any is, for each is a bound on its own."""
+    """The largest of several lower bounds on one quantity, each of them NaN where it did not converge.
+
+    Each is a bound on its own, so the largest that is known is one. It is `converged` where all of them are: where one
+    is not, it might have been larger.
+    """
     best, *others = estimates
     for other in others:
-        better = ~(other.value <= best.value) & other.converged
+        better = other.converged & ~(other.value <= best.value)
         chosen = (np.where(better, one, whole) for one, whole in zip(other, best, strict=True))
-        residual = np.minimum(best.residual, other.residual)
-        best = Estimate(*chosen)._replace(residual=residual)
+        residual, converged = np.maximum(best.residual, other.residual), best.converged & other.converged
+        best = Estimate(*chosen)._replace(residual=residual, converged=converged)
     return best

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from mfmi.chain_search import solve
 from mfmi.channel_tables import Channel
 from mfmi.closed_channels import EntropyPowerLower, FisherLower, GaussianUpper, LinearLower
-from mfmi.estimate import Estimate, closed, largest, smaller
+from mfmi.estimate import Estimate, closed, smaller
 from mfmi.priors import MixturePrior
 from mfmi.problem import Channels, Problem, chain_of, everything, input_known, less_noise
 
@@ -71,7 +71,10 @@ def linear(problem: Problem) -> Estimate:
     found = less_noise(problem, channels, everything(problem, channels, unique=True), unique=True)
     faint = np.flatnonzero(found.converged & (found.value < _FAINT) & (problem.depth > 1))
     if len(faint):
-        found.value[faint] = _faint(problem.part(faint), channels.part(faint))
+        value, converged = _faint(problem.part(faint), channels.part(faint))
+        # Where the search has only the first order of the signal there is no noise to subtract.
+        found.value[faint] = np.where(value > 0.0, value, found.value[faint])
+        found.converged[faint] = converged
     return found
 
 
@@ -79,18 +82,19 @@ def linear(problem: Problem) -> Estimate:
 _FAINT = 1e-4
 
 
-def _faint(problem: Problem, channels: Channels) -> Array:
-    """`Phi_full - Phi_known` of a linear network without cancellation.
+def _faint(problem: Problem, channels: Channels) -> tuple[Array, NDArray[np.bool_]]:
+    """`Phi_full - Phi_known` of a linear network without cancellation, and whether the searches ended.
 
     The known potential is the full one at input variance 0, and by stationarity the potential changes with a factor t
     of the input variance only through `J_0(t r_0)`: the difference is the integral of `r_0 E_0 / (2 t)` over t up to 1.
     At weak signals that hardly depends on t, and two Gauss nodes are exact to the fifth order of the signal.
     """
-    value = np.zeros(len(problem.rows))
+    value, converged = np.zeros(len(problem.rows)), np.ones(len(problem.rows), dtype=bool)
     for node in (0.5 - np.sqrt(1.0 / 12.0), 0.5 + np.sqrt(1.0 / 12.0)):
         found = solve(chain_of(problem, problem.source(node * problem.input_variance), channels), unique=True)
         value += 0.25 * found.r[:, 0] * found.mmse / node
-    return value
+        converged &= found.converged
+    return value, converged
 
 
 def entropy_power(problem: Problem) -> Estimate:
@@ -112,11 +116,18 @@ def entropy_power(problem: Problem) -> Estimate:
     for layer in range(problem.deepest - 1):
         noisy = np.logaddexp(log_power[:, layer], np.log(problem.hidden_noise))
         log_power[:, layer + 1] = noisy + slope[:, layer] + scale[:, layer + 1]
-    total = np.logaddexp(problem.observed(log_power), np.log(problem.output_noise)) - np.log(problem.output_noise)
-    value = 0.5 * problem.rank * total - problem.maximum_entropy(problem.observed(path.noise_gap))
+    log_noise = np.log(problem.output_noise)
+    log_ratio = problem.observed(log_power) - log_noise
+    # What rounding may make of a sum of logarithms; the bound is equal to the truth where all layers are rotations.
+    sizes = np.where(np.isfinite(log_power), 2.0 + np.abs(log_power), 0.0)
+    lost = np.finfo(np.float64).eps * (problem.observed(np.cumsum(sizes, axis=1)) + np.abs(log_noise))
+    total, known = np.logaddexp(0.0, log_ratio), problem.maximum_entropy(problem.observed(path.noise_gap))
+    value = 0.5 * problem.rank * total - known
+    error = lost * (0.5 * problem.rank * -np.expm1(-total) + known)
+    value = np.maximum(value - error, 0.0)
     confines = (problem.alpha > 1.0) | (problem.factors.rank < 1.0)
     before: Array = np.cumsum(confines) - confines
-    return closed(np.where(before[problem.depth - 1] > 0, np.nan, np.maximum(value, 0.0)))
+    return closed(np.where(before[problem.depth - 1] > 0, np.nan, value))
 
 
 def layerwise(problem: Problem) -> Estimate:
@@ -177,10 +188,10 @@ def _from_above(problem: Problem) -> Estimate:
     if len(noisy):
         some = problem.part(noisy)
         known = _lowered(input_known(some, *(some.tabulated(channel) for channel in _lower_channels(some))))
-        # A term that did not converge is left out: it can only be subtracted.
-        known = largest([closed(np.zeros(len(noisy))), known])
-        found.value[noisy] = np.maximum(found.value[noisy] - known.value, 0.0)
-        found.error[noisy] += known.error
+        # A term without a value is left out: it can only be subtracted.
+        subtracted = known.value > 0.0
+        found.value[noisy] = np.maximum(found.value[noisy] - np.where(subtracted, known.value, 0.0), 0.0)
+        found.error[noisy] += np.where(subtracted, known.error, 0.0)
     value = np.minimum(found.value, problem.model.prior.entropy)
     return found._replace(value=value, residual=np.zeros_like(value), converged=np.isfinite(value))
 

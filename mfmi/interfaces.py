@@ -13,6 +13,7 @@ from typing import NamedTuple, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
+from mfmi.channel_coordinates import remaining
 from mfmi.exact_tables import ExactTable, TableValue
 from mfmi.priors import InputChannel, InputPrior
 
@@ -22,13 +23,8 @@ Rows = NDArray[np.intp] | slice
 # Elements of a work array that fits the second-level cache with its companions.
 _BLOCK = 1 << 15
 
-# Share of the mean variance below which a tabulated E is noise.
-ROUNDING = 1e-12
 # A smaller variance of a pre-activation is none: below 1e-308 numbers lose digits.
 FAINTEST = 1e-300
-# What stands for the E of a layer that is as good as known: without hidden noise all layers behind it are known too,
-# and each would have the square of the one before.
-FROZEN = 1e-60
 
 
 class Derivatives(NamedTuple):
@@ -158,11 +154,8 @@ class PriorInput:
     def derivatives(self, r: Array) -> tuple[Array, Array, Array]:
         """See `Source.derivatives`."""
         found = self._evaluate(r)
-        # Between two atoms E underflows; far below its mean from 0 to r it matters to nothing but the solver.
-        with np.errstate(invalid="ignore", divide="ignore"):
-            least = np.where(r > 0.0, ROUNDING * 2.0 * found.j / r, 0.0)
-            lost = found.e < least
-            e, e_r = np.where(lost, least, found.e), np.where(lost, -least / r, found.e_r)
+        # Between two atoms E underflows.
+        e, e_r, _ = remaining(r, found.j, found.e, found.e_r, np.zeros_like(r))
         return e, e_r, 1.0 - r * e
 
     def information(self, r: Array) -> Array:
@@ -333,14 +326,7 @@ class Tabulated:
     def derivatives(self, r: Array, v: Array) -> Derivatives:
         """See `LayerChannel.derivatives`."""
         found = self._evaluate(r, v)
-        # J is concave in r, so E lies below its mean 2 J / r from 0 to r. Far below, as behind a step at high
-        # precision, it is the rounding of J and matters to nothing but the solver, which needs it positive.
-        with np.errstate(invalid="ignore", divide="ignore"):
-            least = np.where(r > 0.0, ROUNDING * 2.0 * found.j / r, 0.0)
-            lost = found.e < least
-            e = np.where(lost, np.maximum(least, FROZEN), found.e)
-            e_r = np.where(lost, np.where(least > FROZEN, -least / r, 0.0), found.e_r)
-            e_v = np.where(lost, 0.0, found.e_v)
+        e, e_r, e_v = remaining(r, found.j, found.e, found.e_r, found.e_v)
         return Derivatives(e, found.a, e_r, e_v, found.a_v, found.rest_r, 1.0 - found.a * v)
 
     def information(self, r: Array, v: Array) -> Array:

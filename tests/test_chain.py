@@ -10,8 +10,9 @@ from exact_laws import deep_linear, marchenko_pastur
 from scipy.optimize import brentq
 
 from mfmi.chain import Chain
-from mfmi.chain_search import _rules, _Search, solve, solve_rivals
+from mfmi.chain_search import STARTS, _rules, _Search, solve, solve_rivals
 from mfmi.ensembles import Gaussian, Orthogonal
+from mfmi.estimate import Estimate, largest
 from mfmi.interfaces import GaussianInput, Surrogate
 from mfmi.observed_layer import GaussianOutput
 from mfmi.priors import spike_slab
@@ -277,15 +278,47 @@ def test_what_has_no_end_is_no_known_minimum():
 
 
 def test_of_rivals_the_largest_has_its_smallest_minimum():
-    """Four points: either chain is the larger, or the other's search has no end."""
-    one = linear_chain("gaussian", [1.0, 1.4, 1.0, 1e200], 0.1, [1.0, 1.0])
-    other = linear_chain("gaussian", [1.2, 1.1, 1e200, 1.0], 0.1, [1.0, 1.0])
+    """Two points: either chain is the larger."""
+    one = linear_chain("gaussian", [1.0, 1.4], 0.1, [1.0, 1.0])
+    other = linear_chain("gaussian", [1.2, 1.1], 0.1, [1.0, 1.0])
     alone = [solve(one), solve(other)]
     found = solve_rivals([one, other])
-    np.testing.assert_array_equal([s.converged for s in found], [[0, 1, 1, 0], [1, 0, 0, 1]])
-    for whole, part in zip(alone, found, strict=True):
-        np.testing.assert_array_equal(part.value[part.converged], whole.value[part.converged])
-        assert np.isnan(part.value[~part.converged]).all()
+    assert all(solution.converged.all() for solution in found)
+    np.testing.assert_array_equal(np.max([s.value for s in found], axis=0), np.max([s.value for s in alone], axis=0))
+
+
+def test_a_rival_that_did_not_end_leaves_open_which_is_the_largest():
+    one = linear_chain("gaussian", [1.0, 1e200, 1e200], 0.1, [1.0, 1.0])
+    other = linear_chain("gaussian", [1e200, 1.0, 1e200], 0.1, [1.0, 1.0])
+    found = solve_rivals([one, other])
+    np.testing.assert_array_equal([s.converged for s in found], [[1, 0, 0], [0, 1, 0]])
+    best = largest(Estimate(s.value, s.residual, s.converged, s.mmse, s.coexisting, s.error) for s in found)
+    assert not best.converged.any()
+    np.testing.assert_array_equal(np.isfinite(best.value), [True, True, False])
+
+
+def test_a_rival_that_did_not_end_but_cannot_be_the_largest_leaves_nothing_open(monkeypatch):
+    """One of its minima lies below the other's smallest, and what else it may have is no larger."""
+    low, high = (linear_chain("gaussian", weight, 0.1, [1.0, 1.0]) for weight in (1.0, 1.4))
+    descend = _Search.descend
+
+    def without_end(search, rules, known=()):
+        found = descend(search, rules, known)
+        if search._chain.ensemble.sigma_w2[0, 0] == lost[0] and rules.share == lost[1]:
+            return found._replace(value=np.full(1, np.nan), converged=np.zeros(1, dtype=bool))
+        return found
+
+    monkeypatch.setattr(_Search, "descend", without_end)
+    weights = low.ensemble.sigma_w2[0, 0], high.ensemble.sigma_w2[0, 0]
+    for share in STARTS:
+        lost = weights[0], share
+        found = solve_rivals([low, high])
+        assert all(solution.converged[0] for solution in found)
+        assert found[0].value[0] < found[1].value[0]
+        lost = weights[1], share
+        found = solve_rivals([low, high])
+        assert found[0].converged[0]
+        assert not found[1].converged[0]
 
 
 def test_a_rival_is_the_largest_by_its_smallest_minimum():

@@ -46,15 +46,20 @@ def test_an_ordered_network_tells_next_to_nothing_and_how_much(sigma_w, sigma_b)
     assert np.all(found["mi_gaussian_upper"] >= found["mi_layerwise"])
 
 
-def test_the_faintest_signal_is_none_and_the_upper_bound_says_how_faint():
-    """The value of a chain is 0 below `LEAST_VARIANCE`; maximum entropy at the observed layer lives a little longer."""
-    found = rows(Points.of(["tanh"] * 3, [0.44, 0.405, 0.4]), 410)
+def test_the_faintest_signal_is_told_to_first_order():
+    """Below `LEAST_VARIANCE` no search can go on, and the value is what the observed layer tells of its variance."""
+    points = Points.of(["tanh"] * 3, [0.44, 0.405, 0.4])
+    found = evaluate_points(points, [410], CHAINS)
     assert set(found["status"]) == {"ok"}
     assert 0.0 < found["q"][0] < LEAST_VARIANCE
     assert 0.0 < found["q"][1] < 1e-320
     assert found["q"][2] == 0.0
-    np.testing.assert_array_equal(found["mi_lower"], 0.0)
-    np.testing.assert_allclose(found["mi_upper"], 50.0 * found["q"], rtol=1e-3, atol=1e-321)
+    np.testing.assert_allclose(found["mi_upper"], 50.0 * found["q"], rtol=1e-3, atol=1e-298)
+    # The lower bounds have lost a percent in the first layers, where the signal is bent.
+    for name in ("mi_linear", "mi_layerwise"):
+        assert found[name][0] > 0.0
+        assert np.all(found[name] <= found["mi_upper"])
+        np.testing.assert_allclose(found[name], 50.0 * found["q"], rtol=0.02, atol=1e-298)
 
 
 def test_a_signal_that_is_gone_is_none_at_any_depth():

@@ -7,14 +7,18 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from mfmi import chain_descent, chain_search
 from mfmi.activations import get
 from mfmi.chain import Chain
-from mfmi.chain_search import _rules, _Search, solve
+from mfmi.chain_search import STARTS, _rules, _Search, solve
 from mfmi.channel_tables import table
 from mfmi.closed_channels import EntropyPowerLower, GaussianUpper, LinearLower
+from mfmi.columns import Points
 from mfmi.ensembles import Gaussian, Mixed, Orthogonal
+from mfmi.evaluation import evaluate_points
 from mfmi.interfaces import FirstLayer, GaussianInput, Surrogate, Tabulated
 from mfmi.observed_layer import GaussianOutput
 from mfmi.point_solver import _channel, _compiler, _descent, _pack, compiled, pack, version
@@ -137,6 +141,68 @@ def test_a_search_ends_on_its_way_to_a_known_minimum(ensemble, in_code, monkeypa
     for one, other in zip(again.part(deep), known.part(deep), strict=True):
         np.testing.assert_array_equal(one, other)
     assert steps[0] <= whole - 2 * (not in_code)
+
+
+TABLES = st.tuples(st.sampled_from(["tanh", "relu", "sign"]), st.sampled_from(list(CHANNELS)))
+
+
+@given(
+    TABLES,
+    st.floats(-4.0, 70.0),
+    st.floats(0.01, 1.0) | st.floats(-280.0, 0.0).map(lambda log: 10.0**log),
+    st.sampled_from([0.0, 0.0, 1e-8, 0.1]),
+    st.floats(1e-3, 5.0),
+)
+@settings(max_examples=100, deadline=None)
+def test_a_layer_says_the_same_to_both_searches(which, log_r, share, noise, total):
+    """Down to variances of nothing, where rounding leaves no E and both must have the same in its place."""
+    name, channel = which
+    layers = Tabulated(table(get(name), CHANNELS[channel]), np.array([[total]]), np.array([[noise]]))
+    r, v = 10.0 ** (log_r / 2.0), share * max(total - noise, 0.0)
+    with np.errstate(all="ignore"):
+        expected = layers.derivatives(np.array([[r]]), np.array([[v]]))
+        packed, out = _pack._flat(layers), np.zeros(_channel.N_OUT)
+        _channel.evaluate_layer(packed, 0, 0, r, v, out)
+    # Second derivatives can be differences that leave nothing but rounding.
+    e, a = abs(expected.e[0, 0]), abs(expected.a[0, 0])
+    sizes = {"e": 0.0, "a": 0.0, "e_r": e / r, "e_v": 1.0, "a_v": a / max(v, 1e-100), "rest_r": 1e-5, "rest_v": 1e-5}
+    for place, (name, size) in enumerate(sizes.items()):
+        np.testing.assert_allclose(out[place], getattr(expected, name)[0, 0], rtol=1e-6, atol=1e-6 * size, err_msg=name)
+
+
+@pytest.mark.parametrize("ensemble", ENSEMBLES)
+@given(TABLES, st.integers(0, 2**32), st.sampled_from(STARTS))
+@settings(max_examples=8, deadline=None)
+def test_both_searches_agree_at_any_noise(ensemble, which, seed, share):
+    """Where one of them does not end, as rounding may have it, it must say so; a value of its own is a fault."""
+    rng = np.random.default_rng(seed)
+    n, depth = 4, int(rng.integers(2, 9))
+    noise = 10.0 ** rng.uniform(-8.0, 0.0, n)
+    hidden = np.where(rng.random(n) < 0.5, 0.0, noise)[:, None]
+    total = rng.uniform(0.2, 3.0, (n, 1)) * np.ones(depth - 1) + hidden
+    layers = Tabulated(table(get(which[0]), CHANNELS[which[1]]), total, hidden)
+    weights = ENSEMBLES[ensemble](rng.uniform(0.3, 6.0, (n, 1)), np.ones(depth))
+    chain = Chain(GaussianInput(np.ones(n)), weights, layers, GaussianOutput(noise), np.full(n, depth))
+    one = _Search(chain).descend(_rules(share, steps=40))
+    with pytest.MonkeyPatch.context() as context:
+        context.setattr(chain_search, "pack", lambda *_: None)
+        other = _Search(chain).descend(_rules(share, steps=40))
+    both = one.converged & other.converged
+    np.testing.assert_allclose(one.value[both], other.value[both], rtol=1e-8, atol=1e-300)
+
+
+@pytest.mark.parametrize("in_code", [True, False])
+@pytest.mark.parametrize(("depth", "value"), [(8, 0.1471), (10, 0.1395)])
+def test_a_layer_that_is_as_good_as_known_does_not_end_the_search(depth, value, in_code, monkeypatch):
+    """Of sign at noise 1e-3 the linear channel is the larger, and the other one tells nothing: 0 is no answer."""
+    if not in_code:
+        monkeypatch.setattr(chain_search, "pack", lambda *_: None)
+    found = evaluate_points(Points.of("sign", 1.0, sigma_noise=1e-3), [depth], ["layerwise"])
+    if found["status"][0] == "ok" or not in_code:
+        assert found["mi_layerwise"][0] == pytest.approx(value, abs=1e-4)
+    else:
+        assert found["status"][0] == "unconverged"
+        assert np.isnan(found["mi_layerwise"][0])
 
 
 def test_one_layer_without_hidden_ones(monkeypatch):

@@ -11,8 +11,18 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from mfmi.channel_coordinates import S_LEAST, TAU_CELLS, X_CELLS, XI_MAX, missed, scaled, share_within, terms
-from mfmi.interfaces import FAINTEST, ROUNDING
+from mfmi.channel_coordinates import (
+    S_LEAST,
+    TAU_CELLS,
+    X_CELLS,
+    XI_MAX,
+    missed,
+    remaining,
+    scaled,
+    share_within,
+    terms,
+)
+from mfmi.interfaces import FAINTEST
 
 Array = NDArray[np.float64]
 AtS = tuple[float, float, float, float]
@@ -162,9 +172,7 @@ def _evaluate_table(layers: Layers, point: int, layer: int, r: float, v: float, 
             out[i] = np.nan
         return
     _look_up(layers, point, layer, r, min(max(tau, _TINY), s), s, out)
-    least = ROUNDING * 2.0 * out[J] / r if r > 0.0 else 0.0
-    if out[E] < least:
-        out[E], out[E_R], out[E_V] = least, -least / r, 0.0
+    out[E], out[E_R], out[E_V] = remaining(r, out[J], out[E], out[E_R], out[E_V])
     out[REST_V] = 1.0 - out[A] * v
 
 

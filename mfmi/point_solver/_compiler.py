@@ -63,7 +63,7 @@ def _compile() -> Callable[..., None]:
     # Without arrays of its own the code needs no counting of references, which would cost it most of its time.
     options: dict[str, Any] = {"error_model": "numpy", "_nrt": False}
     inner: list[Callable[..., Any]] = [
-        getattr(channel_coordinates, name) for name in ("scaled", "share_within", "terms", "missed")
+        getattr(channel_coordinates, name) for name in ("scaled", "share_within", "terms", "remaining", "missed")
     ]
     for module in (_channel, _descent):
         inner += [f for f in vars(module).values() if getattr(f, "__module__", "") == module.__name__ and _is_code(f)]

@@ -48,15 +48,26 @@ def descend(points: Points, rules: Rules, known: Known, work: Work, found: Found
         for matrix in range(depth):
             work.log_r[matrix] = work.log_v[matrix] = np.nan
         if work.v[depth - 1] < rules.least_variance:
-            found.residual[point], found.value[point], found.rest[point], found.pivot[point] = 0.0, 0.0, 1.0, 1.0
-            found.mmse[point], found.error[point] = work.m[0, E], 0.0
-            for matrix in range(depth):
-                work.log_r[matrix], work.log_v[matrix] = -np.inf, np.log(work.v[matrix])
+            _to_first_order(points, rules, point, work, found)
         elif usable:
             _begin(points, rules, point, work)
             _search(points, rules, known, point, work, found)
         for matrix in range(depth):
             found.r[point, matrix], found.v[point, matrix] = np.exp(work.log_r[matrix]), np.exp(work.log_v[matrix])
+
+
+def _to_first_order(points: Points, rules: Rules, point: int, work: Work, found: Found) -> None:
+    """See `chain_descent._to_first_order`; `work` is that of a forward pass without precisions."""
+    depth, units = points.length[point], 1.0
+    for matrix in range(depth):
+        units *= points.alpha[matrix]
+        work.log_r[matrix], work.log_v[matrix] = -np.inf, np.log(work.v[matrix])
+    value = units * work.m[depth, J]
+    found.rest[point], found.mmse[point] = 1.0, work.m[0, E]
+    if value <= rules.rounding:
+        _output(points, point, rules.faintest, work.m[depth])
+        found.residual[point], found.pivot[point], found.value[point] = 0.0, 1.0, value
+        found.error[point] = units * work.m[depth, J] + rules.rounding * value
 
 
 def _begin(points: Points, rules: Rules, point: int, work: Work) -> None:

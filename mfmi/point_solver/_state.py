@@ -51,6 +51,7 @@ class Rules(NamedTuple):
     limits: int
     passes: int
     least_variance: float
+    faintest: float
     rounding: float
     near_known: float
     onto_known: float

@@ -427,15 +427,20 @@ _FAULTS: dict[str, tuple[tuple[str, str, str], ...]] = {
     "mfmi/chain_search.py": (
         (
             "the larger of two minima",
-            "better = other.value < one.value",
-            "better = other.value > one.value",
+            "better = (other.value < one.value)",
+            "better = (other.value > one.value)",
         ),
         ("maxima pass for minima", "np.isfinite(found.value) & (found.pivot > 0.0)", "np.isfinite(found.value)"),
         ("a second minimum is forgotten", "distinct | one.coexisting | other.coexisting", "distinct"),
         (
             "beaten by a minimum that is not the smallest",
-            "np.where(least.converged, least.value, largest[rows])",
-            "first[number].value[rows]",
+            "np.where(least.converged, np.maximum(least.value, largest[rows]), largest[rows])",
+            "highest[rows]",
+        ),
+        (
+            "a rival without an end is no rival",
+            "known = _at_most(found) <= largest",
+            "known = _at_most(found) <= np.inf",
         ),
         (
             "the first of the known minima for any",
@@ -478,8 +483,8 @@ _FAULTS: dict[str, tuple[tuple[str, str, str], ...]] = {
         ),
         (
             "hidden noise is no noise",
-            "total - problem.maximum_entropy(problem.observed(path.noise_gap))",
-            "total",
+            "0.5 * problem.rank * total - known",
+            "0.5 * problem.rank * total",
         ),
         (
             "the negentropy of the input is forgotten",
@@ -503,8 +508,8 @@ _FAULTS: dict[str, tuple[tuple[str, str, str], ...]] = {
         ),
         (
             "nor in the upper bound",
-            "np.maximum(found.value[noisy] - known.value, 0.0)",
-            "np.maximum(found.value[noisy], 0.0)",
+            "found.value[noisy] - np.where(subtracted, known.value, 0.0)",
+            "found.value[noisy]",
         ),
         (
             "a lower bound searches from one side",
