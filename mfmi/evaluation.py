@@ -62,8 +62,8 @@ def evaluate_points(
     dict
         One array of length n * D per column of `columns_with(further, estimators)`, in that order, points slow and
         depths fast. NaN in a float column means that there is no value. A point without a value says why in `status`
-        and `message`; the same point gives the same row whatever other points are asked for, but for `mi_upper` with
-        noise in every layer, which is the running minimum over the depths asked for.
+        and `message`. A row is a function of its point alone, whatever other points and depths are asked for; other
+        estimators change no more than what speaks of all of them: `mi_lower`, `mi_upper`, `status` and `message`.
 
     Raises
     ------
@@ -91,8 +91,7 @@ def evaluate_points(
     quantities |= {name: FURTHER_REGISTRY[name] for name in FURTHER_NAMES if name in further and name not in DERIVED}
     for rows in _groups(points.activation):
         _evaluate_activation(points[rows], layers[rows], quantities, _View(columns, rows), model)
-    _withhold_missed(columns, estimators)
-    _bounds(columns, estimators)
+    _bounds(columns, estimators, _missed(columns, estimators))
     for name in DERIVED.keys() & set(further):
         columns[name] = DERIVED[name](columns, model)
     if model.data and set(DATA_NAMES) & set(further):
@@ -237,36 +236,33 @@ def _why_not(residual: float) -> str:
     return "no minimum where the potential is stationary" if residual <= ENOUGH else f"residual {residual:.1e}"
 
 
-def _withhold_missed(columns: dict[str, NDArray[Any]], estimators: Sequence[str]) -> None:
-    """Take back a value above another that cannot be smaller: its search has missed a minimum."""
+def _missed(columns: dict[str, NDArray[Any]], estimators: Sequence[str]) -> dict[str, NDArray[np.bool_]]:
+    """Where a value lies above another that cannot be smaller, by estimator: its search has missed a minimum.
+
+    The row says so. The value stays, for a column must not depend on what else is asked for.
+    """
     out = _View(columns, np.arange(len(columns["status"])))
+    missed: dict[str, NDArray[np.bool_]] = {}
     for name in _SEARCHED:
         for above in _ABOVE:
             if name == above or not {name, above} <= set(estimators):
                 continue
             value, most = columns[f"mi_{name}"], columns[f"mi_{above}"]
-            rows, layers = np.nonzero(value > most * (1.0 + _RELATIVE) + _ABSOLUTE)
+            too_large = value > most * (1.0 + _RELATIVE) + _ABSOLUTE
+            rows, layers = np.nonzero(too_large)
             message = f"{name}: the search missed a minimum, for it ended above {above}"
             out.note("unconverged", message, (rows, layers))
-            taken = (*(_EXACT if name == "replica" else (f"mi_{name}",)), f"mi_{name}_error")
-            for column in columns.keys() & set(taken):
-                out.put(column, np.nan, (rows, layers))
+            missed[name] = missed.get(name, np.zeros_like(too_large)) | too_large
+    return missed
 
 
-def _bounds(columns: dict[str, NDArray[Any]], estimators: Sequence[str]) -> None:
-    """The best of the bounds asked for, NaN where none exists."""
-    lower = [columns[f"mi_{name}"] for name in LOWER_BOUNDS if name in estimators]
-    upper = [columns[f"mi_{name}"] for name in UPPER_BOUNDS if name in estimators]
-    if lower:
-        columns["mi_lower"] = np.fmax.reduce(lower)
-    if not upper:
-        return
-    best = np.fmin.reduce(upper)
-    # With noise in every layer a deeper layer cannot know more (data processing): a shallower one's bound holds for it.
-    order = np.argsort(columns["depth"], axis=1, kind="stable")
-    sorted_best = np.take_along_axis(best, order, axis=1)
-    running = np.fmin.accumulate(sorted_best, axis=1)
-    back = np.empty_like(best)
-    np.put_along_axis(back, order, running, axis=1)
-    every = columns["noise_at"] == "every"
-    columns["mi_upper"] = np.where(every & ~np.isnan(best), back, best)
+def _bounds(
+    columns: dict[str, NDArray[Any]], estimators: Sequence[str], missed: Mapping[str, NDArray[np.bool_]]
+) -> None:
+    """The best of the bounds asked for but those that have `missed` a minimum, NaN where none exists."""
+    for column, names, best in (("mi_lower", LOWER_BOUNDS, np.fmax), ("mi_upper", UPPER_BOUNDS, np.fmin)):
+        bounds = [
+            np.where(missed.get(name, False), np.nan, columns[f"mi_{name}"]) for name in names if name in estimators
+        ]
+        if bounds:
+            columns[column] = best.reduce(bounds)

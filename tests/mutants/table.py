@@ -573,16 +573,8 @@ _FAULTS: dict[str, tuple[tuple[str, str, str], ...]] = {
         ),
     ),
     "mfmi/evaluation.py": (
-        (
-            "the largest upper bound so far",
-            "running = np.fmin.accumulate(sorted_best, axis=1)",
-            "running = np.fmax.accumulate(sorted_best, axis=1)",
-        ),
-        (
-            "the worst lower bound",
-            'columns["mi_lower"] = np.fmax.reduce(lower)',
-            'columns["mi_lower"] = np.fmin.reduce(lower)',
-        ),
+        ("the worst lower bound", '("mi_lower", LOWER_BOUNDS, np.fmax)', '("mi_lower", LOWER_BOUNDS, np.fmin)'),
+        ("a missed minimum counts", "missed.get(name, False)", "False"),
         (
             "noise in the wrong place",
             'np.where(points.noise_at == "every", points.sigma_noise, 0.0)',

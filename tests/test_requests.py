@@ -1,0 +1,72 @@
+"""A row is a function of its point: nothing that is asked for beside it changes a number."""
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from mfmi.columns import Points
+from mfmi.evaluation import evaluate_points
+from mfmi.names import DEFAULT_ESTIMATORS
+
+# What speaks of all estimators that were asked for.
+SUMMARIES = ("mi_lower", "mi_upper", "status", "message", "point")
+# The number of nodes that average over offsets is that of the hardest row, good to 1e-10 in any of them.
+ACCURACY = 1e-9
+
+SETTINGS = st.tuples(
+    st.sampled_from(["tanh", "relu"]),
+    st.floats(0.3, 3.0),
+    st.sampled_from([0.0, 0.3]),
+    st.sampled_from([1e-3, 0.1, 1.0]),
+    st.sampled_from(["output", "every"]),
+    st.sampled_from(["gaussian", "orthogonal"]),
+)
+
+
+def points_of(chosen):
+    act, sigma_w, sigma_b, noise, place, weights = zip(*chosen, strict=True)
+    return Points.of(
+        list(act),
+        np.array(sigma_w),
+        sigma_b=np.array(sigma_b),
+        sigma_noise=np.array(noise),
+        noise_at=list(place),
+        weights=list(weights),
+    )
+
+
+@given(
+    st.lists(SETTINGS, min_size=1, max_size=4),
+    st.lists(st.integers(1, 24), min_size=1, max_size=4),
+    st.lists(st.sampled_from(DEFAULT_ESTIMATORS), min_size=1, unique=True),
+    st.data(),
+)
+@settings(max_examples=15, deadline=None)
+def test_a_row_is_the_same_whatever_is_asked_for_beside_it(chosen, depths, estimators, data):
+    whole = evaluate_points(points_of(chosen), depths, estimators)
+    row, layer = (data.draw(st.integers(0, len(values) - 1)) for values in (chosen, depths))
+    own = data.draw(st.lists(st.sampled_from(estimators), min_size=1, unique=True))
+    alone = evaluate_points(points_of(chosen[row : row + 1]), [depths[layer]], own)
+    entry = row * len(depths) + layer
+    same = set(own) == set(estimators)
+    for name, values in alone.items():
+        if (name in SUMMARIES and not same) or name == "point":
+            continue
+        if name.startswith("mi_") and name not in SUMMARIES and name.removeprefix("mi_") not in own:
+            continue
+        if values.dtype == object:
+            assert values[0] == whole[name][entry]
+        else:
+            np.testing.assert_allclose(values[0], whole[name][entry], rtol=ACCURACY, atol=1e-13, err_msg=name)
+
+
+@pytest.mark.parametrize("sigma_noise", [0.03, 0.3])
+def test_the_best_upper_bound_is_that_of_its_layer(sigma_noise):
+    """Deep in the ordered phase of relu the bound rises with depth, and no shallower layer may lend its own."""
+    points = Points.of("relu", 1.2, sigma_noise=sigma_noise, noise_at="every")
+    whole = evaluate_points(points, [1, 8, 16, 24], ["gaussian_upper"])
+    alone = evaluate_points(points, [24], ["gaussian_upper"])
+    assert whole["mi_upper"][3] > whole["mi_upper"][2]
+    assert whole["mi_upper"][3] == pytest.approx(alone["mi_upper"][0], rel=1e-12)
+    np.testing.assert_array_equal(whole["mi_upper"], whole["mi_gaussian_upper"])
