@@ -4,24 +4,35 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import replace
+from numbers import Real
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from mfmi.activations import Activation, get
+from mfmi.arguments import (
+    broadcast_arrays,
+    listed,
+    number,
+    numbers,
+    objects,
+    whole_number,
+    whole_numbers,
+    word,
+    words,
+)
 from mfmi.columns import DATA_NAMES, FURTHER_NAMES, Points
+from mfmi.errors import shown
 from mfmi.evaluation import evaluate_points
+from mfmi.limits import DEEPEST, MOST_SEED, NUMBERS, WIDEST, WIDEST_DRAWN
 from mfmi.model import SQUARE, DataSet, Model, ratios_of
-from mfmi.names import DEFAULT_ESTIMATORS, DEPTH, ESTIMATORS, NOISE_PLACEMENTS, OBSERVABLES, UNITS, WEIGHTS
+from mfmi.names import DEFAULT_ESTIMATORS, DEPTH, ESTIMATORS, NOISE_PLACEMENTS, OBSERVABLES, PRIORS, UNITS, WEIGHTS
 from mfmi.sweep.store import to_frame
 from mfmi.weights import Weights
 
 if TYPE_CHECKING:
     import pandas as pd
-
-CHUNK_ROWS = 4096
-DEEPEST = np.iinfo(np.int32).max
 
 
 def evaluate(
@@ -31,6 +42,7 @@ def evaluate(
     sigma_noise: ArrayLike = 0.1,
     depth: int | Iterable[int] | None = None,
     *,
+    layers: int | None = None,
     weights: str | Weights | ArrayLike | Iterable[str | Weights] = "gaussian",
     noise_at: str | Iterable[str] = "output",
     input_variance: ArrayLike | None = None,
@@ -64,7 +76,9 @@ def evaluate(
     sigma_noise
         Standard deviation of the noise; greater than 0.
     depth
-        The observed layers, each at least 1; by default 10, or the last one of `widths`.
+        The observed layers, each from 1 to 10,000; by default 10, or the last one of `widths`.
+    layers
+        All layers from 1 to this one, in place of `depth`.
     weights
         "gaussian", "orthogonal", or a `mfmi.Weights`: singular values of one's own, or an ensemble per layer. An array
         of numbers is a spectrum: eigenvalues of `W^T W` (1-D), or a weight matrix, a row per unit (2-D). `sigma_w` is
@@ -123,48 +137,56 @@ def evaluate(
     """
     model = _model(widths, alpha, _data_set(inputs, width, seed))
     if model.data and input_variance is not None:
-        raise ValueError(f"input_variance: {input_variance!r} is not asked for; the inputs have one of their own")
+        raise ValueError(f"input_variance: {shown(input_variance)} is not asked for; the inputs have one of their own")
     if prior != "gaussian" or sparsity is not None or input_spectrum is not None:
         model = _with_law(model, prior, sparsity, input_spectrum)
-    model = replace(model, observe=_words("observe", observe, OBSERVABLES).item())
+    model = replace(model, observe=word("observe", observe, OBSERVABLES))
     own = model.data.variance if model.data else 1.0 if model.input_variance is None else model.input_variance
-    variance = own if input_variance is None else input_variance
     labels, model = _weights(weights, model)
     points = _points(
         activation=_activations(activation),
         weights=labels,
-        noise_at=_words("noise_at", noise_at, NOISE_PLACEMENTS),
-        sigma_w=_numbers("sigma_w", sigma_w, least=0.0),
-        sigma_b=_numbers("sigma_b", sigma_b, least=0.0),
-        sigma_noise=_numbers("sigma_noise", sigma_noise, above=0.0),
-        input_variance=_numbers("input_variance", variance, above=0.0),
-        correlation=_numbers("correlation", correlation, least=-1.0, most=1.0),
+        noise_at=words("noise_at", noise_at, NOISE_PLACEMENTS),
+        sigma_w=numbers("sigma_w", sigma_w, NUMBERS["sigma_w"]),
+        sigma_b=numbers("sigma_b", sigma_b, NUMBERS["sigma_b"]),
+        sigma_noise=numbers("sigma_noise", sigma_noise, NUMBERS["sigma_noise"]),
+        input_variance=numbers(
+            "input_variance", own if input_variance is None else input_variance, NUMBERS["input_variance"]
+        ),
+        correlation=numbers("correlation", correlation, NUMBERS["correlation"]),
     )
-    depths = _depths(depth if depth is not None else model.layers or DEPTH)
-    if model.layers is not None and depths.max() > model.layers:
-        raise ValueError(f"depth: {depths.max().item()!r} is beyond the {model.layers} layers of the network")
-    named = set(_words("estimators", DEFAULT_ESTIMATORS if estimators is None else estimators, ESTIMATORS).flat)
+    observed = _observed(depth, layers, model)
+    named = set(words("estimators", DEFAULT_ESTIMATORS if estimators is None else estimators, ESTIMATORS).flat)
     asked = tuple(name for name in ESTIMATORS if name in named)
-    wanted = set(_words("columns", columns, FURTHER_NAMES).flat)
+    wanted = set(words("columns", columns, FURTHER_NAMES).flat)
     further = tuple(name for name in FURTHER_NAMES if name in wanted) + (DATA_NAMES if model.data else ())
-    if unit not in UNITS:
-        raise ValueError(f"unit: {unit!r} is not one of {', '.join(UNITS)}")
+    unit = word("unit", unit, UNITS)
 
-    size = max(1, CHUNK_ROWS // len(depths))
+    size = model.points_at_once(observed)
     chunks = [
-        evaluate_points(points[start : start + size], depths, asked, unit, further, model)
+        evaluate_points(points[start : start + size], observed, asked, unit, further, model)
         for start in range(0, len(points), size)
     ]
     return to_frame({name: np.concatenate([chunk[name] for chunk in chunks]) for name in chunks[0]})
 
 
+def _observed(depth: object, layers: object, model: Model) -> NDArray[np.int64]:
+    """The layers to look at: those of `depth`, or all up to `layers`."""
+    if layers is not None:
+        if depth is not None:
+            raise ValueError(f"layers: {shown(layers)} are all up to that one; give depth or layers, not both")
+        found = np.arange(1, whole_number("layers", layers, DEEPEST) + 1)
+    else:
+        found = whole_numbers("depth", depth if depth is not None else model.layers or DEPTH, DEEPEST)
+    if model.layers is not None and found.max() > model.layers:
+        argument = "depth" if layers is None else "layers"
+        raise ValueError(f"{argument}: {found.max().item()!r} is beyond the {model.layers} layers of the network")
+    return found
+
+
 def _points(**arguments: NDArray[Any]) -> Points:
     """Return the points at which the arguments meet."""
-    try:
-        arrays = np.broadcast_arrays(*arguments.values())
-    except ValueError:
-        shapes = ", ".join(f"{name} {array.shape}" for name, array in arguments.items() if array.ndim)
-        raise ValueError(f"the shapes do not broadcast: {shapes}") from None
+    arrays = broadcast_arrays(arguments)
     flat = {name: array.ravel() for name, array in zip(arguments, arrays, strict=True)}
     if arrays[0].size == 0:
         empty = ", ".join(name for name, array in arguments.items() if array.size == 0)
@@ -172,30 +194,38 @@ def _points(**arguments: NDArray[Any]) -> Points:
     return Points(index=np.arange(arrays[0].size, dtype=np.int64), **flat)
 
 
-def _with_law(model: Model, prior: str, sparsity: float | None, spectrum: ArrayLike | None) -> Model:
+def _with_law(model: Model, prior: object, sparsity: object, spectrum: object) -> Model:
+    name = word("prior", prior, PRIORS)
+    share = None if sparsity is None else number("sparsity", sparsity, NUMBERS["sparsity"])
     if model.data is not None:
         raise ValueError("prior, sparsity, input_spectrum: inputs are what they are")
     if spectrum is None:
-        return Model.with_input(prior, model.alpha, sparsity)
-    if prior != "gaussian" or sparsity is not None:
+        return Model.with_input(name, model.alpha, share)
+    if name != "gaussian" or share is not None:
         raise ValueError("input_spectrum: an input with a covariance is gaussian")
     try:
-        return Model.with_spectrum(_numbers("input_spectrum", spectrum), model.alpha)
+        return Model.with_spectrum(numbers("input_spectrum", spectrum, NUMBERS["entries"]), model.alpha)
     except ValueError as error:
         raise ValueError(f"input_spectrum: {str(error).removeprefix('input_spectrum: ')}") from None
 
 
-def _data_set(inputs: ArrayLike | None, width: int | None, seed: int) -> DataSet | None:
+def _data_set(inputs: object, width: object, seed: object) -> DataSet | None:
     if inputs is None:
         if width is not None:
-            raise ValueError(f"width: {width!r} is the width of networks that inputs go through, and there are none")
+            raise ValueError(f"width: {shown(width)} is the width of networks that inputs go through; there are none")
         return None
-    if isinstance(width, bool) or not isinstance(width, int | np.integer) or width < 1:
-        raise ValueError(f"width: {width!r} is not a whole number from 1, which inputs need")
-    return DataSet.of(inputs, int(width), seed)
+    if width is None:
+        raise ValueError("width: None is not a whole number from 1, which inputs need")
+    units = whole_number("width", width, WIDEST_DRAWN)
+    table = numbers("inputs", inputs, NUMBERS["entries"])
+    drawn = whole_number("seed", seed, MOST_SEED, least=0)
+    try:
+        return DataSet.of(table, units, drawn)
+    except ValueError as error:
+        raise ValueError(f"inputs: {str(error).removeprefix('inputs ')}") from None
 
 
-def _model(widths: Iterable[int] | None, alpha: Iterable[float] | None, data: DataSet | None) -> Model:
+def _model(widths: object, alpha: object, data: DataSet | None) -> Model:
     if data is not None and (widths is not None or alpha is not None):
         raise ValueError(f"{'widths' if widths is not None else 'alpha'}: the width is that of all layers already")
     if widths is None and alpha is None:
@@ -203,23 +233,29 @@ def _model(widths: Iterable[int] | None, alpha: Iterable[float] | None, data: Da
     if widths is not None and alpha is not None:
         raise ValueError("alpha: the widths give the ratios already")
     if alpha is not None:
-        ratios = _numbers("alpha", np.array(list(alpha)), above=0.0)
+        ratios = np.atleast_1d(numbers("alpha", listed(alpha), NUMBERS["alpha"]))
         if ratios.ndim != 1 or ratios.size == 0:
-            raise ValueError(f"alpha: {alpha!r} is not a sequence of numbers")
-        return Model(tuple(ratios.tolist()))
-    array = np.asarray(list(widths or ()))
-    if array.dtype.kind not in "iu" or array.ndim != 1 or array.size < 2 or array.min() < 1:
-        raise ValueError(f"widths: {widths!r} is not a sequence of two integers or more, each at least 1")
-    return Model(ratios_of(array.tolist()))
+            raise ValueError(f"alpha: {shown(alpha)} is not a sequence of numbers")
+        return _of_ratios("alpha", tuple(ratios.tolist()))
+    units = whole_numbers("widths", widths, WIDEST)
+    if units.size < 2:
+        raise ValueError(f"widths: {shown(widths)} is not a sequence of two integers or more, each at least 1")
+    return _of_ratios("widths", ratios_of(units.tolist()))
 
 
-def _weights(given: Any, model: Model) -> tuple[NDArray[np.object_], Model]:
+def _of_ratios(argument: str, ratios: tuple[float, ...]) -> Model:
+    if len(ratios) > DEEPEST:
+        raise ValueError(f"{argument}: {len(ratios)} layers are more than {DEEPEST}")
+    return Model(ratios)
+
+
+def _weights(given: object, model: Model) -> tuple[NDArray[np.object_], Model]:
     """Return the labels, and the model that knows what they stand for."""
-    array = np.array(given if isinstance(given, (str, Weights)) else list(given), dtype=object)
-    if not isinstance(given, (str, Weights)) and np.asarray(given).dtype.kind in "iuf":
-        own = _numbers("weights", given)
+    array = objects(given)
+    if array.size and all(isinstance(one, Real) for one in array.flat):
+        own = numbers("weights", given, NUMBERS["entries"])
         try:
-            array = np.array(Weights.matrix(own) if own.ndim == 2 else Weights.spectrum(own), dtype=object)
+            array = objects(Weights.matrix(own) if own.ndim == 2 else Weights.spectrum(own))
         except ValueError as error:
             raise ValueError(f"weights: {error}") from None
     known: dict[str, Weights] = {}
@@ -227,8 +263,8 @@ def _weights(given: Any, model: Model) -> tuple[NDArray[np.object_], Model]:
         if isinstance(one, Weights):
             if known.setdefault(one.label, one) != one:
                 raise ValueError(f"weights: two different ones have the name {one.label!r}")
-        elif one not in WEIGHTS:
-            raise ValueError(f"weights: {one!r} is not one of {', '.join(WEIGHTS)}, nor mfmi.Weights")
+        elif not isinstance(one, str) or one not in WEIGHTS:
+            raise ValueError(f"weights: {shown(one)} is not one of {', '.join(WEIGHTS)}, nor mfmi.Weights")
     try:
         model = replace(model, weights=tuple(known.values()))
     except ValueError as error:
@@ -237,43 +273,8 @@ def _weights(given: Any, model: Model) -> tuple[NDArray[np.object_], Model]:
     return np.array(labels, dtype=object).reshape(array.shape), model
 
 
-def _activations(given: str | Activation | Iterable[str | Activation]) -> NDArray[np.object_]:
-    if isinstance(given, (str, Activation)):
-        return np.array(get(given).name, dtype=object)
-    return np.array([get(one).name for one in given], dtype=object)
-
-
-def _words(argument: str, given: str | Iterable[str], allowed: tuple[str, ...]) -> NDArray[np.object_]:
-    array = np.array(given if isinstance(given, str) else list(given), dtype=object)
-    for word in array.flat:
-        if word not in allowed:
-            raise ValueError(f"{argument}: {word!r} is not one of {', '.join(allowed)}")
-    return array
-
-
-def _numbers(
-    argument: str, given: ArrayLike, *, above: float = -np.inf, least: float = -np.inf, most: float = np.inf
-) -> NDArray[np.float64]:
-    try:
-        array = np.asarray(given, dtype=np.float64)
-    except (TypeError, ValueError):
-        raise ValueError(f"{argument}: {given!r} is not a number or an array of numbers") from None
-    for wrong, what in (
-        (~np.isfinite(array), "is not finite"),
-        (array <= above, f"is not greater than {above:g}"),
-        (array < least, f"is less than {least:g}"),
-        (array > most, f"is greater than {most:g}"),
-    ):
-        if wrong.any():
-            raise ValueError(f"{argument}: {array[wrong][0].item()!r} {what}")
-    return array
-
-
-def _depths(given: int | Iterable[int]) -> NDArray[np.int64]:
-    array = np.atleast_1d(np.asarray(list(given) if isinstance(given, Iterable) else given))
-    if array.dtype.kind not in "iu" or array.ndim != 1 or array.size == 0:
-        raise ValueError(f"depth: {given!r} is not an integer or a sequence of integers")
-    wrong = (array < 1) | (array > DEEPEST)
-    if wrong.any():
-        raise ValueError(f"depth: {array[wrong][0].item()!r} is not in 1..{DEEPEST}")
-    return array.astype(np.int64)
+def _activations(given: object) -> NDArray[np.object_]:
+    array = objects(given)
+    names = np.empty(array.size, dtype=object)
+    names[:] = [get(one).name for one in array.ravel().tolist()]
+    return names.reshape(array.shape)

@@ -3,6 +3,9 @@
 import os
 import traceback
 
+# Characters of a wrong value that a message repeats.
+_LONGEST = 80
+
 
 class MfmiError(Exception):
     """Base of every error that is the user's to mend."""
@@ -36,3 +39,12 @@ def place_of(error: BaseException) -> str:
     if not own:
         return "nowhere"
     return f"{os.path.relpath(own[-1].filename, os.path.dirname(package))}:{own[-1].lineno}"
+
+
+def shown(value: object) -> str:
+    """Return a value as a message repeats it."""
+    try:
+        text = " ".join(repr(value).split())
+    except Exception:  # whatever a foreign __repr__ raises, and integers too long for a decimal text
+        text = f"a {type(value).__name__}"
+    return text if len(text) <= _LONGEST else f"{text[: _LONGEST - 4]} ..."

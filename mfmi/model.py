@@ -9,8 +9,10 @@ from itertools import pairwise
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 
+from mfmi.arguments import check_size
+from mfmi.limits import DEVIATION, INPUT_VARIANCE, LAYERS_AT_ONCE, NUMBERS, PAIRS_AT_ONCE, ROWS_AT_ONCE
 from mfmi.names import OBSERVABLES, PRIORS, WEIGHTS
 from mfmi.priors import GaussianPrior, MixturePrior, gaussian, gaussian_spectrum, rademacher, spike_slab
 from mfmi.weights import Weights
@@ -47,6 +49,8 @@ class DataSet:
             raise ValueError(f"inputs must be a finite table of at least two rows, not of shape {table.shape}")
         if not np.any(table):
             raise ValueError("inputs must not all be 0")
+        check_size("largest entry", float(np.abs(table).max()), DEVIATION)
+        check_size("mean square", float(np.mean(np.square(table))), INPUT_VARIANCE)
         if width < 1:
             raise ValueError(f"width must be at least 1, not {width!r}")
         return cls(table, width, seed, hashlib.sha256(repr(table.shape).encode() + table.tobytes()).hexdigest())
@@ -130,8 +134,10 @@ class Model:
             The eigenvalues are not finite, below 0, or all 0.
         """
         values = np.asarray(eigenvalues, dtype=np.float64)
+        check_size("largest number", float(np.abs(values).max(initial=0.0)), NUMBERS["entries"])
         values = values if values.ndim == 1 else covariance_eigenvalues(values)
         prior = gaussian_spectrum(values)
+        check_size("mean eigenvalue", float(np.mean(values)), INPUT_VARIANCE)
         return cls(
             tuple(alpha),
             prior=prior,
@@ -162,6 +168,17 @@ class Model:
         if depth > self.layers:
             raise ValueError(f"depth must be at most {self.layers}, the number of layers, not {depth}")
         return np.array(self.alpha[:depth])
+
+    def points_at_once(self, depths: ArrayLike) -> int:
+        """How many points are evaluated together at these depths: large enough to pay, and bounded in memory.
+
+        Parameters
+        ----------
+        depths : the observed layers of every point, at least one.
+        """
+        count, deepest = np.size(depths), int(np.max(depths))
+        pairs = PAIRS_AT_ONCE // len(self.data.inputs) ** 2 if self.data else ROWS_AT_ONCE
+        return max(1, min(ROWS_AT_ONCE // count, LAYERS_AT_ONCE // deepest, pairs))
 
     @property
     def known_weights(self) -> tuple[str, ...]:

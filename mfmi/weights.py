@@ -15,6 +15,8 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from mfmi.arguments import check_size
+from mfmi.limits import DEVIATION, VARIANCE, Range
 from mfmi.names import WEIGHTS
 from mfmi.spectral_layers import Gains
 
@@ -98,7 +100,7 @@ class Spectrum:
         table = np.asarray(matrix, dtype=np.float64)
         if table.ndim != 2 or table.size == 0:
             raise ValueError(f"a weight matrix has rows and columns, not the shape {table.shape}")
-        _check_finite(table, "entries")
+        _check_size(table, "entries", DEVIATION)
         rows, columns = table.shape
         values = np.zeros(columns)
         singular = np.linalg.svd(table, compute_uv=False)
@@ -112,7 +114,7 @@ class Spectrum:
     def _of(
         cls, values: Array, kind: str, name: str, shape: tuple[int, int] | None = None, sigma_w: float | None = None
     ) -> Spectrum:
-        _check_finite(values, "eigenvalues")
+        _check_size(values, "eigenvalues", VARIANCE if shape else DEVIATION)
         ordered = np.sort(values)
         smallest = 0.0 if shape else ordered[-1] * len(values) * _ROUNDING
         if ordered[0] < -smallest or ordered[-1] < 0.0:
@@ -230,10 +232,11 @@ def _gauss_rule(values: Array, weights: Array) -> tuple[Array, Array]:
     return nodes, total * np.square(vectors[0])
 
 
-def _check_finite(values: Array, what: str) -> None:
+def _check_size(values: Array, what: str, within: Range) -> None:
     wrong = values[~np.isfinite(values)]
     if wrong.size:
         raise ValueError(f"{what} must be finite, not {wrong[0]}")
+    check_size(f"largest of the {what}", float(np.abs(values).max()), within)
 
 
 class Factors(NamedTuple):

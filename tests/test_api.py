@@ -8,8 +8,9 @@ import pandas as pd
 import pytest
 
 import mfmi
-from mfmi.api import CHUNK_ROWS
 from mfmi.columns import COLUMNS
+from mfmi.limits import DEEPEST, ROWS_AT_ONCE
+from mfmi.model import Model
 
 
 def evaluate(**changes: Any) -> pd.DataFrame:
@@ -51,7 +52,7 @@ def test_an_activation_may_be_given_as_itself() -> None:
 
 
 def test_chunks_do_not_show() -> None:
-    count = CHUNK_ROWS + 3
+    count = ROWS_AT_ONCE + 3
     frame = evaluate(sigma_w=np.linspace(0.5, 1.5, count), depth=1)
     assert frame["point"].tolist() == list(range(count))
     single = evaluate(sigma_w=frame["sigma_w"].iloc[-1], depth=1)
@@ -82,7 +83,44 @@ def test_estimators_come_once_and_in_any_order() -> None:
         ({"depth": [1, -3]}, "depth: -3 is not in 1.."),
         ({"depth": 1.5}, "depth: 1.5 is not an integer"),
         ({"depth": []}, "depth: [] is not an integer"),
-        ({"depth": 2**31}, "depth: 2147483648 is not in 1.."),
+        ({"depth": 2**31}, "depth: 2147483648 is not in 1..10000"),
+        ({"depth": 10**400}, "depth: 1000000"),
+        ({"depth": True}, "depth: True is not an integer"),
+        ({"depth": None, "layers": 10**8}, "layers: 100000000 is not in 1..10000"),
+        ({"depth": None, "layers": [3]}, "layers: [3] is not a single integer"),
+        ({"layers": 3}, "layers: 3 are all up to that one; give depth or layers, not both"),
+        ({"sigma_w": 1e200}, "sigma_w: 1e+200 is greater than 1e+100"),
+        ({"sigma_w": 10**400}, "sigma_w: 1000000"),
+        ({"sigma_w": 1e-200}, "sigma_w: 1e-200 is less than 1e-100 and not 0"),
+        ({"sigma_w": None}, "sigma_w: None is not a number"),
+        ({"sigma_w": True}, "sigma_w: True is not a number"),
+        ({"sigma_w": "1.5"}, "sigma_w: '1.5' is not a number"),
+        ({"sigma_w": [[1.0], [1.0, 2.0]]}, "sigma_w: [[1.0], [1.0, 2.0]] is not a number"),
+        ({"sigma_noise": 1e-200}, "sigma_noise: 1e-200 is less than 1e-100"),
+        ({"sigma_noise": 0}, "is not greater than 0, and without noise the information is infinite"),
+        ({"input_variance": 1e308}, "input_variance: 1e+308 is greater than 1e+100"),
+        ({"alpha": 1e200}, "alpha: 1e+200 is greater than 1e+09"),
+        ({"alpha": "half"}, "alpha: 'half' is not a number"),
+        ({"widths": 10}, "widths: 10 is not a sequence of two integers"),
+        ({"widths": 1.5}, "widths: 1.5 is not an integer or a sequence"),
+        ({"widths": [10, 10**12]}, "widths: 1000000000000 is not in 1..1000000000"),
+        ({"sparsity": "half"}, "sparsity: 'half' is not a number"),
+        ({"prior": 3}, "prior: 3 is not one of gaussian, rademacher, spike_slab"),
+        ({"input_spectrum": [1e200, 1.0]}, "input_spectrum: 1e+200 is greater than 1e+100"),
+        ({"input_spectrum": [1e-200, 1e-200]}, "input_spectrum: the mean eigenvalue, 1e-200, is less than 1e-100"),
+        ({"inputs": [[1e200, 1.0], [0.0, 1.0]], "width": 4}, "inputs: 1e+200 is greater than 1e+100"),
+        ({"inputs": [[1e-200], [2e-200]], "width": 4}, "inputs: the largest entry, 2e-200, is less than 1e-100 and not 0"),
+        ({"inputs": [[1.0], [2.0]], "width": 1e3}, "width: 1000.0 is not an integer"),
+        ({"inputs": [[1.0], [2.0]], "width": 4, "seed": -1}, "seed: -1 is not in 0.."),
+        ({"inputs": "digits.npy", "width": 4}, "inputs: 'digits.npy' is not a number"),
+        ({"weights": 3}, "weights: eigenvalues must be a list of numbers"),
+        ({"weights": [1e200, 1.0]}, "weights: 1e+200 is greater than 1e+100"),
+        ({"weights": None}, "weights: None is not one of gaussian, orthogonal"),
+        ({"noise_at": None}, "noise_at: None is not one of output, every"),
+        ({"observe": ["activation"]}, "observe: ['activation'] is not a single word"),
+        ({"unit": None}, "unit: None is not one of nats, bits"),
+        ({"estimators": 3}, "estimators: 3 is not one of mean_field"),
+        ({"columns": 3}, "columns: 3 is not one of"),
         ({"weights": "normal"}, "weights: 'normal' is not one of gaussian, orthogonal"),
         ({"noise_at": ["output", "input"]}, "noise_at: 'input' is not one of output, every"),
         ({"estimators": ["linaer"]}, "estimators: 'linaer' is not one of mean_field, linear"),
@@ -97,6 +135,33 @@ def test_estimators_come_once_and_in_any_order() -> None:
 def test_bad_arguments_are_named(changes: dict[str, Any], words: str) -> None:
     with pytest.raises(ValueError, match=re.escape(words)):
         evaluate(**changes)
+
+
+def test_arrays_without_axes_and_numpy_strings_are_scalars() -> None:
+    plain = evaluate(sigma_w=1.5, weights="orthogonal", noise_at="every")
+    numpy = evaluate(
+        activation=np.array("linear"),
+        sigma_w=np.array(1.5),
+        depth=np.array(2),
+        weights=np.str_("orthogonal"),
+        noise_at=np.array("every"),
+        estimators=np.array(["linear"]),
+        unit=np.str_("nats"),
+    )
+    pd.testing.assert_frame_equal(plain, numpy)
+    pd.testing.assert_frame_equal(evaluate(alpha=0.5, depth=1), evaluate(alpha=[0.5], depth=1))
+
+
+def test_layers_are_all_up_to_one() -> None:
+    pd.testing.assert_frame_equal(evaluate(depth=None, layers=3), evaluate(depth=[1, 2, 3]))
+    assert evaluate(depth=3)["depth"].tolist() == [3]
+
+
+def test_a_deep_network_is_taken_apart_into_chunks() -> None:
+    model = Model()
+    assert model.points_at_once([1]) == ROWS_AT_ONCE
+    assert model.points_at_once([1, 5000]) == 6
+    assert model.points_at_once([DEEPEST]) == 3
 
 
 def test_a_point_without_an_answer_is_a_row() -> None:

@@ -45,7 +45,10 @@ def test_success_is_0(command_line: CommandLine) -> None:
         (["bound", "--act", "tanh", "--sw", "nan"], "'--sw': nan is not finite"),
         (["bound", "--act", "tanh", "--sw", "inf"], "'--sw': inf is not finite"),
         (["bound", "--act", "tanh", "--sw", "one"], "'--sw': 'one' is not a number"),
-        (["bound", "--act", "tanh", "--sw", "1", "--sn", "0"], "'--sn': 0 is not greater than 0"),
+        (
+            ["bound", "--act", "tanh", "--sw", "1", "--sn", "0"],
+            "'--sn': 0 is not greater than 0, and without noise the information is infinite.",
+        ),
         (["bound", "--act", "tanh", "--sw", "1", "--qx", "-1e-3"], "'--qx': -1e-3 is not greater than 0"),
         (["bound", "--act", "tanh", "--sw", "1", "--c0", "1.5"], "'--c0': 1.5 is greater than 1"),
         (["bound", "--act", "tanh", "--sw", "1", "--depth", "0"], "'--depth': 0 is not in the range"),

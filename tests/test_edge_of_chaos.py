@@ -155,10 +155,10 @@ def test_the_answer_is_a_table() -> None:
 @pytest.mark.parametrize(
     ("activation", "arguments", "words"),
     [
-        ("tanh", {"sigma_b": -0.1}, "sigma_b must be finite and at least 0, not -0.1"),
-        ("tanh", {"sigma_w": math.nan}, "sigma_w must be finite and at least 0, not nan"),
+        ("tanh", {"sigma_b": -0.1}, "sigma_b: -0.1 is less than 0"),
+        ("tanh", {"sigma_w": math.nan}, "sigma_w: nan is not finite"),
         ("tanh", {"sigma_b": 0.1, "sigma_w": 1.0}, "sigma_b or sigma_w, not both"),
-        ("tanh", {"sigma_b": 0.1, "sigma_noise": math.inf}, "sigma_noise must be finite and at least 0, not inf"),
+        ("tanh", {"sigma_b": 0.1, "sigma_noise": math.inf}, "sigma_noise: inf is not finite"),
         ("sign", {}, "sign has no derivative"),
     ],
 )

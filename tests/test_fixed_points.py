@@ -387,11 +387,11 @@ def test_shapes_follow_numpy() -> None:
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [
-        ({"sigma_w": -1.0}, "sigma_w must be finite and at least 0, not -1.0"),
-        ({"sigma_w": [1.0, math.nan]}, "sigma_w must be finite and at least 0, not nan"),
-        ({"sigma_w": 1.0, "sigma_b": math.inf}, "sigma_b must be finite and at least 0, not inf"),
-        ({"sigma_w": 1.0, "sigma_noise": -0.1}, "sigma_noise must be finite and at least 0, not -0.1"),
-        ({"sigma_w": 1.0, "input_variance": -2.0}, "input_variance must be finite and at least 0, not -2.0"),
+        ({"sigma_w": -1.0}, "sigma_w: -1.0 is less than 0"),
+        ({"sigma_w": [1.0, math.nan]}, "sigma_w: nan is not finite"),
+        ({"sigma_w": 1.0, "sigma_b": math.inf}, "sigma_b: inf is not finite"),
+        ({"sigma_w": 1.0, "sigma_noise": -0.1}, "sigma_noise: -0.1 is less than 0"),
+        ({"sigma_w": 1.0, "input_variance": -2.0}, "input_variance: -2.0 is less than 0"),
     ],
 )
 def test_bad_arguments_are_named(arguments: dict[str, Any], words: str) -> None:

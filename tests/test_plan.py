@@ -175,6 +175,25 @@ def test_chunks_partition_the_grid(n_w: int, n_b: int, n_depths: int) -> None:
     assert pieces == everything(found)
 
 
+@given(st.lists(st.sampled_from([1, 2, 40, 5000, 10_000]), min_size=1, max_size=60), st.booleans())
+@settings(max_examples=40, deadline=None)
+def test_a_depth_of_every_point_bounds_the_chunks_too(depths: list[int], listed: bool) -> None:
+    count = len(depths)
+    points = ", ".join(f"{{sigma_w: 1, depth: {depth}}}" for depth in depths)
+    zipped = f"mode: zip, activation: tanh, sigma_w: {[1] * count}, depth: {depths}"
+    found = plan(f"mode: points, activation: tanh, points: [{points}]" if listed else zipped)
+    chunks = list(found.chunks())
+    assert [chunk.start for chunk in chunks] == [0, *(chunk.stop for chunk in chunks[:-1])]
+    assert chunks[-1].stop == found.n_grid == count
+    for chunk, following in zip(chunks, [*chunks[1:], None], strict=True):
+        size = chunk.stop - chunk.start
+        assert size == 1 or size * max(depths[chunk.start : chunk.stop]) <= 30_000
+        assert size <= found.chunk_size
+        if following:  # one more would be too many
+            assert (size + 1) * max(depths[chunk.start : chunk.stop + 1]) > 30_000
+    assert sum(len(found.depths_for(found.points(chunk.start, chunk.stop))) for chunk in chunks) == count
+
+
 def test_chunks_are_a_sequence() -> None:
     found = plan("activation: tanh, sigma_w: {start: 0, stop: 1, num: 1000}, depth: [1, 2, 3, 4, 5, 6, 7, 8, 9, 10]")
     chunks = found.chunks()

@@ -9,7 +9,9 @@ from math import prod
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from mfmi.arguments import check_size
 from mfmi.capacity._symmetry import Orbits, invariant_covariance, reynolds
+from mfmi.limits import MOST_ENTRIES, NUMBERS
 
 Array = NDArray[np.float64]
 
@@ -41,8 +43,9 @@ class InputCovariance:
         """Return uncorrelated entries of one variance."""
         if n_0 < 1:
             raise ValueError(f"n_0 must be at least 1, not {n_0}")
-        if not (np.isfinite(variance) and variance >= 0.0):
-            raise ValueError(f"variance must be finite and not negative, not {variance}")
+        check_size("variance", variance, NUMBERS["eigenvalues"])
+        if n_0 > MOST_ENTRIES:
+            raise ValueError(f"n_0 must be at most {MOST_ENTRIES:,}, not {n_0:,}")
         return cls(np.full(n_0, float(variance)), is_white=True)
 
     @classmethod
@@ -54,6 +57,7 @@ class InputCovariance:
         if not (np.isfinite(spectrum).all() and (spectrum >= 0.0).all()):
             raise ValueError("eigenvalues must be finite and not negative")
         ordered = np.sort(spectrum)[::-1]
+        check_size("largest eigenvalue", float(ordered[0]), NUMBERS["eigenvalues"])
         return cls(ordered, is_white=bool(ordered[0] == ordered[-1]))
 
     @classmethod
@@ -80,6 +84,7 @@ class InputCovariance:
             raise ValueError(f"samples must have a row per input and at least two rows, not shape {data.shape}")
         if not np.isfinite(data).all():
             raise ValueError("samples must be finite")
+        check_size("largest entry", float(np.abs(data).max()), NUMBERS["entries"])
         centred = data - data.mean(axis=0)
         return cls.from_matrix(centred.T @ centred / len(data))
 

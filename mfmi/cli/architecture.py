@@ -6,6 +6,9 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from mfmi.errors import shown
+from mfmi.limits import DEEPEST, WIDEST
+
 if TYPE_CHECKING:
     from mfmi.capacity import Architecture, Layer
 
@@ -28,8 +31,12 @@ class WidthList(WidthsBase):
         if isinstance(value, tuple):
             return value
         parts = [part.strip() for part in str(value).lower().split(self.separator)]
-        if not all(part.isdecimal() and int(part) > 0 for part in parts):
-            self.fail(f"{value!r} is not made of whole numbers with {self.separator!r} between them.", param, ctx)
+        if not all(part.isascii() and part.isdecimal() and part.strip("0") for part in parts):
+            self.fail(f"{shown(value)} is not made of whole numbers with {self.separator!r} between them.", param, ctx)
+        if any(len(part) > len(str(WIDEST)) or int(part) > WIDEST for part in parts):
+            self.fail(f"{shown(value)} holds a number greater than {WIDEST:,}.", param, ctx)
+        if len(parts) - 1 > DEEPEST:
+            self.fail(f"{len(parts)} numbers are more than {DEEPEST:,} layers.", param, ctx)
         return tuple(map(int, parts))
 
 

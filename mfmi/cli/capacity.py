@@ -13,6 +13,7 @@ from mfmi.cli.numbers import number
 from mfmi.cli.options import Word, network_option, network_options
 from mfmi.cli.sink import Sink, output_options
 from mfmi.cli.values import Values
+from mfmi.limits import NUMBERS
 
 if TYPE_CHECKING:
     import numpy as np
@@ -45,7 +46,7 @@ SYMMETRY_AT = ("output", "first")
 @click.option("--layer", "layers", type=LayerType(), multiple=True, metavar="LAYER", help=f"Repeatable: {LAYER_FORMS}.")
 @click.option(
     "--gains",
-    type=Values(least=0),
+    type=Values(NUMBERS["gains"]),
     metavar="G,G,...",
     help="Largest squared singular value of each weight matrix, or one for all, in place of --sw.",
 )
@@ -149,7 +150,10 @@ def _eigenvalues(text: str) -> Any:
                 param_hint="--spectrum",
             )
         return found
-    return Values(least=0).convert(text, None, None)
+    try:
+        return Values(NUMBERS["eigenvalues"]).convert(text, None, None)
+    except click.BadParameter as error:
+        raise click.BadParameter(error.message, param_hint="'--spectrum'") from error
 
 
 def _gains(architecture: Architecture, sigma_w: float | None, weights: str, gains: tuple[float, ...] | None) -> Any:

@@ -11,6 +11,7 @@ import click
 
 from mfmi.cli.architecture import WidthList
 from mfmi.cli.options import Real, Word
+from mfmi.limits import NUMBERS, WIDEST_DRAWN
 from mfmi.names import OBSERVABLES, PRIORS
 
 if TYPE_CHECKING:
@@ -33,7 +34,7 @@ class RatioList(RatiosBase):
         """Return the numbers, or say what is wrong with them."""
         if isinstance(value, tuple):
             return value
-        return tuple(Real(above=0).convert(part, param, ctx) for part in str(value).split(","))
+        return tuple(Real(NUMBERS["alpha"]).convert(part, param, ctx) for part in str(value).split(","))
 
 
 def model_options(function: Function) -> Callable[..., Any]:
@@ -49,10 +50,15 @@ def model_options(function: Function) -> Callable[..., Any]:
         "--inputs", type=click.Path(), metavar="FILE", help="Real inputs (.npy, .csv, .parquet): adds pairwise bounds."
     )
     @click.option(
-        "--width", type=click.IntRange(1), metavar="N", help="Units of every layer of the networks for --inputs."
+        "--width",
+        type=click.IntRange(1, WIDEST_DRAWN),
+        metavar="N",
+        help="Units of every layer of the networks for --inputs.",
     )
     @click.option("--prior", type=Word(PRIORS), default="gaussian", show_default=True, help="Law of an input entry.")
-    @click.option("--sparsity", type=Real(above=0, most=1), metavar="S", help="Share of spike_slab's entries not 0.")
+    @click.option(
+        "--sparsity", type=Real(NUMBERS["sparsity"]), metavar="S", help="Share of spike_slab's entries not 0."
+    )
     @click.option(
         "--input-spectrum",
         type=click.Path(),

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -11,6 +10,7 @@ from click.shell_completion import CompletionItem
 
 from mfmi.cli.command import nearest
 from mfmi.columns import FURTHER_NAMES
+from mfmi.limits import DEEPEST, NUMBERS, Range
 from mfmi.names import DEFAULT_ESTIMATORS, ESTIMATORS, NOISE_PLACEMENTS, UNITS, WEIGHTS
 
 if TYPE_CHECKING:
@@ -34,16 +34,14 @@ class Real(RealBase):
 
     Parameters
     ----------
-    above
-        The number must be greater than this.
-    least, most
-        The number must be at least, at most this.
+    within
+        The numbers that are taken.
     """
 
     name = "number"
 
-    def __init__(self, *, above: float = -math.inf, least: float = -math.inf, most: float = math.inf) -> None:
-        self.above, self.least, self.most = above, least, most
+    def __init__(self, within: Range) -> None:
+        self.within = within
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> float:
         """Return the number, or say what is wrong with it."""
@@ -51,15 +49,10 @@ class Real(RealBase):
             number = float(value)
         except (TypeError, ValueError):
             self.fail(f"{value!r} is not a number.", param, ctx)
-        if not math.isfinite(number):
-            self.fail(f"{value} is not finite.", param, ctx)
-        if number <= self.above:
-            self.fail(f"{value} is not greater than {self.above:g}.", param, ctx)
-        if number < self.least:
-            self.fail(f"{value} is less than {self.least:g}.", param, ctx)
-        if number > self.most:
-            self.fail(f"{value} is greater than {self.most:g}.", param, ctx)
-        return number
+        objection = self.within.objection(number)
+        if objection is not None:
+            self.fail(f"{value} {objection}.", param, ctx)
+        return number + 0.0  # no negative zero
 
 
 class Word(WordBase):
@@ -157,7 +150,7 @@ _OPTIONS: dict[str, tuple[tuple[str, ...], dict[str, Any]]] = {
     "sigma_w": (
         ("--sw",),
         {
-            "type": Real(least=0),
+            "type": Real(NUMBERS["sigma_w"]),
             "required": True,
             "metavar": "S",
             "help": "Deviation of the weights, times sqrt(fan-in).",
@@ -166,7 +159,7 @@ _OPTIONS: dict[str, tuple[tuple[str, ...], dict[str, Any]]] = {
     "sigma_b": (
         ("--sb",),
         {
-            "type": Real(least=0),
+            "type": Real(NUMBERS["sigma_b"]),
             "default": 0,
             "show_default": True,
             "metavar": "S",
@@ -176,7 +169,7 @@ _OPTIONS: dict[str, tuple[tuple[str, ...], dict[str, Any]]] = {
     "sigma_noise": (
         ("--sn",),
         {
-            "type": Real(above=0),
+            "type": Real(NUMBERS["sigma_noise"]),
             "default": 0.1,
             "show_default": True,
             "metavar": "S",
@@ -210,7 +203,7 @@ _OPTIONS: dict[str, tuple[tuple[str, ...], dict[str, Any]]] = {
     "depth": (
         ("--depth",),
         {
-            "type": click.IntRange(1),
+            "type": click.IntRange(1, DEEPEST),
             "default": 10,
             "show_default": True,
             "metavar": "N",
@@ -220,7 +213,7 @@ _OPTIONS: dict[str, tuple[tuple[str, ...], dict[str, Any]]] = {
     "input_variance": (
         ("--qx",),
         {
-            "type": Real(above=0),
+            "type": Real(NUMBERS["input_variance"]),
             "default": 1,
             "show_default": True,
             "metavar": "V",
@@ -230,7 +223,7 @@ _OPTIONS: dict[str, tuple[tuple[str, ...], dict[str, Any]]] = {
     "correlation": (
         ("--c0",),
         {
-            "type": Real(least=-1, most=1),
+            "type": Real(NUMBERS["correlation"]),
             "default": 0.5,
             "show_default": True,
             "metavar": "C",

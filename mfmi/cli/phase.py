@@ -13,6 +13,7 @@ from mfmi.cli.options import network_option, network_options
 from mfmi.cli.sink import Sink, output_options
 from mfmi.cli.terminal import terminal
 from mfmi.cli.values import Values
+from mfmi.limits import DEVIATION
 
 if TYPE_CHECKING:
     import numpy as np
@@ -40,11 +41,13 @@ MAP_LEAST = 4
 @click.option(
     "--sw",
     "sigma_w",
-    type=Values(least=0),
+    type=Values(DEVIATION),
     metavar="S",
     help="Standard deviation of the weights: 1.5, or 1,1.5,2, or 0.5:3:101, both ends included.",
 )
-@click.option("--sb", "sigma_b", type=Values(least=0), metavar="S", help="Standard deviation of the biases, likewise.")
+@click.option(
+    "--sb", "sigma_b", type=Values(DEVIATION), metavar="S", help="Standard deviation of the biases, likewise."
+)
 @network_options("sigma_noise")
 @network_option(
     "noise_at", help="Noise of the hidden layers changes the maps; noise at the output, the default, does not."
@@ -76,8 +79,8 @@ def command(
             raise click.UsageError("--all is about points; --curve has every branch anyway.")
         _curve(activation, sigma_w, sigma_b, network, sink)
         return
-    sigma_b = sigma_b or (Values().convert(MAP_SIGMA_B, None, None) if sigma_w is None else (0.0,))
-    sigma_w = sigma_w or Values().convert(MAP_SIGMA_W, None, None)
+    sigma_b = sigma_b or (Values(DEVIATION).convert(MAP_SIGMA_B, None, None) if sigma_w is None else (0.0,))
+    sigma_w = sigma_w or Values(DEVIATION).convert(MAP_SIGMA_W, None, None)
     if everything:
         _every_fixed_point(activation, sigma_w, sigma_b, network, sink)
     elif len(sigma_w) == len(sigma_b) == 1:
@@ -214,7 +217,7 @@ def _curve(
     if not activation.differentiable:
         raise click.UsageError(f"{activation.name} has no derivative, and so no edge of chaos.")
     if sigma_w is None and sigma_b is None:
-        sigma_b = Values().convert(MAP_SIGMA_B, None, None)
+        sigma_b = Values(DEVIATION).convert(MAP_SIGMA_B, None, None)
     edge = edge_of_chaos(
         activation, sigma_b, _hidden(network), sigma_w=sigma_w, input_variance=network["input_variance"]
     )

@@ -14,6 +14,7 @@ from mfmi.cli.command import nearest
 from mfmi.cli.options import Real, Word
 from mfmi.cli.sink import Sink
 from mfmi.cli.terminal import terminal
+from mfmi.limits import Range
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -57,7 +58,7 @@ MOST_ROWS = 20_000_000
     help="What is drawn, repeatable.  [default: the linearly readable and the total information]",
 )
 @click.option("--where", metavar="CONDITION", help="Only rows where this is true, as in mfmi show.")
-@click.option("--width", type=Real(least=2, most=20), metavar="INCHES", help="[default: 3.4, or 7 for many panels]")
+@click.option("--width", type=Real(Range(2, 20)), metavar="INCHES", help="[default: 3.4, or 7 for many panels]")
 @click.option("--data", metavar="FILE", type=click.Path(), help="The data behind the figure: CSV, JSON, Parquet.")
 @click.option("--force", is_flag=True, help="Replace existing files.")
 def command(

@@ -15,6 +15,7 @@ from mfmi.cli.sink import Sink, raw_output_options
 from mfmi.cli.terminal import terminal
 from mfmi.cli.values import Values
 from mfmi.cli.waiting import announce_tables
+from mfmi.limits import DEVIATION
 from mfmi.names import ESTIMATORS
 
 if TYPE_CHECKING:
@@ -43,7 +44,7 @@ LIBRARIES = ("torch", "jax", "keras", "numpy")
 @click.option(
     "--sb",
     "sigma_b",
-    type=Values(least=0),
+    type=Values(DEVIATION),
     metavar="S",
     help="Deviation of the biases; of several, such as 0,0.1 or 0:1:11, the best for each is ranked.  "
     "[default: searched for, 0 to 1]",

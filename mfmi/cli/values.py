@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import math
 from typing import TYPE_CHECKING, Any
 
 import click
 
 from mfmi.cli.options import Real
+from mfmi.limits import Range
 
 if TYPE_CHECKING:
     ValuesBase = click.ParamType[tuple[float, ...]]
@@ -22,14 +22,14 @@ class Values(ValuesBase):
 
     Parameters
     ----------
-    least
-        Every number must be at least this.
+    within
+        The numbers that are taken.
     """
 
     name = "values"
 
-    def __init__(self, *, least: float = -math.inf) -> None:
-        self._number = Real(least=least)
+    def __init__(self, within: Range) -> None:
+        self._number = Real(within)
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> tuple[float, ...]:
         """Return the numbers, or say what is wrong with them."""

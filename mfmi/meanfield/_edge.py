@@ -13,7 +13,9 @@ from scipy.optimize import elementwise
 
 from mfmi.activations import Activation
 from mfmi.activations import get as get_activation
-from mfmi.meanfield._fixed_points import fixed_point, nonnegative, slope_moment
+from mfmi.arguments import number
+from mfmi.limits import DEVIATION
+from mfmi.meanfield._fixed_points import broadcast, fixed_point, slope_moment
 from mfmi.meanfield._length_map import ROUNDING, length_map_grid
 from mfmi.meanfield._roots import Array, brackets, solve
 from mfmi.meanfield._table import Table
@@ -92,7 +94,7 @@ def edge_of_chaos(
     Raises
     ------
     ValueError
-        For a negative or non-finite argument, an unknown activation, one without a derivative, or both deviations at
+        For an argument out of range, an unknown activation, one without a derivative, or both deviations at
         once.
     """
     phi = get_activation(activation)
@@ -103,9 +105,7 @@ def edge_of_chaos(
     by_weight = sigma_w is not None
     name, given = ("sigma_w", sigma_w) if sigma_w is not None else ("sigma_b", 0.0 if sigma_b is None else sigma_b)
     named = {name: given, "sigma_noise": sigma_noise, "input_variance": input_variance}
-    axis, noise, q_x = (
-        array.ravel() for array in np.broadcast_arrays(*(nonnegative(key, value) for key, value in named.items()))
-    )
+    axis, noise, q_x = (array.ravel() for array in broadcast(**named))
     target, h2 = axis * axis, noise * noise
     points = _homogeneous(phi, target, h2, by_weight) if phi.homogeneous else _branches(phi, target, h2, by_weight)
     return _table(phi, target, h2, q_x, points, by_weight)
@@ -144,12 +144,12 @@ def edge_curve(activation: str | Activation, sigma_noise: float = 0.0, points: i
     Raises
     ------
     ValueError
-        For a negative or non-finite argument, an unknown activation or one without a derivative.
+        For an argument out of range, an unknown activation or one without a derivative.
     """
     phi = get_activation(activation)
     if not phi.differentiable:
         raise ValueError(f"activation {phi.name} has no derivative, so its chi_1 and edge of chaos do not exist")
-    h2 = float(nonnegative("sigma_noise", sigma_noise)) ** 2
+    h2 = number("sigma_noise", sigma_noise, DEVIATION) ** 2
     if phi.homogeneous:
         edge = edge_of_chaos(phi, 0.0, sigma_noise)
         return EdgeCurve(edge.sigma_b, edge.sigma_w, edge.q_star, edge.chi_q, edge.stable)

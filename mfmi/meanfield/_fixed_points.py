@@ -10,6 +10,8 @@ from numpy.typing import ArrayLike, NDArray
 
 from mfmi.activations import Activation
 from mfmi.activations import get as get_activation
+from mfmi.arguments import broadcast_arrays, numbers
+from mfmi.limits import DEVIATION, LARGEST, SMALLEST, Range
 from mfmi.meanfield._correlation_map import CRITICAL, correlation_fixed_point
 from mfmi.meanfield._length_map import length_map_grid, reached, roots
 from mfmi.meanfield._roots import Array
@@ -104,7 +106,7 @@ def fixed_point(
     Raises
     ------
     ValueError
-        For a negative or non-finite argument, or an unknown activation.
+        For an argument out of range, or an unknown activation.
     """
     phi = get_activation(activation)
     shape, w2, b2, h2, s_1 = _variances(sigma_w, sigma_b, sigma_noise, input_variance)
@@ -138,7 +140,7 @@ def fixed_points(
     Raises
     ------
     ValueError
-        For a negative or non-finite argument, or an unknown activation.
+        For an argument out of range, or an unknown activation.
     """
     phi = get_activation(activation)
     _, w2, b2, h2, s_1 = _variances(sigma_w, sigma_b, sigma_noise, input_variance)
@@ -150,21 +152,26 @@ def fixed_points(
     return FixedPoints(index=found.row, stable=found.attracting, reached=at_end, **scales)
 
 
-def nonnegative(name: str, value: ArrayLike) -> Array:
-    """The value as an array, or a ValueError that names the argument and its first bad entry."""
-    array = np.asarray(value, dtype=np.float64)
-    bad = ~(np.isfinite(array) & (array >= 0.0))
-    if bad.any():
-        raise ValueError(f"{name} must be finite and at least 0, not {array[bad].flat[0]}")
-    return array
+# Of the mean field any number may be 0, also the variance of the input.
+_TAKEN = {
+    "sigma_w": DEVIATION,
+    "sigma_b": DEVIATION,
+    "sigma_noise": DEVIATION,
+    "input_variance": Range(SMALLEST, LARGEST, zero=True),
+}
+
+
+def broadcast(**given: ArrayLike) -> list[Array]:
+    """The named arguments as arrays of one shape; a ValueError names the one that is wrong."""
+    arrays = {name: numbers(name, value, _TAKEN[name]) for name, value in given.items()}
+    return broadcast_arrays(arrays)
 
 
 def _variances(
     sigma_w: ArrayLike, sigma_b: ArrayLike, sigma_noise: ArrayLike, input_variance: ArrayLike
 ) -> tuple[tuple[int, ...], Array, Array, Array, Array]:
     """Broadcast shape, and flat: variances of weights, biases and noise, and the one that the first layer sees."""
-    named = {"sigma_w": sigma_w, "sigma_b": sigma_b, "sigma_noise": sigma_noise, "input_variance": input_variance}
-    arrays = np.broadcast_arrays(*(nonnegative(name, value) for name, value in named.items()))
+    arrays = broadcast(sigma_w=sigma_w, sigma_b=sigma_b, sigma_noise=sigma_noise, input_variance=input_variance)
     w, b, h, q_x = (array.ravel() for array in arrays)
     return arrays[0].shape, w * w, b * b, h * h, w * w * q_x + b * b + h * h
 

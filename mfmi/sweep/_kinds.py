@@ -5,6 +5,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
+from mfmi.limits import Range
 from mfmi.sweep._located import Position, Report, closest
 from mfmi.sweep._yaml import ListNode, MappingNode, Node, ScalarNode, child_path, describe
 
@@ -37,36 +38,41 @@ class Number:
 
     Attributes
     ----------
-    least, most : bounds, included.
+    within : the numbers that are taken.
     refusal : what to say of a number too low that is not positive, in place of the bound.
     """
 
-    least: float = -math.inf
-    most: float = math.inf
+    within: Range
     refusal: str = ""
 
     def read(self, node: Node, path: str, report: Report) -> float | None:
         """Return the number."""
         number = _number_in(node)
-        message = ""
+        if number is not None and self.within.objection(number) is None:
+            return float(number) + 0.0  # no negative zero
+        report.add(node.at, path, f"{self._demand(number)}, got {describe(node)}")
+        return None
+
+    def _demand(self, number: float | None) -> str:
+        """Say what a number that is not taken should have been."""
         if number is None:
-            message = f"expected a number, got {describe(node)}"
-        elif not math.isfinite(number):
-            message = f"must be finite, got {describe(node)}"
-        elif number < self.least:
-            refusal = self.refusal if number <= 0 else ""
-            message = f"{refusal or f'must be at least {self.least:g}'}, got {describe(node)}"
-        elif number > self.most:
-            message = f"must be at most {self.most:g}, got {describe(node)}"
-        if message or number is None:
-            report.add(node.at, path, message)
-            return None
-        return float(number) + 0.0  # no negative zero
+            return "expected a number"
+        if not math.isfinite(number):
+            return "must be finite"
+        if number > self.within.most:
+            return f"must be at most {self.within.most:g}"
+        if number <= 0.0 and self.refusal:
+            return self.refusal
+        if number > 0.0 and self.within.zero:
+            return f"must be 0 or at least {self.within.least:g}"
+        return f"must be at least {self.within.lowest:g}"
 
     def json_schema(self) -> dict[str, Any]:
         """Return the JSON Schema."""
-        bounds = {"minimum": self.least, "maximum": self.most}
-        return {"type": "number"} | {name: bound for name, bound in bounds.items() if math.isfinite(bound)}
+        bounds = {"maximum": self.within.most} | ({} if self.within.zero else {"minimum": self.within.least})
+        schema: dict[str, Any] = {"type": "number"}
+        schema |= {name: bound for name, bound in bounds.items() if math.isfinite(bound)}
+        return schema | ({"anyOf": [{"const": 0}, {"minimum": self.within.least}]} if self.within.zero else {})
 
 
 @dataclass(frozen=True)

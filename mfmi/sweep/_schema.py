@@ -5,6 +5,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from mfmi import limits
 from mfmi.columns import FURTHER_NAMES
 from mfmi.names import DEFAULT_ESTIMATORS, DEPTH, ESTIMATORS, NOISE_PLACEMENTS, OBSERVABLES, PRIORS, UNITS
 from mfmi.sweep._kinds import (
@@ -25,17 +26,10 @@ from mfmi.sweep._yaml import Node, ScalarNode, describe
 
 VERSION = 1
 MODES = ("product", "zip", "points")
-MOST_DEPTH = 10_000
-MOST_WIDTH = 10**9
-MOST_DATA_WIDTH = 10**6
-_NARROWEST = 1e-9
 
 # A name, with plain numbers in brackets: nothing that an expression parser could trip over.
 _NUMBER = r"\s*(?:[A-Za-z_]\w{0,40}\s*=\s*)?[-+]?(?:\d{1,40}\.?\d{0,40}|\.\d{1,40})(?:[eE][-+]?\d{1,4})?\s*"
 _ACTIVATION = re.compile(rf"\s*[A-Za-z_]\w{{0,40}}\s*(?:\((?:{_NUMBER}(?:,{_NUMBER}){{0,9}})?\))?\s*\Z", re.ASCII)
-
-# Squares of numbers in this range neither overflow nor vanish.
-_SMALLEST, _LARGEST = 1e-100, 1e100
 
 
 @dataclass(frozen=True)
@@ -86,10 +80,9 @@ class ActivationName:
 
 
 _NEGATIVE = "a standard deviation cannot be negative"
-_SILENT = "must be greater than 0, for without noise the information is infinite"
-_DEVIATION = Number(least=0.0, most=_LARGEST, refusal=_NEGATIVE)
-_VARIANCE = Number(least=0.0, most=_LARGEST**2, refusal="a variance cannot be negative")
-_NOISE = Number(least=_SMALLEST, most=_LARGEST, refusal=_SILENT)
+_DEVIATION = Number(limits.DEVIATION, _NEGATIVE)
+_VARIANCE = Number(limits.VARIANCE, "a variance cannot be negative")
+_NOISE = Number(limits.NOISE, f"must be greater than 0, for {limits.NOISE.reason}")
 
 # What a value of each axis is; the axes in the order in which constants are listed.
 AXIS_KINDS: Mapping[str, Kind] = {
@@ -101,7 +94,7 @@ AXIS_KINDS: Mapping[str, Kind] = {
     "sigma_noise": _NOISE,
     "noise_at": Choice(NOISE_PLACEMENTS),
     "weights": LayerEnsemble(per_layer=True),
-    "depth": Whole(1, MOST_DEPTH),
+    "depth": Whole(1, limits.DEEPEST),
 }
 _ABOUT = {
     "activation": "activation function, such as tanh, relu or leaky_relu(0.1)",
@@ -189,14 +182,15 @@ _SWEEP = Record(
 _NETWORK = Record(
     {
         "widths": Field(
-            Several(Whole(1, MOST_WIDTH), bare=False), "widths n_0 of the input and n_1..n_L of the layers"
+            Several(Whole(1, limits.WIDEST), bare=False), "widths n_0 of the input and n_1..n_L of the layers"
         ),
         "alpha": Field(
-            Several(Number(least=_NARROWEST, most=1.0 / _NARROWEST), bare=False),
+            Several(Number(limits.NUMBERS["alpha"]), bare=False),
             "ratios n_l / n_{l-1} of the layers, in place of the widths",
         ),
         "width": Field(
-            Whole(1, MOST_DATA_WIDTH), "units in every layer of the networks that the inputs of a data set go through"
+            Whole(1, limits.WIDEST_DRAWN),
+            "units in every layer of the networks that the inputs of a data set go through",
         ),
     },
     rules={
@@ -209,10 +203,12 @@ _NETWORK = Record(
 APART = (("variance", "dataset"), ("dataset", "prior"), ("dataset", "spectrum"), ("prior", "spectrum"))
 _INPUT = Record(
     {
-        "variance": Field(Number(least=_SMALLEST, most=_LARGEST), "variance of an input entry", default=1.0),
-        "correlation": Field(Number(least=-1.0, most=1.0), "correlation of the tracked pair of inputs", default=0.5),
+        "variance": Field(Number(limits.INPUT_VARIANCE), "variance of an input entry", default=1.0),
+        "correlation": Field(
+            Number(limits.NUMBERS["correlation"]), "correlation of the tracked pair of inputs", default=0.5
+        ),
         "prior": Field(Choice(PRIORS), "law of the independent entries of the input", default="gaussian"),
-        "sparsity": Field(Number(least=1e-9, most=1.0), "prior spike_slab: share of the entries that are not 0"),
+        "sparsity": Field(Number(limits.NUMBERS["sparsity"]), "prior spike_slab: share of the entries that are not 0"),
         "spectrum": Field(
             Text(), "file with eigenvalues of a gaussian input's covariance, or samples of it; gives the variance too"
         ),

@@ -14,15 +14,9 @@ from numpy.typing import NDArray
 
 from mfmi.columns import Points
 from mfmi.model import Model
+from mfmi.sweep._grid import Axis
 from mfmi.sweep._values import Integers, Listed
 from mfmi.sweep.config import Config
-
-# Large enough for vectorised arithmetic to pay, small enough for a chunk to be redone without regret.
-_CHUNK_ROWS = 4096
-# Layers times points of a chunk: what bounds its memory when a grid is deep.
-_CHUNK_LAYERS = 30_000
-# Pairs of inputs of a data set times points: some seconds.
-_CHUNK_PAIRS = 20_000_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,12 +37,12 @@ class Chunk:
 class Chunks(Sequence[Chunk]):
     """All chunks of a plan in order, each made when it is asked for."""
 
-    def __init__(self, n_grid: int, size: int) -> None:
-        self._n_grid, self._size = n_grid, size
+    def __init__(self, n_grid: int, starts: Sequence[int]) -> None:
+        self._n_grid, self._starts = n_grid, starts
 
     def __len__(self) -> int:
         """Return how many chunks there are."""
-        return -(-self._n_grid // self._size)
+        return len(self._starts)
 
     @overload
     def __getitem__(self, number: int) -> Chunk: ...
@@ -59,7 +53,7 @@ class Chunks(Sequence[Chunk]):
         if isinstance(number, slice):
             return [self[i] for i in range(*number.indices(len(self)))]
         i = range(len(self))[number]
-        return Chunk(i, i * self._size, min((i + 1) * self._size, self._n_grid))
+        return Chunk(i, self._starts[i], self._starts[i + 1] if i + 1 < len(self) else self._n_grid)
 
 
 @dataclass(frozen=True)
@@ -103,7 +97,7 @@ class Plan:
         """All depths that occur, in config order where every point has all of them, else ascending."""
         if self.config.depths:
             return self.config.depths
-        values = next(axis.values for axis in self.config.axes if axis.name == "depth")
+        values = self._depth_axis.values
         assert isinstance(values, Listed)
         return tuple(sorted({int(depth) for depth in values.values}))
 
@@ -127,14 +121,11 @@ class Plan:
         """Unit of the information, "nats" or "bits"."""
         return self.config.output_unit
 
-    @property
+    @cached_property
     def chunk_size(self) -> int:
-        """How many grid points a chunk has."""
-        depths = self.config.depths
-        by_rows, by_layers = _CHUNK_ROWS // max(1, len(depths)), _CHUNK_LAYERS // max(1, *depths, 1)
-        data = self.config.model.data
-        by_pairs = _CHUNK_PAIRS // len(data.inputs) ** 2 if data else by_rows
-        return max(1, min(by_rows, by_layers, by_pairs))
+        """How many grid points a chunk has at most."""
+        starts = self._starts
+        return starts.step if isinstance(starts, range) else int(np.diff([*starts, self.n_grid]).max())
 
     @property
     def n_chunks(self) -> int:
@@ -143,7 +134,27 @@ class Plan:
 
     def chunks(self) -> Chunks:
         """Return the chunks, which together are the grid."""
-        return Chunks(self.n_grid, self.chunk_size)
+        return Chunks(self.n_grid, self._starts)
+
+    @cached_property
+    def _starts(self) -> Sequence[int]:
+        """The first grid point of every chunk."""
+        if self.config.depths:
+            return range(0, self.n_grid, self.model.points_at_once(self.config.depths))
+        every = self._depth_axis.at(self.config.grid.positions(np.arange(self.n_grid))["depth"]).tolist()
+        most = {depth: self.model.points_at_once(depth) for depth in set(every)}
+        starts, deepest = [0], every[0]
+        for index, depth in enumerate(every):
+            deepest = max(deepest, depth)
+            if index - starts[-1] >= most[deepest]:
+                starts.append(index)
+                deepest = depth
+        return starts
+
+    @property
+    def _depth_axis(self) -> Axis:
+        """The axis of the depths, where every point has its own."""
+        return next(axis for axis in self.config.axes if axis.name == "depth")
 
     def chunk(self, number: int) -> Chunk:
         """Return the chunk of that number."""
@@ -188,5 +199,4 @@ class Plan:
         if self.config.depths:
             return np.array(self.config.depths, dtype=np.int64)
         index: Integers = points.index
-        axis = next(axis for axis in self.config.axes if axis.name == "depth")
-        return axis.at(self.config.grid.positions(index)["depth"]).astype(np.int64)[:, np.newaxis]
+        return self._depth_axis.at(self.config.grid.positions(index)["depth"]).astype(np.int64)[:, np.newaxis]
