@@ -74,31 +74,6 @@ def offset_rule(
     return fixed_rule(sigma, widths, kinks, pole, nodes, tolerance=tolerance, period=period)
 
 
-def even_rule(x: FloatArray, w: FloatArray) -> tuple[FloatArray, FloatArray]:
-    """Half of a rule, for integrands that are even; a rule that is not symmetric comes back whole.
-
-    Parameters
-    ----------
-    x, w : ndarray, shape (n, M)
-        Nodes and weights.
-
-    Returns
-    -------
-    x, w : ndarray, shape (n, M - M // 2)
-        The nodes from 0 on, with the weights of both sides.
-    """
-    # Rules around kinks are symmetric up to rounding, and in ascending order only without them.
-    order = np.argsort(x, axis=1)
-    x, w = np.take_along_axis(x, order, axis=1), np.take_along_axis(w, order, axis=1)
-    if not (np.allclose(x, -x[:, ::-1], rtol=1e-9) and np.allclose(w, w[:, ::-1], rtol=1e-9)):
-        return x, w
-    middle = x.shape[1] // 2
-    x, w = x[:, middle:], w[:, middle:].copy()
-    if middle:
-        w[:, -middle:] *= 2.0
-    return x, w
-
-
 def node_count(
     sigma: FloatArray,
     width: FloatArray,

@@ -272,6 +272,8 @@ class Surrogate:
 
     def part(self, rows: Rows, layers: slice) -> Surrogate:
         """See `LayerChannel.part`."""
+        if isinstance(rows, np.ndarray) and np.array_equal(rows, np.arange(len(self.gain))):
+            rows = slice(None)  # all of them, without a copy
         return Surrogate(
             self.gain[rows, layers], self.residual[rows, layers], self.weight[rows, layers], self.hidden_noise[rows]
         )

@@ -120,7 +120,7 @@ def test_scale_laws(phi, s, t, c):
 @given(a=common_variances, v=common_variances)
 def test_total_variance(phi, a, v):
     """E of the conditional second moment over the neuron's offset is the second moment of the whole."""
-    m, w = phi.offset_rule([a], [v])
+    m, w = gaussian.offset_rule([a], np.sqrt([v]), phi.kinks, phi.pole, period=phi.period)
     given_m = phi.conditional(m, v)
     total = (w * (given_m.variance + given_m.mean**2)).sum()
     assert total == pytest.approx(phi.second_moment(a + v), rel=1e-9)

@@ -307,24 +307,35 @@ class Activation(ABC):
         shape = (*mean.shape, len(active))
         return p.reshape(shape), power.reshape(shape)
 
-    def offset_rule(
-        self, variance: ArrayLike, noise: ArrayLike = 0.0, *, tolerance: float = 1e-12
-    ) -> tuple[FloatArray, FloatArray]:
-        """Nodes and weights for E f(m), m ~ N(0, variance), f built from moments of phi(m + sqrt(noise) g).
+    def offset_rules(
+        self, variance: FloatArray, width: FloatArray, *, tolerance: float
+    ) -> Iterator[tuple[NDArray[np.int64], FloatArray, FloatArray]]:
+        """Nodes and weights for E f(m), m ~ N(0, variance), f built from moments of phi(m + width g).
+
+        For an odd or even activation they are those of a mean over both signs, where that has half as many.
 
         Parameters
         ----------
-        variance, noise : array_like, shape (n,)
-            Variance of the neuron offset and of the noise inside.
+        variance, width : ndarray, shape (n,)
+            Variance of the neuron offset and standard deviation of the noise inside.
         tolerance : float
             As in `gaussian.offset_rule`.
 
-        Returns
-        -------
-        x, w : ndarray, shape (n, M)
+        Yields
+        ------
+        rows : ndarray of int64, shape (b,)
+            Row numbers.
+        x, w : ndarray, shape (b, M)
+            Their nodes and weights.
         """
-        return gaussian.offset_rule(
-            variance, np.sqrt(noise), self.kinks, self.pole, tolerance=tolerance, period=self.period
+        return gaussian.blocked_rules(
+            np.sqrt(variance),
+            width,
+            self.kinks,
+            self.pole,
+            tolerance=tolerance,
+            period=self.period,
+            half=self.odd or self.even,
         )
 
     # ---- private moments on flat arrays: quadrature unless an activation knows better -----------------------------

@@ -1,0 +1,43 @@
+"""Means over the offsets of neurons, deep in a network: exact, and no dearer the deeper."""
+
+import numpy as np
+import pytest
+
+from mfmi.activations import get
+from mfmi.meanfield import trajectory
+from mfmi.propagation import Propagation
+
+
+def propagation(activation: str, depth: int, sigma_h: float = 0.0) -> Propagation:
+    phi = get(activation)
+    sigma_w = np.array([0.8, 1.0, 1.2])
+    path = trajectory(phi, sigma_w**2, 0.1, sigma_h**2, 1.0, 0.5, depth)
+    return Propagation(phi, path, np.full(3, sigma_h**2))
+
+
+@pytest.mark.parametrize("activation", ["relu", "leaky_relu(0.1)", "hard_tanh", "abs", "elu", "selu"])
+@pytest.mark.parametrize("sigma_h", [0.0, 1e-3])
+def test_signal_and_noise_of_a_linear_network_are_what_the_gap_becomes(activation: str, sigma_h: float) -> None:
+    found = propagation(activation, 300, sigma_h)
+    inner = (found.path.offset_gap + found.hidden_noise[:, None])[:, :-1]
+    surrogate = found.surrogate
+    power = surrogate.gain * inner[:, :, None] + surrogate.residual
+    mean = np.sum(power * surrogate.weight, axis=2)
+    exact = np.asarray(found.phi.decorrelation(found.path.s[:, :-1], inner))
+    sure = inner > 1e-290
+    assert sure.sum() > 300
+    np.testing.assert_allclose(mean[sure], exact[sure], rtol=1e-9)
+    np.testing.assert_allclose(surrogate.weight.sum(axis=2), 1.0, rtol=1e-12)
+
+
+def test_nodes_do_not_grow_with_the_depth() -> None:
+    shallow, deep = (propagation("relu", depth).surrogate.weight.shape[2] for depth in (60, 600))
+    assert propagation("relu", 600).path.offset_gap.min() < 1e-60
+    assert deep <= max(shallow, 800)
+
+
+def test_a_row_has_its_own_nodes() -> None:
+    alone, beside = (propagation("relu", depth).surrogate for depth in (5, 300))
+    count = alone.weight.shape[2]
+    np.testing.assert_array_equal(alone.gain, beside.gain[:, :4, :count])
+    assert not beside.weight[:, :4, count:].any()
