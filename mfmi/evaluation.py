@@ -16,7 +16,8 @@ from mfmi.estimate import Estimate
 from mfmi.estimators import REGISTRY
 from mfmi.further_columns import DERIVED, pairwise
 from mfmi.further_columns import REGISTRY as FURTHER_REGISTRY
-from mfmi.meanfield import fixed_point, trajectory
+from mfmi.limits import LAYERS_AT_ONCE
+from mfmi.meanfield import FixedPoint, fixed_point, trajectory
 from mfmi.model import SQUARE, Model
 from mfmi.names import ESTIMATORS, LOWER_BOUNDS, NOISE_PLACEMENTS, UNITS, UPPER_BOUNDS
 from mfmi.problem import Problem
@@ -44,6 +45,7 @@ def evaluate_points(
     unit: str = "nats",
     further: Sequence[str] = (),
     model: Model = SQUARE,
+    fields: MeanFields | None = None,
 ) -> dict[str, NDArray[Any]]:
     """Mean field and information of n points at D depths.
 
@@ -56,6 +58,7 @@ def evaluate_points(
     further : names of columns behind the contract's, out of `mfmi.columns.FURTHER`, and of `OF_DATA` where the model
         has a data set.
     model : what all networks have in common, square layers of any depth by default.
+    fields : the mean field of the points' networks, where they are asked for again at other depths.
 
     Returns
     -------
@@ -90,7 +93,8 @@ def evaluate_points(
     quantities = {f"mi_{name}": REGISTRY[name] for name in estimators}
     quantities |= {name: FURTHER_REGISTRY[name] for name in FURTHER_NAMES if name in further and name not in DERIVED}
     for rows in _groups(points.activation):
-        _evaluate_activation(points[rows], layers[rows], quantities, _View(columns, rows), model)
+        fields_of = fields or MeanFields(int(table.max()))
+        _evaluate_activation(points[rows], layers[rows], quantities, _View(columns, rows), model, fields_of)
     _bounds(columns, estimators, _missed(columns, estimators))
     for name in DERIVED.keys() & set(further):
         columns[name] = DERIVED[name](columns, model)
@@ -102,6 +106,30 @@ def evaluate_points(
             if column.unit in (INFORMATION, TOTAL):
                 columns[column.name] /= np.log(2.0)
     return {name: values.ravel() for name, values in columns.items()}
+
+
+class MeanFields:
+    """Mean field of networks down to a depth, worked out once for all that is asked of them.
+
+    Parameters
+    ----------
+    deepest : the number of layers.
+    """
+
+    def __init__(self, deepest: int) -> None:
+        self.deepest = deepest
+        self._known: dict[tuple[str, bytes], tuple[Propagation, FixedPoint]] = {}
+
+    def of(self, phi: Activation, settings: Array) -> tuple[Propagation, FixedPoint]:
+        """Trajectories and fixed points, of rows of `sigma_w, sigma_b, sigma_h, input_variance, correlation`."""
+        key = phi.name, settings.tobytes()
+        if key not in self._known:
+            w, b, h, q_x, c_0 = settings.T
+            with np.errstate(over="ignore", invalid="ignore"):
+                path = trajectory(phi, w * w, b * b, h * h, q_x, c_0, self.deepest)
+            ends = fixed_point(phi, sigma_w=w, sigma_b=b, sigma_noise=h, input_variance=q_x)
+            self._known[key] = Propagation(phi, path, h * h), ends
+        return self._known[key]
 
 
 class _View:
@@ -151,19 +179,17 @@ def _unresolved(phi: Activation) -> str:
 
 
 def _evaluate_activation(
-    points: Points, layers: NDArray[np.intp], quantities: Quantities, out: _View, model: Model
+    points: Points, layers: NDArray[np.intp], quantities: Quantities, out: _View, model: Model, fields: MeanFields
 ) -> None:
     phi = get_activation(points.activation[0])
     hidden = np.where(points.noise_at == "every", points.sigma_noise, 0.0)
     settings = np.stack([points.sigma_w, points.sigma_b, hidden, points.input_variance, points.correlation], axis=1)
     distinct, which = np.unique(settings, axis=0, return_inverse=True)
-    w, b, h, q_x, c_0 = distinct.T
     which = which.ravel()
     row, column = np.indices(layers.shape).reshape(2, -1)
     everything = (row, column)
-    with np.errstate(over="ignore", invalid="ignore"):
-        path = trajectory(phi, w * w, b * b, h * h, q_x, c_0, int(layers.max()))
-    ends = fixed_point(phi, sigma_w=w, sigma_b=b, sigma_noise=h, input_variance=q_x)
+    propagation, ends = fields.of(phi, distinct)
+    path = propagation.path
     for name in ("q_star", "c_star", "chi_1", "xi_q", "xi_c", "phase"):
         out.put(name, getattr(ends, name)[which][row], everything)
     at = (which[row], layers.ravel() - 1)
@@ -184,7 +210,6 @@ def _evaluate_activation(
     for message in sorted(set(messages) - {""}):
         told = finite & (messages == message)
         out.note("unconverged", message, (row[told], column[told]))
-    propagation = Propagation(phi, path, h * h)
     for rows in _groups(points.weights):
         row, column = np.indices((len(rows), layers.shape[1])).reshape(2, -1)
         problem = Problem(
@@ -202,11 +227,16 @@ def _evaluate_activation(
 
 
 def _similar(depths: NDArray[np.intp]) -> Iterator[NDArray[np.intp]]:
-    """Positions of depths within a quarter of each other: solved together they waste little and save turns."""
+    """Positions of depths within a quarter of each other: solved together they waste little and save turns.
+
+    As many as fit the memory, which holds every layer up to the deepest of each.
+    """
     left = np.unique(depths)
     while len(left):
         together = left[left <= max(left[0], int(1.25 * left[0]))]
-        yield np.flatnonzero(np.isin(depths, together))
+        positions = np.flatnonzero(np.isin(depths, together))
+        size = max(1, LAYERS_AT_ONCE // int(together[-1]))
+        yield from (positions[start : start + size] for start in range(0, len(positions), size))
         left = left[len(together) :]
 
 

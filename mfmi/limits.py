@@ -12,6 +12,8 @@ SMALLEST, LARGEST = 1e-100, 1e100
 DEEPEST = 10_000
 # Units of a layer, and of a layer of a finite network that is drawn.
 WIDEST, WIDEST_DRAWN = 10**9, 10**6
+# Units of square layers that are drawn with all their weights; networks and inputs that are averaged over.
+WIDEST_SQUARE, MOST_NETWORKS, MOST_SAMPLES = 20_000, 10**6, 10**7
 # Entries of an input whose covariance is looked at entry by entry.
 MOST_ENTRIES = 10**7
 MOST_SEED = 2**63 - 1

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from itertools import pairwise
 from typing import Any
@@ -179,6 +179,16 @@ class Model:
         count, deepest = np.size(depths), int(np.max(depths))
         pairs = PAIRS_AT_ONCE // len(self.data.inputs) ** 2 if self.data else ROWS_AT_ONCE
         return max(1, min(ROWS_AT_ONCE // count, LAYERS_AT_ONCE // deepest, pairs))
+
+    def depths_at_once(self, depths: ArrayLike) -> Iterator[NDArray[np.intp]]:
+        """Ascending depths of one point, in blocks that are evaluated together and cost alike."""
+        left = np.asarray(depths, dtype=np.intp)
+        while len(left):
+            # Never more than that many layers in all.
+            size = max(1, int(np.searchsorted(left * np.arange(1, len(left) + 1), LAYERS_AT_ONCE, side="right")))
+            size = min(size, ROWS_AT_ONCE)
+            yield left[:size]
+            left = left[size:]
 
     @property
     def known_weights(self) -> tuple[str, ...]:

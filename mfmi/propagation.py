@@ -99,4 +99,4 @@ def _assembled(parts: list[Array], places: list[NDArray[np.int64]], shape: tuple
     for rows in places:
         part = parts.pop(0)
         found[rows, : part.shape[1]] = part
-    return found.reshape(*shape, -1)
+    return found.reshape(*shape, found.shape[1])

@@ -101,8 +101,8 @@ class Meeting:
     ("error", "code", "line"),
     [
         (ConfigError("too many points"), 3, "mfmi: error: too many points"),
-        (NumericsError("no root"), 4, "mfmi: error: no root"),
-        (MfmiError("no"), 4, "mfmi: error: no"),
+        (NumericsError("no root"), 1, "mfmi: error: this is a bug: NumericsError: no root"),
+        (MfmiError("no"), 1, "mfmi: error: this is a bug: MfmiError: no"),
         (OutputError("cannot write x"), 5, "mfmi: error: cannot write x"),
         (FileNotFoundError(2, "No such file or directory", "x"), 5, "mfmi: error: x: No such file or directory"),
         (OSError(28, "No space left on device"), 5, "mfmi: error: No space left on device"),

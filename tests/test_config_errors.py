@@ -487,3 +487,10 @@ def test_mistakes_in_overrides_come_after_those_in_the_file() -> None:
     with pytest.raises(LocatedConfigError) as caught:
         load_config(sweep(NETWORK, "seed: x"), "some.yaml", ["sweep.depth=0", "output.unit=bit"])
     assert [error.file for error in caught.value.errors] == ["some.yaml", "--set sweep.depth", "--set output.unit"]
+
+
+@pytest.mark.parametrize("value", ["0.5:3:101", "1,1.5"])
+def test_numbers_as_the_command_line_writes_them_are_met_with_the_forms_of_a_config(value: str) -> None:
+    with pytest.raises(ConfigError) as caught:
+        load_config("version: 1\nsweep: {activation: tanh, sigma_w: 1}", "c.yaml", [f"sweep.sigma_w={value}"])
+    assert "a list such as [1, 1.5] or a range such as {start: 0.5, stop: 3, num: 101}" in str(caught.value)

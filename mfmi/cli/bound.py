@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import functools
-from collections.abc import Mapping
+import time
+from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -13,7 +14,9 @@ from mfmi.cli.command import command as make_command
 from mfmi.cli.model_options import model_options, with_weights
 from mfmi.cli.numbers import known, number
 from mfmi.cli.options import network_option, network_options
+from mfmi.cli.progress import ProgressDisplay
 from mfmi.cli.sink import Sink, output_options
+from mfmi.cli.terminal import terminal
 from mfmi.cli.waiting import announce_tables
 from mfmi.columns import DATA_NAMES
 from mfmi.names import DEPTH, LOWER_BOUNDS, OBSERVABLES, UPPER_BOUNDS
@@ -24,7 +27,9 @@ if TYPE_CHECKING:
     from rich.text import Text
 
     from mfmi.activations import Activation
+    from mfmi.columns import Points
     from mfmi.model import Model
+    from mfmi.sweep.progress import OnProgress
     from mfmi.weights import Spectrum, Weights
 
     Rows = Mapping[str, np.ndarray[Any, Any]]
@@ -38,6 +43,7 @@ BAR_LEAST = 8
 # Characters of the interval between the numbers and the bars.
 INTERVAL = len("   0.000 ≤ I ≤ 0.000   ")
 MEAN_FIELD = {"q": 9, "c": 8, "chi": 8}
+_AHEAD = 4
 
 
 @make_command(
@@ -48,10 +54,12 @@ MEAN_FIELD = {"q": 9, "c": 8, "chi": 8}
         "mfmi bound --act relu --sw 1.4 --weights orthogonal,gaussian",
         "mfmi bound --act relu --sw 1.4 --sn 1 --depth 4 --inputs digits.npy --width 128",
         "mfmi bound --act relu --sw 1.4142 --noise-at every --depth 30 --format csv",
+        "mfmi bound --act tanh --sw 1.1 --depth 1000 --last-layer",
     ),
 )
 @network_options("activation", "sigma_w", "sigma_b", "sigma_noise", "noise_at", "ensembles")
 @network_option("depth", default=None, show_default=f"{DEPTH}, or all layers")
+@click.option("--last-layer", is_flag=True, help="Only the last layer, not all up to it.")
 @model_options
 @network_options("input_variance", "correlation", "estimators", "further", "unit")
 @output_options
@@ -63,6 +71,7 @@ def command(
     noise_at: str,
     ensembles: str | Weights,
     depth: int | None,
+    last_layer: bool,
     model: Model,
     input_variance: float,
     correlation: float,
@@ -73,13 +82,13 @@ def command(
 ) -> None:
     """Show the information that each layer of one network keeps about its input.
 
-    A row per layer 1 to N: the network cut there, with that layer observed. The lower and upper bounds hold the mutual
-    information between them; the linearly readable part is what the best linear decoder gets.
+    A row per layer 1 to N, written as soon as it is known: the network cut there, with that layer observed. The lower
+    and upper bounds hold the mutual information between them; the linearly readable part is what the best linear
+    decoder gets.
     """
     import numpy as np
 
     from mfmi.columns import Points, columns_with
-    from mfmi.evaluation import evaluate_points
     from mfmi.sweep.store import columns_in
 
     if depth is None:
@@ -106,10 +115,41 @@ def command(
         input_variance=input_variance,
         correlation=correlation,
     )
-    rows = evaluate_points(points, np.arange(1, depth + 1), estimators, unit, further, model)
-    rows = {name: values for name, values in rows.items() if name != "point"}
     columns = [column for column in columns_in(unit, columns_with(further, estimators)) if column.name != "point"]
-    sink.write(rows, columns, table=functools.partial(_draw, activation, rows, model, estimators, further, unit))
+    layers = np.arange(depth if last_layer else 1, depth + 1)
+    with ProgressDisplay(terminal()) as progress:
+        blocks = _blocks(points, layers, estimators, unit, further, model, progress)
+        if sink.format != "table":
+            sink.write(blocks, columns)
+            return
+        parts = list(blocks)
+    rows = {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
+    sink.draw(functools.partial(_draw, activation, rows, model, estimators, further, unit))
+
+
+def _blocks(
+    points: Points,
+    layers: np.ndarray[Any, Any],
+    estimators: tuple[str, ...],
+    unit: str,
+    further: tuple[str, ...],
+    model: Model,
+    on_progress: OnProgress,
+) -> Iterator[Rows]:
+    """The rows of the layers, block by block as they are known."""
+    from mfmi.evaluation import MeanFields, evaluate_points
+    from mfmi.sweep.progress import Progress
+
+    fields, blocks = MeanFields(0), list(model.depths_at_once(layers))
+    started, done = time.monotonic(), 0
+    for count, block in enumerate(blocks, 1):
+        if block[-1] > fields.deepest:
+            # Further than needed, so as not to begin again at every block; not so far that the first rows wait.
+            fields = MeanFields(min(_AHEAD * int(block[-1]), int(layers[-1])))
+        rows = evaluate_points(points, block, estimators, unit, further, model, fields)
+        done += len(block)
+        on_progress(Progress("evaluate", count, len(blocks), done, time.monotonic() - started))
+        yield {name: values for name, values in rows.items() if name != "point"}
 
 
 def _draw(

@@ -13,7 +13,7 @@ from mfmi.cli.numbers import number
 from mfmi.cli.options import Word, network_option, network_options
 from mfmi.cli.sink import Sink, output_options
 from mfmi.cli.values import Values
-from mfmi.limits import NUMBERS
+from mfmi.limits import MOST_ENTRIES, NUMBERS
 
 if TYPE_CHECKING:
     import numpy as np
@@ -94,6 +94,9 @@ def command(
     from mfmi.capacity import capacity
 
     architecture = architecture_of(widths, shape, layers)
+    if architecture.n_0 > MOST_ENTRIES:
+        hint = "'--widths'" if widths is not None else "'--shape'"
+        raise click.BadParameter(f"an input of more than {MOST_ENTRIES:,} entries is too large.", param_hint=hint)
     covariance = _covariance(architecture, input_variance, inputs, spectrum)
     limits = _gains(architecture, sigma_w, weights, gains)
     invariant = _projected(architecture, covariance, symmetry)

@@ -15,7 +15,7 @@ from typing import NoReturn
 import click
 
 from mfmi.cli.terminal import Terminal
-from mfmi.errors import ConfigError, MfmiError, OutputError, ResumeError, place_of
+from mfmi.errors import ConfigError, OutputError, ResumeError, place_of
 
 OK = 0
 BUG = 1
@@ -64,7 +64,7 @@ def _code_of(program: Callable[[], None], settings: Terminal) -> int:
         return code
     except click.ClickException as error:
         return _usage(error, settings)
-    except MfmiError as error:
+    except (ConfigError, OutputError, ResumeError) as error:
         return _refusal(error, settings)
     except BrokenPipeError as error:
         if _is_closed_pipe(1) or _is_closed_pipe(2):
@@ -78,7 +78,7 @@ def _code_of(program: Callable[[], None], settings: Terminal) -> int:
         return _bug(error, settings)
 
 
-def _refusal(error: MfmiError | OSError, settings: Terminal) -> int:
+def _refusal(error: ConfigError | OutputError | ResumeError | OSError, settings: Terminal) -> int:
     """Report something that the user can mend."""
     if settings.shows_tracebacks:
         traceback.print_exception(error)
@@ -95,7 +95,7 @@ def _refusal(error: MfmiError | OSError, settings: Terminal) -> int:
         return CONFIG
     if isinstance(error, OutputError):
         return OUTPUT
-    return RESUME if isinstance(error, ResumeError) else STRICT
+    return RESUME
 
 
 def _usage(error: click.ClickException, settings: Terminal) -> int:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import click
 
 from mfmi.cli.architecture import WidthList
-from mfmi.cli.options import Real, Word
+from mfmi.cli.options import Count, Real, Word
 from mfmi.limits import NUMBERS, WIDEST_DRAWN
 from mfmi.names import OBSERVABLES, PRIORS
 
@@ -51,7 +51,7 @@ def model_options(function: Function) -> Callable[..., Any]:
     )
     @click.option(
         "--width",
-        type=click.IntRange(1, WIDEST_DRAWN),
+        type=Count(1, WIDEST_DRAWN),
         metavar="N",
         help="Units of every layer of the networks for --inputs.",
     )

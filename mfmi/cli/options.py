@@ -10,6 +10,7 @@ from click.shell_completion import CompletionItem
 
 from mfmi.cli.command import nearest
 from mfmi.columns import FURTHER_NAMES
+from mfmi.errors import shown
 from mfmi.limits import DEEPEST, NUMBERS, Range
 from mfmi.names import DEFAULT_ESTIMATORS, ESTIMATORS, NOISE_PLACEMENTS, UNITS, WEIGHTS
 
@@ -25,6 +26,8 @@ else:  # generic only in recent versions of click
     RealBase = ActivationBase = WeightsBase = click.ParamType
     WordBase = click.Choice
 
+QUOTES = "'"
+LONGEST_COUNT = 30
 FILES = ("spectrum", "matrix")
 Function = TypeVar("Function", bound=Callable[..., Any])
 
@@ -48,11 +51,20 @@ class Real(RealBase):
         try:
             number = float(value)
         except (TypeError, ValueError):
-            self.fail(f"{value!r} is not a number.", param, ctx)
+            self.fail(f"{shown(value)} is not a number.", param, ctx)
         objection = self.within.objection(number)
         if objection is not None:
-            self.fail(f"{value} {objection}.", param, ctx)
+            self.fail(f"{shown(value).strip(QUOTES)} {objection}.", param, ctx)
         return number + 0.0  # no negative zero
+
+
+class Count(click.IntRange):
+    """A whole number within bounds."""
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        """Return the number, or say what is wrong with it, which may have a great many digits."""
+        text: Any = value if len(str(value)) < LONGEST_COUNT else shown(value)
+        return super().convert(text, param, ctx)
 
 
 class Word(WordBase):
@@ -203,7 +215,7 @@ _OPTIONS: dict[str, tuple[tuple[str, ...], dict[str, Any]]] = {
     "depth": (
         ("--depth",),
         {
-            "type": click.IntRange(1, DEEPEST),
+            "type": Count(1, DEEPEST),
             "default": 10,
             "show_default": True,
             "metavar": "N",

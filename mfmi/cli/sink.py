@@ -223,6 +223,7 @@ def _write_jsonl(
             for row in _rows(block, present)
         )
         file.write("".join(lines).encode())
+        file.flush()  # the next block may take its time
 
 
 def _write_json(blocks: Iterable[Block], columns: Sequence[Column], file: IO[bytes], **_: Any) -> None:
@@ -251,6 +252,7 @@ def _write_separated(
             send([[column.name for column in present]])
             headed = True
         send(_rows(block, present))
+        file.flush()  # the next block may take its time
     if not headed:
         send([[column.name for column in columns]])
 

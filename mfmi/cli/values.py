@@ -51,4 +51,5 @@ class Values(ValuesBase):
         if not stop > start:
             self.fail(f"the range {text!r} does not go up.", param, ctx)
         step = (stop - start) / (count - 1)
+        self._number.convert(start + step, param, ctx)  # next to 0 it may be too small
         return (*(start + i * step for i in range(count - 1)), stop)

@@ -13,11 +13,13 @@ from mfmi.cli.command import command as make_command
 from mfmi.cli.exits import STRICT
 from mfmi.cli.model_options import with_weights
 from mfmi.cli.numbers import number
-from mfmi.cli.options import network_options
+from mfmi.cli.options import Count, network_options
 from mfmi.cli.progress import ProgressDisplay
 from mfmi.cli.sink import Sink, output_options
 from mfmi.cli.sweep import Jobs
 from mfmi.cli.terminal import terminal
+from mfmi.errors import shown
+from mfmi.limits import MOST_NETWORKS, MOST_SAMPLES, MOST_SEED, WIDEST_SQUARE
 
 if TYPE_CHECKING:
     import numpy as np
@@ -47,8 +49,11 @@ class Widths(WidthsBase):
         if isinstance(value, tuple):
             return value
         parts = str(value).split(",")
-        if not all(part.strip().isdecimal() and int(part) >= LEAST_WIDTH for part in parts):
-            self.fail(f"{value!r} is not a list of whole numbers from {LEAST_WIDTH}, such as 100,200,400.", param, ctx)
+        if not all(
+            part.strip().isdecimal() and len(part) <= 20 and LEAST_WIDTH <= int(part) <= WIDEST_SQUARE for part in parts
+        ):
+            between = f"from {LEAST_WIDTH} to {WIDEST_SQUARE:,}"
+            self.fail(f"{shown(value)} is not a list of whole numbers {between}, such as 100,200,400.", param, ctx)
         widths = sorted(int(part) for part in parts)
         if len(set(widths)) < len(widths):
             self.fail(f"{value!r} names a width twice.", param, ctx)
@@ -77,7 +82,7 @@ class Widths(WidthsBase):
 )
 @click.option(
     "--width",
-    type=click.IntRange(2 * LEAST_WIDTH),
+    type=Count(2 * LEAST_WIDTH, WIDEST_SQUARE),
     default=400,
     show_default="400",
     metavar="N",
@@ -87,16 +92,18 @@ class Widths(WidthsBase):
 @click.option(
     "--seeds",
     "networks",
-    type=click.IntRange(2),
+    type=Count(2, MOST_NETWORKS),
     default=16,
     show_default="16",
     metavar="K",
     help="Independent networks per width.",
 )
-@click.option("--seed", type=click.IntRange(0), default=0, show_default="0", metavar="S", help="Seed of all networks.")
+@click.option(
+    "--seed", type=Count(0, MOST_SEED), default=0, show_default="0", metavar="S", help="Seed of all networks."
+)
 @click.option(
     "--samples",
-    type=click.IntRange(1),
+    type=Count(1, MOST_SAMPLES),
     metavar="N",
     help="Inputs per network for the linear decoder.  [default: 6 times the width]",
 )

@@ -6,6 +6,7 @@ slopes of layer l. Dynamical isometry: all squared singular values are 1 (Pennin
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -13,8 +14,10 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from mfmi.activations import Activation
+from mfmi.errors import NumericsError
 from mfmi.isometry._slope_law import SlopeLaw, slope_law
 from mfmi.isometry._spectrum import Spectrum, spectrum
+from mfmi.limits import LARGEST
 from mfmi.meanfield import Trajectory
 
 Array = NDArray[np.float64]
@@ -33,6 +36,8 @@ _BISECTIONS = 60
 _LARGEST_VARIANCE = 1e100
 
 
+# What overflows is inf and told as such.
+@np.errstate(over="ignore", invalid="ignore")
 def jacobian_moments(
     phi: Activation, trajectory: Trajectory, sigma_w2: ArrayLike, weights: ArrayLike, alpha: ArrayLike = 1.0
 ) -> tuple[Array, Array]:
@@ -171,6 +176,11 @@ def jacobian_spectrum(phi: Activation, hidden_variances: Sequence[float], sigma_
     depth = len(laws) + 1
     slopes = phi.slope_moment(np.asarray(hidden_variances, dtype=np.float64), 1)
     squares = phi.slope_moment(np.asarray(hidden_variances, dtype=np.float64), 2)
+    with np.errstate(divide="ignore"):
+        log_mean = depth * math.log(sigma_w2) + float(np.sum(np.log(slopes)))
+    if abs(log_mean) > math.log(LARGEST) and math.isfinite(log_mean):
+        size = log_mean / math.log(10.0)
+        raise NumericsError(f"the squared singular values are about 1e{size:.0f}, beyond what a spectrum is found for")
     mean = sigma_w2**depth * float(np.prod(slopes))
     relative = 1.0 + float(np.sum(squares / slopes**2 - 1.0)) + (depth if weights == "gaussian" else 0)
     return spectrum(
@@ -221,6 +231,8 @@ class IsometricWeights:
         return float(self.variance.min()) if self.sigma_w.size else float("nan")
 
 
+# What overflows is inf and told as such.
+@np.errstate(over="ignore", invalid="ignore")
 def isometric_weights(
     phi: Activation,
     *,

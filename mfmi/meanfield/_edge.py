@@ -68,6 +68,8 @@ class _Points:
     kind: NDArray[np.object_]
 
 
+# What overflows is inf and told as such.
+@np.errstate(over="ignore", invalid="ignore")
 def edge_of_chaos(
     activation: str | Activation,
     sigma_b: ArrayLike | None = None,
@@ -127,6 +129,8 @@ class EdgeCurve(Table):
     stable: NDArray[np.bool_]
 
 
+# What overflows is inf and told as such.
+@np.errstate(over="ignore", invalid="ignore")
 def edge_curve(activation: str | Activation, sigma_noise: float = 0.0, points: int = 3000) -> EdgeCurve:
     """The whole edge of chaos, followed by its variance (theory (7)): no search, and no branch that could be missed.
 

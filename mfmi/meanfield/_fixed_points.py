@@ -81,6 +81,8 @@ class FixedPoints(Table):
     phase: NDArray[np.object_]
 
 
+# What overflows is inf and told as such.
+@np.errstate(over="ignore", invalid="ignore")
 def fixed_point(
     activation: str | Activation,
     *,
@@ -117,6 +119,8 @@ def fixed_point(
     return FixedPoint(**{name: value.reshape(shape)[()] for name, value in found.items()})
 
 
+# What overflows is inf and told as such.
+@np.errstate(over="ignore", invalid="ignore")
 def fixed_points(
     activation: str | Activation,
     *,

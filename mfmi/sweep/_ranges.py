@@ -9,7 +9,7 @@ import numpy as np
 from mfmi.sweep._kinds import Choice, Entry, Field, Kind, Record, Several, Whole
 from mfmi.sweep._located import Position, Report
 from mfmi.sweep._values import Listed, Spaced, Values
-from mfmi.sweep._yaml import ListNode, MappingNode, Node, child_path, describe
+from mfmi.sweep._yaml import ListNode, MappingNode, Node, ScalarNode, child_path, describe
 
 # Beyond 2^53 an index is no longer exact as a float64.
 MOST_VALUES = 10**12
@@ -61,6 +61,10 @@ class Axis:
 
     def _listed(self, node: Node, path: str, report: Report) -> AxisValues | None:
         if not isinstance(node, ListNode):
+            if self.spread is not None and _is_short_form(node):
+                forms = "a number, a list such as [1, 1.5] or a range such as {start: 0.5, stop: 3, num: 101}"
+                report.add(node.at, path, f"expected {forms}, got {describe(node)}")
+                return None
             value = self.kind.read(node, path, report)
             return None if value is None else AxisValues(Listed((value,)), constant=True)
         return _listed(Several(self.kind).read(node, path, report), node)
@@ -105,6 +109,11 @@ class Axis:
         values = Record({"values": Field(Several(self.kind, bare=False), "the list of values", required=True)})
         forms = [one, many, values.json_schema()]
         return {"anyOf": forms + ([self._range().json_schema()] if self.spread else [])}
+
+
+def _is_short_form(node: Node) -> bool:
+    """Say whether numbers are written as `mfmi phase` takes them: 0.5:3:101, or 1,1.5."""
+    return isinstance(node, ScalarNode) and isinstance(node.value, str) and any(mark in node.value for mark in ":,")
 
 
 def _listed(entries: list[Entry] | None, node: Node | None) -> AxisValues | None:
