@@ -11,6 +11,7 @@ if TYPE_CHECKING:
     from mfmi.activations import get as activation
     from mfmi.activations import names as activation_names
     from mfmi.api import evaluate
+    from mfmi.checkpoints import audit
     from mfmi.errors import ConfigError, MfmiError, NumericsError, OutputError, ResumeError
     from mfmi.meanfield import edge_of_chaos, fixed_point, fixed_points
     from mfmi.weights import Weights
@@ -27,6 +28,7 @@ __all__ = [
     "__version__",
     "activation",
     "activation_names",
+    "audit",
     "edge_of_chaos",
     "evaluate",
     "fixed_point",
@@ -43,6 +45,7 @@ _HOMES = {
     "Weights": ("mfmi.weights", "Weights"),
     "activation": ("mfmi.activations", "get"),
     "activation_names": ("mfmi.activations", "names"),
+    "audit": ("mfmi.checkpoints", "audit"),
     "edge_of_chaos": ("mfmi.meanfield", "edge_of_chaos"),
     "evaluate": ("mfmi.api", "evaluate"),
     "fixed_point": ("mfmi.meanfield", "fixed_point"),

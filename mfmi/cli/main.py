@@ -31,6 +31,7 @@ COMMANDS = {
     "verify": ("mfmi.cli.verify", "Theory beside finite random networks, measured."),
     "isometry": ("mfmi.cli.isometry", "The Jacobian's singular values, and how far they are from an isometry."),
     "capacity": ("mfmi.cli.capacity", "The most that an architecture can carry, and which layer limits it."),
+    "audit": ("mfmi.cli.audit", "The layers of a checkpoint: their laws, and what is off."),
     "inits": ("mfmi.cli.inits", "What libraries really start with, measured."),
     "config": ("mfmi.cli.config", "Check, expand and begin the configs of sweeps."),
     "completion": ("mfmi.cli.completion", "The completion script for bash, zsh or fish."),

@@ -1,0 +1,29 @@
+"""Checkpoints: readers of weight files, the layers in them, and what their weights are.
+
+A file is read by the library of its format, tensor by tensor; nothing in it is run.
+"""
+
+from mfmi.checkpoints._audit import COLUMNS, Audit, audit, audit_files
+from mfmi.checkpoints._axes import Axes
+from mfmi.checkpoints._files import SUFFIXES, read, steps
+from mfmi.checkpoints._findings import LEVELS, Finding
+from mfmi.checkpoints._layers import KINDS, Layer, layers_of
+from mfmi.checkpoints._tensor import Checkpoint, Tensor
+
+__all__ = [
+    "COLUMNS",
+    "KINDS",
+    "LEVELS",
+    "SUFFIXES",
+    "Audit",
+    "Axes",
+    "Checkpoint",
+    "Finding",
+    "Layer",
+    "Tensor",
+    "audit",
+    "audit_files",
+    "layers_of",
+    "read",
+    "steps",
+]

@@ -1,0 +1,272 @@
+"""The audit: files in, a row per tensor and findings out."""
+
+from __future__ import annotations
+
+import math
+import os
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from mfmi.checkpoints._axes import Axes
+from mfmi.checkpoints._files import read, steps
+from mfmi.checkpoints._findings import LEVELS, Finding, findings_of
+from mfmi.checkpoints._judge import Judged, judge, words
+from mfmi.checkpoints._layers import Layer, layers_of
+from mfmi.checkpoints._match import Context
+from mfmi.columns import Column
+from mfmi.errors import OutputError
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+Block = dict[str, NDArray[Any]]
+
+COLUMNS: tuple[Column, ...] = (
+    Column("file", "string", "", "the file"),
+    Column("step", "int64", "1", "number of the training step, by the files' names or order"),
+    Column("layer", "int32", "1", "number of the matrix in the file, from 1; null for what is skipped"),
+    Column("name", "string", "", "name of the tensor, with the block in brackets where it holds several"),
+    Column("kind", "string", "", "what the matrix is, embedding, or skipped"),
+    Column("shape", "string", "", "shape in the file, of the block"),
+    Column("fan_in", "int64", "1", "terms that a unit sums"),
+    Column("fan_out", "int64", "1", "units that an input enters"),
+    Column("sigma_w", "float64", "1", "standard deviation of the entries, times sqrt(fan-in)"),
+    Column("sigma_b", "float64", "1", "root mean square of the biases"),
+    Column("mean", "float64", "1", "mean of the entries"),
+    Column("law", "string", "", "normal, uniform, truncated_normal, orthogonal, trained or other"),
+    Column("init", "string", "", "library initialiser that fits"),
+    Column("singular_min", "float64", "1", "smallest singular value"),
+    Column("singular_max", "float64", "1", "largest singular value"),
+    Column("outliers", "int64", "1", "singular values beyond the random bulk"),
+    Column("status", "string", "", "ok, skipped or failed"),
+    Column("message", "string", "", "how sure the law is, what was assumed, why it was skipped"),
+)
+OF_COMPARISON: tuple[Column, ...] = (
+    Column("sigma_w_other", "float64", "1", "sigma_w of the same layer in the other file"),
+    Column("sigma_w_ratio", "float64", "1", "sigma_w over that of the other file"),
+    Column("sigma_b_other", "float64", "1", "sigma_b of the same layer in the other file"),
+    Column("law_other", "string", "", "law in the other file"),
+    Column("init_other", "string", "", "library initialiser that fits the other file's"),
+)
+
+
+@dataclass(frozen=True)
+class Audit:
+    """What an audit found.
+
+    Attributes
+    ----------
+    block : the rows as columns by name, null as NaN or None.
+    columns : what the columns are.
+    findings : worst first, of the last step.
+    layers : number of matrices that were judged, and of tensors that were skipped.
+    """
+
+    block: Block
+    columns: tuple[Column, ...]
+    findings: tuple[Finding, ...]
+    layers: tuple[int, int]
+
+    @property
+    def is_bad(self) -> bool:
+        """Whether something is badly off, or could not be read."""
+        failed = bool((self.block["status"] == "failed").any())
+        return failed or any(finding.level == len(LEVELS) - 1 for finding in self.findings)
+
+
+def audit_files(
+    paths: Sequence[str],
+    *,
+    axes: Axes = None,
+    layers: Sequence[str] | None = None,
+    quick: bool = False,
+    compare: str | None = None,
+) -> Audit:
+    """Audit checkpoints.
+
+    Parameters
+    ----------
+    paths
+        Files, and directories of them: steps of one training, in natural order.
+    axes
+        "oi" or "io" where neither names nor shapes tell the axes of a matrix.
+    layers
+        Names of the tensors to look at, in that order; a name may end with an asterisk. All by default.
+    quick
+        Without singular values.
+    compare
+        Another file, whose layers of the same names stand beside.
+
+    Raises
+    ------
+    OutputError
+        A file that cannot be read, or holds no tensors; no layer of the names asked for.
+    """
+    if not paths:
+        raise OutputError("no checkpoint is named")
+    rows: list[dict[str, Any]] = []
+    last: list[Judged] = []
+    for step, path in steps(list(paths)):
+        last = _of_file(path, axes, layers, quick)
+        rows += _rows(path, step, last)
+    columns = COLUMNS
+    if compare is not None:
+        other = {row["name"]: row for row in _rows(compare, 0, _of_file(compare, axes, layers, quick))}
+        rows = [{**row, **_beside(row, other.get(row["name"], {}))} for row in rows]
+        columns = (*COLUMNS[:-2], *OF_COMPARISON, *COLUMNS[-2:])
+    judged = sum(row["status"] == "ok" for row in rows)
+    found = tuple(findings_of(last))
+    return Audit(_block(rows, columns), columns, found, (judged, sum(row["status"] == "skipped" for row in rows)))
+
+
+def audit(
+    checkpoint: str | os.PathLike[str] | Sequence[str | os.PathLike[str]],
+    *,
+    axes: Axes = None,
+    layers: Sequence[str] | None = None,
+    quick: bool = False,
+    compare: str | os.PathLike[str] | None = None,
+) -> pd.DataFrame:
+    """Return the layers of a checkpoint, or of several steps, as ``mfmi audit`` shows them.
+
+    Parameters
+    ----------
+    checkpoint
+        A file, a directory, or several: .safetensors, .npz, PyTorch, HDF5, .keras, .onnx.
+    axes
+        "oi" (output, input) or "io" where neither names nor shapes tell the axes of a matrix.
+    layers
+        Names of the tensors to look at, in that order; a name may end with an asterisk.
+    quick
+        Without singular values.
+    compare
+        Another file, whose layers of the same names stand beside.
+
+    Returns
+    -------
+    pandas.DataFrame
+        A row per tensor. ``attrs["findings"]`` has the findings in words, worst first.
+
+    Raises
+    ------
+    ValueError
+        An argument out of range; the message names it.
+    OutputError
+        A file that cannot be read.
+
+    Examples
+    --------
+    >>> import mfmi, numpy, os, tempfile
+    >>> path = os.path.join(tempfile.mkdtemp(), "net.npz")
+    >>> weights = numpy.random.default_rng(0).normal(0.0, 0.1, (100, 50))
+    >>> numpy.savez(path, **{"fc.weight": weights.T, "fc.bias": numpy.zeros(50)})
+    >>> float(mfmi.audit(path).sigma_w[0].round(2))
+    1.0
+    """
+    from mfmi.sweep.store import to_frame
+
+    if axes not in (None, "oi", "io"):
+        raise ValueError(f"axes: {axes!r} is not one of None, 'oi', 'io'")
+    if isinstance(layers, str):
+        raise ValueError(f"layers: {layers!r} is a name, not a sequence of names")
+    several = [checkpoint] if isinstance(checkpoint, str | os.PathLike) else list(checkpoint)
+    found = audit_files(
+        [os.fspath(path) for path in several],
+        axes=axes,
+        layers=layers,
+        quick=quick,
+        compare=None if compare is None else os.fspath(compare),
+    )
+    frame = to_frame(found.block)
+    frame.attrs["findings"] = [f"{LEVELS[finding.level]}: {finding.text}" for finding in found.findings]
+    return frame
+
+
+def _of_file(path: str, axes: Axes, wanted: Sequence[str] | None, quick: bool) -> list[Judged]:
+    checkpoint = read(path)
+    layers = layers_of(checkpoint, axes)
+    if not layers:
+        raise OutputError(f"{path}: holds no tensors")
+    context = Context.of(checkpoint.format, [layer.name for layer in layers])
+    chosen = layers if wanted is None else _chosen(path, layers, wanted)
+    return list(judge(chosen, context, quick))
+
+
+def _chosen(path: str, layers: Sequence[Layer], wanted: Sequence[str]) -> list[Layer]:
+    chosen: list[Layer] = []
+    for name in wanted:
+        mine = [layer for layer in layers if _is_named(layer, name) and layer not in chosen]
+        if not mine:
+            from difflib import get_close_matches
+
+            near = get_close_matches(name, [layer.name for layer in layers], n=3, cutoff=0.3)
+            hint = f": did you mean {', '.join(near)}?" if near else ""
+            raise OutputError(f"{path}: no tensor is named {name!r}{hint}")
+        chosen += mine
+    return chosen
+
+
+def _is_named(layer: Layer, name: str) -> bool:
+    if name.endswith("*"):
+        return layer.name.startswith(name[:-1])
+    return name in (layer.name, layer.tensor.name)
+
+
+def _rows(path: str, step: int, judged: Sequence[Judged]) -> list[dict[str, Any]]:
+    rows, number = [], 0
+    for one in judged:
+        layer = one.layer
+        row: dict[str, Any] = {"file": path, "step": step, "name": layer.name, "kind": layer.kind}
+        row["shape"] = "x".join(map(str, layer.tensor.shape if layer.kind == "skipped" else layer.shape))
+        row["message"] = words(one) or None
+        row["status"] = "skipped" if layer.kind == "skipped" else "failed" if one.failure else "ok"
+        if layer.kind != "skipped":
+            number += 1
+            row |= {"layer": number, "fan_in": layer.fan_in, "fan_out": layer.fan_out}
+        if row["status"] == "ok":
+            row |= _numbers(one)
+        rows.append(row)
+    return rows
+
+
+def _numbers(one: Judged) -> dict[str, Any]:
+    fits = one.match is not None and one.match.fits and not one.layer.folded
+    row: dict[str, Any] = {
+        "sigma_w": one.sigma_w,
+        "sigma_b": one.sigma_b,
+        "mean": one.entries.mean,
+        "law": one.law.name,
+        "init": one.match.label if one.match is not None and fits else None,
+    }
+    if not one.entries.finite:
+        row["status"] = "failed"
+    if one.spectrum is not None:
+        row |= {"singular_min": one.spectrum.smallest, "singular_max": one.spectrum.largest}
+        row["outliers"] = None if one.spectrum.outliers < 0 else one.spectrum.outliers
+    return row
+
+
+def _beside(row: dict[str, Any], other: dict[str, Any]) -> dict[str, Any]:
+    own, theirs = row.get("sigma_w", math.nan), other.get("sigma_w", math.nan)
+    return {
+        "sigma_w_other": theirs,
+        "sigma_w_ratio": own / theirs if theirs > 0.0 else math.nan,
+        "sigma_b_other": other.get("sigma_b", math.nan),
+        "law_other": other.get("law"),
+        "init_other": other.get("init"),
+    }
+
+
+def _block(rows: Sequence[dict[str, Any]], columns: Sequence[Column]) -> Block:
+    block: Block = {}
+    for column in columns:
+        cells = [row.get(column.name) for row in rows]
+        if column.dtype == "float64":
+            block[column.name] = np.array([math.nan if cell is None else cell for cell in cells], dtype=np.float64)
+        else:
+            block[column.name] = np.array(cells, dtype=object)
+    return block

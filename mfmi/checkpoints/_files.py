@@ -1,0 +1,153 @@
+"""Which files are steps of a training, and what format each has: its first bytes decide, whatever its name says."""
+
+from __future__ import annotations
+
+import os
+import re
+import zipfile
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from mfmi.checkpoints import _hdf5, _npz, _onnx, _safetensors, _torch
+from mfmi.checkpoints._tensor import Checkpoint
+from mfmi.errors import OutputError
+
+SUFFIXES = (".safetensors", ".npz", ".pt", ".pth", ".ckpt", ".bin", ".h5", ".hdf5", ".keras", ".onnx")
+
+_READERS: dict[str, Callable[[str], Checkpoint]] = {
+    "safetensors": _safetensors.read,
+    "npz": _npz.read,
+    "torch": _torch.read,
+    "hdf5": _hdf5.read,
+    "keras": _hdf5.read_keras,
+    "onnx": _onnx.read,
+}
+_EXPECTED = {
+    ".safetensors": "safetensors",
+    ".npz": "npz",
+    ".h5": "hdf5",
+    ".hdf5": "hdf5",
+    ".keras": "keras",
+    ".onnx": "onnx",
+}
+# The library allows headers of this size; a longer one is another format or damage.
+_LONGEST_HEADER = 100_000_000
+
+
+def read(path: str) -> Checkpoint:
+    """Read the names, shapes and types of a file; its numbers are read when a tensor is asked for them.
+
+    Parameters
+    ----------
+    path
+        A .safetensors, .npz, PyTorch, HDF5, .keras or .onnx file.
+
+    Raises
+    ------
+    OutputError
+        The file is missing, empty, damaged, of another format than its name says, or needs a library that is missing.
+    """
+    return _READERS[format_of(path)](path)
+
+
+def format_of(path: str) -> str:
+    """Return the format of a file by its first bytes.
+
+    Raises
+    ------
+    OutputError
+        The file is empty, unknown, or another than its name says.
+    """
+    try:
+        with open(path, "rb") as file:
+            head = file.read(64)
+            size = os.fstat(file.fileno()).st_size
+    except OSError as error:
+        raise OutputError(f"{path}: {error.strerror or error}") from error
+    suffix = Path(path).suffix.lower()
+    if size == 0:
+        raise OutputError(f"{path}: the file is empty")
+    found = _by_content(path, head, size) or ("onnx" if suffix == ".onnx" else None)
+    expected = _EXPECTED.get(suffix)
+    if found is None:
+        known = ", ".join(SUFFIXES)
+        what = f"damaged, or not the {expected} file that its name says" if expected else f"none of {known}"
+        raise OutputError(f"{path}: {what}{_hint(head)}")
+    if expected is not None and found != expected:
+        raise OutputError(f"{path}: is a {found} file, not the {expected} file that its name says; rename it")
+    return found
+
+
+def _by_content(path: str, head: bytes, size: int) -> str | None:
+    if head.startswith(b"\x89HDF\r\n\x1a\n"):
+        return "hdf5"
+    if head.startswith(b"PK\x03\x04"):
+        return _archive(path)
+    if head[:1] == b"\x80" and head[1:2] in (b"\x02", b"\x03", b"\x04", b"\x05"):
+        return "torch"
+    length = int.from_bytes(head[:8], "little")
+    if head[8:9] == b"{":
+        if length > min(size - 8, _LONGEST_HEADER):
+            raise OutputError(f"{path}: a safetensors header of {length} bytes, more than the file or the format holds")
+        return "safetensors"
+    # A protobuf message whose first field is the version of the format, then a text or the next number.
+    return "onnx" if head[:1] == b"\x08" and len(head) > 2 and head[2:3] in (b"\x12", b":", b"B", b"\x1a") else None
+
+
+def _archive(path: str) -> str | None:
+    try:
+        with zipfile.ZipFile(path) as archive:
+            names = archive.namelist()
+    except (zipfile.BadZipFile, OSError, ValueError) as error:
+        raise OutputError(f"{path}: a damaged zip archive: {error}") from error
+    if _hdf5.WEIGHTS in names:
+        return "keras"
+    if any(name.endswith("/data.pkl") or name == "data.pkl" for name in names):
+        return "torch"
+    return "npz" if any(name.endswith(".npy") for name in names) else None
+
+
+def _hint(head: bytes) -> str:
+    if head.startswith(b"version https://git-lfs"):
+        return " (a pointer of Git LFS: fetch the file itself)"
+    if head.lstrip().startswith((b"<", b"{")):
+        return " (it holds text)"
+    return ""
+
+
+def steps(paths: list[str]) -> list[tuple[int, str]]:
+    """Return files with the number of their step: directories opened, in natural order.
+
+    The step is the last number in a file's name where these tell the files apart, else their place.
+
+    Raises
+    ------
+    OutputError
+        A directory without files of a known suffix.
+    """
+    files: list[str] = []
+    for path in paths:
+        if os.path.isdir(path):
+            inside = [
+                str(entry) for entry in Path(path).iterdir() if entry.suffix.lower() in SUFFIXES and entry.is_file()
+            ]
+            if not inside:
+                raise OutputError(f"{path}: no file in it ends with one of {', '.join(SUFFIXES)}")
+            files += inside
+        else:
+            files.append(path)
+    files = sorted(dict.fromkeys(files), key=natural)
+    # Shards of one step differ in the number of the shard alone.
+    stems = [re.sub(r"-\d+-of-\d+$", "", str(Path(file).with_suffix(""))) for file in files]
+    order = list(dict.fromkeys(stems))
+    numbers = [re.findall(r"\d+", Path(stem).name) for stem in order]
+    last = [int(found[-1]) if found else -1 for found in numbers]
+    told = len(order) > 1 and len(set(last)) == len(order) and last == sorted(last) and -1 < last[-1] < 2**62
+    step = dict(zip(order, last if told and last[0] >= 0 else range(len(order)), strict=True))
+    return [(step[stem], file) for stem, file in zip(stems, files, strict=True)]
+
+
+def natural(text: str) -> list[Any]:
+    """Return a key that sorts step2 before step10."""
+    return [(1, int(part), "") if part.isdecimal() else (0, 0, part) for part in re.split(r"(\d+)", text)]

@@ -1,0 +1,126 @@
+"""One layer judged: its scale, its law, its spectrum and the initialiser that fits."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from mfmi.checkpoints._laws import Entries, Law, law_of
+from mfmi.checkpoints._layers import Layer
+from mfmi.checkpoints._match import Context, Match, bias_fits, match
+from mfmi.checkpoints._spectrum import Spectrum, spectrum_of
+from mfmi.checkpoints._tensor import Array
+from mfmi.errors import OutputError
+
+_NOTHING = Entries(0, math.nan, math.nan, math.nan, math.nan, True)
+_UNKNOWN = Law("other")
+
+
+@dataclass(frozen=True)
+class Judged:
+    """What has been found of a layer.
+
+    Attributes
+    ----------
+    layer : the layer.
+    entries : moments of its entries.
+    sigma_w : their standard deviation times the root of the fan-in.
+    law : law of the entries; "trained" too where the spectrum has outliers.
+    spectrum : of its matrices; None if it was not asked for, or makes no sense.
+    match : the initialiser that fits or is expected.
+    bias : its biases, None without.
+    failure : why its numbers could not be read; empty if they could.
+    """
+
+    layer: Layer
+    entries: Entries = _NOTHING
+    sigma_w: float = math.nan
+    law: Law = _UNKNOWN
+    spectrum: Spectrum | None = None
+    match: Match | None = None
+    bias: Array | None = None
+    failure: str = ""
+
+    @property
+    def is_draw(self) -> bool:
+        """Whether law, edge and, as far as it is known, spectrum are those of an untouched draw."""
+        return self.law.is_draw
+
+    @property
+    def sigma_b(self) -> float:
+        """Root mean square of the biases, as one number of the network; NaN without biases."""
+        if self.bias is None or self.bias.size == 0:
+            return math.nan
+        return float(np.sqrt(np.mean(np.square(self.bias, dtype=np.float64))))
+
+    @property
+    def bias_is_draw(self) -> bool:
+        """Whether the biases may still be a uniform draw: none beyond sqrt(3) times their root mean square, or so."""
+        if self.bias is None or self.bias.size < 8:
+            return False
+        return float(np.abs(self.bias).max()) < math.sqrt(3.0) * self.sigma_b * (1.0 + 3.0 / math.sqrt(self.bias.size))
+
+
+def judge(layers: Sequence[Layer], context: Context, quick: bool) -> Iterator[Judged]:
+    """Judge layers one after the other; a tensor of several blocks is read once.
+
+    Parameters
+    ----------
+    layers
+        In file order.
+    context
+        What all layers of the file say about each, whichever are judged.
+    quick
+        Leave the singular values out.
+    """
+    held: tuple[str, Array] | None = None
+    for layer in layers:
+        if layer.kind == "skipped":
+            yield Judged(layer)
+            continue
+        try:
+            if held is None or held[0] != layer.tensor.name:
+                held = None  # the old one goes before the new one comes
+                held = layer.tensor.name, layer.tensor.load()
+            bias = layer.bias({one.name: one.load() for one in layer.biases}) if layer.biases else None
+        except (OutputError, MemoryError) as error:
+            yield Judged(layer, failure=str(error) or "too large for the memory")
+            continue
+        yield _judged(layer, layer.matrices(held[1]), bias, context, quick)
+
+
+def _judged(layer: Layer, matrices: Array, bias: Array | None, context: Context, quick: bool) -> Judged:
+    entries = Entries.of(matrices)
+    sigma_w = entries.std * math.sqrt(layer.fan_in)
+    if not entries.finite:
+        return Judged(layer, entries, sigma_w, law_of(matrices, entries, layer.tensor), bias=bias)
+    law = law_of(matrices, entries, layer.tensor)
+    spectrum = None if quick or layer.kind in ("embedding", "depthwise") else spectrum_of(matrices)
+    if law.is_draw and law.name != "orthogonal" and spectrum is not None and spectrum.outliers > 0:
+        note = f"its entries look {law.name}, but {spectrum.outliers} singular values lie beyond the random bulk"
+        law = Law("trained", note=note)
+    found = match(layer, entries, law, sigma_w, bias, context)
+    if layer.folded and found is not None and found.fits:  # nothing has been multiplied into an untouched draw
+        layer = replace(layer, folded=False)
+    return Judged(layer, entries, sigma_w, law, spectrum, found, bias)
+
+
+def words(one: Judged) -> str:
+    """Return what a row's message says."""
+    if one.layer.kind == "skipped":
+        return one.layer.message
+    if one.failure:
+        return one.failure
+    said = [one.layer.message, one.law.note]
+    if one.layer.folded:
+        said.append("scale not attributable: a BatchNorm may be folded in, for the graph has none")
+    elif one.match is not None and not one.match.fits:
+        said.append(f"sigma_w is {one.match.factor:.4g} times that of {one.match.label}")
+    elif one.match is not None and not bias_fits(one.match, one.bias):
+        said.append(f"the biases are not those of {one.match.label}")
+    if one.spectrum is not None and one.law.name == "trained":
+        said.append(f"stable rank {one.spectrum.stable_rank:.3g}")
+    return "; ".join(filter(None, said))

@@ -1,0 +1,225 @@
+"""The law of a matrix's entries, by its moments, its edge and the distance of distribution functions."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass, replace
+
+import numpy as np
+from scipy import optimize, special
+
+from mfmi.checkpoints._tensor import SUBNORMAL, Array, Tensor
+
+CHUNK = 1 << 20
+SAMPLE = 100_000
+FEWEST = 64
+# Hundreds of tensors are tested in one file, so a single test refuses a true law once in a thousand files of a hundred.
+ALPHA = 1e-5
+_RANGE = 1e-7  # of the probability of a largest entry
+# A normal that is cut farther out is not told from a whole one by some thousands of entries.
+_FARTHEST = 3.0
+# Where libraries cut, in standard deviations of the parent.
+CUT = 2.0
+
+
+@dataclass(frozen=True)
+class Entries:
+    """Moments of the entries of a matrix.
+
+    Attributes
+    ----------
+    count : number of entries.
+    mean, std : their mean and standard deviation, of the population (divided by the count).
+    largest : largest distance from 0.
+    kurtosis : fourth central moment over the square of the variance; NaN for a constant.
+    finite : whether none is infinite or NaN.
+    """
+
+    count: int
+    mean: float
+    std: float
+    largest: float
+    kurtosis: float
+    finite: bool
+
+    @classmethod
+    def of(cls, values: Array) -> Entries:
+        """Compute them in float64, a part at a time."""
+        flat = values.reshape(-1)
+        parts = [flat[start : start + CHUNK] for start in range(0, flat.size, CHUNK)]
+        if not all(bool(np.isfinite(part).all()) for part in parts):
+            return cls(flat.size, math.nan, math.nan, math.nan, math.nan, False)
+        mean = sum(float(part.sum(dtype=np.float64)) for part in parts) / flat.size
+        second = fourth = largest = 0.0
+        for part in parts:
+            squares = np.square(part.astype(np.float64) - mean)
+            second += float(squares.sum())
+            fourth += float(np.square(squares, out=squares).sum())
+            largest = max(largest, float(part.max()), -float(part.min()))
+        second, fourth = second / flat.size, fourth / flat.size
+        # Below the square root of the smallest number the moments are lost.
+        kurtosis = fourth / second**2 if second**2 > 0.0 else math.nan
+        return cls(flat.size, mean, math.sqrt(second), largest, kurtosis, True)
+
+    @property
+    def relative_error(self) -> float:
+        """Standard error of `std`, relative to it."""
+        return math.sqrt(max(self.kurtosis - 1.0, 0.0) / (4.0 * self.count)) if self.count else math.inf
+
+
+@dataclass(frozen=True)
+class Law:
+    """The law of the entries, and how sure it is.
+
+    Attributes
+    ----------
+    name : normal, uniform, truncated_normal, orthogonal, trained or other.
+    p : probability of a distance as large under that law; 1 where no distance was tested, NaN where none fits.
+    cut : bound of a truncated normal in standard deviations of its parent, else NaN.
+    note : what the decision rests on.
+    rivals : other laws that these entries do not exclude.
+    """
+
+    name: str
+    p: float = math.nan
+    cut: float = math.nan
+    note: str = ""
+    rivals: tuple[str, ...] = ()
+
+    @property
+    def is_draw(self) -> bool:
+        """Whether it is a law that libraries draw from."""
+        return self.name in ("normal", "uniform", "truncated_normal", "orthogonal")
+
+
+def law_of(matrices: Array, entries: Entries, tensor: Tensor) -> Law:
+    """Decide which law the entries follow.
+
+    Parameters
+    ----------
+    matrices
+        Shape (groups, outputs, fan-in).
+    entries
+        Their moments.
+    tensor
+        Where they come from: the precision of its numbers decides what can be told.
+
+    Returns
+    -------
+    Law
+        "trained" where no law of a library fits, "other" for constants, two values, and too few entries to tell.
+    """
+    if not entries.finite:
+        return Law("other", note="entries that are not finite")
+    if entries.largest == 0.0:
+        return Law("other", note="all entries are 0")
+    if entries.std <= 1e-6 * entries.largest:
+        return Law("other", note="all entries are the same")
+    if is_orthogonal(matrices, tensor.significant):
+        return Law("orthogonal", 1.0)
+    if entries.count < FEWEST:
+        return Law("other", note=f"{entries.count} entries are too few to tell a law")
+    sample = _sample(matrices, tensor)
+    if np.unique(sample[:1000]).size < min(sample.size, 1000) // 20:
+        return Law("other", note="only a few different values")
+        # An edge or a step of the distribution function is moved by up to half the distance of neighbouring numbers.
+    blur = 2.0 ** -(tensor.significant + 1) if tensor.significant < 24 else 0.0
+    return _drawn(np.sort(sample), entries, blur)
+
+
+def _drawn(ordered: Array, entries: Entries, blur: float) -> Law:
+    edge, std, count = entries.largest, entries.std, entries.count
+    found: list[Law] = []
+    # The standard deviation follows from a uniform law's edge to a relative error of about 0.45 / sqrt(count).
+    if abs(std * math.sqrt(3.0) / edge - 1.0) < 6.0 * 0.45 / math.sqrt(count) + 1.0 / count + 5e-3 + 2.0 * blur:
+        p = _distance(ordered, np.clip(0.5 + 0.5 * ordered / edge, 0.0, 1.0), blur)
+        found.append(Law("uniform", p, note=_words(p)))
+    # log of the probability that no entry of a normal law is larger; expected number of those that are
+    tail = float(special.erfc(edge / std / math.sqrt(2.0)))
+    below = count * math.log1p(-tail) if tail < 1.0 else -math.inf
+    if below > math.log(_RANGE) and count * tail > _RANGE:
+        p = _distance(ordered, special.ndtr(ordered / std), blur)
+        found.append(Law("normal", p, note=_words(p)))
+    cut = truncation(edge / std)
+    if cut < _FARTHEST:
+        lower = float(special.ndtr(-cut))
+        distribution = (special.ndtr(ordered * (cut / edge)) - lower) / (1.0 - 2.0 * lower)
+        p = _distance(ordered, np.clip(distribution, 0.0, 1.0), blur)
+        note = f"cut at {cut:.3g} standard deviations of its parent, {_words(p)}"
+        found.append(Law("truncated_normal", p, cut, note))
+    found = [law for law in found if law.p > ALPHA]
+    if not found:
+        return Law("trained", note="no law of a library fits its entries")
+    # A truncated normal has a parameter more, so it is named where neither simple law will do.
+    simple = [law for law in found if law.name != "truncated_normal"]
+    best = max(simple or found, key=lambda law: law.p)
+    if best.name == "uniform" and len(simple) == 1 and len(found) > 1 and best.p < 1e-2 * found[-1].p:
+        best = found[-1]
+    rivals = tuple(law.name for law in found if law.name != best.name)
+    if rivals:
+        best = replace(best, rivals=rivals, note=f"{best.note}; {' and '.join(rivals)} not excluded")
+    return best
+
+
+def _words(p: float) -> str:
+    return f"Kolmogorov-Smirnov p {p:.2g}"
+
+
+def truncated_std(cut: float) -> float:
+    """Return the standard deviation of a standard normal that is cut at plus and minus `cut`."""
+    density = math.exp(-cut * cut / 2.0) / math.sqrt(2.0 * math.pi)
+    inside = math.erf(cut / math.sqrt(2.0))
+    return math.sqrt(max(1.0 - 2.0 * cut * density / inside, 0.0))
+
+
+def truncation(ratio: float) -> float:
+    """Return where a normal is cut whose largest entry is `ratio` of its standard deviations; NaN if there is none."""
+    low, high = 0.3, 8.0
+    if not low / truncated_std(low) < ratio < high / truncated_std(high):
+        return math.nan
+    return float(optimize.brentq(lambda cut: cut / truncated_std(cut) - ratio, low, high))
+
+
+def is_orthogonal(matrices: Array, significant: int) -> bool:
+    """Whether the rows of each matrix, or its columns if these are fewer, are orthogonal and of one length.
+
+    A few of them tell: of independent entries the products would be 1 / sqrt(length) of the squares.
+    """
+    if min(matrices.shape[1:]) < 4 or max(matrices.shape[1:]) < 8:
+        return False
+    matrix = matrices[0] if matrices.shape[1] <= matrices.shape[2] else matrices[0].T
+    few = matrix[np.linspace(0, len(matrix) - 1, min(len(matrix), 32)).astype(int)].astype(np.float64)
+    gram = few @ few.T
+    squares = np.diag(gram)
+    # Relative rounding of 2^-significant adds up like a random walk; independent entries reach 3 / sqrt(length).
+    tolerance = max(6.0 * 2.0**-significant / math.sqrt(few.shape[1]), 1e-5)
+    return bool(
+        squares.min() > 0.0
+        and np.abs(gram - np.diag(squares)).max() < tolerance * squares.max()
+        and squares.max() - squares.min() < tolerance * squares.max()
+    )
+
+
+def _sample(matrices: Array, tensor: Tensor) -> Array:
+    """Return entries spread over the matrices, with the rounding of narrow formats undone by noise of its width."""
+    flat = matrices.reshape(-1)
+    values: Array = flat[:: max(1, flat.size // SAMPLE)].astype(np.float64)
+    noise = np.random.default_rng(0).random(values.size) - 0.5
+    if tensor.step > 0.0:
+        return values + tensor.step * noise
+    if tensor.step != tensor.step:  # dequantised with a scale of each row: the smallest distance is unknown
+        gaps = np.diff(np.unique(values[:2000]))
+        return values + (float(np.median(gaps[gaps > 0.0])) if gaps.size else 0.0) * noise
+    if tensor.significant < 24:
+        _, exponents = np.frexp(values)
+        gaps = np.where(values == 0.0, 0.0, np.ldexp(1.0, exponents - tensor.significant))
+        values = values + noise * np.maximum(gaps, SUBNORMAL.get(tensor.dtype, 0.0))
+    return values
+
+
+def _distance(ordered: Array, distribution: Array, blur: float) -> float:
+    """Return the Kolmogorov-Smirnov p of a sorted sample; with fitted scales it is too large rather than too small."""
+    count = int(ordered.size)
+    steps = np.arange(count + 1) / count
+    gap = max(float((steps[1:] - distribution).max()), float((distribution - steps[:-1]).max()))
+    return float(special.kolmogorov(math.sqrt(count) * max(gap - blur, 0.0)))

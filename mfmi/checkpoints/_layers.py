@@ -1,0 +1,251 @@
+"""The layers of a checkpoint: which tensors multiply a signal, along which axes, and with which biases."""
+
+from __future__ import annotations
+
+import math
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from mfmi.checkpoints import _names
+from mfmi.checkpoints._axes import Axes, Evidence, axes_of
+from mfmi.checkpoints._derived import with_derived
+from mfmi.checkpoints._tensor import Array, Checkpoint, Tensor
+
+KINDS = (
+    "dense",
+    "convolution",
+    "depthwise",
+    "transposed_convolution",
+    "recurrent_input",
+    "recurrent_state",
+    "query",
+    "key",
+    "value",
+    "qkv",
+    "attention_output",
+    "gate",
+    "up",
+    "embedding",
+    "skipped",
+)
+
+
+@dataclass(frozen=True)
+class Layer:
+    """A matrix that multiplies a signal, or a tensor that is told apart from those.
+
+    Attributes
+    ----------
+    name : of the tensor, with the block in brackets where it is one of several.
+    kind : one of `KINDS`.
+    tensor : where its numbers are.
+    axes : a letter per axis of the tensor: o output, i input, k window, g group (or direction, or layer of a stack).
+    biases : the tensors that are added to what it sums.
+    slot : number of this block and how many the output axis holds.
+    stride : product of the strides of a transposed convolution, where the file says it.
+    message : what else is to know; why it was skipped.
+    misplaced : whether its axes are not those of the layers around it.
+    folded : whether the scale may be that of a normalisation folded in.
+    """
+
+    name: str
+    kind: str
+    tensor: Tensor
+    axes: str = ""
+    biases: tuple[Tensor, ...] = ()
+    slot: tuple[int, int] = (0, 1)
+    stride: int = 1
+    groups: int = 1
+    message: str = ""
+    misplaced: bool = False
+    folded: bool = False
+
+    def _extent(self, letter: str) -> int:
+        return math.prod(n for n, axis in zip(self.tensor.shape, self.axes, strict=True) if axis == letter)
+
+    @property
+    def window(self) -> int:
+        """Entries of the kernel's window."""
+        return self._extent("k")
+
+    @property
+    def inputs(self) -> int:
+        """Channels that the layer reads."""
+        if self.kind == "depthwise":
+            return self._extent("g") * self._extent("i") if "g" in self.axes else self._extent("o")
+        return self._extent("i") * (1 if self.kind == "transposed_convolution" else self.groups)
+
+    @property
+    def outputs(self) -> int:
+        """Channels that the layer writes."""
+        if self.kind == "depthwise" and "g" in self.axes:
+            return self._extent("g") * self._extent("o")
+        return self._extent("o") // self.slot[1] * (self.groups if self.kind == "transposed_convolution" else 1)
+
+    @property
+    def fan_in(self) -> int:
+        """Number of terms that a unit sums."""
+        if self.kind == "embedding":
+            return 1
+        if self.kind == "transposed_convolution":
+            return max(self._extent("i") * self.window // (self.groups * self.stride), 1)
+        return self._extent("i") * self.window
+
+    @property
+    def fan_out(self) -> int:
+        """Number of units that an input enters."""
+        if self.kind == "depthwise":
+            return max(self.outputs * self.window // max(self.inputs, 1), 1)
+        if self.kind == "transposed_convolution":
+            return self._extent("o") * self.window
+        return self.outputs * self.window // self.groups
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """Shape of the block, in the order of the file."""
+        first = self.axes.find("o")
+        return tuple(n // (self.slot[1] if at == first else 1) for at, n in enumerate(self.tensor.shape))
+
+    def matrices(self, values: Array) -> Array:
+        """Return the numbers of the tensor as matrices, shape (groups, outputs, fan-in)."""
+        letters = "goik"
+        order = sorted(range(len(self.axes)), key=lambda at: (letters.index(self.axes[at]), at))
+        turned = np.transpose(values, order)
+        extents = [self._extent(letter) for letter in letters]
+        matrix = turned.reshape(extents[0], extents[1], extents[2] * extents[3])
+        if self.slot[1] > 1:
+            part = extents[1] // self.slot[1]
+            matrix = matrix[:, self.slot[0] * part : (self.slot[0] + 1) * part]
+        if self.kind == "transposed_convolution" and self.groups > 1:
+            return self._grouped_inputs(turned, extents)
+        if self.groups > 1 and extents[0] == 1 and extents[1] % self.groups == 0:
+            return matrix.reshape(self.groups, extents[1] // self.groups, -1)
+        return matrix
+
+    def _grouped_inputs(self, turned: Array, extents: Sequence[int]) -> Array:
+        """Return a grouped transposed convolution: its groups divide the axis of inputs."""
+        outputs, inputs, window = extents[1], extents[2], extents[3]
+        split = turned.reshape(outputs, self.groups, inputs // self.groups, window)
+        return np.moveaxis(split, 1, 0).reshape(self.groups, outputs, -1)
+
+    def bias(self, numbers: Mapping[str, Array]) -> Array | None:
+        """Return the biases of this block, summed where there are two, from the numbers of the tensors `biases`."""
+        total: Array | None = None
+        for tensor in self.biases:
+            values = numbers[tensor.name].ravel()
+            part = values.size // self.slot[1]
+            mine = values[self.slot[0] * part : (self.slot[0] + 1) * part]
+            total = mine if total is None else total + mine
+        return total
+
+
+def layers_of(checkpoint: Checkpoint, axes: Axes = None) -> list[Layer]:
+    """Return a layer for each matrix and a skipped one for each other tensor, in file order.
+
+    Parameters
+    ----------
+    checkpoint
+        The tensors.
+    axes
+        "oi" (output, input) or "io" where neither names nor shapes tell; None to skip such tensors.
+    """
+    tensors = with_derived(checkpoint.tensors)
+    by_name = {tensor.name: tensor for tensor in tensors}
+    plain = {_names.unwrapped(tensor.name) for tensor in tensors if not _names.ema_twin(tensor.name)}
+    biases = {tensor.name: _biases(tensor, by_name) for tensor in tensors}
+    evidence = Evidence.of(tensors, biases, axes)
+    used: set[str] = set()
+    found: list[Layer] = []
+    for tensor in tensors:
+        why = _aside(tensor, plain)
+        made = [Layer(tensor.name, "skipped", tensor, message=why)] if why else list(_layers(tensor, biases, evidence))
+        found += made
+        used.update(bias.name for layer in made if layer.kind != "skipped" for bias in layer.biases)
+    found = [layer for layer in found if not (layer.kind == "skipped" and layer.tensor.name in used)]
+    if checkpoint.notes.get("folds"):
+        found = [
+            replace(layer, folded=bool(layer.biases) and layer.kind in ("convolution", "depthwise")) for layer in found
+        ]
+    return found
+
+
+def _aside(tensor: Tensor, plain: set[str]) -> str:
+    """Return why a tensor is no layer, or nothing."""
+    if tensor.alias:
+        return f"shares the numbers of {tensor.alias}, where they are reported"
+    if _names.ema_twin(tensor.name) in plain:
+        return "an averaged copy of another tensor"
+    bare = _names.unwrapped(tensor.name)
+    why = "" if tensor.use is not None else _names.aside(tensor.name)
+    if tensor.skip:
+        return why or tensor.skip
+    if why:
+        return why
+    if len(tensor.shape) < 2:
+        if _names.is_norm(bare):
+            return "gain or shift of a normalisation"
+        return "a vector: a bias, gain or constant that no matrix of the file goes with"
+    if re.fullmatch(r"bias|b|biases|intercepts_\d+|(in_proj_)?bias(_[ih]h)?(_l\d+(_reverse)?)?", _names.leaf(bare)):
+        return "a bias that no matrix of the file goes with"
+    if tensor.size == 0:
+        return "it has no entries"
+    if tensor.dtype.startswith(("int", "uint", "bool")) and tensor.step == 0.0:
+        return f"{tensor.dtype} entries without a scale in the file: indices, or a quantised weight"
+    return ""
+
+
+def _biases(tensor: Tensor, by_name: Mapping[str, Tensor]) -> tuple[Tensor, ...]:
+    if tensor.use is not None:
+        added = by_name.get(tensor.use.bias or "")
+        return () if added is None else (added,)
+    if len(tensor.shape) < 2:
+        return ()
+    found = (by_name.get(name) for name in _names.bias_names(tensor.name))
+    return tuple(bias for bias in found if bias is not None and not bias.skip and bias.name != tensor.name)
+
+
+def _layers(tensor: Tensor, biases: Mapping[str, tuple[Tensor, ...]], evidence: Evidence) -> Iterator[Layer]:
+    decided = axes_of(tensor, biases[tensor.name], evidence)
+    if decided.why_not:
+        yield Layer(tensor.name, "skipped", tensor, message=decided.why_not)
+        return
+    own = () if decided.kind == "embedding" else biases[tensor.name]
+    groups, stride = (tensor.use.groups, tensor.use.stride) if tensor.use else (1, 1)
+    layer = Layer(
+        tensor.name,
+        decided.kind,
+        tensor,
+        decided.axes,
+        own,
+        stride=stride,
+        groups=groups,
+        message="; ".join(decided.notes),
+        misplaced=decided.misplaced,
+    )
+    if tensor.use is not None and tensor.use.count > 1:
+        layer = replace(layer, message="; ".join(filter(None, [layer.message, f"used {tensor.use.count} times"])))
+    if layer.kind != "dense":
+        yield layer
+        return
+    inputs, outputs = layer.inputs, layer.outputs
+    if _names.is_packed(tensor.name):
+        if outputs != 3 * inputs or "query_key_value" in tensor.name:
+            note = "query, key and value are packed in an order that the shape does not tell"
+            yield replace(layer, kind="qkv", message="; ".join(filter(None, [layer.message, note])))
+            return
+        for place, kind in enumerate(("query", "key", "value")):
+            yield replace(layer, name=f"{tensor.name}[{kind}]", kind=kind, slot=(place, 3))
+    elif _names.is_gated(tensor.name) and outputs % 2 == 0:
+        for place, kind in enumerate(("gate", "up")):
+            yield replace(layer, name=f"{tensor.name}[{kind}]", kind=kind, slot=(place, 2))
+    else:
+        kind = _names.block(tensor.name) or "dense"
+        slots = {"query": 0, "key": 1, "value": 2}
+        packed_bias = own and own[0].name.endswith("in_proj_bias")
+        if packed_bias and kind in slots:
+            yield replace(layer, kind=kind, biases=())
+        else:
+            yield replace(layer, kind=kind)

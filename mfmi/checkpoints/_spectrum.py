@@ -1,0 +1,77 @@
+"""Singular values of a weight against those of a matrix of independent entries (Marchenko and Pastur 1967)."""
+
+from __future__ import annotations
+
+import functools
+import math
+from dataclasses import dataclass
+
+import numpy as np
+
+from mfmi.checkpoints._tensor import Array
+
+# The largest eigenvalue fluctuates by this many times its scale above the edge once in about a million matrices
+# (Tracy and Widom 1996; Johnstone 2001).
+_BEYOND = 6.0
+_SMALLEST = 8
+
+
+@dataclass(frozen=True)
+class Spectrum:
+    """Singular values of a layer's matrices.
+
+    Attributes
+    ----------
+    smallest, largest : over all matrices.
+    outliers : number beyond the edge of the random bulk that is fitted to the median; -1 where the matrix is too small.
+    stable_rank : sum of the squares over the largest square, of the first matrix.
+    over_edge : the largest over the edge of the bulk; NaN where the matrix is too small.
+    """
+
+    smallest: float
+    largest: float
+    outliers: int
+    stable_rank: float
+    over_edge: float
+
+
+def spectrum_of(matrices: Array) -> Spectrum | None:
+    """Return the singular values' summary, or None for matrices of a single row or column."""
+    _, rows, columns = matrices.shape
+    if min(rows, columns) < 2:
+        return None
+    smallest, largest, outliers, over = math.inf, 0.0, 0, 0.0
+    for matrix in matrices:
+        values = np.linalg.svd(matrix, compute_uv=False).astype(np.float64)
+        smallest, largest = min(smallest, float(values[-1])), max(largest, float(values[0]))
+        count, ratio = beyond(values, rows, columns)
+        outliers, over = outliers + count, max(over, ratio)
+    first = np.linalg.norm(matrices[0].astype(np.float64)) ** 2
+    rank = float(first / largest**2) if largest > 0.0 else math.nan
+    is_small = min(rows, columns) < _SMALLEST
+    return Spectrum(smallest, largest, -1 if is_small else outliers, rank, math.nan if is_small else over)
+
+
+def beyond(values: Array, rows: int, columns: int) -> tuple[int, float]:
+    """Return how many singular values lie beyond the bulk, and the largest over the bulk's edge."""
+    narrow, wide = min(rows, columns), max(rows, columns)
+    median = float(np.median(np.square(values)))
+    if median <= 0.0:  # more than half of the directions carry nothing: there is no bulk
+        return int(np.count_nonzero(values > 0.0)), math.inf
+    variance = median / (wide * bulk_median(round(narrow / wide, 4)))
+    edge = variance * (math.sqrt(narrow) + math.sqrt(wide)) ** 2
+    scale = variance * (math.sqrt(narrow) + math.sqrt(wide)) * (narrow**-0.5 + wide**-0.5) ** (1.0 / 3.0)
+    # The variance comes from a median, known to about one part in the number of values.
+    limit = edge * (1.0 + 2.0 / narrow) + _BEYOND * scale
+    return int(np.count_nonzero(np.square(values) > limit)), float(values[0] / math.sqrt(edge))
+
+
+@functools.lru_cache(maxsize=1024)
+def bulk_median(ratio: float) -> float:
+    """Return the median of the Marchenko-Pastur law of the given ratio of dimensions (at most 1) and variance 1."""
+    root = math.sqrt(ratio)
+    angle = np.linspace(0.0, math.pi, 4001)[1:-1]
+    points = 1.0 + ratio - 2.0 * root * np.cos(angle)  # the ends of the law are at angles 0 and pi
+    weight = np.square(np.sin(angle)) / points
+    total = np.cumsum(weight)
+    return float(np.interp(0.5 * total[-1], total, points))

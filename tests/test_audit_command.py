@@ -1,0 +1,121 @@
+"""The command `mfmi audit`: rows, findings, exit codes."""
+
+import json
+import subprocess
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pyarrow.parquet as pq
+import pytest
+from checkpoint_files import save, trained, uniform
+from conftest import Outcome
+
+CommandLine = Callable[..., Outcome]
+Process = Callable[..., subprocess.CompletedProcess[str]]
+
+
+@pytest.fixture
+def checkpoint(tmp_path: Path) -> Path:
+    tensors = {
+        "0.weight": uniform((256, 64), 64),
+        "0.bias": uniform((256,), 64, seed=1),
+        "1.weight": uniform((100, 256), 256, 4 / 3, seed=2),
+        "norm.weight": np.ones(256, np.float32),
+    }
+    return save(tmp_path / "a.safetensors", tensors)
+
+
+def test_rows_are_exact(command_line: CommandLine, checkpoint: Path) -> None:
+    done = command_line("audit", checkpoint)
+    assert (done.code, done.err) == (0, "")
+    rows = [json.loads(line) for line in done.out.splitlines()]
+    first = {row["name"]: row for row in rows}["0.weight"]
+    assert (first["layer"], first["fan_in"], first["fan_out"], first["outliers"]) == (1, 64, 256, 0)
+    assert first["sigma_w"] == uniform((256, 64), 64).astype(np.float64).std() * 8
+    gone = {row["name"]: row for row in rows}["norm.weight"]
+    assert (gone["kind"], gone["layer"], gone["sigma_w"]) == ("skipped", None, None)
+    assert gone["message"] == "gain or shift of a normalisation"
+
+
+def test_a_table_ends_with_findings(command_line: CommandLine, checkpoint: Path) -> None:
+    done = command_line("audit", checkpoint, "--format", "table")
+    assert done.out.splitlines()[0].split()[:2] == ["layer", "name"]
+    assert "1 tensors skipped" in done.out
+    assert "odd: 1.weight: sigma_w" in done.out or "bad: 1.weight: sigma_w" in done.out
+
+
+def test_strict_is_4_when_something_is_badly_off(command_line: CommandLine, tmp_path: Path, checkpoint: Path) -> None:
+    good = save(tmp_path / "b.safetensors", {"0.weight": uniform((256, 64), 64)})
+    assert command_line("audit", good, "--strict").code == 0
+    bad = save(tmp_path / "c.safetensors", {"0.weight": uniform((256, 64), 256)})
+    assert command_line("audit", bad).code == 0
+    done = command_line("audit", bad, "--strict")
+    assert done.code == 4
+    assert json.loads(done.out)["name"] == "0.weight"
+
+
+def test_quick_leaves_the_singular_values_out(command_line: CommandLine, checkpoint: Path) -> None:
+    rows = [json.loads(line) for line in command_line("audit", checkpoint, "--quick").out.splitlines()]
+    assert all(row["singular_max"] is None for row in rows)
+    assert {row["init"] for row in rows} >= {"torch.nn.Linear"}
+
+
+def test_two_checkpoints_stand_side_by_side(command_line: CommandLine, tmp_path: Path, checkpoint: Path) -> None:
+    other = save(tmp_path / "b.safetensors", {"0.weight": trained(256, 64), "1.weight": uniform((100, 256), 256)})
+    done = command_line("audit", checkpoint, "--compare", other)
+    row = json.loads(done.out.splitlines()[0])
+    assert row["sigma_w_ratio"] == row["sigma_w"] / row["sigma_w_other"]
+    assert (row["law"], row["law_other"]) == ("uniform", "trained")
+
+
+def test_parquet_carries_the_findings(command_line: CommandLine, tmp_path: Path, checkpoint: Path) -> None:
+    done = command_line("audit", checkpoint, "-o", tmp_path / "a.parquet")
+    assert (done.code, done.err) == (0, "")
+    table = pq.read_table(tmp_path / "a.parquet")
+    assert table["fan_in"].to_pylist()[:2] == [64, 256]
+    assert json.loads(table.schema.metadata[b"mfmi"])["audit"]["findings"]
+
+
+def test_notes_of_other_formats_come_with_v(command_line: CommandLine, checkpoint: Path) -> None:
+    assert "sigma_w" in command_line("audit", checkpoint, "-v").err
+
+
+def test_steps_are_a_column(command_line: CommandLine, tmp_path: Path) -> None:
+    for step in (5, 10):
+        save(tmp_path / f"net{step}.safetensors", {"0.weight": uniform((256, 64), 64)})
+    done = command_line("audit", tmp_path, "--format", "csv")
+    assert [line.split(",")[1] for line in done.out.splitlines()] == ["step", "5", "10"]
+    assert "step" in command_line("audit", tmp_path, "--format", "table").out.splitlines()[0]
+
+
+@pytest.mark.parametrize(
+    ("content", "words"),
+    [
+        (b"", "the file is empty"),
+        (b"not a checkpoint at all", "damaged, or not the safetensors file"),
+        ((2**40).to_bytes(8, "little") + b"{}", "a safetensors header of 1099511627776 bytes"),
+        (b"\x89HDF\r\n\x1a\n" + b"\0" * 40, "is a hdf5 file, not the safetensors file that its name says"),
+    ],
+)
+def test_no_checkpoint_is_5_in_one_line(command_line: CommandLine, tmp_path: Path, content: bytes, words: str) -> None:
+    (tmp_path / "a.safetensors").write_bytes(content)
+    done = command_line("audit", tmp_path / "a.safetensors")
+    assert (done.code, done.out) == (5, "")
+    assert words in done.err
+    assert len(done.err.splitlines()) == 1
+
+
+def test_a_missing_file_is_5(command_line: CommandLine, tmp_path: Path) -> None:
+    done = command_line("audit", tmp_path / "none.npz")
+    assert (done.code, done.err) == (5, f"mfmi: error: {tmp_path / 'none.npz'}: No such file or directory\n")
+
+
+def test_an_empty_folder_is_5(command_line: CommandLine, tmp_path: Path) -> None:
+    assert "no file in it ends with" in command_line("audit", tmp_path).err
+
+
+def test_the_program_runs_for_real(process: Process, checkpoint: Path) -> None:
+    done = process("audit", checkpoint, "--format", "csv")
+    assert done.returncode == 0
+    assert done.stdout.startswith("file,step,layer,name,kind,shape,fan_in,fan_out,sigma_w,sigma_b,mean,law,init,")
