@@ -5,11 +5,13 @@ import pickle
 import subprocess
 import sys
 import textwrap
+from collections.abc import Callable
 from pathlib import Path
 from types import ModuleType
 
 import numpy as np
 import pytest
+from conftest import Outcome
 
 import mfmi
 from mfmi import activations
@@ -17,6 +19,7 @@ from mfmi.activations._identity import of_activation
 from mfmi.activations.user import UserActivation
 from mfmi.errors import OutputError
 from mfmi.exact_tables import ExactTable
+from mfmi.sweep.processes import THREAD_LIMITS
 from mfmi.tile_cache import TileCache
 
 BASE = """
@@ -257,3 +260,24 @@ def test_a_spike_between_the_probes_does_not_find_the_tiles_of_the_function_with
         frame = mfmi.evaluate("spiked:f", 1.2, 0.0, 0.1, depth=2, estimators=["replica"])
         found.append(frame["mi_replica"].item())
     assert found == pytest.approx([1.4310965, 1.5631], abs=1e-4)
+
+
+def test_a_sweep_does_not_go_on_with_another_function(
+    home: Path, command_line: Callable[..., Outcome], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Rows of two functions under one name would stand in one file."""
+    for name in THREAD_LIMITS:
+        monkeypatch.setenv(name, "1")
+    module = written("swept", "import numpy as np\nA = 1.0\ndef f(u): return np.tanh(A * u)")
+    Path("s.yaml").write_text(
+        "version: 1\nsweep: {activation: tanh, sigma_w: [1.0, 1.5], depth: [1]}\nestimators: [linear]\n"
+    )
+    sweep = ("sweep", "s.yaml", "--set", "sweep.activation=swept:f", "--jobs", "1", "-o")
+    assert command_line(*sweep, "rows.parquet", "--shard", "1/2").code == 0
+    assert command_line(*sweep, "whole.parquet").code == 0
+    assert command_line(*sweep, "whole.parquet", "--resume").code == 0
+    module.A = 2.0
+    for options in (("rows.parquet", "--shard", "2/2"), ("whole.parquet", "--resume")):
+        done = command_line(*sweep, *options)
+        assert done.code == 6
+        assert "holds another sweep; what differs: functions.swept:f" in done.err

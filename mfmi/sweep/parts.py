@@ -236,7 +236,9 @@ def record_of(
 def identity(record: Mapping[str, Any]) -> dict[str, Any]:
     """Return what two sweeps must share to give the same bytes: all of it but comments and spelling of the config."""
     versions = record["provenance"]["versions"]
-    return {key: record[key] for key in ("layout", "config", "n_chunks", "n_grid")} | {"versions": versions}
+    functions = record["provenance"].get("functions")
+    known = {key: record[key] for key in ("layout", "config", "n_chunks", "n_grid")} | {"versions": versions}
+    return known | ({"functions": functions} if functions else {})
 
 
 def fingerprint(record: Mapping[str, Any]) -> bytes:
@@ -300,8 +302,9 @@ def require_same_origin(about: Mapping[str, Any], record: Mapping[str, Any], whe
         The provenance names another config or other package versions; the keys are named.
     """
     there = {"config": about.get("config", {}).get("resolved", {}), "versions": about.get("versions", {})}
-    ours = identity(record)
-    _refuse_differences(there, {key: ours[key] for key in there}, where)
+    there |= {"functions": about["functions"]} if "functions" in about else {}
+    ours = {key: value for key, value in identity(record).items() if key in ("config", "versions", "functions")}
+    _refuse_differences(there, ours, where)
 
 
 def _adopt_plan(folder: Path, record: Mapping[str, Any], keep: bool) -> None:

@@ -48,8 +48,17 @@ def provenance(
         "seed": config.get("seed", 0),
         "units": {"information": information_unit(unit)},
         "estimators": {name: STATUS[name] for name in estimators},
+        **({"functions": functions} if (functions := own_functions(config)) else {}),
         "columns": {column.name: column.status for column in (*FURTHER, *OF_DATA) if column.name in further},
     }
+
+
+def own_functions(config: Mapping[str, Any]) -> dict[str, str | None]:
+    """Digests of the user's functions that a config names, None where the code of one does not tell all."""
+    from mfmi.activations import get
+
+    names = (name for name in config.get("sweep.activation", ()) if ":" in name)
+    return {name: getattr(get(name), "code_digest", None) for name in names}
 
 
 def package_versions() -> dict[str, str]:
