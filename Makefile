@@ -44,7 +44,7 @@ format: $(DEV)
 	$(BIN)/ruff format .
 
 evidence: $(EVIDENCE)  ## train networks, rank them by what the theory says: docs/evidence.md
-	$(BIN)/python -m mfmi.evidence --docs docs
+	$(BIN)/python -m studies.evidence --docs docs
 
 gallery: $(RUN)  ## the six figures of docs/gallery.md
 	mkdir -p build/gallery docs/figures
@@ -62,7 +62,7 @@ gallery: $(RUN)  ## the six figures of docs/gallery.md
 isometry: $(RUN)  ## the figure of docs/isometry.md: is information largest at isometry?
 	mkdir -p build docs/figures
 	$(BIN)/mfmi -q sweep configs/isometry.yaml --force
-	$(BIN)/python -m mfmi.report.isometry_figure build/isometry.parquet docs/figures/isometry.png
+	$(BIN)/python -m studies.isometry_figure build/isometry.parquet docs/figures/isometry.png
 
 mutants: $(DEV)  ## small faults in the numerical modules, one at a time: which do the fast tests miss?
 	$(BIN)/python tests/mutants/run.py
@@ -72,7 +72,6 @@ bench: $(DEV)  ## timings on this machine
 
 docs: $(RUN)  ## what of docs/ is made: the command reference, of what -h says, and the table of faults
 	$(BIN)/python -m mfmi.cli.reference > docs/commands.md
-	$(BIN)/python tests/mutants/document.py
 
 man: $(RUN)  ## the manual page: man build/mfmi.1
 	mkdir -p build

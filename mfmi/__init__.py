@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from mfmi.checkpoints import audit
     from mfmi.errors import ConfigError, MfmiError, NumericsError, OutputError, ResumeError
     from mfmi.meanfield import edge_of_chaos, fixed_point, fixed_points
-    from mfmi.weights import Weights
+    from mfmi.networks.weights import Weights
 
 __version__ = "0.1.0"
 
@@ -42,7 +42,7 @@ _HOMES = {
     "NumericsError": ("mfmi.errors", "NumericsError"),
     "OutputError": ("mfmi.errors", "OutputError"),
     "ResumeError": ("mfmi.errors", "ResumeError"),
-    "Weights": ("mfmi.weights", "Weights"),
+    "Weights": ("mfmi.networks.weights", "Weights"),
     "activation": ("mfmi.activations", "get"),
     "activation_names": ("mfmi.activations", "names"),
     "audit": ("mfmi.checkpoints", "audit"),

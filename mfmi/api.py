@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from numbers import Real
 from typing import TYPE_CHECKING, Any
@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from mfmi.activations import Activation, get
-from mfmi.arguments import (
+from mfmi.arguments.checks import (
     broadcast_arrays,
     listed,
     number,
@@ -22,14 +22,14 @@ from mfmi.arguments import (
     word,
     words,
 )
-from mfmi.columns import DATA_NAMES, FURTHER_NAMES, Points
+from mfmi.arguments.ranges import DEEPEST, MOST_SEED, NUMBERS, WIDEST, WIDEST_DRAWN
+from mfmi.bounds.evaluate import evaluate_points
+from mfmi.columns import DATA_NAMES, FURTHER_NAMES
 from mfmi.errors import shown
-from mfmi.evaluation import evaluate_points
-from mfmi.limits import DEEPEST, MOST_SEED, NUMBERS, WIDEST, WIDEST_DRAWN
-from mfmi.model import SQUARE, DataSet, Model, ratios_of
 from mfmi.names import DEFAULT_ESTIMATORS, DEPTH, ESTIMATORS, NOISE_PLACEMENTS, OBSERVABLES, PRIORS, UNITS, WEIGHTS
-from mfmi.sweep.store import to_frame
-from mfmi.weights import Weights
+from mfmi.networks.model import SQUARE, DataSet, Model, ratios_of
+from mfmi.networks.points import Points
+from mfmi.networks.weights import Weights
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -278,3 +278,10 @@ def _activations(given: object) -> NDArray[np.object_]:
     names = np.empty(array.size, dtype=object)
     names[:] = [get(one).name for one in array.ravel().tolist()]
     return names.reshape(array.shape)
+
+
+def to_frame(block: Mapping[str, Any]) -> pd.DataFrame:
+    """Pandas frame of a block of rows: nulls of float columns as NaN, the contract's integer widths kept."""
+    import pandas as pd
+
+    return pd.DataFrame({name: np.asarray(values) for name, values in block.items()})

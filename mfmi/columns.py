@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, fields
-from typing import TYPE_CHECKING, Any
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:  # the names of the columns are part of --help, which must not wait for numpy
     import numpy as np
@@ -172,60 +172,3 @@ def columns_with(further: Sequence[str], estimators: Sequence[str]) -> tuple[Col
     """The contract's columns; behind them those of further `estimators`; then `further` ones, a data set's last."""
     estimated = (column for name, column in OF_ESTIMATOR.items() if name in estimators)
     return (*COLUMNS, *estimated, *(column for column in (*FURTHER, *OF_DATA) if column.name in further))
-
-
-@dataclass(frozen=True)
-class Points:
-    """Grid points, one network each, as arrays of length n.
-
-    Attributes
-    ----------
-    index : number of the point in the whole grid.
-    activation : activation specification, such as "tanh" or "leaky_relu(0.1)".
-    weights : "gaussian", "orthogonal", or the label of one of the model's ensembles.
-    noise_at : "output" or "every".
-    sigma_w, sigma_b, sigma_noise : standard deviations of weights, biases and noise.
-    input_variance, correlation : variance of an input entry; correlation of the tracked pair of inputs.
-    """
-
-    index: NDArray[np.int64]
-    activation: NDArray[np.object_]
-    weights: NDArray[np.object_]
-    noise_at: NDArray[np.object_]
-    sigma_w: Float
-    sigma_b: Float
-    sigma_noise: Float
-    input_variance: Float
-    correlation: Float
-
-    def __len__(self) -> int:
-        return len(self.index)
-
-    def __getitem__(self, rows: slice | NDArray[Any]) -> Points:
-        """The points `rows` (a slice, a mask or indices), in that order."""
-        return Points(*(getattr(self, field.name)[rows] for field in fields(self)))
-
-    @classmethod
-    def of(
-        cls,
-        activation: str | Iterable[str] = "tanh",
-        sigma_w: Any = 1.0,
-        *,
-        sigma_b: Any = 0.0,
-        sigma_noise: Any = 0.1,
-        weights: str | Iterable[str] = "gaussian",
-        noise_at: str | Iterable[str] = "output",
-        input_variance: Any = 1.0,
-        correlation: Any = 0.5,
-    ) -> Points:
-        """Points from scalars and arrays, broadcast against each other to one dimension."""
-        import numpy as np
-
-        numbers = [
-            np.asarray(a, dtype=np.float64) for a in (sigma_w, sigma_b, sigma_noise, input_variance, correlation)
-        ]
-        words = [
-            np.asarray(a if isinstance(a, str) else list(a), dtype=object) for a in (activation, weights, noise_at)
-        ]
-        arrays = [np.atleast_1d(a).ravel() for a in np.broadcast_arrays(*words, *numbers)]
-        return cls(np.arange(len(arrays[0]), dtype=np.int64), *arrays)

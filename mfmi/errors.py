@@ -48,3 +48,8 @@ def shown(value: object) -> str:
     except Exception:  # whatever a foreign __repr__ raises, and integers too long for a decimal text
         text = f"a {type(value).__name__}"
     return text if len(text) <= _LONGEST else f"{text[: _LONGEST - 4]} ..."
+
+
+def shorten(text: str, width: int = 40) -> str:
+    """`text` in quotes on one line, at most about `width` characters, safe for a terminal."""
+    return repr(text if len(text) <= width else text[: width - 1] + "…")

@@ -19,9 +19,10 @@ from typing import Any
 import numpy as np
 import psutil
 
-from mfmi.columns import COLUMNS, Points
+from mfmi.columns import COLUMNS
 from mfmi.errors import OutputError
-from mfmi.model import SQUARE, Model
+from mfmi.networks.model import SQUARE, Model
+from mfmi.networks.points import Points
 from mfmi.sweep import progress
 from mfmi.sweep.run import SweepInterrupted, run_sweep
 

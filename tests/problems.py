@@ -16,9 +16,9 @@ from scipy.integrate import quad
 from scipy.optimize import brentq
 
 from mfmi.activations import get
-from mfmi.columns import Points
-from mfmi.evaluation import evaluate_points
+from mfmi.bounds.evaluate import evaluate_points
 from mfmi.names import ESTIMATORS
+from mfmi.networks.points import Points
 
 DATA = Path(__file__).parent / "data"
 TAGS = {

@@ -7,8 +7,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from mfmi import activations, gaussian
+from mfmi import activations
 from mfmi.activations import Activation
+from mfmi.quadrature import gaussian
 
 NAMES = (*activations.names(), "leaky_relu(0.3)", "elu(alpha=0.5)")
 CONTINUOUS = tuple(name for name in NAMES if name != "sign")

@@ -8,9 +8,9 @@ import pandas as pd
 import pytest
 
 import mfmi
+from mfmi.arguments.ranges import DEEPEST, ROWS_AT_ONCE
 from mfmi.columns import COLUMNS
-from mfmi.limits import DEEPEST, ROWS_AT_ONCE
-from mfmi.model import Model
+from mfmi.networks.model import Model
 
 
 def evaluate(**changes: Any) -> pd.DataFrame:

@@ -7,11 +7,11 @@ import numpy as np
 import pytest
 
 import mfmi
+from mfmi.bounds.evaluate import evaluate_points
 from mfmi.capacity import attained
-from mfmi.columns import Points
-from mfmi.evaluation import evaluate_points
 from mfmi.isometry import isometry_ceiling
 from mfmi.names import WEIGHTS
+from mfmi.networks.points import Points
 
 CLOSED = ("linear", "entropy_power", "layerwise")  # whose tables take no time to speak of
 

@@ -9,13 +9,14 @@ import pytest
 from exact_laws import deep_linear, marchenko_pastur
 from scipy.optimize import brentq
 
-from mfmi.chain import Chain
-from mfmi.chain_search import STARTS, _rules, _Search, solve, solve_rivals
-from mfmi.ensembles import Gaussian, Orthogonal
-from mfmi.estimate import Estimate, largest
-from mfmi.interfaces import GaussianInput, Surrogate
-from mfmi.observed_layer import GaussianOutput
-from mfmi.priors import spike_slab
+from mfmi.bounds.estimate import Estimate, largest
+from mfmi.chain.ensembles import Gaussian, Orthogonal
+from mfmi.chain.potential import Chain
+from mfmi.chain.search import STARTS, _rules, _Search, solve, solve_rivals
+from mfmi.channels.layers import Surrogate
+from mfmi.channels.observed.outputs import GaussianOutput
+from mfmi.channels.priors import spike_slab
+from mfmi.channels.sources import GaussianInput
 
 ENSEMBLES = {"gaussian": Gaussian, "orthogonal": Orthogonal}
 
@@ -219,7 +220,7 @@ def test_of_two_minima_the_smaller_counts(alpha, smaller_is_first):
 
 @pytest.mark.parametrize("starts", [(1.0, 1e-6, 1e-6), (1e-6, 1.0, 1.0), (1e-6, 1.0, 1e-6)])
 def test_a_minimum_that_one_search_saw_is_not_forgotten(monkeypatch, starts):
-    monkeypatch.setattr("mfmi.chain_search.STARTS", starts)
+    monkeypatch.setattr("mfmi.chain.search.STARTS", starts)
     for alpha in (0.15, 0.19):
         assert solve(sparse_chain(alpha)).coexisting[0]
 
@@ -259,7 +260,7 @@ def test_a_minimum_is_not_taken_for_another_one_that_is_known(alpha):
 @pytest.mark.parametrize("ensemble", ENSEMBLES)
 def test_what_is_merely_nearby_is_not_where_a_search_ends(ensemble, compiled, monkeypatch):
     if not compiled:
-        monkeypatch.setattr("mfmi.chain_search.pack", lambda *_: None)
+        monkeypatch.setattr("mfmi.chain.search.pack", lambda *_: None)
     search = _Search(linear_chain(ensemble, 1.2, 0.01, [1.0, 0.5, 2.0]))
     whole = search.descend(_rules(1.0))
     beside = whole._replace(value=np.ones(1), r=1.4 * whole.r, v=1.4 * whole.v)

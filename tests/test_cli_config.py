@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 from conftest import Outcome
 
-from mfmi.sweep.config import json_schema, load_config
+from mfmi.config.config import json_schema, load_config
 
 CommandLine = Callable[..., Outcome]
 Process = Callable[..., subprocess.CompletedProcess[str]]

@@ -196,7 +196,7 @@ SLOW_PROGRAM = """
 import sys, time
 import mfmi.cli.version
 from mfmi.cli.main import main
-from mfmi.sweep.atomic import atomic_path
+from mfmi.storage.atomic import atomic_path
 def wait():
     with atomic_path("rows.csv") as draft:
         print("ready", flush=True)

@@ -14,8 +14,8 @@ import pytest
 from conftest import Outcome
 
 from mfmi.columns import COLUMNS
-from mfmi.sweep.provenance import provenance
-from mfmi.sweep.store import encode, to_table, write_tables
+from mfmi.storage.parquet import encode, to_table, write_tables
+from mfmi.storage.provenance import provenance
 
 CommandLine = Callable[..., Outcome]
 

@@ -20,7 +20,7 @@ from hypothesis import strategies as st
 from mfmi.cli.sink import _WRITERS, SUFFIXES, Sink
 from mfmi.columns import Column
 from mfmi.errors import OutputError
-from mfmi.sweep.atomic import atomic_path, refuse_existing
+from mfmi.storage.atomic import atomic_path, refuse_existing
 
 COLUMNS = (
     Column("point", "int64", "1", "which"),

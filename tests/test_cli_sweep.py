@@ -183,16 +183,16 @@ def test_strict_is_4_only_with_failures(
     command_line: CommandLine, config: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     assert command_line("sweep", config, "-o", "good.parquet", "--strict", "--jobs", "1").code == 0
-    import mfmi.evaluation
+    import mfmi.bounds.evaluate
 
-    real = mfmi.evaluation.evaluate_points
+    real = mfmi.bounds.evaluate.evaluate_points
 
     def failing(points: object, depths: object, estimators: object, unit: str = "nats", *more: object) -> object:
         if (points.sigma_w == 1.5).any():  # type: ignore[attr-defined]
             raise ArithmeticError("no luck")
         return real(points, depths, estimators, unit, *more)  # type: ignore[arg-type]
 
-    monkeypatch.setattr("mfmi.evaluation.evaluate_points", failing)
+    monkeypatch.setattr("mfmi.bounds.evaluate.evaluate_points", failing)
     for name in os.environ:
         if name.endswith("_NUM_THREADS"):
             monkeypatch.setenv(name, "1")

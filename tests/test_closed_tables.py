@@ -4,12 +4,12 @@ import numpy as np
 import pytest
 
 from mfmi.activations import get
-from mfmi.channel_tables import ChannelTable
-from mfmi.closed_channels import EntropyPowerLower, GaussianUpper, LinearLower
-from mfmi.columns import Points
-from mfmi.evaluation import evaluate_points
-from mfmi.model import Model
-from mfmi.splines import Axis, missed_between_sites
+from mfmi.bounds.evaluate import evaluate_points
+from mfmi.channels.closed.bounds import EntropyPowerLower, GaussianUpper, LinearLower
+from mfmi.channels.closed.table import ChannelTable
+from mfmi.networks.model import Model
+from mfmi.networks.points import Points
+from mfmi.quadrature.splines import Axis, missed_between_sites
 
 ERRORS = {name: f"mi_{name}_error" for name in ("layerwise", "fisher", "gaussian_upper")}
 

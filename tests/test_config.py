@@ -9,10 +9,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from mfmi.config.config import Config, LocatedConfigError, load_config, read_config
+from mfmi.config.yaml import resolve
 from mfmi.errors import ConfigError, OutputError
 from mfmi.names import DEFAULT_ESTIMATORS
-from mfmi.sweep._yaml import resolve
-from mfmi.sweep.config import Config, LocatedConfigError, load_config, read_config
 
 CONFIGS = sorted((Path(__file__).parent.parent / "configs").glob("*.yaml"))
 
@@ -276,7 +276,7 @@ def test_reading_a_file_that_cannot_be_read(tmp_path: Path) -> None:
 
 def test_loading_needs_no_pandas() -> None:
     code = (
-        "import sys; from mfmi.sweep.config import load_config; from mfmi.sweep.plan import Plan;"
+        "import sys; from mfmi.config.config import load_config; from mfmi.sweep.plan import Plan;"
         "Plan.from_config(load_config('version: 1\\nsweep: {activation: tanh, sigma_w: 1}', 'f')).points(0, 1);"
         "print([name for name in ('pandas', 'pyarrow', 'click', 'rich', 'matplotlib', 'dask') if name in sys.modules])"
     )

@@ -5,9 +5,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from mfmi.evaluation import evaluate_points
+from mfmi.bounds.evaluate import evaluate_points
+from mfmi.config.config import read_config
 from mfmi.meanfield import edge_of_chaos
-from mfmi.sweep.config import read_config
 from mfmi.sweep.plan import Plan
 
 CONFIG = Path(__file__).parent.parent / "configs" / "edge_of_chaos.yaml"

@@ -4,8 +4,8 @@ import pickle
 
 import pytest
 
+from mfmi.config.config import LocatedConfigError, load_config
 from mfmi.errors import ConfigError
-from mfmi.sweep.config import LocatedConfigError, load_config
 
 
 def located(marked: str) -> tuple[str, list[tuple[int, int]]]:

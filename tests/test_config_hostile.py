@@ -13,9 +13,9 @@ import yaml
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from mfmi.sweep import _yaml
-from mfmi.sweep._yaml import MAX_BYTES
-from mfmi.sweep.config import Config, LocatedConfigError, LocatedError, load_config, read_config
+from mfmi.config import yaml as _yaml
+from mfmi.config.config import Config, LocatedConfigError, LocatedError, load_config, read_config
+from mfmi.config.yaml import MAX_BYTES
 from mfmi.sweep.plan import Plan
 
 CONFIGS = {path.name: path.read_text() for path in (Path(__file__).parent.parent / "configs").glob("*.yaml")}

@@ -8,7 +8,7 @@ import pytest
 import yaml
 from test_config_errors import CASES, located
 
-from mfmi.sweep.config import json_schema
+from mfmi.config.config import json_schema
 
 CONFIGS = sorted((Path(__file__).parent.parent / "configs").glob("*.yaml"))
 STARTER = Path(__file__).parent.parent / "mfmi" / "cli" / "starter.yaml"

@@ -9,7 +9,7 @@ from coverage_report import numerical, report, share
 
 FILES = {
     "mfmi/cli/main.py": {"summary": {"num_statements": 50}, "missing_lines": list(range(50))},
-    "mfmi/chain.py": {"summary": {"num_statements": 30}, "missing_lines": [7]},
+    "mfmi/chain/potential.py": {"summary": {"num_statements": 30}, "missing_lines": [7]},
     "mfmi/meanfield/_maps.py": {"summary": {"num_statements": 60}, "missing_lines": []},
     "mfmi/meanfield/_edge.py": {"summary": {"num_statements": 10}, "missing_lines": [3, 4]},
 }
@@ -17,10 +17,10 @@ FILES = {
 
 def test_lines_of_the_numerical_modules_are_added_up() -> None:
     counts = numerical(FILES)
-    assert list(counts) == ["mfmi/chain.py", "mfmi/meanfield/_edge.py", "mfmi/meanfield/_maps.py"]
+    assert list(counts) == ["mfmi/chain/potential.py", "mfmi/meanfield/_edge.py", "mfmi/meanfield/_maps.py"]
     assert share(counts) == pytest.approx(97.0)
     lines = report(counts).splitlines()
-    assert lines[0].split() == ["mfmi/chain.py", "30", "lines", "96.7", "%"]
+    assert lines[0].split() == ["mfmi/chain", "30", "lines", "96.7", "%"]
     assert lines[2].split() == ["mfmi/meanfield", "70", "lines", "97.1", "%"]
     assert lines[3].strip() == "mfmi/meanfield/_edge.py: 3, 4"
     assert lines[-1].split() == ["numerical", "modules", "100", "lines", "97.0", "%"]
@@ -41,7 +41,9 @@ def test_less_than_95_percent_fails(
 ) -> None:
     data = tmp_path / "coverage.json"
     data.write_text(
-        json.dumps({"files": {"mfmi/chain.py": {"summary": {"num_statements": 30}, "missing_lines": missing}}})
+        json.dumps(
+            {"files": {"mfmi/chain/potential.py": {"summary": {"num_statements": 30}, "missing_lines": missing}}}
+        )
     )
     monkeypatch.setattr("sys.argv", ["coverage_report.py", "--data", str(data)])
     if fails:
@@ -49,4 +51,4 @@ def test_less_than_95_percent_fails(
             coverage_report.main()
     else:
         coverage_report.main()
-    assert "chain.py: 1" in capsys.readouterr().out
+    assert "chain/potential.py: 1" in capsys.readouterr().out

@@ -10,7 +10,7 @@ import pytest
 from conftest import Outcome
 
 from mfmi.errors import MfmiWarning, OutputError
-from mfmi.sweep.inputs import read_ensemble, read_inputs, read_spectrum
+from mfmi.storage.arrays import read_ensemble, read_inputs, read_spectrum
 
 CommandLine = Callable[..., Outcome]
 CAPACITY = ("capacity", "--act", "tanh", "--sw", "1.5", "--widths", "4,4", "--format", "json")

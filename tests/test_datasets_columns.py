@@ -12,10 +12,10 @@ from conftest import Outcome
 
 import mfmi
 from mfmi.columns import COLUMNS, DATA_NAMES
+from mfmi.config.config import load_config
 from mfmi.datasets import pairwise_bounds
-from mfmi.model import DataSet
-from mfmi.sweep.config import load_config
-from mfmi.sweep.inputs import read_inputs
+from mfmi.networks.model import DataSet
+from mfmi.storage.arrays import read_inputs
 from mfmi.sweep.plan import Plan
 
 CommandLine = Callable[..., Outcome]

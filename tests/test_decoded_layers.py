@@ -4,12 +4,12 @@ import numpy as np
 import pytest
 
 from mfmi.activations import get
-from mfmi.columns import Points
-from mfmi.evaluation import evaluate_points
-from mfmi.exact_tables import LARGEST_RATIO, exact_table
-from mfmi.model import Model
-from mfmi.output_channel import ROOT_SHARE, observed_activation
-from mfmi.scalar_channel import exact_channel
+from mfmi.bounds.evaluate import evaluate_points
+from mfmi.channels.exact.channel import exact_channel
+from mfmi.channels.exact.table import LARGEST_RATIO, exact_table
+from mfmi.channels.observed.activation import ROOT_SHARE, observed_activation
+from mfmi.networks.model import Model
+from mfmi.networks.points import Points
 
 RADEMACHER = Model.with_input("rademacher")
 SMALL_NOISE = 1e-7

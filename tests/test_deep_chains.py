@@ -3,18 +3,19 @@
 import numpy as np
 import pytest
 
-from mfmi import chain_descent, chain_search
 from mfmi.activations import get
-from mfmi.chain_search import ENOUGH, LEAST_VARIANCE, solve
-from mfmi.channel_coordinates import S_LEAST
-from mfmi.channel_tables import table
-from mfmi.closed_channels import EntropyPowerLower, GaussianUpper, LinearLower
-from mfmi.columns import Points
-from mfmi.ensembles import Orthogonal
-from mfmi.evaluation import _why_not, evaluate_points
+from mfmi.bounds.evaluate import _why_not, evaluate_points
+from mfmi.bounds.problem import Problem, chain_of
+from mfmi.bounds.propagation import Propagation
+from mfmi.chain import newton as chain_descent
+from mfmi.chain import search as chain_search
+from mfmi.chain.ensembles import Orthogonal
+from mfmi.chain.search import ENOUGH, LEAST_VARIANCE, solve
+from mfmi.channels.closed.bounds import EntropyPowerLower, GaussianUpper, LinearLower
+from mfmi.channels.closed.coordinates import S_LEAST
+from mfmi.channels.closed.table import table
 from mfmi.meanfield import trajectory
-from mfmi.problem import Problem, chain_of
-from mfmi.propagation import Propagation
+from mfmi.networks.points import Points
 
 CHAINS = ("linear", "layerwise", "gaussian_upper")
 

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from scipy.optimize import brentq
 
-from mfmi.ensembles import Gaussian, Orthogonal, ensemble_of
+from mfmi.chain.ensembles import Gaussian, Orthogonal, ensemble_of
 
 ENSEMBLES = {"gaussian": Gaussian, "orthogonal": Orthogonal}
 

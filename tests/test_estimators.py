@@ -4,9 +4,9 @@ import numpy as np
 import pytest
 from exact_laws import deep_linear
 
-from mfmi.columns import Points
-from mfmi.evaluation import evaluate_points
+from mfmi.bounds.evaluate import evaluate_points
 from mfmi.names import DEFAULT_ESTIMATORS
+from mfmi.networks.points import Points
 
 # theory section 8: activation, L, sigma_w2, sigma_b2, sigma_o2, sigma_h2, then gaussian and orthogonal.
 LINEAR = [
@@ -160,7 +160,7 @@ def test_a_lower_bound_searches_from_both_sides(monkeypatch):
     found = evaluate_points(points, 6, ["layerwise"])
     assert found["status"][0] == "ok"
     # The search from the prior variances alone ends at a minimum of the potential that is far above the smaller one.
-    monkeypatch.setattr("mfmi.chain_search.STARTS", (1.0,))
+    monkeypatch.setattr("mfmi.chain.search.STARTS", (1.0,))
     alone = evaluate_points(points, 6, ["layerwise"])
     assert found["mi_layerwise"][0] < 0.1 * alone["mi_layerwise"][0]
 

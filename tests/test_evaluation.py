@@ -3,10 +3,11 @@
 import numpy as np
 import pytest
 
-from mfmi import evaluation
-from mfmi.columns import COLUMNS, INFORMATION, Points
-from mfmi.evaluation import evaluate_points
+from mfmi.bounds import evaluate as evaluation
+from mfmi.bounds.evaluate import evaluate_points
+from mfmi.columns import COLUMNS, INFORMATION
 from mfmi.names import DEFAULT_ESTIMATORS, LOWER_BOUNDS
+from mfmi.networks.points import Points
 
 CONTRACT = """
     point activation weights noise_at sigma_w sigma_b sigma_noise input_variance depth q c chi q_star c_star chi_1 xi_q

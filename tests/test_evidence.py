@@ -10,13 +10,13 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from mfmi.evidence import account, ranking, runs
-from mfmi.evidence.data import load, split
-from mfmi.evidence.design import ACTIVATIONS, DATA_SETS, DEPTHS, Case, Design, cases
-from mfmi.evidence.findings import ACCURACY, LOSS, findings
-from mfmi.evidence.predictors import PREDICTORS, predictions, theory
-from mfmi.evidence.runs import Run
-from mfmi.evidence.training import initial_parameters
+from studies.evidence import account, ranking, runs
+from studies.evidence.data import load, split
+from studies.evidence.design import ACTIVATIONS, DATA_SETS, DEPTHS, Case, Design, cases
+from studies.evidence.findings import ACCURACY, LOSS, findings
+from studies.evidence.predictors import PREDICTORS, predictions, theory
+from studies.evidence.runs import Run
+from studies.evidence.training import initial_parameters
 
 DOCS = Path(__file__).parent.parent / "docs"
 RANDOM = np.random.default_rng(1)
@@ -161,7 +161,7 @@ def test_variances_travel_as_the_length_map_says() -> None:
 @pytest.mark.slow
 @pytest.mark.parametrize("here", [name for name in ["torch"] if find_spec(name)])
 def test_networks_trained_side_by_side_are_those_trained_alone(here: str) -> None:
-    from mfmi.evidence.training import train
+    from studies.evidence.training import train
 
     data = load("breast_cancer")
     design = replace(Design(), steps=20, width=16)

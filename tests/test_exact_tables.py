@@ -6,12 +6,13 @@ import numpy as np
 import pytest
 
 from mfmi import activations
-from mfmi.cache_folder import cache_directory
-from mfmi.channel_tiles import PERIODIC_ORDER
-from mfmi.exact_tables import ExactTable, TableValue
-from mfmi.scalar_channel import exact_channel
-from mfmi.tile_builder import TileBuilder
-from mfmi.tile_cache import TileCache
+from mfmi.channels.exact.channel import exact_channel
+from mfmi.channels.exact.table import ExactTable
+from mfmi.channels.exact.tile_builder import TileBuilder
+from mfmi.channels.exact.tile_cache import TileCache
+from mfmi.channels.exact.tiles import PERIODIC_ORDER
+from mfmi.channels.protocols import TableValue
+from mfmi.processes.cache_folder import cache_directory
 
 NO_CACHE = TileCache(None)
 NAMES = ["relu", "leaky_relu(0.1)", "abs", "sign", "hard_tanh", "tanh", pytest.param("gelu", marks=pytest.mark.slow)]

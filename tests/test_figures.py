@@ -13,16 +13,18 @@ import pytest
 from conftest import Outcome
 
 import mfmi
+from mfmi.api import to_frame
+from mfmi.bounds.evaluate import evaluate_points
 from mfmi.cli.plot import command
-from mfmi.columns import COLUMNS, Points
-from mfmi.evaluation import evaluate_points
+from mfmi.columns import COLUMNS
+from mfmi.networks.points import Points
 from mfmi.report.axes import Axis, ticks
 from mfmi.report.character_map import CharacterMap
 from mfmi.report.figure_choice import Wishes, choose
 from mfmi.report.figure_data import Curves, Heat, build, to_block
 from mfmi.report.figures import draw
-from mfmi.sweep.provenance import provenance
-from mfmi.sweep.store import to_frame, write_blocks
+from mfmi.storage.parquet import write_blocks
+from mfmi.storage.provenance import provenance
 
 CommandLine = Callable[..., Outcome]
 UNITS = {column.name: column.unit for column in COLUMNS}

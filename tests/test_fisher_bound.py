@@ -6,10 +6,11 @@ import numpy as np
 import pytest
 
 from mfmi import activations
-from mfmi.closed_channels import EntropyPowerLower, FisherLower, GaussianUpper, LinearLower
-from mfmi.columns import COLUMNS, Points
-from mfmi.evaluation import evaluate_points
-from mfmi.scalar_channel import exact_channel
+from mfmi.bounds.evaluate import evaluate_points
+from mfmi.channels.closed.bounds import EntropyPowerLower, FisherLower, GaussianUpper, LinearLower
+from mfmi.channels.exact.channel import exact_channel
+from mfmi.columns import COLUMNS
+from mfmi.networks.points import Points
 
 PRECISIONS = np.geomspace(1e-2, 1e7, 10)[None, :]
 

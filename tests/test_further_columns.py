@@ -12,12 +12,13 @@ from exact_laws import deep_linear
 from test_replica import NAMES, SQUARE
 
 import mfmi
-from mfmi.columns import COLUMNS, FURTHER, FURTHER_NAMES, Points, columns_with
-from mfmi.evaluation import evaluate_points
-from mfmi.further_columns import DERIVED, REGISTRY
+from mfmi.bounds.evaluate import evaluate_points
+from mfmi.bounds.optional_columns import DERIVED, REGISTRY
+from mfmi.columns import COLUMNS, FURTHER, FURTHER_NAMES, columns_with
 from mfmi.isometry import jacobian_moments
 from mfmi.meanfield import trajectory
-from mfmi.model import Model
+from mfmi.networks.model import Model
+from mfmi.networks.points import Points
 
 CommandLine = Callable[..., Outcome]
 

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy.special import erf, log_ndtr, ndtr
 
-from mfmi import gaussian
+from mfmi.quadrature import gaussian
 
 VARIANCES = 10.0 ** np.arange(-12.0, 6.5, 0.5)
 
@@ -49,17 +49,6 @@ def test_kinks_cost_no_accuracy():
     exact = np.sqrt(VARIANCES) * np.exp(-0.5 * t * t) / np.sqrt(2.0 * np.pi) - ndtr(-t)
     found = expect(lambda x: np.maximum(x - 1.0, 0.0), VARIANCES, kinks=(1.0,))
     np.testing.assert_allclose(found, exact, rtol=1e-10, atol=1e-14)
-
-
-@pytest.mark.parametrize("kinks", [(), (0.0,), (-1.0, 1.0), (-0.5, 2.0)])
-def test_half_a_rule_is_the_whole_one_for_even_integrands(kinks):
-    x, w = gaussian.offset_rule(VARIANCES, 0.0, kinks, 1.0)
-    half_x, half_w = gaussian.even_rule(x, w)
-    even = lambda x: np.cos(x) + np.abs(x)  # noqa: E731
-    np.testing.assert_allclose((half_w * even(half_x)).sum(axis=1), (w * even(x)).sum(axis=1), rtol=1e-13)
-    if kinks != (-0.5, 2.0):  # the others are symmetric
-        assert half_x.shape[1] == x.shape[1] - x.shape[1] // 2
-        assert np.all(half_x >= -1e-12 * np.sqrt(VARIANCES)[:, None])
 
 
 def test_jumps_cost_no_accuracy():

@@ -17,10 +17,10 @@ import mfmi
 from mfmi import activations
 from mfmi.activations._identity import of_activation
 from mfmi.activations.user import UserActivation
+from mfmi.channels.exact.table import ExactTable
+from mfmi.channels.exact.tile_cache import TileCache
 from mfmi.errors import OutputError
-from mfmi.exact_tables import ExactTable
-from mfmi.sweep.processes import THREAD_LIMITS
-from mfmi.tile_cache import TileCache
+from mfmi.processes.pool import THREAD_LIMITS
 
 BASE = """
 import math

@@ -11,12 +11,12 @@ from conftest import Outcome
 from test_replica import CASES, NAMES
 
 import mfmi
-from mfmi.columns import Points
-from mfmi.evaluation import evaluate_points
-from mfmi.interfaces import CorrelatedInput, PriorInput
-from mfmi.model import Model, covariance_eigenvalues
+from mfmi.bounds.evaluate import evaluate_points
+from mfmi.channels.priors import MixturePrior, rademacher, spike_slab
+from mfmi.channels.sources import CorrelatedInput, PriorInput
 from mfmi.names import ESTIMATORS
-from mfmi.priors import MixturePrior, rademacher, spike_slab
+from mfmi.networks.model import Model, covariance_eigenvalues
+from mfmi.networks.points import Points
 from mfmi.simulate import gaussian_matrix, orthogonal_matrix
 
 CommandLine = Callable[..., Outcome]

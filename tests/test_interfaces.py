@@ -4,9 +4,10 @@ import numpy as np
 import pytest
 
 from mfmi.activations import get
-from mfmi.channel_tables import ChannelTable
-from mfmi.closed_channels import EntropyPowerLower, GaussianUpper, LinearLower
-from mfmi.interfaces import FirstLayer, GaussianInput, Surrogate, Tabulated
+from mfmi.channels.closed.bounds import EntropyPowerLower, GaussianUpper, LinearLower
+from mfmi.channels.closed.table import ChannelTable
+from mfmi.channels.layers import Surrogate, Tabulated
+from mfmi.channels.sources import FirstLayer, GaussianInput
 
 CHANNELS = [GaussianUpper(), LinearLower(), EntropyPowerLower()]
 ACTIVATIONS = ["tanh", "relu", "hard_tanh", "erf", "leaky_relu(0.1)"]

@@ -7,9 +7,9 @@ import pandas as pd
 import pytest
 
 import mfmi
+from mfmi.config.config import read_config
 from mfmi.isometry import isometry_ceiling
-from mfmi.report.isometry_figure import along_edge, draw_isometry, main
-from mfmi.sweep.config import read_config
+from studies.isometry_figure import along_edge, draw_isometry, main
 
 ROOT = Path(__file__).parent.parent
 COLUMNS = ["jacobian_mean", "jacobian_variance"]

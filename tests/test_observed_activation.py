@@ -14,16 +14,17 @@ from test_replica import CASES, NAMES
 
 import mfmi
 from mfmi.activations import get
-from mfmi.chain import Chain
-from mfmi.chain_search import solve
-from mfmi.columns import Points
-from mfmi.ensembles import Gaussian
-from mfmi.evaluation import evaluate_points
-from mfmi.exact_tables import exact_table
-from mfmi.interfaces import GaussianInput, Tabulated
-from mfmi.model import Model
+from mfmi.bounds.evaluate import evaluate_points
+from mfmi.chain.ensembles import Gaussian
+from mfmi.chain.potential import Chain
+from mfmi.chain.search import solve
+from mfmi.channels.exact.table import exact_table
+from mfmi.channels.layers import Tabulated
+from mfmi.channels.observed.outputs import ActivationOutput
+from mfmi.channels.sources import GaussianInput
 from mfmi.names import ESTIMATORS
-from mfmi.observed_layer import ActivationOutput
+from mfmi.networks.model import Model
+from mfmi.networks.points import Points
 from mfmi.simulate import gaussian_matrix, orthogonal_matrix
 
 CommandLine = Callable[..., Outcome]

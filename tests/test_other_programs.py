@@ -7,10 +7,10 @@ from pathlib import Path
 import pytest
 
 from mfmi import activations
-from mfmi.columns import Points
-from mfmi.evaluation import evaluate_points
-from mfmi.model import Model
-from mfmi.scalar_channel import exact_channel_with_error
+from mfmi.bounds.evaluate import evaluate_points
+from mfmi.channels.exact.channel import exact_channel_with_error
+from mfmi.networks.model import Model
+from mfmi.networks.points import Points
 
 OTHERS = json.loads((Path(__file__).parent / "data" / "other_programs.json").read_text())
 NINE_DECIMALS, EIGHT_DECIMALS, SEVEN_DECIMALS = 0.5e-9, 0.5e-8, 0.5e-7

@@ -188,7 +188,7 @@ def test_a_fast_sine_ends_where_it_does_or_says_that_it_is_not_known(w: float) -
 
 
 def test_the_rows_of_such_a_network_say_so(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("mfmi.evaluation.get_activation", lambda name: Forgetful())
+    monkeypatch.setattr("mfmi.bounds.evaluate.get_activation", lambda name: Forgetful())
     rows = mfmi.evaluate("tanh", sigma_w=[0.6, 0.9], depth=1, input_variance=0.7, estimators=["linear"])
     assert rows["status"].tolist() == ["ok", "unconverged"]
     assert rows["message"].str.contains("the fixed point is not known").tolist() == [False, True]

@@ -11,10 +11,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from mfmi.columns import Points
-from mfmi.sweep import _grid
-from mfmi.sweep._values import Listed, Spaced
-from mfmi.sweep.config import load_config
+from mfmi.config import grid as _grid
+from mfmi.config.config import load_config
+from mfmi.config.values import Listed, Spaced
+from mfmi.networks.points import Points
 from mfmi.sweep.plan import Plan
 
 AXES = ("activation", "weights", "noise_at", "sigma_w", "sigma_b", "sigma_noise", "input_variance", "correlation")

@@ -10,19 +10,21 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from mfmi import chain_descent, chain_search
 from mfmi.activations import get
-from mfmi.chain import Chain
-from mfmi.chain_search import STARTS, _rules, _Search, solve
-from mfmi.channel_tables import table
-from mfmi.closed_channels import EntropyPowerLower, GaussianUpper, LinearLower
-from mfmi.columns import Points
-from mfmi.ensembles import Gaussian, Mixed, Orthogonal
-from mfmi.evaluation import evaluate_points
-from mfmi.interfaces import FirstLayer, GaussianInput, Surrogate, Tabulated
-from mfmi.observed_layer import GaussianOutput
-from mfmi.point_solver import _channel, _compiler, _descent, _pack, compiled, pack, version
-from mfmi.spectral_layers import Gains, Interleaved
+from mfmi.bounds.evaluate import evaluate_points
+from mfmi.chain import newton as chain_descent
+from mfmi.chain import search as chain_search
+from mfmi.chain.compiled import _channel, _compiler, _descent, _pack, compiled, pack, version
+from mfmi.chain.ensembles import Gaussian, Mixed, Orthogonal
+from mfmi.chain.potential import Chain
+from mfmi.chain.search import STARTS, _rules, _Search, solve
+from mfmi.channels.closed.bounds import EntropyPowerLower, GaussianUpper, LinearLower
+from mfmi.channels.closed.table import table
+from mfmi.channels.gains import Gains, Interleaved
+from mfmi.channels.layers import Surrogate, Tabulated
+from mfmi.channels.observed.outputs import GaussianOutput
+from mfmi.channels.sources import FirstLayer, GaussianInput
+from mfmi.networks.points import Points
 
 ENSEMBLES = {
     "gaussian": Gaussian,
@@ -274,7 +276,7 @@ def test_machine_code_is_kept_for_one_state_of_all_its_sources(tmp_path, monkeyp
         homes = {getattr(value, "__module__", "") for value in vars(module).values()}
         assert {home for home in homes if home.startswith("mfmi.")} <= sources
     before = _compiler._folder()
-    monkeypatch.setattr(_compiler, "SOURCES", (*_compiler.SOURCES[1:], "chain.py"))
+    monkeypatch.setattr(_compiler, "SOURCES", (*_compiler.SOURCES[1:], "chain/potential.py"))
     assert _compiler._folder() != before
 
 
@@ -316,6 +318,6 @@ def test_without_a_place_to_keep_it_the_code_is_compiled_all_the_same(tmp_path):
 
 
 def test_the_versions_name_the_compiler_where_it_is_used():
-    code = "from mfmi.sweep.provenance import package_versions; print(sorted(package_versions()))"
+    code = "from mfmi.storage.provenance import package_versions; print(sorted(package_versions()))"
     assert "numba" in run(code)
     assert "numba" not in run(code, MFMI_COMPILE="0")

@@ -10,8 +10,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from mfmi import activations
-from mfmi.output_channel import observed_activation
-from mfmi.priors import GaussianPrior, MixturePrior, gaussian, gaussian_spectrum, rademacher, spike_slab
+from mfmi.channels.observed.activation import observed_activation
+from mfmi.channels.priors import GaussianPrior, MixturePrior, gaussian, gaussian_spectrum, rademacher, spike_slab
 
 CASES = json.loads((Path(__file__).parent / "data" / "replica.json").read_text())["cases"]
 LAWS = {

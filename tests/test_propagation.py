@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 
 from mfmi.activations import get
+from mfmi.bounds.propagation import Propagation
 from mfmi.meanfield import trajectory
-from mfmi.propagation import Propagation
 
 
 def propagation(activation: str, depth: int, sigma_h: float = 0.0) -> Propagation:

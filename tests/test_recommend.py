@@ -19,8 +19,17 @@ import mfmi
 from mfmi.activations import get
 from mfmi.cli.recommend import LIBRARIES, command
 from mfmi.cli.recommend import QUANTITIES as OFFERED
-from mfmi.recommend import BASELINES, BIASES_UP_TO, PLATEAU, QUANTITIES, Network, Recommendation, optimum, recommend
-from mfmi.report import initialisation
+from mfmi.recommend import code as initialisation
+from mfmi.recommend.search import (
+    BASELINES,
+    BIASES_UP_TO,
+    PLATEAU,
+    QUANTITIES,
+    Network,
+    Recommendation,
+    optimum,
+    recommend,
+)
 
 CommandLine = Callable[..., Outcome]
 NETWORK = Network(get("erf"), 5)
@@ -389,8 +398,8 @@ def test_the_examples_run(command_line: CommandLine, example: str) -> None:
 def test_a_long_wait_is_announced_once(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Any, capsys: pytest.CaptureFixture[str]
 ) -> None:
+    from mfmi.channels.exact.tile_cache import TileCache
     from mfmi.cli.waiting import announce_tables
-    from mfmi.tile_cache import TileCache
 
     monkeypatch.setenv("MFMI_CACHE_DIR", str(tmp_path))
     announce_tables(get("erf"), ("linear", "replica"))

@@ -15,10 +15,10 @@ from test_replica import CASES, NAMES
 
 import mfmi
 from mfmi.activations import get
-from mfmi.columns import Points
-from mfmi.evaluation import evaluate_points
-from mfmi.model import Model, ratios_of
+from mfmi.bounds.evaluate import evaluate_points
 from mfmi.names import ESTIMATORS
+from mfmi.networks.model import Model, ratios_of
+from mfmi.networks.points import Points
 from mfmi.simulate import NetworkLaw, gaussian_matrix, measure_decoder, orthogonal_matrix, over_networks
 
 CommandLine = Callable[..., Outcome]

@@ -8,13 +8,13 @@ import pytest
 from scipy.special import ndtr
 
 from mfmi.activations import get
-from mfmi.chain_search import solve
-from mfmi.columns import Points
-from mfmi.evaluation import evaluate_points
-from mfmi.exact_tables import exact_table
-from mfmi.interfaces import FirstLayer
-from mfmi.model import Model
-from mfmi.scalar_channel import exact_channel
+from mfmi.bounds.evaluate import evaluate_points
+from mfmi.chain.search import solve
+from mfmi.channels.exact.channel import exact_channel
+from mfmi.channels.exact.table import exact_table
+from mfmi.channels.sources import FirstLayer
+from mfmi.networks.model import Model
+from mfmi.networks.points import Points
 
 CASES = json.loads((Path(__file__).parent / "data" / "replica.json").read_text())["cases"]
 NAMES = {"ReLU": "relu", "HardTanh": "hard_tanh", "LeakyReLU": "leaky_relu(0.1)", "Probit": "sign"}
@@ -150,7 +150,7 @@ def test_the_error_covers_the_tables(monkeypatch, act, w2, noise_at):
         solved.append((chain, solve(chain, unique)))
         return solved[-1][1]
 
-    monkeypatch.setattr("mfmi.problem.solve", spy)
+    monkeypatch.setattr("mfmi.bounds.problem.solve", spy)
     points = Points.of(act, np.sqrt(w2), sigma_noise=0.2, noise_at=noise_at)
     found = evaluate_points(points, [4], ["replica"], "nats", ["mi_replica_error"])
     off = 0.0

@@ -5,9 +5,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from mfmi.columns import Points
-from mfmi.evaluation import evaluate_points
+from mfmi.bounds.evaluate import evaluate_points
 from mfmi.names import DEFAULT_ESTIMATORS
+from mfmi.networks.points import Points
 
 # What speaks of all estimators that were asked for.
 SUMMARIES = ("mi_lower", "mi_upper", "status", "message", "point")

@@ -6,10 +6,10 @@ import numpy as np
 import pytest
 
 from mfmi.activations import get, names
-from mfmi.columns import Points
-from mfmi.evaluation import evaluate_points
+from mfmi.bounds.evaluate import evaluate_points
+from mfmi.channels.exact.channel import exact_channel
 from mfmi.names import LOWER_BOUNDS
-from mfmi.scalar_channel import exact_channel
+from mfmi.networks.points import Points
 
 # Rounding of an information of a nat, or of a larger value that is compared with its equal. The bounds are to the safe
 # side of what their tables may lose, and what the replica value may have lost it says itself.

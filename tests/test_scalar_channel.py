@@ -7,8 +7,8 @@ from hypothesis import strategies as st
 from scipy.special import log_ndtr, ndtr
 
 from mfmi import activations
-from mfmi.gaussian import offset_rule
-from mfmi.scalar_channel import ChannelValue, channel_at_offset, exact_channel, exact_channel_with_error
+from mfmi.channels.exact.channel import ChannelValue, channel_at_offset, exact_channel, exact_channel_with_error
+from mfmi.quadrature.gaussian import offset_rule
 
 CURVED = ("tanh", "erf", "sigmoid", "softplus", "elu", "gelu", "silu", "sin", "cos")
 STRAIGHT = ("relu", "leaky_relu", "hard_tanh", "abs", "sign", "linear")

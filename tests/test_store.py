@@ -13,9 +13,10 @@ import pyarrow.parquet as pq
 import pytest
 from fake_sweep import FakePlan, rows
 
-from mfmi.columns import COLUMNS, INFORMATION, Points
+from mfmi.columns import COLUMNS, INFORMATION
 from mfmi.errors import OutputError
-from mfmi.sweep import store
+from mfmi.networks.points import Points
+from mfmi.storage import parquet as store
 from mfmi.sweep.chunks import provenance_of
 
 ABOUT = provenance_of(FakePlan())

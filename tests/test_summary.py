@@ -16,7 +16,7 @@ from mfmi.cli.summary_view import SCREEN_LINES, _distance, chosen, draw
 from mfmi.columns import COLUMNS
 from mfmi.meanfield import edge_of_chaos
 from mfmi.report.summary import GROUP_LIMIT, Best, Gathering, Line, Summary, edge_sigma_w, summarise, to_block
-from mfmi.sweep.store import to_table
+from mfmi.storage.parquet import to_table
 
 BY_NAME = {column.name: column for column in COLUMNS}
 

@@ -71,4 +71,4 @@ def test_every_row_of_the_table_names_a_function() -> None:
 @pytest.mark.parametrize("name", ESTIMATORS)
 def test_every_estimator_is_explained(name: str) -> None:
     assert re.search(rf"^\| `{name}` \|.*\|.*\|$", THEORY, re.MULTILINE)
-    assert f"`mfmi.estimators.{name}`" in TABLE
+    assert f"`mfmi.bounds.estimators.{name}`" in TABLE

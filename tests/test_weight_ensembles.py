@@ -10,17 +10,18 @@ from scipy.optimize import brentq
 from test_replica import CASES
 
 from mfmi.activations import get
-from mfmi.chain_search import solve
-from mfmi.columns import Points
-from mfmi.evaluation import evaluate_points
+from mfmi.bounds.evaluate import evaluate_points
+from mfmi.bounds.problem import Problem, chain_of
+from mfmi.bounds.propagation import Propagation
+from mfmi.chain.search import solve
 from mfmi.isometry import jacobian_moments
 from mfmi.meanfield import trajectory
-from mfmi.model import Model, ratios_of
 from mfmi.names import ESTIMATORS
-from mfmi.problem import Problem, chain_of
-from mfmi.propagation import Propagation
+from mfmi.networks.model import Model, ratios_of
+from mfmi.networks.points import Points
+from mfmi.networks.spectrum import Spectrum, reduced
+from mfmi.networks.weights import Weights
 from mfmi.simulate import NetworkLaw, average, measure_decoder, measure_information, over_networks, spectrum_matrix
-from mfmi.weights import Spectrum, Weights, reduced
 
 WIDE = np.concatenate([np.zeros(300), np.exp(np.random.default_rng(0).normal(0.0, 3.0, 700))])
 LOWER = ("linear", "entropy_power", "layerwise", "fisher")
@@ -147,7 +148,7 @@ def test_two_rotations_around_gains_are_theory_12(alpha, noise):
 
 def relu_behind(spectrum, w2, o2):
     """The replica value of two relu layers by theory (12) itself: its one root, by bisection within plain iteration."""
-    from mfmi.scalar_channel import exact_channel
+    from mfmi.channels.exact.channel import exact_channel
 
     relative = np.sort(spectrum.eigenvalues) * w2
     phi = get("relu")

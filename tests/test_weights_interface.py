@@ -10,9 +10,10 @@ import pytest
 from conftest import Outcome
 
 import mfmi
+from mfmi.config.config import load_config
 from mfmi.errors import ConfigError
-from mfmi.sweep.config import load_config
-from mfmi.weights import Spectrum, Weights
+from mfmi.networks.spectrum import Spectrum
+from mfmi.networks.weights import Weights
 
 CommandLine = Callable[..., Outcome]
 EIGENVALUES = np.array([0.0, 0.5, 1.0, 2.5])

@@ -12,11 +12,11 @@ from typing import Any, ClassVar, Literal, cast, overload
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from mfmi import gaussian
 from mfmi.activations import _pairs, _probe, _quadrature
 from mfmi.activations._arguments import checked_covariance, checked_finite, checked_gap, checked_variance
 from mfmi.activations._conditional import Conditional
-from mfmi.activations._normal import truncated_power
+from mfmi.quadrature import gaussian
+from mfmi.quadrature.normal import truncated_power
 
 FloatArray = NDArray[np.float64]
 
@@ -112,6 +112,8 @@ class Activation(ABC):
     far: Activation | None = None
     largest_variance: float = math.inf
     closed: ClassVar[frozenset[str]] = frozenset()
+    by_name: ClassVar[Callable[[str], Activation]]
+    """The registry's look-up, which makes an activation again from its name when it is unpickled."""
     tabulated: frozenset[str] = frozenset()
     _digest: str = ""
 
@@ -138,9 +140,7 @@ class Activation(ABC):
         return hash((self.name, self._digest))
 
     def __reduce__(self) -> tuple[Callable[..., Any], tuple[Any, ...]]:
-        from mfmi.activations._registry import get
-
-        return get, (self.name,)
+        return type(self).by_name, (self.name,)
 
     @abstractmethod
     def __call__(self, u: ArrayLike) -> FloatArray:

@@ -9,9 +9,9 @@ from typing import Protocol
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from mfmi import gaussian
 from mfmi.activations import _uniform
 from mfmi.activations._window import smooth_rules
+from mfmi.quadrature import gaussian
 
 FloatArray = NDArray[np.float64]
 RowArray = NDArray[np.int64]

@@ -76,6 +76,9 @@ def get(spec: str | Activation) -> Activation:
     return _loading.load(spec.strip()) if _USER.match(spec) else _parse(spec)
 
 
+Activation.by_name = staticmethod(get)
+
+
 @lru_cache(maxsize=512)
 def _parse(spec: str) -> Activation:
     call = _CALL.match(spec)

@@ -14,8 +14,8 @@ import numpy as np
 from numpy.polynomial import legendre
 from numpy.typing import NDArray
 
-from mfmi import gaussian
 from mfmi.activations import _probe
+from mfmi.quadrature import gaussian
 
 FloatArray = NDArray[np.float64]
 Function = Callable[[FloatArray], FloatArray]

@@ -13,7 +13,7 @@ from collections.abc import Iterator
 import numpy as np
 from numpy.typing import NDArray
 
-from mfmi import gaussian
+from mfmi.quadrature import gaussian
 
 FloatArray = NDArray[np.float64]
 RowArray = NDArray[np.int64]

@@ -14,9 +14,9 @@ from typing import Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from mfmi import gaussian
 from mfmi.activations import _probe
 from mfmi.activations._uniform import FAR
+from mfmi.quadrature import gaussian
 
 FloatArray = NDArray[np.float64]
 Function = Callable[[FloatArray], FloatArray]

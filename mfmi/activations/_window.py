@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.special import roots_hermitenorm
 
-from mfmi import gaussian
+from mfmi.quadrature import gaussian
 
 FloatArray = NDArray[np.float64]
 

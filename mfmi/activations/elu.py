@@ -10,8 +10,8 @@ from numpy.typing import ArrayLike, NDArray
 from scipy.special import erfcx, ndtr
 
 from mfmi.activations._base import PAIR_MOMENTS, Activation
-from mfmi.activations._normal import ramp_moments
 from mfmi.activations.relu import TwoSlopes
+from mfmi.quadrature.normal import ramp_moments
 
 FloatArray = NDArray[np.float64]
 

@@ -10,7 +10,7 @@ from numpy.typing import ArrayLike, NDArray
 from scipy.special import ndtr
 
 from mfmi.activations._base import Activation, Piece
-from mfmi.activations._normal import density, inverse_mills
+from mfmi.quadrature.normal import density, inverse_mills
 
 FloatArray = NDArray[np.float64]
 

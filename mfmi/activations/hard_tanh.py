@@ -9,9 +9,9 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from scipy.special import erf, erfc, gammainc, ndtr
 
-from mfmi import gaussian
 from mfmi.activations._base import PAIR_MOMENTS, Activation, Piece
-from mfmi.activations._normal import ramp_moments, ramp_residual
+from mfmi.quadrature import gaussian
+from mfmi.quadrature.normal import ramp_moments, ramp_residual
 
 FloatArray = NDArray[np.float64]
 

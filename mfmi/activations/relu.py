@@ -10,7 +10,7 @@ from numpy.typing import ArrayLike, NDArray
 from scipy.special import ndtr
 
 from mfmi.activations._base import WHOLE_LINE, Activation, Piece
-from mfmi.activations._normal import ramp_moments, ramp_residual
+from mfmi.quadrature.normal import ramp_moments, ramp_residual
 
 FloatArray = NDArray[np.float64]
 

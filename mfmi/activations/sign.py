@@ -10,7 +10,7 @@ from numpy.typing import ArrayLike, NDArray
 from scipy.special import erf, ndtr
 
 from mfmi.activations._base import Activation, Piece
-from mfmi.activations._normal import density
+from mfmi.quadrature.normal import density
 
 FloatArray = NDArray[np.float64]
 

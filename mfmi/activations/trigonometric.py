@@ -9,8 +9,8 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from scipy.special import comb
 
-from mfmi import gaussian
 from mfmi.activations._base import Activation
+from mfmi.quadrature import gaussian
 
 FloatArray = NDArray[np.float64]
 

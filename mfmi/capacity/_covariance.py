@@ -9,9 +9,9 @@ from math import prod
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from mfmi.arguments import check_size
+from mfmi.arguments.checks import check_size
+from mfmi.arguments.ranges import MOST_ENTRIES, NUMBERS
 from mfmi.capacity._symmetry import Orbits, invariant_covariance, reynolds
-from mfmi.limits import MOST_ENTRIES, NUMBERS
 
 Array = NDArray[np.float64]
 

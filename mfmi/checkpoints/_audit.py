@@ -167,7 +167,7 @@ def audit(
     >>> float(mfmi.audit(path).sigma_w[0].round(2))
     1.0
     """
-    from mfmi.sweep.store import to_frame
+    from mfmi.api import to_frame
 
     if axes not in (None, "oi", "io"):
         raise ValueError(f"axes: {axes!r} is not one of None, 'oi', 'io'")

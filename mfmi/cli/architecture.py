@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from mfmi.arguments.ranges import DEEPEST, WIDEST
 from mfmi.errors import shown
-from mfmi.limits import DEEPEST, WIDEST
 
 if TYPE_CHECKING:
     from mfmi.capacity import Architecture, Layer

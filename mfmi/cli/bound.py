@@ -27,10 +27,11 @@ if TYPE_CHECKING:
     from rich.text import Text
 
     from mfmi.activations import Activation
-    from mfmi.columns import Points
-    from mfmi.model import Model
+    from mfmi.networks.model import Model
+    from mfmi.networks.points import Points
+    from mfmi.networks.spectrum import Spectrum
+    from mfmi.networks.weights import Weights
     from mfmi.sweep.progress import OnProgress
-    from mfmi.weights import Spectrum, Weights
 
     Rows = Mapping[str, np.ndarray[Any, Any]]
 
@@ -88,8 +89,9 @@ def command(
     """
     import numpy as np
 
-    from mfmi.columns import Points, columns_with
-    from mfmi.sweep.store import columns_in
+    from mfmi.columns import columns_with
+    from mfmi.networks.points import Points
+    from mfmi.storage.parquet import columns_in
 
     if depth is None:
         depth = model.layers or DEPTH
@@ -137,7 +139,7 @@ def _blocks(
     on_progress: OnProgress,
 ) -> Iterator[Rows]:
     """The rows of the layers, block by block as they are known."""
-    from mfmi.evaluation import MeanFields, evaluate_points
+    from mfmi.bounds.evaluate import MeanFields, evaluate_points
     from mfmi.sweep.progress import Progress
 
     fields, blocks = MeanFields(0), list(model.depths_at_once(layers))

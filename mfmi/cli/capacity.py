@@ -7,13 +7,13 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from mfmi.arguments.ranges import MOST_ENTRIES, NUMBERS
 from mfmi.cli.architecture import LAYER_FORMS, LayerType, ShapeType, WidthList, architecture_of
 from mfmi.cli.command import command as make_command
 from mfmi.cli.numbers import number
 from mfmi.cli.options import Word, network_option, network_options
 from mfmi.cli.sink import Sink, output_options
 from mfmi.cli.values import Values
-from mfmi.limits import MOST_ENTRIES, NUMBERS
 
 if TYPE_CHECKING:
     import numpy as np
@@ -119,7 +119,7 @@ def _covariance(
     architecture: Architecture, input_variance: float, inputs: str | None, spectrum: str | None
 ) -> InputCovariance:
     from mfmi.capacity import InputCovariance
-    from mfmi.sweep.inputs import read_inputs
+    from mfmi.storage.arrays import read_inputs
 
     if inputs is not None and spectrum is not None:
         raise click.UsageError("The input is given by --inputs or by --spectrum, not by both.")
@@ -135,7 +135,7 @@ def _covariance(
 
 def _eigenvalues(text: str) -> Any:
     """Read eigenvalues from a list of numbers or from a file."""
-    from mfmi.sweep.inputs import is_number, read_spectrum
+    from mfmi.storage.arrays import is_number, read_spectrum
 
     if "." in text and not is_number(text.split(",")[0]):
         found = read_spectrum(text)
@@ -189,7 +189,7 @@ def _generators(path: str) -> Any:
     """Read permutations, one a row, or a stack of permutation matrices."""
     import numpy as np
 
-    from mfmi.sweep.inputs import is_number
+    from mfmi.storage.arrays import is_number
 
     if path.endswith(".npy"):
         found = np.load(path, allow_pickle=False)

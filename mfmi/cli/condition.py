@@ -28,7 +28,7 @@ def parsed(where: str | None, columns: Mapping[str, Column]) -> Condition | None
 
 def nothing_meets(file: str, condition: Condition | None) -> str:
     """Say that there are no rows, and which words of the condition occur nowhere in the file."""
-    from mfmi.sweep.store import read_batches
+    from mfmi.storage.parquet import read_batches
 
     if condition is None:
         return f"there are no rows in {file}."

@@ -67,14 +67,14 @@ def _write_text(output: str | None, force: bool, text: str) -> None:
     if output is None or output == "-":
         click.echo(text, nl=False)
         return
-    from mfmi.sweep.atomic import atomic_path
+    from mfmi.storage.atomic import atomic_path
 
     with atomic_path(output, force) as draft:
         draft.write_text(text, encoding="utf-8")
 
 
 def _plan(config: str, overrides: tuple[str, ...]) -> Plan:
-    from mfmi.sweep.config import read_config
+    from mfmi.config.config import read_config
     from mfmi.sweep.plan import Plan
 
     return Plan.from_config(read_config(config, overrides))
@@ -167,7 +167,7 @@ def schema(write: Callable[[str], None]) -> None:
     """
     import json
 
-    from mfmi.sweep.config import json_schema
+    from mfmi.config.config import json_schema
 
     write(json.dumps(json_schema(), indent=2) + "\n")
 

@@ -81,7 +81,7 @@ def _provenance(output: str, parts: tuple[str, ...]) -> dict[str, Any]:
 
 def _read_summary(path: str) -> Summary:
     from mfmi.report.summary import NEEDED, summarise
-    from mfmi.sweep.store import read_batches
+    from mfmi.storage.parquet import read_batches
 
     return summarise(read_batches(path, NEEDED))
 

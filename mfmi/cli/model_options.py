@@ -9,14 +9,14 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
+from mfmi.arguments.ranges import NUMBERS, WIDEST_DRAWN
 from mfmi.cli.architecture import WidthList
 from mfmi.cli.options import Count, Real, Word
-from mfmi.limits import NUMBERS, WIDEST_DRAWN
 from mfmi.names import OBSERVABLES, PRIORS
 
 if TYPE_CHECKING:
-    from mfmi.model import Model
-    from mfmi.weights import Weights
+    from mfmi.networks.model import Model
+    from mfmi.networks.weights import Weights
 
     RatiosBase = click.ParamType[tuple[float, ...]]
 else:  # generic only in recent versions of click
@@ -38,7 +38,7 @@ class RatioList(RatiosBase):
 
 
 def model_options(function: Function) -> Callable[..., Any]:
-    """Add what a `mfmi.model.Model` is made of; the function receives it as `model`."""
+    """Add what a `mfmi.networks.model.Model` is made of; the function receives it as `model`."""
 
     @click.option(
         "--widths", type=WidthList(), metavar="N,N,...", help="Units of the input and of every layer; else all alike."
@@ -110,7 +110,7 @@ def with_weights(model: Model, given: str | Weights) -> Model:
 
 
 def _model(widths: tuple[int, ...] | None, alpha: tuple[float, ...] | None) -> Model:
-    from mfmi.model import Model, ratios_of
+    from mfmi.networks.model import Model, ratios_of
 
     if widths is None:
         return Model(alpha or ())
@@ -122,8 +122,8 @@ def _model(widths: tuple[int, ...] | None, alpha: tuple[float, ...] | None) -> M
 
 
 def _with_law(alpha: tuple[float, ...], prior: str, sparsity: float | None, spectrum: str | None) -> Model:
-    from mfmi.model import Model
-    from mfmi.sweep.inputs import read_spectrum
+    from mfmi.networks.model import Model
+    from mfmi.storage.arrays import read_spectrum
 
     try:
         if spectrum is None:
@@ -136,8 +136,8 @@ def _with_law(alpha: tuple[float, ...], prior: str, sparsity: float | None, spec
 
 
 def _of_data(inputs: str | None, width: int | None, shape: object) -> Model:
-    from mfmi.model import DataSet, Model
-    from mfmi.sweep.inputs import read_inputs
+    from mfmi.networks.model import DataSet, Model
+    from mfmi.storage.arrays import read_inputs
 
     if inputs is None or width is None:
         raise click.UsageError("--inputs and --width go together: inputs and the units of the layers they go through.")

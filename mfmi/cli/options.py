@@ -8,15 +8,15 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import click
 from click.shell_completion import CompletionItem
 
+from mfmi.arguments.ranges import DEEPEST, NUMBERS, Range
 from mfmi.cli.command import nearest
 from mfmi.columns import FURTHER_NAMES
 from mfmi.errors import shown
-from mfmi.limits import DEEPEST, NUMBERS, Range
 from mfmi.names import DEFAULT_ESTIMATORS, ESTIMATORS, NOISE_PLACEMENTS, UNITS, WEIGHTS
 
 if TYPE_CHECKING:
     from mfmi.activations import Activation
-    from mfmi.weights import Weights
+    from mfmi.networks.weights import Weights
 
     RealBase = click.ParamType[float]
     ActivationBase = click.ParamType[Activation]
@@ -110,8 +110,8 @@ class WeightsType(WeightsBase):
         """Return the word, or the ensembles, their files read."""
         if value in WEIGHTS:
             return str(value)
-        from mfmi.sweep.inputs import read_ensemble
-        from mfmi.weights import Weights
+        from mfmi.networks.weights import Weights
+        from mfmi.storage.arrays import read_ensemble
 
         if isinstance(value, Weights):
             return value

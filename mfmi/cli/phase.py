@@ -8,12 +8,12 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from mfmi.arguments.ranges import DEVIATION
 from mfmi.cli.command import command as make_command
 from mfmi.cli.options import network_option, network_options
 from mfmi.cli.sink import Sink, output_options
 from mfmi.cli.terminal import terminal
 from mfmi.cli.values import Values
-from mfmi.limits import DEVIATION
 
 if TYPE_CHECKING:
     import numpy as np

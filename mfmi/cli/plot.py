@@ -9,12 +9,12 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from mfmi.arguments.ranges import Range
 from mfmi.cli.command import command as make_command
 from mfmi.cli.command import nearest
 from mfmi.cli.options import Real, Word
 from mfmi.cli.sink import Sink
 from mfmi.cli.terminal import terminal
-from mfmi.limits import Range
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -113,7 +113,7 @@ def command(
 def _figure_path(file: str, output: str | None, force: bool) -> Path:
     """Where the figure goes; refused now rather than after the work."""
     from mfmi.report.figures import available
-    from mfmi.sweep.atomic import refuse_existing
+    from mfmi.storage.atomic import refuse_existing
 
     if not available():
         raise click.UsageError("mfmi plot needs matplotlib: pip install matplotlib. With --terminal it does not.")
@@ -150,7 +150,7 @@ def _read(file: str, columns: dict[str, Column], quantities: Sequence[str], wher
 
     from mfmi.cli.condition import nothing_meets, parsed
     from mfmi.report.figure_choice import NUMBERS, SANDWICH, WORDS
-    from mfmi.sweep.store import read_batches
+    from mfmi.storage.parquet import read_batches
 
     wanted = (*WORDS, *NUMBERS, "phase", *(name for name in SANDWICH if name in columns), *quantities)
     names = list(dict.fromkeys(wanted))
@@ -185,7 +185,7 @@ def _figure(rows: pd.DataFrame, wishes: Wishes, units: dict[str, str]) -> Figure
 
 def _write(figure: Figure, path: Path, width: float | None, force: bool) -> None:
     from mfmi.report.figures import FORMATS, draw
-    from mfmi.sweep.atomic import atomic_path
+    from mfmi.storage.atomic import atomic_path
 
     image = draw(figure, FORMATS[path.suffix.lower()], width)
     with atomic_path(path, force) as draft, open(draft, "wb") as file:

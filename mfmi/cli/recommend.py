@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from mfmi.arguments.ranges import DEVIATION
 from mfmi.cli.command import command as make_command
 from mfmi.cli.options import Word, network_option, network_options
 from mfmi.cli.progress import ProgressDisplay
@@ -15,7 +16,6 @@ from mfmi.cli.sink import Sink, raw_output_options
 from mfmi.cli.terminal import terminal
 from mfmi.cli.values import Values
 from mfmi.cli.waiting import announce_tables
-from mfmi.limits import DEVIATION
 from mfmi.names import ESTIMATORS
 
 if TYPE_CHECKING:
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
     from mfmi.activations import Activation
     from mfmi.columns import Column
-    from mfmi.recommend import Baseline, Network, Optimum, Recommendation
+    from mfmi.recommend.search import Baseline, Network, Optimum, Recommendation
 
     Block = dict[str, np.ndarray[Any, Any]]
 
@@ -85,7 +85,7 @@ def command(
     bound are never recommended. Glorot's, He's, LeCun's and PyTorch's initialisations are shown in the same units.
     """
     from mfmi.activations import get, names
-    from mfmi.recommend import Network, recommend
+    from mfmi.recommend.search import Network, recommend
 
     if (activation is None) != all_activations:
         raise click.UsageError("name one activation with --act, or rank them with --all-activations.")
@@ -111,7 +111,7 @@ def command(
     except ValueError as error:
         raise click.UsageError(f"{error}.") from None
     if emit is not None:
-        from mfmi.report.initialisation import code
+        from mfmi.recommend.code import code
 
         sink.write_text(code(found, emit))
         return
@@ -124,7 +124,7 @@ def command(
 def _rank(candidates: list[tuple[Network, float | None]], by: str, sink: Sink) -> None:
     """Find the best initialisation of every network, at its sigma_b where that is given, and sort them."""
     from mfmi.cli.recommend_view import draw_ranking
-    from mfmi.recommend import NoOptimumError, optimum
+    from mfmi.recommend.search import NoOptimumError, optimum
     from mfmi.sweep.progress import Clock
 
     found: list[tuple[Network, Optimum]] = []

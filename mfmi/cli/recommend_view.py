@@ -12,7 +12,7 @@ from mfmi.names import STATUS
 if TYPE_CHECKING:
     from rich.console import Console
 
-    from mfmi.recommend import Network, Optimum, Recommendation
+    from mfmi.recommend.search import Network, Optimum, Recommendation
 
 MEANINGS = {"linear": "linearly readable information", "total": "total information (best lower bound)"}
 

@@ -137,7 +137,7 @@ def _matching(file: str, names: Sequence[str], condition: Condition | None) -> I
     """Read the columns `names` of the rows that meet the condition, a batch at a time."""
     import pyarrow as pa
 
-    from mfmi.sweep.store import read_batches
+    from mfmi.storage.parquet import read_batches
 
     if condition is None:
         yield from read_batches(file, names)
@@ -193,7 +193,7 @@ def _show_rows(
     sink: Sink,
 ) -> None:
     from mfmi.report.source import read_origin
-    from mfmi.sweep.store import to_block
+    from mfmi.storage.parquet import to_block
 
     batches = _matching(file, list(columns), condition)
     if sort or top:

@@ -93,7 +93,7 @@ class Sink:
     def check(self) -> None:
         """Refuse now what `write` would refuse after the work is done."""
         if self.path is not None:
-            from mfmi.sweep.atomic import refuse_existing
+            from mfmi.storage.atomic import refuse_existing
 
             refuse_existing(self.path, self.force)
 
@@ -140,7 +140,7 @@ class Sink:
     def _send(self, write: Callable[[IO[bytes]], object]) -> None:
         """Let `write` write to the file or to standard output."""
         if self.path is not None:
-            from mfmi.sweep.atomic import atomic_path
+            from mfmi.storage.atomic import atomic_path
 
             with atomic_path(self.path, self.force) as draft, open(draft, "wb") as file:
                 write(file)
@@ -260,7 +260,7 @@ def _write_separated(
 def _write_parquet(
     blocks: Iterable[Block], columns: Sequence[Column], file: IO[bytes], *, about: Mapping[str, Any] | None, **_: Any
 ) -> None:
-    from mfmi.sweep.store import write_blocks
+    from mfmi.storage.parquet import write_blocks
 
     write_blocks(file, blocks, columns, about)
 

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from rich.console import Console
 
     from mfmi.report.summary import Best, Line, Summary
-    from mfmi.sweep.store import Failure, Tally
+    from mfmi.storage.parquet import Failure, Tally
 
 SCREEN_LINES = 12
 _CELLS = (("{unit}", 8), ("sigma_w", 8), ("sigma_b", 8), ("chi_1", 7), ("edge", 6))

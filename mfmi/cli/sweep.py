@@ -23,11 +23,11 @@ from mfmi.columns import FURTHER_NAMES, Column, columns_with
 if TYPE_CHECKING:
     from rich.console import Console
 
+    from mfmi.config.config import Config
     from mfmi.report.summary import Summary
-    from mfmi.sweep.config import Config
+    from mfmi.storage.parquet import Block
     from mfmi.sweep.plan import Plan
     from mfmi.sweep.progress import SweepResult
-    from mfmi.sweep.store import Block
 
     JobsBase = click.ParamType[int]
     ShardBase = click.ParamType[tuple[int, int]]
@@ -43,7 +43,7 @@ class Jobs(JobsBase):
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> int:
         """Return the number."""
         if value == "auto":
-            from mfmi.sweep.processes import available_cpus
+            from mfmi.processes.pool import available_cpus
 
             return available_cpus()
         try:
@@ -125,7 +125,7 @@ def command(
     The rows go to the file that -o or the config names, in one piece or not at all, and the summary to the terminal.
     Without a file the rows go to standard output. `mfmi config init` writes a config to start from.
     """
-    from mfmi.sweep.config import read_config
+    from mfmi.config.config import read_config
     from mfmi.sweep.plan import Plan
 
     if resume and force:
@@ -180,7 +180,7 @@ def _value_text(value: Any) -> str:
 
 def _stream(plan: Plan, sink: Sink, run: Run) -> None:
     """Write the rows to standard output as they are finished."""
-    from mfmi.sweep.store import columns_in
+    from mfmi.storage.parquet import columns_in
     from mfmi.sweep.stream import SweepStream
 
     columns = columns_in(plan.unit, columns_with(plan.further, plan.estimators))
@@ -245,12 +245,12 @@ class Publisher:
 
     def __call__(self, blocks: Iterator[Block], about: Mapping[str, Any], force: bool) -> None:
         """Write the blocks; `force` is also what the run that this one goes on with was allowed."""
-        from mfmi.sweep.store import columns_in
+        from mfmi.storage.parquet import columns_in
 
         replace(self._sink, force=force).write(self._noted(blocks), columns_in(self._unit, self._columns), about=about)
 
     def _noted(self, blocks: Iterator[Block]) -> Iterator[Block]:
-        from mfmi.sweep.store import to_table
+        from mfmi.storage.parquet import to_table
 
         for block in blocks:
             self._gathering.add(to_table(block))
@@ -263,7 +263,7 @@ class Publisher:
 
 def _read_summary(path: str) -> Summary:
     from mfmi.report.summary import NEEDED, summarise
-    from mfmi.sweep.store import read_batches
+    from mfmi.storage.parquet import read_batches
 
     return summarise(read_batches(path, NEEDED))
 

@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from mfmi.arguments.ranges import Range
 from mfmi.cli.options import Real
-from mfmi.limits import Range
 
 if TYPE_CHECKING:
     ValuesBase = click.ParamType[tuple[float, ...]]

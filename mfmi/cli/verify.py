@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from mfmi.arguments.ranges import MOST_NETWORKS, MOST_SAMPLES, MOST_SEED, WIDEST_SQUARE
 from mfmi.cli.command import command as make_command
 from mfmi.cli.exits import STRICT
 from mfmi.cli.model_options import with_weights
@@ -19,7 +20,6 @@ from mfmi.cli.sink import Sink, output_options
 from mfmi.cli.sweep import Jobs
 from mfmi.cli.terminal import terminal
 from mfmi.errors import shown
-from mfmi.limits import MOST_NETWORKS, MOST_SAMPLES, MOST_SEED, WIDEST_SQUARE
 
 if TYPE_CHECKING:
     import numpy as np
@@ -147,8 +147,8 @@ def command(
     standard errors. What deviates by more than 3 is measured again on four times as many fresh networks and marked if
     it still does. Up to width 32, bounds and replica value are held against the true information of the last layer.
     """
-    from mfmi.model import SQUARE
-    from mfmi.sweep.inputs import read_inputs
+    from mfmi.networks.model import SQUARE
+    from mfmi.storage.arrays import read_inputs
     from mfmi.verification import COLUMNS, Effort, Setting, chosen_pairs, verify
 
     chosen = widths or (width,)

@@ -14,8 +14,8 @@ if TYPE_CHECKING:
 
 def announce_tables(phi: Activation, estimators: Collection[str], observe: str = OBSERVABLES[0]) -> None:
     """Say that the exact channel of an activation is going to be tabulated, where it has never been before."""
-    from mfmi.output_channel import tells_by_limit
-    from mfmi.tile_cache import TileCache
+    from mfmi.channels.exact.tile_cache import TileCache
+    from mfmi.channels.observed.activation import tells_by_limit
 
     # A linear network's channel is known in closed form.
     of_layers = "replica" in estimators and phi.name != "linear"

@@ -17,8 +17,8 @@ from collections.abc import Callable
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from mfmi import gaussian
 from mfmi.activations import Activation
+from mfmi.quadrature import gaussian
 
 Array = NDArray[np.float64]
 

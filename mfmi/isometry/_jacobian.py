@@ -14,10 +14,10 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from mfmi.activations import Activation
+from mfmi.arguments.ranges import LARGEST
 from mfmi.errors import NumericsError
 from mfmi.isometry._slope_law import SlopeLaw, slope_law
 from mfmi.isometry._spectrum import Spectrum, spectrum
-from mfmi.limits import LARGEST
 from mfmi.meanfield import Trajectory
 
 Array = NDArray[np.float64]

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mfmi.activations import Activation
-from mfmi.gaussian import legendre_rule
+from mfmi.quadrature.gaussian import legendre_rule
 
 Array = NDArray[np.float64]
 Complex = NDArray[np.complex128]

@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mfmi.activations import Activation
-from mfmi.meanfield._roots import Array, solve
+from mfmi.quadrature.roots import Array, solve
 
 # |chi_1 - 1| within which a network is critical: what a sigma_w given to twelve digits leaves undecided.
 CRITICAL = 1e-10

@@ -13,12 +13,12 @@ from scipy.optimize import elementwise
 
 from mfmi.activations import Activation
 from mfmi.activations import get as get_activation
-from mfmi.arguments import number
-from mfmi.limits import DEVIATION
+from mfmi.arguments.checks import number
+from mfmi.arguments.ranges import DEVIATION
 from mfmi.meanfield._fixed_points import broadcast, fixed_point, slope_moment
 from mfmi.meanfield._length_map import ROUNDING, length_map_grid
-from mfmi.meanfield._roots import Array, brackets, solve
 from mfmi.meanfield._table import Table
+from mfmi.quadrature.roots import Array, brackets, solve
 
 # Relative distance of sigma_w from a marginal one that rounding of its square explains.
 _MARGINAL = 8.0 * np.finfo(np.float64).eps

@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 from scipy.ndimage import maximum_filter1d
 
 from mfmi.activations import Activation
-from mfmi.meanfield._roots import Array, Brackets, blocks, brackets, merged, signs, solve
+from mfmi.quadrature.roots import Array, Brackets, blocks, brackets, merged, signs, solve
 
 # Below the first a fixed point counts as zero, beyond the last as absent unless V hardly grows there.
 S_MIN, S_MAX = 1e-60, 1e12

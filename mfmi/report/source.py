@@ -12,8 +12,8 @@ import pyarrow.parquet as pq
 
 from mfmi.columns import Column
 from mfmi.errors import OutputError
+from mfmi.storage.parquet import read_provenance
 from mfmi.sweep.parts import PLAN
-from mfmi.sweep.store import read_provenance
 
 
 def read_columns(path: str | os.PathLike[str]) -> tuple[Column, ...]:

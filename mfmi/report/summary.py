@@ -12,7 +12,7 @@ import numpy as np
 from mfmi.activations import get
 from mfmi.columns import INFORMATION, Column
 from mfmi.meanfield import edge_of_chaos
-from mfmi.sweep.store import Tally
+from mfmi.storage.parquet import Tally
 
 if TYPE_CHECKING:
     import pandas as pd

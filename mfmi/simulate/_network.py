@@ -8,7 +8,8 @@ from typing import Literal, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from mfmi.weights import Spectrum, Weights
+from mfmi.networks.spectrum import Spectrum
+from mfmi.networks.weights import Weights
 
 Array = NDArray[np.float64]
 BLOCK_ELEMENTS = 1 << 18

@@ -11,11 +11,12 @@ from typing import Any, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from mfmi.columns import Column, Points, columns_with
+from mfmi.columns import Column, columns_with
 from mfmi.errors import NumericsError
-from mfmi.model import SQUARE, Model
-from mfmi.sweep import store
-from mfmi.sweep.provenance import provenance
+from mfmi.networks.model import SQUARE, Model
+from mfmi.networks.points import Points
+from mfmi.storage import parquet as store
+from mfmi.storage.provenance import provenance
 
 Block = dict[str, NDArray[Any]]
 Depths = Sequence[int] | NDArray[np.int64]
@@ -27,7 +28,7 @@ IDENTITY = ("activation", "weights", "noise_at", "sigma_w", "sigma_b", "sigma_no
 
 
 class Evaluate(Protocol):
-    """The evaluator, `mfmi.evaluation.evaluate_points` or a stand-in of the same signature."""
+    """The evaluator, `mfmi.bounds.evaluate.evaluate_points` or a stand-in of the same signature."""
 
     def __call__(
         self,
@@ -144,7 +145,7 @@ class Task:
     Attributes
     ----------
     plan : the plan of the sweep.
-    evaluate : the evaluator, a module-level function; None is `mfmi.evaluation.evaluate_points`.
+    evaluate : the evaluator, a module-level function; None is `mfmi.bounds.evaluate.evaluate_points`.
     """
 
     plan: Plan
@@ -185,7 +186,7 @@ class Task:
 
 
 def _evaluator() -> Evaluate:
-    from mfmi.evaluation import evaluate_points
+    from mfmi.bounds.evaluate import evaluate_points
 
     return evaluate_points
 

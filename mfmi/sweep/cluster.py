@@ -13,9 +13,9 @@ from collections.abc import Iterable, Iterator
 from typing import Any
 
 from mfmi.errors import MfmiError, OutputError, place_of
-from mfmi.sweep.agenda import Agenda
+from mfmi.processes.agenda import Agenda
+from mfmi.storage.provenance import package_versions
 from mfmi.sweep.chunks import Task
-from mfmi.sweep.provenance import package_versions
 
 CONNECT_SECONDS = 10
 # Every worker thread has one chunk at work and one waiting, so that none idles while a result travels.

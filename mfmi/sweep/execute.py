@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Generator, Iterable
 
 from mfmi.errors import ConfigError
+from mfmi.processes.pool import has_one_thread, run_processes
 from mfmi.sweep.chunks import Plan, Task
 from mfmi.sweep.cluster import run_cluster
-from mfmi.sweep.processes import has_one_thread, run_processes
 
 
 def check_size(plan: Plan, jobs: int, max_points: int | None) -> None:

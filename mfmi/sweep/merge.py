@@ -9,8 +9,8 @@ from pathlib import Path
 from typing import Any
 
 from mfmi.errors import OutputError
-from mfmi.sweep import store
-from mfmi.sweep.atomic import atomic_path, refuse_existing
+from mfmi.storage import parquet as store
+from mfmi.storage.atomic import atomic_path, refuse_existing
 from mfmi.sweep.parts import Parts, chunk_numbers, folder_of, require_same
 from mfmi.sweep.progress import Clock, OnProgress, SweepResult
 

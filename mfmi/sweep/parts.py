@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from mfmi.errors import OutputError, ResumeError
-from mfmi.sweep.atomic import atomic_path
+from mfmi.storage.atomic import atomic_path
 from mfmi.sweep.chunks import digest
 
 LAYOUT = 1

@@ -12,11 +12,11 @@ from typing import overload
 import numpy as np
 from numpy.typing import NDArray
 
-from mfmi.columns import Points
-from mfmi.model import Model
-from mfmi.sweep._grid import Axis
-from mfmi.sweep._values import Integers, Listed
-from mfmi.sweep.config import Config
+from mfmi.config.config import Config
+from mfmi.config.grid import Axis
+from mfmi.config.values import Integers, Listed
+from mfmi.networks.model import Model
+from mfmi.networks.points import Points
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from mfmi.sweep.store import Failure, Tally
+from mfmi.storage.parquet import Failure, Tally
 
 PROGRESS_INTERVAL = 0.1
 

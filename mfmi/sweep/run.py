@@ -10,8 +10,8 @@ from pathlib import Path
 from typing import Any
 
 from mfmi.errors import OutputError, ResumeError
-from mfmi.sweep import store
-from mfmi.sweep.atomic import refuse_existing
+from mfmi.storage import parquet as store
+from mfmi.storage.atomic import refuse_existing
 from mfmi.sweep.chunks import Evaluate, Plan, Task, provenance_of
 from mfmi.sweep.execute import check_size, results
 from mfmi.sweep.merge import Publish, merge, tally_of
@@ -80,7 +80,7 @@ def run_sweep(
         Writes blocks of rows with their provenance, atomically and replacing a file only if the third argument allows
         it, in place of the Parquet file at `output`.
     evaluate
-        Stand-in for `mfmi.evaluation.evaluate_points`; a module-level function.
+        Stand-in for `mfmi.bounds.evaluate.evaluate_points`; a module-level function.
 
     Raises
     ------

@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 from collections.abc import Iterator
 
-from mfmi.sweep import store
+from mfmi.storage import parquet as store
 from mfmi.sweep.chunks import Evaluate, Plan, Task, provenance_of
 from mfmi.sweep.execute import check_size, results
 from mfmi.sweep.progress import Clock, OnProgress, SweepResult

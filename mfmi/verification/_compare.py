@@ -12,8 +12,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mfmi.columns import Column
+from mfmi.processes.pool import run_processes
 from mfmi.simulate import Average, fit_trend
-from mfmi.sweep.processes import run_processes
 from mfmi.sweep.progress import OnProgress, Progress
 from mfmi.verification._measures import Comparison, Effort, Setting, Simulation, comparisons
 from mfmi.verification._theory import theory_values

@@ -11,9 +11,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mfmi.activations import Activation
-from mfmi.columns import Points
-from mfmi.model import SQUARE, Model
 from mfmi.names import DEFAULT_ESTIMATORS, LOWER_BOUNDS, UPPER_BOUNDS
+from mfmi.networks.model import SQUARE, Model
+from mfmi.networks.points import Points
+from mfmi.networks.weights import Weights
 from mfmi.simulate import (
     Average,
     NetworkLaw,
@@ -26,7 +27,6 @@ from mfmi.simulate import (
     network_seed,
     relative_variance,
 )
-from mfmi.weights import Weights
 
 Array = NDArray[np.float64]
 BRACKET_WIDTH = 32

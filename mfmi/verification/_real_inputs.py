@@ -15,9 +15,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mfmi.activations import Activation
-from mfmi.columns import Points
-from mfmi.evaluation import evaluate_points
-from mfmi.model import Model
+from mfmi.bounds.evaluate import evaluate_points
+from mfmi.networks.model import Model
+from mfmi.networks.points import Points
 from mfmi.simulate import NetworkLaw, measure_real_inputs, network_seed
 
 Array = NDArray[np.float64]

@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
+from mfmi.bounds.evaluate import evaluate_points
 from mfmi.datasets import pair_covariance
-from mfmi.evaluation import evaluate_points
 from mfmi.isometry import jacobian_moments
 from mfmi.meanfield import trajectory
 from mfmi.verification._measures import Effort, Setting, comparisons

@@ -16,11 +16,11 @@ import time
 import numpy as np
 
 from mfmi import activations
-from mfmi.columns import Points
-from mfmi.evaluation import evaluate_points
-from mfmi.exact_tables import ExactTable, exact_table
-from mfmi.scalar_channel import exact_channel
-from mfmi.tile_cache import TileCache
+from mfmi.bounds.evaluate import evaluate_points
+from mfmi.channels.exact.channel import exact_channel
+from mfmi.channels.exact.table import ExactTable, exact_table
+from mfmi.channels.exact.tile_cache import TileCache
+from mfmi.networks.points import Points
 
 
 def networks(name: str, count: int) -> Points:

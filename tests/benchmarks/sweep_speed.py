@@ -19,13 +19,13 @@ import tempfile
 from collections import Counter
 from pathlib import Path
 
-from mfmi.sweep.processes import ONE_THREAD, available_cpus
+from mfmi.processes.pool import ONE_THREAD, available_cpus
 
 os.environ.update(ONE_THREAD)  # before numpy is there, so that the profile is that of a worker
 
-from mfmi.point_solver import version
+from mfmi.chain.compiled import version
+from mfmi.config.config import load_config
 from mfmi.sweep.chunks import Task
-from mfmi.sweep.config import load_config
 from mfmi.sweep.plan import Plan
 from mfmi.sweep.run import run_sweep
 

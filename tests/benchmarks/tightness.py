@@ -15,9 +15,9 @@ import time
 import numpy as np
 
 from mfmi import activations
-from mfmi.columns import Points
-from mfmi.evaluation import evaluate_points
+from mfmi.bounds.evaluate import evaluate_points
 from mfmi.names import LOWER_BOUNDS
+from mfmi.networks.points import Points
 
 ACTIVATIONS = ("tanh", "relu", "hard_tanh", "leaky_relu", "abs")
 BOUNDS = (*LOWER_BOUNDS, "gaussian_upper")

@@ -1,0 +1,299 @@
+"""Arrays of points in, columns out: the one evaluator behind `bound`, `sweep` and the Python interface."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from typing import Any
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from mfmi.activations import Activation
+from mfmi.activations import get as get_activation
+from mfmi.arguments.ranges import LAYERS_AT_ONCE
+from mfmi.bounds.estimate import Estimate
+from mfmi.bounds.estimators import REGISTRY
+from mfmi.bounds.optional_columns import DERIVED, pairwise
+from mfmi.bounds.optional_columns import REGISTRY as FURTHER_REGISTRY
+from mfmi.bounds.problem import Problem
+from mfmi.bounds.propagation import Propagation
+from mfmi.chain.search import ENOUGH
+from mfmi.columns import DATA_NAMES, FURTHER_NAMES, INFORMATION, TOTAL, columns_with
+from mfmi.meanfield import FixedPoint, fixed_point, trajectory
+from mfmi.names import ESTIMATORS, LOWER_BOUNDS, NOISE_PLACEMENTS, UNITS, UPPER_BOUNDS
+from mfmi.networks.model import SQUARE, Model
+from mfmi.networks.points import Points
+
+Array = NDArray[np.float64]
+# Functions of a problem by the column that they fill.
+Quantities = Mapping[str, Callable[[Problem], Estimate]]
+
+_UNBOUNDED = "the length map has no finite fixed point; values at this depth are finite and hold"
+_TWO_MINIMA = "the replica potential has two minima, of which the smaller counts: a first-order transition lies near"
+# Columns that speak of the exact potential; a bound's minima are its own affair.
+_EXACT = ("mi_replica", "mmse")
+# What takes the smallest of the minima that it finds, and what is never below the smallest of all: any of its minima.
+_SEARCHED, _ABOVE = ("layerwise", "fisher", "replica"), ("replica", *UPPER_BOUNDS)
+# What the tables of the exact channel may lose, relative and in nats; the bounds have taken their own errors off.
+_RELATIVE, _ABSOLUTE = 1e-5, 1e-8
+_OVERFLOW = "the pre-activation variance overflows at this depth"
+
+
+def evaluate_points(
+    points: Points,
+    depths: ArrayLike,
+    estimators: Sequence[str],
+    unit: str = "nats",
+    further: Sequence[str] = (),
+    model: Model = SQUARE,
+    fields: MeanFields | None = None,
+) -> dict[str, NDArray[Any]]:
+    """Mean field and information of n points at D depths.
+
+    Parameters
+    ----------
+    points : the networks.
+    depths : observed layers, shape (D,) for all points or (n, D), whole numbers from 1.
+    estimators : names out of `mfmi.names.ESTIMATORS`.
+    unit : "nats" or "bits" per input dimension, for the `mi_` columns.
+    further : names of columns behind the contract's, out of `mfmi.columns.FURTHER`, and of `OF_DATA` where the model
+        has a data set.
+    model : what all networks have in common, square layers of any depth by default.
+    fields : the mean field of the points' networks, where they are asked for again at other depths.
+
+    Returns
+    -------
+    dict
+        One array of length n * D per column of `columns_with(further, estimators)`, in that order, points slow and
+        depths fast. NaN in a float column means that there is no value. A point without a value says why in `status`
+        and `message`. A row is a function of its point alone, whatever other points and depths are asked for; other
+        estimators change no more than what speaks of all of them: `mi_lower`, `mi_upper`, `status` and `message`.
+
+    Raises
+    ------
+    ValueError
+        For an unknown name, or a depth below 1 or beyond the model's layers.
+    """
+    table = np.atleast_1d(np.asarray(depths))
+    if table.size == 0 or not np.issubdtype(table.dtype, np.integer) or table.min() < 1:
+        raise ValueError(f"depth must be whole numbers from 1, not {depths!r}")
+    _check_names(points, (estimators, further), unit, model)
+    model.ratios(int(table.max()))
+    layers = np.broadcast_to(table, (len(points), table.shape[-1])).astype(np.intp)
+    shape = layers.shape
+    columns: dict[str, NDArray[Any]] = {}
+    wanted = columns_with(further, estimators)
+    for column in wanted:
+        text = column.dtype == "string"
+        columns[column.name] = np.full(shape, "" if text else np.nan, dtype=object if text else np.float64)
+    for name in ("activation", "weights", "noise_at", "sigma_w", "sigma_b", "sigma_noise", "input_variance"):
+        columns[name] = np.broadcast_to(getattr(points, name)[:, None], shape).copy()
+    columns["point"] = np.broadcast_to(points.index[:, None], shape).copy()
+    columns["depth"] = layers.astype(np.int32)
+    columns["status"][:] = "ok"
+    quantities = {f"mi_{name}": REGISTRY[name] for name in estimators}
+    quantities |= {name: FURTHER_REGISTRY[name] for name in FURTHER_NAMES if name in further and name not in DERIVED}
+    for rows in _groups(points.activation):
+        fields_of = fields or MeanFields(int(table.max()))
+        _evaluate_activation(points[rows], layers[rows], quantities, _View(columns, rows), model, fields_of)
+    _bounds(columns, estimators, _missed(columns, estimators))
+    for name in DERIVED.keys() & set(further):
+        columns[name] = DERIVED[name](columns, model)
+    if model.data and set(DATA_NAMES) & set(further):
+        for name, values in zip(DATA_NAMES, pairwise(points, layers, model.data, model.observe), strict=True):
+            columns[name] = values
+    if unit == "bits":
+        for column in wanted:
+            if column.unit in (INFORMATION, TOTAL):
+                columns[column.name] /= np.log(2.0)
+    return {name: values.ravel() for name, values in columns.items()}
+
+
+class MeanFields:
+    """Mean field of networks down to a depth, worked out once for all that is asked of them.
+
+    Parameters
+    ----------
+    deepest : the number of layers.
+    """
+
+    def __init__(self, deepest: int) -> None:
+        self.deepest = deepest
+        self._known: dict[tuple[str, bytes], tuple[Propagation, FixedPoint]] = {}
+
+    def of(self, phi: Activation, settings: Array) -> tuple[Propagation, FixedPoint]:
+        """Trajectories and fixed points, of rows of `sigma_w, sigma_b, sigma_h, input_variance, correlation`."""
+        key = phi.name, settings.tobytes()
+        if key not in self._known:
+            w, b, h, q_x, c_0 = settings.T
+            with np.errstate(over="ignore", invalid="ignore"):
+                path = trajectory(phi, w * w, b * b, h * h, q_x, c_0, self.deepest)
+            ends = fixed_point(phi, sigma_w=w, sigma_b=b, sigma_noise=h, input_variance=q_x)
+            self._known[key] = Propagation(phi, path, h * h), ends
+        return self._known[key]
+
+
+class _View:
+    """Some of the points' rows of the columns, to be written to at chosen entries."""
+
+    def __init__(self, columns: dict[str, NDArray[Any]], rows: NDArray[np.intp]) -> None:
+        self._columns, self._rows = columns, rows
+
+    def put(self, name: str, values: Any, where: tuple[NDArray[np.intp], NDArray[np.intp]]) -> None:
+        """Write `values` at (row, depth) entries `where` of this view."""
+        self._columns[name][self._rows[where[0]], where[1]] = values
+
+    def note_once(self, status: str, message: str, where: tuple[NDArray[np.intp], NDArray[np.intp]]) -> None:
+        """Add a message at the entries that do not have it yet."""
+        told = self._columns["message"][self._rows[where[0]], where[1]]
+        new = np.array([message not in text for text in told], dtype=bool)
+        self.note(status, message, (where[0][new], where[1][new]))
+
+    def note(self, status: str, message: str, where: tuple[NDArray[np.intp], NDArray[np.intp]]) -> None:
+        """Add a message at the entries, and raise their status to `status` if that is worse."""
+        rank = ("ok", "unbounded", "unconverged", "failed").index
+        for row, layer in zip(self._rows[where[0]], where[1], strict=True):
+            told = self._columns["message"][row, layer]
+            self._columns["message"][row, layer] = f"{told}; {message}" if told else message
+            self._columns["status"][row, layer] = max(self._columns["status"][row, layer], status, key=rank)
+
+
+def _check_names(points: Points, wanted: tuple[Sequence[str], Sequence[str]], unit: str, model: Model) -> None:
+    estimators, further = wanted
+    allowed = {"estimators": (set(estimators), ESTIMATORS), "unit": ({unit}, UNITS)}
+    allowed["columns"] = (set(further), FURTHER_NAMES + (DATA_NAMES if model.data else ()))
+    allowed["weights"] = (set(points.weights), model.known_weights)
+    allowed["noise_at"] = (set(points.noise_at), NOISE_PLACEMENTS)
+    for name, (given, known) in allowed.items():
+        for wrong in sorted(given - set(known)):
+            raise ValueError(f"{name} must be one of {', '.join(known)}, not {wrong!r}")
+
+
+def _groups(labels: NDArray[Any]) -> Iterator[NDArray[np.intp]]:
+    """Positions of each distinct label, in order of first appearance."""
+    for label in dict.fromkeys(labels):
+        yield np.flatnonzero(labels == label)
+
+
+def _unresolved(phi: Activation) -> str:
+    return f"the moments of {phi.name} cannot be resolved at variances above {phi.largest_variance:.4g}"
+
+
+def _evaluate_activation(
+    points: Points, layers: NDArray[np.intp], quantities: Quantities, out: _View, model: Model, fields: MeanFields
+) -> None:
+    phi = get_activation(points.activation[0])
+    hidden = np.where(points.noise_at == "every", points.sigma_noise, 0.0)
+    settings = np.stack([points.sigma_w, points.sigma_b, hidden, points.input_variance, points.correlation], axis=1)
+    distinct, which = np.unique(settings, axis=0, return_inverse=True)
+    which = which.ravel()
+    row, column = np.indices(layers.shape).reshape(2, -1)
+    everything = (row, column)
+    propagation, ends = fields.of(phi, distinct)
+    path = propagation.path
+    for name in ("q_star", "c_star", "chi_1", "xi_q", "xi_c", "phase"):
+        out.put(name, getattr(ends, name)[which][row], everything)
+    at = (which[row], layers.ravel() - 1)
+    q = path.q[at]
+    finite = np.isfinite(q)
+    with np.errstate(divide="ignore", invalid="ignore"):
+        # Without variance there is no correlation, and c is null.
+        c = 1.0 - path.gap[at] / q
+    out.put("q", np.where(finite, q, np.nan), everything)
+    out.put("c", np.where(q > 0.0, c, np.nan), everything)
+    out.put("chi", path.chi[at], everything)
+    unbounded = ends.phase[at[0]] == "unbounded"
+    out.note("unbounded", _UNBOUNDED, (row[unbounded & finite], column[unbounded & finite]))
+    overflows = np.any(np.isinf(path.q[which[row]]), axis=1)
+    out.note("failed", _OVERFLOW, (row[~finite & overflows], column[~finite & overflows]))
+    out.note("failed", _unresolved(phi), (row[~finite & ~overflows], column[~finite & ~overflows]))
+    messages = ends.message[which][row]
+    for message in sorted(set(messages) - {""}):
+        told = finite & (messages == message)
+        out.note("unconverged", message, (row[told], column[told]))
+    for rows in _groups(points.weights):
+        row, column = np.indices((len(rows), layers.shape[1])).reshape(2, -1)
+        problem = Problem(
+            propagation,
+            which[rows[row]],
+            points.weights[rows[0]],
+            points.sigma_w[rows[row]] ** 2,
+            points.sigma_noise[rows[row]] ** 2,
+            points.input_variance[rows[row]],
+            layers[rows].ravel(),
+            model,
+        )
+        for chosen in _similar(problem.depth):
+            _estimate(problem.part(chosen), quantities, out, (rows[row[chosen]], column[chosen]))
+
+
+def _similar(depths: NDArray[np.intp]) -> Iterator[NDArray[np.intp]]:
+    """Positions of depths within a quarter of each other: solved together they waste little and save turns.
+
+    As many as fit the memory, which holds every layer up to the deepest of each.
+    """
+    left = np.unique(depths)
+    while len(left):
+        together = left[left <= max(left[0], int(1.25 * left[0]))]
+        positions = np.flatnonzero(np.isin(depths, together))
+        size = max(1, LAYERS_AT_ONCE // int(together[-1]))
+        yield from (positions[start : start + size] for start in range(0, len(positions), size))
+        left = left[len(together) :]
+
+
+def _estimate(
+    problem: Problem,
+    quantities: Quantities,
+    out: _View,
+    where: tuple[NDArray[np.intp], NDArray[np.intp]],
+) -> None:
+    usable = np.isfinite(problem.observed(problem.path.q))
+    for name, quantity in quantities.items():
+        with np.errstate(over="ignore", invalid="ignore", divide="ignore"):
+            found = quantity(problem)
+        out.put(name, np.where(usable & found.converged, found.value, np.nan), where)
+        if name in _EXACT:
+            two = np.flatnonzero(usable & found.converged & found.coexisting)
+            out.note_once("ok", _TWO_MINIMA, (where[0][two], where[1][two]))
+        for entry in np.flatnonzero(usable & ~found.converged):
+            message = f"{name.removeprefix('mi_')}: {_why_not(found.residual[entry])}"
+            out.note("unconverged", message, (where[0][entry : entry + 1], where[1][entry : entry + 1]))
+
+
+def _why_not(residual: float) -> str:
+    """Say how a search ended that found no value."""
+    if not np.isfinite(residual):
+        return "the search left the range of numbers"
+    return "no minimum where the potential is stationary" if residual <= ENOUGH else f"residual {residual:.1e}"
+
+
+def _missed(columns: dict[str, NDArray[Any]], estimators: Sequence[str]) -> dict[str, NDArray[np.bool_]]:
+    """Where a value lies above another that cannot be smaller, by estimator: its search has missed a minimum.
+
+    The row says so. The value stays, for a column must not depend on what else is asked for.
+    """
+    out = _View(columns, np.arange(len(columns["status"])))
+    missed: dict[str, NDArray[np.bool_]] = {}
+    for name in _SEARCHED:
+        for above in _ABOVE:
+            if name == above or not {name, above} <= set(estimators):
+                continue
+            value, most = columns[f"mi_{name}"], columns[f"mi_{above}"]
+            too_large = value > most * (1.0 + _RELATIVE) + _ABSOLUTE
+            rows, layers = np.nonzero(too_large)
+            message = f"{name}: the search missed a minimum, for it ended above {above}"
+            out.note("unconverged", message, (rows, layers))
+            missed[name] = missed.get(name, np.zeros_like(too_large)) | too_large
+    return missed
+
+
+def _bounds(
+    columns: dict[str, NDArray[Any]], estimators: Sequence[str], missed: Mapping[str, NDArray[np.bool_]]
+) -> None:
+    """The best of the bounds asked for but those that have `missed` a minimum, NaN where none exists."""
+    for column, names, best in (("mi_lower", LOWER_BOUNDS, np.fmax), ("mi_upper", UPPER_BOUNDS, np.fmin)):
+        bounds = [
+            np.where(missed.get(name, False), np.nan, columns[f"mi_{name}"]) for name in names if name in estimators
+        ]
+        if bounds:
+            columns[column] = best.reduce(bounds)

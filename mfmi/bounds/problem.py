@@ -1,0 +1,384 @@
+"""Points as the estimators get them: networks of one activation and one ensemble, and the chains that they are.
+
+Information is a difference of two potentials (theory section 3): what the observed layer knows of everything, less what
+it knows of the noise on the way. Both are rates in nats per input dimension (theory (2)).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from functools import cached_property
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from mfmi.activations.linear import Linear
+from mfmi.bounds.estimate import Estimate, closed, largest, smaller
+from mfmi.bounds.propagation import Propagation
+from mfmi.chain.ensembles import Ensemble, ensemble_of
+from mfmi.chain.potential import ROUNDING, Chain
+from mfmi.chain.search import Solution, solve, solve_rivals
+from mfmi.channels.closed.table import Channel, table
+from mfmi.channels.exact.table import exact_table
+from mfmi.channels.gains import Interleaved
+from mfmi.channels.layers import Tabulated
+from mfmi.channels.observed.activation import is_step
+from mfmi.channels.observed.outputs import ActivationOutput, GaussianOutput, LinearOutput, Output
+from mfmi.channels.priors import MixturePrior
+from mfmi.channels.protocols import LayerChannel, Source, Table
+from mfmi.channels.sources import CorrelatedInput, FirstLayer, GaussianInput, PriorInput
+from mfmi.meanfield import Trajectory
+from mfmi.networks.model import GAUSSIAN, SQUARE, Model
+from mfmi.networks.weights import Factors, Weights
+
+Array = NDArray[np.float64]
+
+
+class Channels(NamedTuple):
+    """What the layers of n points are taken for.
+
+    Attributes
+    ----------
+    hidden : channels of layers 1 to D - 1.
+    output : channel of every point's observed layer.
+    exact : whether they are no bounds, so that what they leave of the input means something.
+    judged : whether the error of their numbers is estimated.
+    """
+
+    hidden: LayerChannel
+    output: Output
+    exact: bool = False
+    judged: bool = True
+
+    def part(self, chosen: NDArray[np.intp]) -> Channels:
+        """The channels of some of the points."""
+        return Channels(self.hidden.part(chosen, slice(None)), self.output.part(chosen), self.exact, self.judged)
+
+
+@dataclass(frozen=True)
+class Problem:
+    """n points with one activation and one ensemble, each cut at a layer of its own up to D.
+
+    Attributes
+    ----------
+    propagation : mean field of the networks.
+    rows : which network of `propagation` each point is, shape (n,).
+    weights : label of the layers' ensembles.
+    sigma_w2, output_noise, input_variance : shape (n,).
+    depth : the observed layer of each point, shape (n,).
+    model : what all networks have in common.
+    """
+
+    propagation: Propagation
+    rows: NDArray[np.intp]
+    weights: str
+    sigma_w2: Array
+    output_noise: Array
+    input_variance: Array
+    depth: NDArray[np.intp]
+    model: Model = SQUARE
+
+    @cached_property
+    def deepest(self) -> int:
+        """The deepest observed layer."""
+        return int(self.depth.max())
+
+    def observed(self, values: Array) -> Array:
+        """Entries of an array of shape (n, D) at every point's observed layer."""
+        return values[np.arange(len(self.rows)), self.depth - 1]
+
+    @cached_property
+    def path(self) -> Trajectory:
+        """Mean-field trajectory of every point, fields of shape (n, D)."""
+        return self.propagation.path.take(self.rows)
+
+    @cached_property
+    def hidden_noise(self) -> Array:
+        """`sigma_h^2`, shape (n,)."""
+        return self.propagation.hidden_noise[self.rows]
+
+    @cached_property
+    def alpha(self) -> Array:
+        """`alpha_l = n_l / n_{l-1}` of layers 1 to D."""
+        return self.model.ratios(self.deepest)
+
+    @cached_property
+    def beta(self) -> Array:
+        """`beta_l = n_l / n_0` of every point's observed layer, shape (n,)."""
+        return np.asarray(np.cumprod(self.alpha))[self.depth - 1]
+
+    @cached_property
+    def layer_weights(self) -> Weights:
+        """What the weights of every layer are drawn from."""
+        return self.model.weights_of(self.weights)
+
+    @cached_property
+    def factors(self) -> Factors:
+        """The matrices that the weights of layers 1 to D are made of."""
+        return self.layer_weights.factors(self.alpha)
+
+    @cached_property
+    def length(self) -> NDArray[np.intp]:
+        """Number of matrices up to every point's observed layer, shape (n,)."""
+        return np.asarray(self.factors.last[self.depth - 1] + 1)
+
+    @cached_property
+    def ranks(self) -> Array:
+        """Dimensions that the weights of layers 1 to D pass on, over the input's: at most the narrower side's."""
+        return np.cumprod(self.alpha) / np.maximum(1.0, self.alpha) * self.factors.rank
+
+    @property
+    def rank(self) -> Array:
+        """Dimensions that every point's observed layer passes on, over the input's, shape (n,)."""
+        return np.asarray(self.ranks[self.depth - 1])
+
+    @cached_property
+    def log_volume(self) -> Array:
+        """Mean logarithm of the squared singular values of each layer's weights that are above 0, shape (n, D)."""
+        starts = np.concatenate(([0], self.factors.last[:-1] + 1))
+        return np.add.reduceat(self.ensemble(0).log_volume(), starts, axis=1) + self.factors.log_volume
+
+    def maximum_entropy(self, variance: Array) -> Array:
+        """What the observed layer can know at most of signals of that variance per pre-activation, in all its layers.
+
+        Their covariance has the rank of the layer's matrix, and information is largest where all directions are alike.
+        Where the activation is observed, the layer knows no more than its units would of independent signals.
+        """
+        per_direction = variance * self.beta / self.rank
+        found = 0.5 * self.rank * np.log1p(per_direction / self.output_noise)
+        if self.hides_nothing:
+            return found
+        return np.fmin(found, self.beta * self.output.information(np.minimum(variance, self.observed(self.path.q))))
+
+    def source(self, variance: Array) -> Source:
+        """The input's channel, its entries of the given variance."""
+        prior = self.model.prior
+        if isinstance(prior, MixturePrior):
+            return PriorInput(prior, variance)
+        if prior.is_white:
+            return GaussianInput(variance)
+        values, counts = np.unique(np.asarray(prior.eigenvalues), return_counts=True)
+        return CorrelatedInput(variance, values, counts / len(prior.eigenvalues))
+
+    @property
+    def gaussian_input(self) -> Problem:
+        """The same networks where the input's entries are gaussian, of the same covariance."""
+        if isinstance(self.model.prior, MixturePrior):
+            return replace(self, model=replace(self.model, prior=GAUSSIAN))
+        return self
+
+    def ensemble(self, before: int) -> Ensemble:
+        """The matrices of layers 1 to D but for the first `before`."""
+        factors, scale = self.factors, self.sigma_w2[:, None]
+        if not factors.scaled.all():
+            scale = np.where(factors.scaled[before:], scale, 1.0)
+        return ensemble_of(scale, factors.alpha[before:], factors.rotates[before:])
+
+    def _interleaved(self, activations: LayerChannel) -> LayerChannel:
+        """The channels of layers 1 to D - 1, with those of the singular values of their weights between them."""
+        linear = self.factors.linear
+        return Interleaved(activations, self.factors.gains, linear) if linear.any() else activations
+
+    @property
+    def hides_nothing(self) -> bool:
+        """Whether what is observed tells all of the noisy pre-activation: a strictly monotone activation does."""
+        return self.model.observe == "pre-activation" or self.propagation.phi.strictly_monotone
+
+    @cached_property
+    def output(self) -> Output:
+        """The exact channel of the observed layers."""
+        if self.hides_nothing:
+            return GaussianOutput(self.output_noise)
+        return ActivationOutput(self.propagation.phi, self.output_noise, self.observed(self.path.q))
+
+    def tabulated(self, channel: Channel) -> Channels:
+        """A bound on the channel in layers 1 to D - 1 (theory (15)-(17)); the channel itself if phi is linear."""
+        if isinstance(self.propagation.phi, Linear):
+            return self.exact()
+        return self._with_table(table(self.propagation.phi, channel))
+
+    def exact(self) -> Channels:
+        """The exact scalar channel in layers 1 to D - 1 (theory (14)); in closed form where phi is linear."""
+        if isinstance(self.propagation.phi, Linear):
+            return self.linear()._replace(exact=True, judged=True)
+        return self._with_table(exact_table(self.propagation.phi))._replace(exact=True)
+
+    def _with_table(self, known: Table) -> Channels:
+        total = self.path.s[:, : self.deepest - 1]
+        return Channels(self._interleaved(Tabulated(known, total, self.hidden_noise[:, None])), self.output)
+
+    def linear(self) -> Channels:
+        """What a linear decoder makes of all layers (theory (18))."""
+        layers = self._interleaved(self.propagation.surrogate.part(self.rows, slice(0, self.deepest - 1)))
+        if self.hides_nothing:
+            return Channels(layers, self.output, judged=False)
+        inner = self.observed(self.path.offset_gap) + self.output_noise
+        moments, weight = self.propagation.moments(self.observed(self.path.q) + self.output_noise, inner)
+        signal = np.square(moments.kappa)
+        noise = signal * self.output_noise[:, None] + moments.residual
+        # Far out on a flat piece both vanish, and there is nothing to read.
+        return Channels(layers, LinearOutput(signal / np.where(noise > 0.0, noise, np.inf), weight), judged=False)
+
+    @cached_property
+    def replica(self) -> Estimate:
+        """What the observed layer knows of the input, by the exact channel."""
+        found = less_noise(self, self.exact(), self.posterior)
+        return found._replace(value=np.maximum(found.value, 0.0))
+
+    @cached_property
+    def posterior(self) -> Estimate:
+        """What the observed layer knows of the input and of all noise together, by the exact channel."""
+        found = everything(self, self.exact())
+        return found if self.decoded is None else smaller(found, self.decoded)
+
+    @cached_property
+    def decoded(self) -> Estimate | None:
+        """Least potential of the networks where the input or a layer of finitely many values is as good as known.
+
+        At such a minimum nothing behind that layer matters, and what is known is its entropy: the potential of the
+        network that ends there. Without noise on the way the observed layer cannot know more (data processing). None
+        where no layer and no input has finitely many values.
+        """
+        quiet = self.hidden_noise == 0.0
+        known = np.where(quiet, self.model.prior.entropy, np.inf)
+        least = closed(known)._replace(mmse=np.zeros_like(known))
+        if not is_step(self.propagation.phi):
+            return least if np.isfinite(known).any() else None
+        settings = np.stack([self.rows, self.sigma_w2, self.input_variance])
+        _, networks, which = np.unique(settings, axis=1, return_index=True, return_inverse=True)
+        for layer in range(1, self.deepest):
+            cut = self.part(networks)._cut_at(layer)
+            found = everything(cut, cut.exact())
+            rows = np.flatnonzero(quiet & (self.depth > layer))
+            for whole, part in zip(least, smaller(found.part(which.ravel()[rows]), least.part(rows)), strict=True):
+                whole[rows] = part
+        return least
+
+    def _cut_at(self, layer: int) -> Problem:
+        """The same networks with the units of an earlier layer observed, without noise."""
+        depth = np.full_like(self.depth, layer)
+        model = replace(self.model, observe="activation")
+        return replace(self, depth=depth, output_noise=np.zeros_like(self.output_noise), model=model)
+
+    @cached_property
+    def _found(self) -> dict[str, Estimate]:
+        return {}
+
+    def once(self, name: str, estimator: Callable[[], Estimate]) -> Estimate:
+        """What an estimator finds, which a column of its value and one of its error both ask for."""
+        if name not in self._found:
+            self._found[name] = estimator()
+        return self._found[name]
+
+    def part(self, chosen: NDArray[np.intp]) -> Problem:
+        """The problem of some of the points."""
+        return Problem(
+            self.propagation,
+            self.rows[chosen],
+            self.weights,
+            self.sigma_w2[chosen],
+            self.output_noise[chosen],
+            self.input_variance[chosen],
+            self.depth[chosen],
+            self.model,
+        )
+
+
+def less_noise(problem: Problem, channels: Channels, full: Estimate, unique: bool = False) -> Estimate:
+    """`Phi_full - Phi_known`: what the observed layer knows of everything, less what it knows of the noise."""
+    noisy = np.flatnonzero(channels.hidden.has_noise & (problem.depth > 1))
+    if not len(noisy):
+        return full
+    value, residual, converged = full.value.copy(), full.residual.copy(), full.converged.copy()
+    noise = input_known(problem.part(noisy), channels.part(noisy), unique=unique)
+    value[noisy] = np.maximum(value[noisy] - noise.value, 0.0)
+    residual[noisy] = np.maximum(residual[noisy], noise.residual)
+    converged[noisy] &= noise.converged
+    coexisting, error = full.coexisting.copy(), full.error.copy()
+    coexisting[noisy] |= noise.coexisting
+    error[noisy] += noise.error
+    return full._replace(value=value, residual=residual, converged=converged, coexisting=coexisting, error=error)
+
+
+def everything(problem: Problem, *rivals: Channels, unique: bool = False) -> Estimate:
+    """`Phi_full`: information about the input and all noise on the way, the largest by any of the channels.
+
+    With `unique` one minimum of the potential will do: a linear network has no other, and of an upper bound any
+    minimum is an upper bound. A lower bound must not miss the smallest.
+    """
+    wide = problem.factors.alpha[0]
+    if not problem.factors.rotates[0] or wide > 1.0 or not problem.model.has_plain_input:
+        source = problem.source(problem.input_variance)
+        chains = [chain_of(problem, source, channels) for channels in rivals]
+        solutions = _solve(chains, unique)
+        return largest(
+            _estimate_of(channels.judged, solution, 1.0, solution.mmse)
+            for channels, solution in zip(rivals, solutions, strict=True)
+        )
+    # The rows of an orthogonal matrix turn gaussian inputs into independent gaussian variables, and it drops out.
+    first = problem.sigma_w2 * problem.input_variance
+    output = rivals[0].output
+    _, _, left = output.derivatives(first)
+    found = closed(wide * output.information(first))
+    found = found._replace(mmse=problem.input_variance * (1.0 - wide + wide * left), error=ROUNDING * found.value)
+    deep = np.flatnonzero(problem.length > 1)
+    if len(deep):
+        rest = _behind(1, problem.part(deep), [channels.part(deep) for channels in rivals], first[deep], unique)
+        # The chain begins behind the matrix: its error is one of the layer's pre-activations, and that of the input is
+        # `q_x (1 - alpha_1 A_1 V_1)`, as theory (12) gives it where V_1 is the prior variance.
+        rest = rest._replace(mmse=problem.input_variance[deep] * (1.0 - wide + wide * rest.mmse))
+        for whole, part in zip(found, rest, strict=True):
+            whole[deep] = part
+    return found
+
+
+def input_known(problem: Problem, *rivals: Channels, unique: bool = False) -> Estimate:
+    """`Phi_known`: information about the noise on the way, the input being given; all depths above 1.
+
+    The largest by any of the channels, as in `everything`.
+    """
+    return _behind(int(problem.factors.last[0]) + 1, problem, rivals, np.zeros(len(problem.rows)), unique)
+
+
+def _behind(gone: int, problem: Problem, rivals: Sequence[Channels], variance: Array, unique: bool) -> Estimate:
+    """Potential of networks with a given variance behind the first `gone` of their matrices; all longer than that.
+
+    The `mmse` of the result is the share `1 - A V` that is left of that variance, NaN for a bound.
+    """
+    every = slice(None)
+    layers = [channels.hidden.part(every, slice(gone - 1, gone)) for channels in rivals]
+    rest = [channels._replace(hidden=channels.hidden.part(every, slice(gone, None))) for channels in rivals]
+    chains = [
+        chain_of(problem, FirstLayer(layer, variance), channels, gone)
+        for layer, channels in zip(layers, rest, strict=True)
+    ]
+    # The potential of this chain is one per unit of that layer.
+    units = float(np.prod(problem.factors.alpha[:gone]))
+    found = []
+    for channels, layer, solution in zip(rivals, layers, _solve(chains, unique), strict=True):
+        left = np.full_like(variance, np.nan)
+        if channels.exact:
+            left = layer.derivatives(solution.r[:, :1], variance[:, None]).rest_v[:, 0]
+        found.append(_estimate_of(channels.judged, solution, units, left))
+    return largest(found)
+
+
+def _solve(chains: Sequence[Chain], unique: bool) -> list[Solution]:
+    alone = unique or len(chains) == 1
+    return [solve(chain, unique) for chain in chains] if alone else solve_rivals(chains)
+
+
+def _estimate_of(judged: bool, solution: Solution, units: float, mmse: Array) -> Estimate:
+    """An estimate from a chain whose source has that many units per input dimension."""
+    value = np.where(solution.converged, units * solution.value, np.nan)
+    error = units * solution.error if judged else np.full_like(value, np.nan)
+    return Estimate(value, solution.residual, solution.converged, mmse, solution.coexisting, error)
+
+
+def chain_of(problem: Problem, source: Source, channels: Channels, gone: int = 0) -> Chain:
+    """The points' networks behind a source, which stands for the first `gone` of their matrices as well."""
+    count = len(problem.factors.alpha) - gone
+    hidden = channels.hidden.part(slice(None), slice(0, count - 1)) if count > 1 else None
+    return Chain(source, problem.ensemble(gone), hidden, channels.output, problem.length - gone)

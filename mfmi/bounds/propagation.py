@@ -1,0 +1,102 @@
+"""The mean field of networks as their chains need it: trajectories and what follows from them alone."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
+from numpy.typing import NDArray
+
+from mfmi.activations import Activation, Conditional
+from mfmi.channels.layers import Surrogate
+from mfmi.meanfield import Trajectory
+
+Array = NDArray[np.float64]
+
+# Relative error aimed at in a mean over offsets, and the narrowest transition, in deviations of the offset.
+_TOLERANCE, _NARROWEST = 1e-10, 1e-11
+
+
+@dataclass(frozen=True)
+class Propagation:
+    """Mean field of u networks through their layers, shared by all points that differ only in weights or output noise.
+
+    Attributes
+    ----------
+    phi : the activation.
+    path : mean-field trajectory, fields of shape (u, D).
+    hidden_noise : `sigma_h^2`, shape (u,).
+    """
+
+    phi: Activation
+    path: Trajectory
+    hidden_noise: Array
+
+    @cached_property
+    def surrogate(self) -> Surrogate:
+        """Linear network with the same second moments, layers 1 to D - 1 (theory (18))."""
+        inner = (self.path.offset_gap + self.hidden_noise[:, None])[:, :-1]
+        total, within = self.path.s[:, :-1].ravel(), inner.ravel()
+        parts: list[list[Array]] = [[], [], []]
+        places = []
+        for rows, m, weight in self._rules(total, within):
+            moments = self._conditional(within[rows], m)
+            places.append(rows)
+            for part, values in zip(parts, (np.square(moments.kappa), moments.residual, weight), strict=True):
+                part.append(values)
+        gain, residual, weights = (_assembled(part, places, inner.shape) for part in parts)
+        return Surrogate(gain, residual, weights, self.hidden_noise[:, None])
+
+    @cached_property
+    def log_slope(self) -> Array:
+        """`E ln phi'^2` over the noisy pre-activations of layers 1 to D - 1 (theory (19)), shape (u, D - 1)."""
+        s = self.path.s[:, :-1]
+        # Of a variance that has overflowed any number will do, as in `moments`.
+        return np.asarray(self.phi.log_slope(np.where(np.isfinite(s), s, 1.0)))
+
+    def moments(self, total: Array, inner: Array) -> tuple[Conditional, Array]:
+        """Moments of phi given a neuron's offset, and the offsets' weights, each of shape (k, M).
+
+        Parameters
+        ----------
+        total, inner : variance of what the activation sees, and what of it varies around the offset, shape (k,).
+        """
+        places, found = [], []
+        for rows, m, weight in self._rules(total, inner):
+            places.append(rows)
+            found.append((*self._conditional(inner[rows], m), weight))
+        *moments, weights = (_assembled(list(part), places, total.shape) for part in zip(*found, strict=True))
+        return Conditional(*moments), weights
+
+    def _rules(self, total: Array, inner: Array) -> Iterator[tuple[NDArray[np.int64], Array, Array]]:
+        """Offsets of neurons and their weights, block by block of rows that need equally many.
+
+        Deep in the ordered phase the variance around an offset falls like a power of the depth, and with it the width
+        of the transition at a kink; nodes graded towards it would grow in number without end. Below `_NARROWEST` of
+        the offset's deviation a transition is taken for as wide as that: it holds no more than that share of the
+        offsets, and all moments are bounded there, so that no mean is off by more. A jump has moments that are not,
+        and is followed to the end.
+        """
+        phi = self.phi
+        finite = np.isfinite(inner) & np.isfinite(total)
+        variance = np.where(finite, np.maximum(total - inner, 0.0), 1.0)
+        width = np.sqrt(np.where(finite, inner, 1.0))
+        if phi.differentiable:
+            width = np.where(width > 0.0, np.maximum(width, _NARROWEST * np.sqrt(variance)), 0.0)
+        return phi.offset_rules(variance, width, tolerance=_TOLERANCE)
+
+    def _conditional(self, inner: Array, m: Array) -> Conditional:
+        # A variance that has overflowed has no moments; its rows are marked by their q and any number will do.
+        within = np.where(np.isfinite(inner), inner, 1.0)
+        return self.phi.conditional(m, np.broadcast_to(within[:, None], m.shape))
+
+
+def _assembled(parts: list[Array], places: list[NDArray[np.int64]], shape: tuple[int, ...]) -> Array:
+    """Rows of different length as one array of shape (*shape, M), with zeros behind the shorter; empties `parts`."""
+    found = np.zeros((int(np.prod(shape)), max((part.shape[1] for part in parts), default=1)))
+    for rows in places:
+        part = parts.pop(0)
+        found[rows, : part.shape[1]] = part
+    return found.reshape(*shape, found.shape[1])

@@ -1,0 +1,171 @@
+"""Compiling with numba, where it is installed, and keeping the machine code in the user's cache directory."""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import importlib.util
+import json
+import os
+import secrets
+import shutil
+import warnings
+from collections.abc import Callable
+from functools import lru_cache
+from importlib.metadata import version as version_of
+from pathlib import Path
+from typing import Any
+
+from mfmi.chain.compiled import _channel, _descent
+from mfmi.channels.closed import coordinates
+from mfmi.errors import MfmiWarning
+from mfmi.processes.cache_folder import cache_directory, digest_of_sources, is_trusted, make_folder
+
+SOURCES: tuple[str, ...] = (
+    "channels/closed/coordinates.py",
+    "chain/ensembles.py",
+    "channels/layers.py",
+    "chain/compiled/_channel.py",
+    "chain/compiled/_compiler.py",
+    "chain/compiled/_descent.py",
+    "chain/compiled/_state.py",
+)
+"""Modules that the machine code follows from, with its constants; numba itself looks at the file of one function."""
+
+SWITCH = "MFMI_COMPILE"
+"""Environment variable that forgoes compiled code where it is 0, as if numba were not there."""
+
+_SEAL = "seal.json"
+_KEPT = (".nbi", ".nbc")
+
+
+def version() -> str | None:
+    """Version of numba if it is to be used, else None."""
+    return None if os.environ.get(SWITCH) == "0" else _installed()
+
+
+@lru_cache(maxsize=1)
+def _installed() -> str | None:
+    """Version of numba if it is there; the package's metadata take a millisecond to read."""
+    return None if importlib.util.find_spec("numba") is None else version_of("numba")
+
+
+def compiled() -> Callable[..., None] | None:
+    """Return `descend` as machine code, or None without numba."""
+    return _compile() if version() else None
+
+
+@lru_cache(maxsize=1)
+def _compile() -> Callable[..., None]:
+    import numba
+    from numba.extending import register_jitable
+
+    # Without arrays of its own the code needs no counting of references, which would cost it most of its time.
+    options: dict[str, Any] = {"error_model": "numpy", "_nrt": False}
+    inner: list[Callable[..., Any]] = [
+        getattr(coordinates, name) for name in ("scaled", "share_within", "terms", "remaining", "missed")
+    ]
+    for module in (_channel, _descent):
+        inner += [f for f in vars(module).values() if getattr(f, "__module__", "") == module.__name__ and _is_code(f)]
+    for function in inner:
+        if function is not _descent.descend:
+            # The sums over nodes may go in any order, which lets them run side by side.
+            free = {"fastmath": {"reassoc"}} if function in _channel.SUMS else {}
+            register_jitable(**options | free, forceinline=function in _channel.INLINE)(function)
+    folder = _folder()
+    kept = numba.config.CACHE_DIR
+    numba.config.CACHE_DIR = str(folder or "")
+    try:
+        code: Callable[..., None] = numba.njit(cache=folder is not None, **options)(_descent.descend)
+    finally:
+        numba.config.CACHE_DIR = kept
+    return code if folder is None else _Sealing(code, folder)
+
+
+def _is_code(value: object) -> bool:
+    return callable(value) and not isinstance(value, type)
+
+
+class _Sealing:
+    """Compiled code that notes down what numba has written of it, as soon as it has."""
+
+    def __init__(self, code: Any, folder: Path) -> None:
+        self._code, self._folder, self._known = code, folder, 0
+
+    def __call__(self, *arguments: Any) -> None:
+        """Run the code, which compiles or loads it for arguments of a new kind."""
+        try:
+            self._code(*arguments)
+        finally:
+            if len(self._code.overloads) != self._known:
+                self._known = len(self._code.overloads)
+                if any(self._code.stats.cache_misses.values()):
+                    seal(self._folder)
+
+
+def seal(folder: Path) -> None:
+    """Write down the digests of the files of machine code in a folder."""
+    draft = folder / f"{secrets.token_hex(8)}.part"
+    with contextlib.suppress(OSError):
+        try:
+            draft.write_text(json.dumps(_digests(folder)))
+            draft.replace(folder / _SEAL)
+        finally:
+            draft.unlink(missing_ok=True)
+
+
+def discard_damaged(folder: Path) -> None:
+    """Remove machine code that is not what was sealed: what is loaded is run, whatever it is.
+
+    Warns
+    -----
+    MfmiWarning
+        A sealed file has changed. Code without a seal is that of a process that was stopped, or is at work.
+    """
+    try:
+        sealed = json.loads((folder / _SEAL).read_text())
+    except (OSError, ValueError):
+        sealed = None
+    found = _digests(folder)
+    if found == sealed or not (found or sealed):
+        return
+    if sealed is not None or (folder / _SEAL).exists():
+        message = f"{folder} is damaged: the machine code in it is discarded and compiled anew"
+        warnings.warn(message, MfmiWarning, stacklevel=2)
+    for place in folder.iterdir():
+        if place.is_dir() and not place.is_symlink():
+            shutil.rmtree(place, ignore_errors=True)
+        else:
+            place.unlink(missing_ok=True)
+
+
+def _digests(folder: Path) -> dict[str, str]:
+    found = {}
+    for path in sorted(folder.rglob("*")):
+        if path.suffix in _KEPT:
+            name = str(path.relative_to(folder))
+            try:
+                found[name] = hashlib.sha256(path.read_bytes()).hexdigest()
+            except FileNotFoundError:
+                continue
+            except OSError as error:
+                found[name] = str(error)
+    return found
+
+
+def _folder() -> Path | None:
+    """Where this version of the machine code is kept, all of it as it was written; None where nothing can be."""
+    root = cache_directory()
+    if root is None:
+        return None
+    try:
+        folder = root / f"compiled-{digest_of_sources(SOURCES, ('numba', 'llvmlite', 'numpy'))}"
+        # Closed to others altogether, for numba gives its files the permissions that the umask allows.
+        make_folder(folder, 0o700)
+        folder.chmod(0o700)
+        if not is_trusted(folder) or not os.access(folder, os.W_OK | os.X_OK):
+            return None
+        discard_damaged(folder)
+    except OSError:
+        return None
+    return folder

@@ -1,0 +1,345 @@
+"""Newton's method for one chain at a time: what `chain.newton` does for arrays, written for a compiler.
+
+No array is made here, because counting the references to arrays costs more than the arithmetic between them.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+from mfmi.chain.compiled._channel import (
+    A_V,
+    E_R,
+    E_V,
+    REST_R,
+    REST_V,
+    A,
+    E,
+    J,
+    evaluate_layer,
+    layer_error,
+    layer_information,
+)
+from mfmi.chain.compiled._state import Found, Known, Points, Rules, Work
+from mfmi.chain.ensembles import EXHAUSTED, VANISHING
+
+Array = NDArray[np.float64]
+
+_TINY, _EPSILON = float(np.finfo(np.float64).tiny), float(np.finfo(np.float64).eps)
+
+# Rows of the array that holds the linearised equations, see `chain.newton`.
+V_GAP, R_GAP, V_BY_R, V_BY_V, R_BY_R, R_BY_V = range(6)
+
+
+def descend(points: Points, rules: Rules, known: Known, work: Work, found: Found) -> None:
+    """Search every point's minimum from one start; see `chain.newton.descend`."""
+    for point in range(points.length.size):
+        depth = points.length[point]
+        for matrix in range(depth):
+            work.r[matrix] = 0.0
+        _forward(points, point, work)
+        usable = True
+        for matrix in range(depth):
+            usable = usable and 0.0 < work.v[matrix] < np.inf
+        found.residual[point], found.value[point], found.rest[point] = np.inf, np.nan, np.nan
+        found.error[point] = found.mmse[point] = found.pivot[point] = np.nan
+        found.known[point] = -1
+        for matrix in range(depth):
+            work.log_r[matrix] = work.log_v[matrix] = np.nan
+        if work.v[depth - 1] < rules.least_variance:
+            _to_first_order(points, rules, point, work, found)
+        elif usable:
+            _begin(points, rules, point, work)
+            _search(points, rules, known, point, work, found)
+        for matrix in range(depth):
+            found.r[point, matrix], found.v[point, matrix] = np.exp(work.log_r[matrix]), np.exp(work.log_v[matrix])
+
+
+def _to_first_order(points: Points, rules: Rules, point: int, work: Work, found: Found) -> None:
+    """See `chain.newton._to_first_order`; `work` is that of a forward pass without precisions."""
+    depth, units = points.length[point], 1.0
+    for matrix in range(depth):
+        units *= points.alpha[matrix]
+        work.log_r[matrix], work.log_v[matrix] = -np.inf, np.log(work.v[matrix])
+    value = units * work.m[depth, J]
+    found.rest[point], found.mmse[point] = 1.0, work.m[0, E]
+    if value <= rules.rounding:
+        _output(points, point, rules.faintest, work.m[depth])
+        found.residual[point], found.pivot[point], found.value[point] = 0.0, 1.0, value
+        found.error[point] = units * work.m[depth, J] + rules.rounding * value
+
+
+def _begin(points: Points, rules: Rules, point: int, work: Work) -> None:
+    depth = points.length[point]
+    if rules.share < 1.0:
+        for matrix in range(depth):
+            work.v[matrix] = max(work.v[matrix] * rules.share, _TINY)
+        _sweep(points, point, work)
+    _sweep(points, point, work)
+    for matrix in range(depth):
+        work.step_r[matrix] = work.step_v[matrix] = 0.0
+
+
+def _sweep(points: Points, point: int, work: Work) -> None:
+    """Precisions from variances and variances from precisions: one pass from the output inwards and one back."""
+    _backward(points, point, work)
+    _forward(points, point, work)
+    for matrix in range(points.length[point]):
+        work.v[matrix] = max(work.v[matrix], _TINY)
+        work.log_r[matrix], work.log_v[matrix] = np.log(work.r[matrix]), np.log(work.v[matrix])
+
+
+def _search(points: Points, rules: Rules, known: Known, point: int, work: Work, found: Found) -> None:
+    depth, passes = points.length[point], 0
+    for step in range(rules.max_steps):
+        mismatch = _linearise(points, point, work)
+        settled = mismatch <= rules.enough and mismatch > 0.1 * found.residual[point]
+        found.residual[point] = mismatch if np.isfinite(mismatch) else np.inf
+        pivot = _newton_step(depth, work)
+        found.pivot[point] = pivot
+        minimum = pivot > rules.least_pivot
+        largest = _largest(work.new_r, work.new_v, depth)
+        close = minimum and mismatch <= rules.near and mismatch * largest <= rules.close
+        if mismatch <= rules.tolerance or settled or close:
+            _evaluate(points, rules, point, work, found, close)
+            return
+        found.known[point] = _ahead(rules, known, point, depth, work) if minimum else -1
+        if found.known[point] >= 0:
+            return
+        if np.isfinite(mismatch) and not minimum:
+            passes += 1
+            _pass(points, rules, point, passes, work)
+            for matrix in range(depth):
+                work.step_r[matrix] = work.step_v[matrix] = 0.0
+            continue
+        passes = 0
+        if np.isfinite(largest):
+            longest = rules.largest_step * 0.5 ** (step // rules.patience % rules.limits)
+            damping = min(1.0, longest / max(largest, longest))
+            for matrix in range(depth):
+                work.step_r[matrix], work.step_v[matrix] = damping * work.new_r[matrix], damping * work.new_v[matrix]
+        else:
+            # A step that left the domain is taken back and retried at a quarter of its length.
+            if _largest(work.step_r, work.step_v, depth) == 0.0:
+                return
+            for matrix in range(depth):
+                work.log_r[matrix] -= work.step_r[matrix]
+                work.log_v[matrix] -= work.step_v[matrix]
+                work.step_r[matrix] *= 0.25
+                work.step_v[matrix] *= 0.25
+        for matrix in range(depth):
+            work.log_r[matrix] += work.step_r[matrix]
+            work.log_v[matrix] += work.step_v[matrix]
+            work.r[matrix], work.v[matrix] = np.exp(work.log_r[matrix]), np.exp(work.log_v[matrix])
+        _messages(points, point, work)
+
+
+def _ahead(rules: Rules, known: Known, point: int, depth: int, work: Work) -> int:
+    """See `chain.newton._ahead`."""
+    for one in range(known.log_r.shape[0]):
+        here, there, near = 0.0, 0.0, True
+        for matrix in range(depth):
+            way_r = known.log_r[one, point, matrix] - work.log_r[matrix]
+            way_v = known.log_v[one, point, matrix] - work.log_v[matrix]
+            here = max(here, abs(way_r), abs(way_v))
+            there = max(there, abs(way_r - work.new_r[matrix]), abs(way_v - work.new_v[matrix]))
+            near = near and abs(way_r) <= rules.near_known and abs(way_v) <= rules.near_known
+            if not near:
+                break
+        if near and there <= rules.onto_known * here:
+            return one
+    return -1
+
+
+def _pass(points: Points, rules: Rules, point: int, passes: int, work: Work) -> None:
+    """See `chain.newton._pass`."""
+    depth, before, longest = points.length[point], work.step_v, 0.0
+    for matrix in range(depth):
+        before[matrix] = work.log_v[matrix]
+    _sweep(points, point, work)
+    if passes <= rules.passes:
+        return
+    for matrix in range(depth):
+        longest = max(longest, abs(work.log_v[matrix] - before[matrix]))
+    ahead = max(min(2.0 ** (passes - rules.passes), rules.largest_step / longest), 1.0)
+    for matrix in range(depth):
+        work.v[matrix] = np.exp(before[matrix] + ahead * (work.log_v[matrix] - before[matrix]))
+    _sweep(points, point, work)
+
+
+def _largest(r: Array, v: Array, depth: int) -> float:
+    """Largest absolute entry; NaN where there is one."""
+    largest = 0.0
+    for matrix in range(depth):
+        size = max(abs(r[matrix]), abs(v[matrix])) if v[matrix] == v[matrix] and r[matrix] == r[matrix] else np.nan
+        if not size <= largest:
+            largest = size
+        if largest != largest:
+            break
+    return largest
+
+
+def _source(points: Points, point: int, r: float, out: Array) -> None:
+    """See `interfaces.Source`."""
+    if points.from_layer:
+        evaluate_layer(points.first, point, 0, r, points.source[point], out)
+        return
+    variance = points.source[point]
+    rest = 1.0 / (1.0 + variance * r)
+    out[E], out[E_R], out[REST_R] = variance * rest, -(variance * rest) * (variance * rest), rest
+    out[J] = 0.5 * np.log1p(variance * r)
+
+
+def _output(points: Points, point: int, v: float, out: Array) -> None:
+    """See `channels.observed.outputs.GaussianOutput`."""
+    noise = points.noise[point]
+    a = 1.0 / (noise + v)
+    out[A], out[A_V], out[E_V], out[REST_V] = a, -a * a, 0.0, noise * a
+    out[J] = 0.5 * np.log1p(v / noise)
+
+
+def _variance(points: Points, point: int, matrix: int, message: Array, out: Array) -> None:
+    """See `ensembles.Ensemble.variance`."""
+    log = np.log(points.sigma_w2[point, matrix] * message[E])
+    if points.rotates[matrix]:
+        wide = max(1.0, points.alpha[matrix])
+        left = ((wide - 1.0) + message[REST_R]) / wide
+        out[0], out[1], out[2] = log - np.log(left), 1.0 / left, (1.0 - left) / left
+    else:
+        out[0], out[1], out[2] = log, 1.0, 0.0
+
+
+def _precision(points: Points, point: int, matrix: int, message: Array, v: float, out: Array) -> None:
+    """See `ensembles.Ensemble.precision`."""
+    a, scale = message[A], points.alpha[matrix] * points.sigma_w2[point, matrix]
+    if not points.rotates[matrix]:
+        inside = a > 0.0
+        out[0] = np.log(scale * (a if inside else VANISHING / v))
+        out[1], out[2] = (1.0, 0.0) if inside else (0.0, -1.0)
+        return
+    narrow = min(1.0, points.alpha[matrix])
+    left = (1.0 - narrow) + narrow * message[REST_V]
+    inside = a > 0.0 and left > 0.0
+    power = a if inside else (1.0 if a > 0.0 else VANISHING) / v
+    left = min(left, 1.0) if left > 0.0 else EXHAUSTED
+    out[0] = np.log(scale * power) - np.log(left)
+    out[1], out[2] = (1.0 / left, (1.0 - left) / left) if inside else (0.0, -1.0)
+
+
+def _forward(points: Points, point: int, work: Work) -> None:
+    """Variances that belong to given precisions, and all messages: one pass from the source outwards."""
+    depth = points.length[point]
+    _source(points, point, work.r[0], work.m[0])
+    for matrix in range(depth):
+        _variance(points, point, matrix, work.m[matrix], work.map)
+        work.v[matrix] = np.exp(work.map[0])
+        if matrix + 1 < depth:
+            evaluate_layer(points.layers, point, matrix, work.r[matrix + 1], work.v[matrix], work.m[matrix + 1])
+    _output(points, point, work.v[depth - 1], work.m[depth])
+
+
+def _backward(points: Points, point: int, work: Work) -> None:
+    """Precisions that belong to given variances: one pass from the output inwards."""
+    depth = points.length[point]
+    _output(points, point, work.v[depth - 1], work.m[depth])
+    for matrix in range(depth - 1, -1, -1):
+        _precision(points, point, matrix, work.m[matrix + 1], work.v[matrix], work.map)
+        work.r[matrix] = np.exp(work.map[0])
+        if matrix:
+            evaluate_layer(points.layers, point, matrix - 1, work.r[matrix], work.v[matrix - 1], work.m[matrix])
+
+
+def _messages(points: Points, point: int, work: Work) -> None:
+    """See `chain.messages`."""
+    depth = points.length[point]
+    _source(points, point, work.r[0], work.m[0])
+    for matrix in range(1, depth):
+        evaluate_layer(points.layers, point, matrix - 1, work.r[matrix], work.v[matrix - 1], work.m[matrix])
+    _output(points, point, work.v[depth - 1], work.m[depth])
+
+
+def _linearise(points: Points, point: int, work: Work) -> float:
+    """See `chain.newton._linearise`; returns the largest mismatch, NaN where there is one."""
+    depth, linear, slopes = points.length[point], work.linear, work.map
+    for matrix in range(depth):
+        message = work.m[matrix]
+        _variance(points, point, matrix, message, slopes)
+        linear[V_GAP, matrix] = slopes[0] - work.log_v[matrix]
+        linear[V_BY_R, matrix] = slopes[1] * work.r[matrix] * message[E_R] / message[E] + slopes[2]
+        linear[V_BY_V, matrix] = slopes[1] * work.v[matrix - 1] * message[E_V] / message[E] if matrix else 0.0
+        message, v = work.m[matrix + 1], work.v[matrix]
+        _precision(points, point, matrix, message, v, slopes)
+        a = message[A] if message[A] != 0.0 else 1.0
+        linear[R_GAP, matrix] = slopes[0] - work.log_r[matrix]
+        behind = matrix + 1 < depth
+        linear[R_BY_R, matrix] = slopes[1] * work.r[matrix + 1] * message[E_V] / a if behind else 0.0
+        linear[R_BY_V, matrix] = slopes[1] * v * message[A_V] / a + slopes[2]
+    return _largest(linear[V_GAP], linear[R_GAP], depth)
+
+
+def _newton_step(depth: int, work: Work) -> float:
+    """See `chain.newton._newton_step`; fills `new_r`, `new_v`, returns the smallest pivot, NaN where there is one."""
+    linear, slope, shift, pivot = work.linear, work.slope, work.shift, work.pivot
+    least = np.inf
+    slope[depth - 1], shift[depth - 1] = linear[R_BY_V, depth - 1], linear[R_GAP, depth - 1]
+    for matrix in range(depth - 1, -1, -1):
+        pivot[matrix] = 1.0 - linear[V_BY_R, matrix] * slope[matrix]
+        if least == least and not pivot[matrix] >= least:
+            least = pivot[matrix]
+        if matrix:
+            through = slope[matrix] / pivot[matrix]
+            slope[matrix - 1] = (
+                linear[R_BY_V, matrix - 1] + linear[R_BY_R, matrix - 1] * through * linear[V_BY_V, matrix]
+            )
+            constant = shift[matrix] + through * (linear[V_BY_R, matrix] * shift[matrix] + linear[V_GAP, matrix])
+            shift[matrix - 1] = linear[R_GAP, matrix - 1] + linear[R_BY_R, matrix - 1] * constant
+    before = 0.0
+    for matrix in range(depth):
+        driven = linear[V_BY_V, matrix] * before + linear[V_BY_R, matrix] * shift[matrix] + linear[V_GAP, matrix]
+        before = driven / pivot[matrix]
+        work.new_v[matrix] = before
+        work.new_r[matrix] = slope[matrix] * before + shift[matrix]
+    return least
+
+
+def _evaluate(points: Points, rules: Rules, point: int, work: Work, found: Found, stepped: bool) -> None:
+    """The potential where the search has ended and its error, see `chain.potential.potential_error`.
+
+    r, V and the mean squared error of the source are those after one more step if `stepped`.
+    """
+    depth, rest, ratio, matrices, error = points.length[point], np.inf, 1.0, 0.0, 0.0
+    value = work.m[0, J]
+    if points.from_layer:
+        value = layer_information(points.first, point, 0, work.r[0], points.source[point], work.m[0])
+        error = layer_error(points.first, 0, work.m[0])
+    total = value
+    for matrix in range(depth):
+        before, behind, v, r = work.m[matrix], work.m[matrix + 1], work.v[matrix], work.r[matrix]
+        alpha = points.alpha[matrix]
+        if points.rotates[matrix]:
+            narrow, theta = min(1.0, alpha), behind[A] * v
+            if theta < 0.5:
+                log_left = np.log1p(-narrow * max(theta, 0.0))
+            else:
+                log_left = np.log((1.0 - narrow) + narrow * min(behind[REST_V], 1.0))
+            bracket = -max(1.0, alpha) * log_left
+        else:
+            bracket = r * before[E] + alpha * behind[A] * (v - points.sigma_w2[point, matrix] * before[E])
+        value -= 0.5 * ratio * bracket
+        matrices += ratio
+        ratio *= alpha
+        information = behind[J]
+        if matrix + 1 < depth:
+            information = layer_information(points.layers, point, matrix, work.r[matrix + 1], v, behind)
+            error += ratio * layer_error(points.layers, matrix, behind)
+        value += ratio * information
+        total += ratio * information
+        rest = min(rest, behind[REST_V])
+    found.value[point], found.rest[point], found.mmse[point] = value, rest, work.m[0, E]
+    found.error[point] = error + rules.rounding * total + _EPSILON * min(matrices, 2.0 * total)
+    if stepped:
+        found.mmse[point] += work.m[0, E_R] * work.r[0] * work.new_r[0]
+        for matrix in range(depth):
+            work.log_r[matrix] += work.new_r[matrix]
+            work.log_v[matrix] += work.new_v[matrix]

@@ -1,0 +1,1 @@
+"""Scalar channels of layers, inputs and outputs (theory (14)-(18))."""

@@ -1,0 +1,147 @@
+"""Coordinates of a closed channel's table, and its formulas, for arrays and, compiled, for numbers.
+
+Stored is Q = J / (X / 2) over asinh(X), X = ln(1 + r D), a share of tau and a coordinate of s, and ln(D / tau) over the
+last two; see `channels.closed.table`.
+"""
+
+from __future__ import annotations
+
+from typing import TypeVar
+
+import numpy as np
+from numpy.typing import NDArray
+
+Array = NDArray[np.float64]
+Number = TypeVar("Number", float, Array)
+
+# End of the table along X, and its cells along asinh(X) and the share of tau.
+X_MAX = 48.0
+XI_MAX = float(np.arcsinh(X_MAX))
+X_CELLS, TAU_CELLS = 160, 96
+# A smaller s is as good as this one.
+S_LEAST = 1e-12
+# Below this share of s, tau matters only through r tau; squares and cubes of smaller ones would underflow.
+_TAU_LEAST = 1e-30
+# Share of the mean variance below which an E is noise.
+ROUNDING = 1e-12
+# What stands for the E of a layer that is as good as known: without hidden noise all layers behind it are known too,
+# and each would have the square of the one before.
+FROZEN = 1e-60
+_TINY = float(np.finfo(np.float64).tiny)
+
+
+def scaled(tau: Number, s: Number, whole: Number) -> tuple[Number, Number]:
+    """Return a factor k and tau / k, so that the channel of (k r, tau / k, `whole`) is that of (r, tau, s).
+
+    `whole` is s itself, or what stands for every s of a homogeneous activation or of one that is too small to matter.
+    """
+    inside = np.maximum(tau * (whole / s), _TAU_LEAST * whole)
+    return tau / inside, inside
+
+
+def share_of(tau: Array, s: Array) -> tuple[Array, Array, Array]:
+    """Coordinate of tau in [0, 1], and its first and second derivative in tau; for arrays and, compiled, for numbers.
+
+    Logarithmic in tau down to a millionth of s, because a kink of width sqrt(tau) and a residual of size tau^2 matter
+    at precisions beyond 1 / tau; linear in s - tau near tau = s on the scale on which offsets begin to matter.
+    """
+    return share_within(tau, s, *share_frame(s))
+
+
+def share_frame(s: Array) -> tuple[Array, Array, Array, Array]:
+    """What `share_within` needs to know of s: the square of the small scale, the large one, begin and length."""
+    bounded = s / (1.0 + s)
+    small, large = 1e-3 * np.sqrt(bounded), 0.3 * bounded
+    begin = np.arcsinh(s / large) + np.log(large / small)
+    return small * small, large, begin, np.arcsinh(np.sqrt(s) / small) + np.arcsinh(s / large)
+
+
+def share_within(
+    tau: Number, s: Number, small_2: Number, large: Number, begin: Number, length: Number
+) -> tuple[Number, Number, Number]:
+    """`asinh(sqrt(tau) / small) - asinh((s - tau) / large)` from 0 to 1, in one logarithm, and its derivatives."""
+    left, right, beyond = s - tau, np.sqrt(tau), np.sqrt(small_2 + tau)
+    root = right * beyond
+    gap = np.sqrt(large * large + left * left)
+    value = begin + np.log((right + beyond) / (left + gap))
+    first = 0.5 / root + 1.0 / gap
+    second = left / (gap * gap * gap) - 0.25 * (small_2 + 2.0 * tau) / (root * root * root)
+    return value / length, first / length, second / length
+
+
+def terms(
+    r: Number,
+    tau: Number,
+    power: Number,
+    x: Number,
+    by_tau: tuple[Number, Number],
+    by_share: tuple[Number, Number],
+    ratio: tuple[Number, Number, Number, Number, Number, Number],
+) -> tuple[Number, Number, Number, Number, Number, Number, Number]:
+    """J, E, A, dE/dr, dE/dV, dA/dV and 1 - r E from the two splines; for arrays and, compiled, for numbers.
+
+    Parameters
+    ----------
+    r, tau, power, x : precision, remaining variance, D and X.
+    by_tau : first and second derivative of the share in tau.
+    by_share : first and second derivative of ln(D / tau) in the share.
+    ratio : Q and its derivatives by (asinh(X) / XI_MAX, share), orders 00, 01, 02, 10, 11, 20.
+    """
+    share_1, share_2 = by_tau
+    q, q_t, q_tt, q_x, q_xt, q_xx = ratio
+    # ln D = ln tau + g(share): first and second derivative of D in tau.
+    d_1 = 1.0 / tau + by_share[0] * share_1
+    d_2 = -1.0 / (tau * tau) + by_share[1] * (share_1 * share_1) + by_share[0] * share_2
+    # From asinh(X) to X; past the end of the table Q stays what it is there.
+    curve = 1.0 / (1.0 + x * x)
+    slope = (x <= X_MAX) * np.sqrt(curve) / XI_MAX
+    q_xx = (q_xx * slope - q_x * x * curve) * slope
+    q_x = q_x * slope
+    q_xt = q_xt * slope
+    signal = r * power
+    fade = 1.0 / (1.0 + signal)
+    grown = signal * fade
+    x_r = power * fade
+    x_t = grown * d_1
+    x_rr = -x_r * x_r
+    x_rt = x_r * d_1 * fade
+    x_tt = grown * (d_2 + d_1 * d_1 * fade)
+    g_x, g_xx = q + x * q_x, 2.0 * q_x + x * q_xx
+    g_t, g_tt = x * q_t * share_1, x * (q_tt * (share_1 * share_1) + q_t * share_2)
+    g_xt = (q_t + x * q_xt) * share_1
+    e, a = g_x * x_r, g_x * x_t + g_t
+    e_r = g_xx * x_r * x_r + g_x * x_rr
+    e_v = g_xx * x_r * x_t + g_xt * x_r + g_x * x_rt
+    a_v = g_xx * x_t * x_t + 2.0 * g_xt * x_t + g_x * x_tt + g_tt
+    return 0.5 * x * q, e, a, e_r, e_v, a_v, fade + (1.0 - g_x) * grown
+
+
+def remaining(r: Number, j: Number, e: Number, e_r: Number, e_v: Number) -> tuple[Number, Number, Number]:
+    """E, dE/dr and dE/dV where rounding leaves something of E; for arrays and, compiled, for numbers.
+
+    J is concave in r, so E lies below its mean 2 J / r from 0 to r. Far below, as behind a step at high precision, it
+    is the rounding of J and matters to nothing but the solver, which needs it positive.
+    """
+    precision = np.maximum(r, _TINY)
+    least = (r > 0.0) * (ROUNDING * 2.0 * j / precision)
+    lost = e < least
+    kept = 1.0 - lost
+    e = np.maximum(e, lost * np.maximum(least, FROZEN))
+    return e, kept * e_r - lost * (least > FROZEN) * (least / precision), kept * e_v
+
+
+def missed(x: Number, relative: Number) -> Number:
+    """Error of J in nats, from the relative one of Q at X; past the end of the table half of what X goes on by."""
+    beyond: Number = np.maximum(x - X_MAX, 0.0)
+    return 0.5 * (x * relative + beyond)
+
+
+def tau_of_share(share: Array, s: Array) -> Array:
+    """Invert `share_of` by bisection on ln tau; only the sites of a table come here."""
+    low, high = np.log(s) - 60.0, np.log(s)
+    for _ in range(60):
+        middle = 0.5 * (low + high)
+        above = share_of(np.exp(middle), s)[0] > share
+        low, high = np.where(above, low, middle), np.where(above, middle, high)
+    # Rounding takes the exponential of a logarithm beyond a large s.
+    return np.where(share >= 1.0, s, np.minimum(np.exp(high), s))

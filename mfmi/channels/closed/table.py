@@ -1,0 +1,350 @@
+"""Scalar channels as tables: what makes a chain as cheap for a nonlinear channel as for a closed form.
+
+A channel at a layer depends on three numbers only, the precision r, the remaining variance tau = V + sigma_h^2 and the
+total variance s = q + sigma_h^2 (theory (14)): one table per activation and channel serves every network. Stored is
+
+    Q = J / (X / 2),    X = ln(1 + r D),    D(tau, s) = E_omega Var(u | omega),
+
+which lies in (0, 1], is 1 at r = 0 and varies slowly; J, its derivatives E and A and theirs are all taken from the one
+interpolant, so the chain finds the stationary point of a potential that exists. At a stationary point the error of the
+value is that of J to first order, whatever the error of the derivatives.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from functools import lru_cache
+from typing import NamedTuple, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from mfmi.activations import Activation
+from mfmi.channels.closed.coordinates import (
+    S_LEAST,
+    TAU_CELLS,
+    X_CELLS,
+    XI_MAX,
+    missed,
+    scaled,
+    share_frame,
+    share_of,
+    tau_of_share,
+    terms,
+)
+from mfmi.channels.protocols import TableValue
+from mfmi.quadrature.splines import Axis, from_coarse_sites, largest_around, missed_between_sites
+
+Array = NDArray[np.float64]
+
+# Every so many sites a finer rule is asked, of so many more nodes. What is found that way is a typical miss of a place,
+# and the largest of 100 of them is about that times the margin.
+_COARSE, _SECOND_OPINION, _MARGIN = 10, 1.5, 3.0
+# Places within the first cell along X at which it is looked at as well.
+_WITHIN_FIRST = np.array([0.05, 0.25, 0.75])
+# Relative error of D and of moments.
+_MOMENTS = 5e-10
+# What stands for X = 0, where Q is a limit.
+_SMALLEST_X = 1e-10
+# Along s the coordinate is asinh(sqrt(s / 0.1)) in tiles of half a decade: below that variance an activation is its
+# expansion at 0, and s matters only through r s and tau / s.
+_S_CELLS, _TILE, _S_SCALE = 16, 1.2, 0.1
+
+
+class Channel(Protocol):
+    """A scalar channel to be tabulated; equal channels have equal hashes."""
+
+    def __hash__(self) -> int:
+        """Hash of the channel and its parameters."""
+
+    @property
+    def name(self) -> str:
+        """Name of the channel."""
+
+    def information(self, phi: Activation, r: Array, tau: Array, s: Array, refine: float = 1.0) -> Array:
+        """`J` in nats at precisions `r`, shape (n, R), and variances `tau`, `s`, shape (n,); returns shape (n, R).
+
+        `refine` multiplies the numbers of nodes; another value than 1 gives a second opinion for an error estimate.
+        """
+
+
+_X_AXIS, _TAU_AXIS, _S_AXIS = Axis(X_CELLS), Axis(TAU_CELLS), Axis(_S_CELLS)
+
+
+class Place(NamedTuple):
+    """Part of a table as the compiled solver reads it.
+
+    Attributes
+    ----------
+    slot, column : tile of every s and cell within it, shape (n, K).
+    at_s : spline weights of every s, shape (n, K, 4), or (n, K, 1) where the activation has no scale.
+    frame : `share_frame` of every s, shape (n, K, 4).
+    ratios, log_powers, errors : coefficients of all tiles, and the relative errors of Q in their cells.
+    columns, cells : coefficients and cells along s in a tile.
+    """
+
+    slot: NDArray[np.int64]
+    column: NDArray[np.int64]
+    at_s: Array
+    frame: Array
+    ratios: Array
+    log_powers: Array
+    errors: NDArray[np.float32]
+    columns: int
+    cells: int
+
+
+class _Coordinates(NamedTuple):
+    """Arguments in the table's terms.
+
+    Attributes
+    ----------
+    x : X.
+    cell : slot of the tile, and cells along the share and s.
+    scaling : factor k, k r and tau / k of `scaled`.
+    by_share, at_s : weights of the splines.
+    by_tau : first and second derivative of the share in tau.
+    powers : D, and the first and second derivative of ln(D / tau) in the share.
+    """
+
+    x: Array
+    cell: tuple[NDArray[np.intp], NDArray[np.intp], NDArray[np.intp]]
+    scaling: tuple[Array, Array, Array]
+    by_share: list[list[Array]]
+    at_s: list[Array]
+    by_tau: tuple[Array, Array]
+    powers: tuple[Array, tuple[Array, Array]]
+
+
+class ChannelTable:
+    """One channel of one activation, by interpolation.
+
+    Attributes
+    ----------
+    phi : the activation.
+    channel : the channel that is tabulated.
+    """
+
+    def __init__(self, phi: Activation, channel: Channel) -> None:
+        self.phi, self.channel = phi, channel
+        # A homogeneous activation knows no scale, and its table has a single s.
+        self._s_cells = 1 if phi.homogeneous else _S_CELLS
+        self._columns = 1 if phi.homogeneous else _S_CELLS + 3
+        self._slots: dict[int, int] = {}
+        self._ratios, self._log_powers = np.empty(0), np.empty(0)
+        self._errors = np.empty(0, dtype=np.float32)
+
+    def evaluate(self, r: Array, tau: Array, s: Array) -> TableValue:
+        """`J` and its derivatives at precisions `r`, remaining variances `tau` and total variances `s`, one shape.
+
+        Parameters
+        ----------
+        r, tau, s : same shape; r >= 0, 0 < tau <= s.
+
+        Returns
+        -------
+        TableValue
+            Arrays of that shape, in nats and the inverse units of r and tau; NaN where an argument is out of range.
+        """
+        shape = r.shape
+        r, tau, s = (np.ascontiguousarray(a, dtype=np.float64).ravel() for a in (r, tau, s))
+        out = np.full((7, len(r)), np.nan)
+        usable = np.flatnonzero(np.isfinite(r) & np.isfinite(s) & (tau > 0.0) & (s > 0.0))
+        for rows in _blocks(usable):
+            out[:, rows] = self._values(r[rows], tau[rows], s[rows])
+        return TableValue(*(part.reshape(shape) for part in out))
+
+    def error(self, r: Array, tau: Array, s: Array) -> Array:
+        """Estimate the absolute error of `J`, in nats; arguments as for `evaluate`.
+
+        It is that of interpolation, as the splines themselves tell it, and of the quadrature behind them, as a finer
+        one finds it at some of the sites. Past the end of the table J goes on as ln r; a channel between none and that
+        of a gaussian signal is not further off than half of that logarithm.
+
+        Returns
+        -------
+        ndarray
+            Of that shape; NaN where an argument is out of range.
+        """
+        shape = r.shape
+        r, tau, s = (np.ascontiguousarray(a, dtype=np.float64).ravel() for a in (r, tau, s))
+        out = np.full(len(r), np.nan)
+        usable = np.flatnonzero(np.isfinite(r) & np.isfinite(s) & (tau > 0.0) & (s > 0.0))
+        for rows in _blocks(usable):
+            x, (slot, row, column), *_ = self._coordinates(r[rows], tau[rows], s[rows])
+            line = np.minimum((np.arcsinh(x) / XI_MAX * X_CELLS).astype(np.intp), X_CELLS - 1)
+            cell = ((slot * X_CELLS + line) * TAU_CELLS + row) * self._s_cells + column
+            out[rows] = missed(x, self._errors[cell])
+        return out.reshape(shape)
+
+    def place(self, s: Array) -> Place:
+        """Where the channels of given total variances, shape (n, K), stand in the table; not at 0 or infinity."""
+        flat = s.ravel()
+        flat = np.where(np.isfinite(flat) & (flat > 0.0), flat, 1.0)
+        flat = np.ones_like(flat) if self.phi.homogeneous else np.maximum(flat, S_LEAST)
+        slot, column, at_s = self._place(flat)
+        shape = (*s.shape, -1)
+        frame = np.stack(np.broadcast_arrays(*share_frame(flat)), axis=-1)
+        return Place(
+            slot.astype(np.int64).reshape(s.shape),
+            column.astype(np.int64).reshape(s.shape),
+            np.stack(at_s, axis=-1).reshape(shape) if s.size else np.empty((*s.shape, len(at_s))),
+            frame.reshape(*s.shape, 4),
+            self._ratios,
+            self._log_powers,
+            self._errors,
+            self._columns,
+            self._s_cells,
+        )
+
+    def _values(self, r: Array, tau: Array, s: Array) -> Array:
+        x, cell, scaling, by_share, at_s, by_tau, powers = self._coordinates(r, tau, s)
+        scale, r, tau = scaling
+        power, slopes = powers
+        q = self._ratio(x, cell, by_share, at_s)
+        ratio = (q[0][0], q[0][1], q[0][2], q[1][0], q[1][1], q[2][0])
+        j, e, a, e_r, e_v, a_v, rest = terms(r, tau, power, x, by_tau, slopes, ratio)
+        return np.stack([j, e * scale, a / scale, e_r * scale * scale, e_v, a_v / scale / scale, rest])
+
+    def _coordinates(self, r: Array, tau: Array, s: Array) -> _Coordinates:
+        """Where the arguments stand in the table."""
+        whole = np.ones_like(s) if self.phi.homogeneous else np.maximum(s, S_LEAST)
+        scale, tau = scaled(np.minimum(tau, s), s, whole)
+        r, s = r * scale, whole
+        slot, column, at_s = self._place(s)
+        share, share_1, share_2 = share_of(tau, s)
+        row, by_share = _TAU_AXIS.locate(share)
+        base = (slot * (TAU_CELLS + 3) + row) * self._columns + column
+        log_power = _contract(self._log_powers, base, self._columns, by_share, at_s)
+        power = tau * np.exp(log_power[0])
+        return _Coordinates(
+            np.log1p(r * power),
+            (slot, row, column),
+            (scale, r, tau),
+            by_share,
+            at_s,
+            (share_1, share_2),
+            (power, (log_power[1], log_power[2])),
+        )
+
+    def _place(self, s: Array) -> tuple[NDArray[np.intp], NDArray[np.intp], list[Array]]:
+        """Slot of the tile, cell and weights of every s; a tile that is not there yet is built."""
+        coordinate = np.zeros_like(s) if self.phi.homogeneous else _coordinate(s)
+        number = np.floor(coordinate).astype(np.intp)
+        present = np.unique(number)
+        for missing in present:
+            if int(missing) not in self._slots:
+                self._build(int(missing))
+        slots = np.array([self._slots[int(k)] for k in present])
+        slot = slots[np.searchsorted(present, number)]
+        if self.phi.homogeneous:
+            return slot, np.zeros_like(number), [np.ones_like(s)]
+        column, weights = _S_AXIS.locate(coordinate - number)
+        return slot, column, weights[0]
+
+    def _ratio(
+        self,
+        x: Array,
+        place: tuple[NDArray[np.intp], NDArray[np.intp], NDArray[np.intp]],
+        by_share: list[list[Array]],
+        at_s: list[Array],
+    ) -> list[list[Array]]:
+        """Q and its derivatives by asinh(X) / XI_MAX (first index) and by the share (second), up to total order two."""
+        xi = np.arcsinh(x)
+        line, by_x = _X_AXIS.locate(np.minimum(xi / XI_MAX, 1.0))
+        slot, row, column = place
+        width = (TAU_CELLS + 3) * self._columns
+        base = (slot * (X_CELLS + 3) + line) * width + row * self._columns + column
+        q = [[np.zeros_like(x) for _ in range(3 - k)] for k in range(3)]
+        for i in range(4):
+            layer = _contract(self._ratios, base + i * width, self._columns, by_share, at_s)
+            for k in range(3):
+                for m in range(3 - k):
+                    q[k][m] += by_x[k][i] * layer[m]
+        return q
+
+    def _build(self, number: int) -> None:
+        """Tabulate the channel for the s of one tile, and append its coefficients."""
+        s_sites = np.array([1.0]) if self.phi.homogeneous else _variance_at(number + _S_AXIS.sites)
+        share, s = np.meshgrid(_TAU_AXIS.sites, s_sites, indexing="ij")
+        # At share 0 the limit is taken a little inside; the table is smooth there.
+        tau = tau_of_share(np.maximum(share, 1e-6), s)
+        power = np.asarray(self.phi.decorrelation(s.ravel(), tau.ravel())).reshape(s.shape)
+        x = np.sinh(_X_AXIS.sites * XI_MAX)
+        x[0] = _SMALLEST_X
+        r = np.expm1(x) / power.ravel()[:, None]
+        j = self.channel.information(self.phi, r, tau.ravel(), s.ravel())
+        q = (2.0 * j / x).reshape(*s.shape, len(x))
+        along_s = np.ones((1, 1)) if self.phi.homogeneous else _S_AXIS.coefficients
+        ratio = np.einsum("ax,bt,cs,tsx->abc", _X_AXIS.coefficients, _TAU_AXIS.coefficients, along_s, q, optimize=True)
+        log_power = _TAU_AXIS.coefficients @ np.log(power / tau) @ along_s.T
+        rough = self._second_opinion(power[:, -1], tau[:, -1], s[:, -1], q[:, -1])
+        of_share = missed_between_sites(log_power) + rough
+        largest = largest_around(np.abs(ratio), [axis for axis in range(3) if ratio.shape[axis] > 1])
+        errors = _MARGIN * (missed_between_sites(ratio) + largest * (of_share + _MOMENTS))
+        self._slots[number] = len(self._slots)
+        self._ratios = np.concatenate((self._ratios, ratio.ravel()))
+        self._log_powers = np.concatenate((self._log_powers, log_power.ravel()))
+        self._errors = np.concatenate((self._errors, errors.ravel().astype(np.float32)))
+
+    def _second_opinion(self, power: Array, tau: Array, s: Array, q: Array) -> Array:
+        """Relative difference of Q from a finer quadrature, for all cells of a tile, shape (x, share, 1).
+
+        It is asked at some sites of the tile's largest s, and within the first cell along X: where few offsets carry
+        all of the variance, as behind a step, Q falls faster there than a spline shows.
+
+        Parameters
+        ----------
+        power, tau, s : D and the variances at the sites along the share, shape (share,).
+        q : Q there, shape (share, x).
+        """
+        lines, rows = (np.append(np.arange(0, axis.cells, _COARSE), axis.cells + 2) for axis in (_X_AXIS, _TAU_AXIS))
+        x = np.sinh(np.append(_X_AXIS.sites[lines], _WITHIN_FIRST / X_CELLS) * XI_MAX)
+        x[0] = _SMALLEST_X
+        weights = np.stack(_X_AXIS.locate(_WITHIN_FIRST / X_CELLS)[1][0])
+        known = np.hstack((q[np.ix_(rows, lines)], q[rows] @ _X_AXIS.coefficients[:4].T @ weights))
+        r = np.expm1(x) / power[rows, None]
+        finer = 2.0 * self.channel.information(self.phi, r, tau[rows], s[rows], _SECOND_OPINION) / x
+        miss = np.abs(finer - known) / np.where(known > 0.0, known, np.inf)
+        cells = from_coarse_sites(miss[:, : len(lines)].T, [lines, rows], (X_CELLS, TAU_CELLS))
+        first = from_coarse_sites(miss[:, len(lines) :].max(axis=1), [rows], (TAU_CELLS,))
+        cells[0] = np.maximum(cells[0], first)
+        return cells[:, :, None]
+
+
+def _coordinate(s: Array) -> Array:
+    """Coordinate of s: tiles are its unit intervals."""
+    return np.asarray(np.arcsinh(np.sqrt(s / _S_SCALE)) / _TILE)
+
+
+def _variance_at(coordinate: Array) -> Array:
+    return np.asarray(np.maximum(_S_SCALE * np.sinh(coordinate * _TILE) ** 2, S_LEAST))
+
+
+def _blocks(rows: NDArray[np.intp]) -> Iterator[NDArray[np.intp]]:
+    """Stretches short enough for the work arrays to stay in the cache."""
+    return (rows[start : start + 4096] for start in range(0, len(rows), 4096))
+
+
+def _contract(
+    flat: Array, base: NDArray[np.intp], width: int, by_row: list[list[Array]], at_column: list[Array]
+) -> list[Array]:
+    """Spline over (row, column): value, first and second derivative along the rows."""
+    result = [np.zeros(len(base)) for _ in range(3)]
+    for j in range(4):
+        start = base + j * width
+        along = flat[start]
+        along *= at_column[0]
+        for k in range(1, len(at_column)):
+            term = flat[start + k]
+            term *= at_column[k]
+            along += term
+        for order in range(3):
+            result[order] += by_row[order][j] * along
+    return result
+
+
+@lru_cache(maxsize=32)
+def table(phi: Activation, channel: Channel) -> ChannelTable:
+    """The table of a channel, shared by everything in the process."""
+    return ChannelTable(phi, channel)

@@ -1,0 +1,1 @@
+"""The exact scalar channel, by quadrature and as tables (theory (14))."""

@@ -1,0 +1,157 @@
+"""Numbers that take seconds to compute, kept between processes in the user's cache directory.
+
+The cache can only save time: a file that cannot be read, or that is not what was written, is computed again, and one
+that cannot be written is not missed.
+"""
+
+import contextlib
+import hashlib
+import os
+import secrets
+import time
+from dataclasses import dataclass
+from functools import lru_cache
+from pathlib import Path
+
+import numpy as np
+
+from mfmi.processes.cache_folder import cache_directory, digest_of_sources, is_own, is_trusted, make_folder
+from mfmi.quadrature.panels import FloatArray, ScalarFunction
+
+SOURCES = (
+    "activations",
+    "channels/exact/cells.py",
+    "channels/exact/channel.py",
+    "channels/exact/input_panels.py",
+    "channels/exact/mixture_density.py",
+    "channels/exact/piecewise_linear.py",
+    "channels/exact/smooth.py",
+    "channels/exact/step.py",
+    "channels/exact/table.py",
+    "channels/exact/tile_builder.py",
+    "channels/exact/tile_cache.py",
+    "channels/exact/tiles.py",
+    "channels/protocols.py",
+    "quadrature/chebyshev.py",
+    "quadrature/gaussian.py",
+    "quadrature/normal.py",
+    "quadrature/panels.py",
+)
+"""Modules that a tile's numbers follow from."""
+
+_SEAL = hashlib.sha256().digest_size
+_ABANDONED = 3600.0
+"""Age in seconds at which a draft is one that a killed process has left."""
+
+
+@dataclass(frozen=True)
+class TileCache:
+    """One directory of files, a file a tile.
+
+    Parameters
+    ----------
+    folder : Path or None
+        None keeps nothing.
+    """
+
+    folder: Path | None
+
+    @classmethod
+    def of_user(cls, phi: ScalarFunction) -> "TileCache":
+        """Return the cache of an activation under the user's cache directory.
+
+        Parameters
+        ----------
+        phi : ScalarFunction
+            Known by its identity; one without keeps nothing.
+
+        Returns
+        -------
+        TileCache
+            Of its own for every state of the code that makes tiles.
+        """
+        root, code = cache_directory(), _code()
+        if root is None or code is None or phi.identity is None:
+            return cls(None)
+        folder = root / f"tiles-{code}" / hashlib.sha256(phi.identity.encode()).hexdigest()[:24]
+        return cls(folder if is_trusted(folder) else None)
+
+    def load(self, place: tuple[int, ...], size: int) -> FloatArray | None:
+        """Read a tile.
+
+        Parameters
+        ----------
+        place : tuple of int
+            Its name.
+        size : int
+            Number of values that it must have.
+
+        Returns
+        -------
+        ndarray or None
+            None where there is no such file, a damaged one, or one that others can write to.
+        """
+        if self.folder is None:
+            return None
+        try:
+            # not blocked by a pipe that lies there instead
+            with os.fdopen(os.open(self._path(place), os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC), "rb") as file:
+                content = file.read() if is_own(file.fileno()) else b""
+        except OSError:
+            return None
+        body, seal = content[:-_SEAL], content[-_SEAL:]
+        if len(body) != 8 * size or self._seal(place, body) != seal:
+            return None
+        return np.frombuffer(body, dtype="<f8").astype(np.float64)
+
+    def store(self, place: tuple[int, ...], values: FloatArray) -> None:
+        """Write a tile, whole or not at all.
+
+        Parameters
+        ----------
+        place : tuple of int
+            Its name.
+        values : ndarray
+        """
+        if self.folder is None:
+            return
+        body = np.ascontiguousarray(values, dtype="<f8").tobytes()
+        with contextlib.suppress(OSError):
+            make_folder(self.folder)
+            self._remove_abandoned()
+            draft = self.folder / f"{secrets.token_hex(8)}.part"
+            # As the umask allows, but not for others to write: such a file is not read again.
+            descriptor = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o644)
+            try:
+                with os.fdopen(descriptor, "wb") as file:
+                    file.write(body + self._seal(place, body))
+                draft.replace(self._path(place))
+            except BaseException:
+                with contextlib.suppress(OSError):
+                    draft.unlink()
+                raise
+
+    def _remove_abandoned(self) -> None:
+        assert self.folder is not None
+        for draft in self.folder.glob("*.part"):
+            with contextlib.suppress(OSError):
+                if time.time() - draft.stat().st_mtime > _ABANDONED:
+                    draft.unlink()
+
+    def _seal(self, place: tuple[int, ...], body: bytes) -> bytes:
+        """Digest of a tile and of its name: a file that was moved is another tile."""
+        path = self._path(place)
+        return hashlib.sha256(f"{path.parent.name}/{path.name}\n".encode() + body).digest()
+
+    def _path(self, place: tuple[int, ...]) -> Path:
+        assert self.folder is not None
+        return self.folder / ("_".join(str(number) for number in place) + ".tile")
+
+
+@lru_cache(maxsize=1)
+def _code() -> str | None:
+    """Digest of the code that makes tiles; None where it cannot be read, and nothing is kept."""
+    try:
+        return digest_of_sources(SOURCES, ("numpy", "scipy"))
+    except OSError:
+        return None

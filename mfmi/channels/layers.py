@@ -1,0 +1,154 @@
+"""Scalar channels of a hidden layer and of the input: what the potential needs to know of them (theory (14)-(18)).
+
+A layer channel takes the precision `r` that observes its output and the remaining variance `V` of its pre-activation
+and returns the information `J` and its derivatives. Arrays have shape (n, K): points and hidden layers.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from mfmi.channels.closed.coordinates import remaining
+from mfmi.channels.exact.table import ExactTable
+from mfmi.channels.protocols import Array, Derivatives, Rows, Table, TableValue
+
+# Elements of a work array that fits the second-level cache with its companions.
+_BLOCK = 1 << 15
+
+# A smaller variance of a pre-activation is none: below 1e-308 numbers lose digits.
+FAINTEST = 1e-300
+
+
+@dataclass(frozen=True)
+class Surrogate:
+    """The linear network with the same second moments (theory (18)).
+
+    `J = E_m ln(1 + r P_m) / 2` with `P_m = gain_m (V + sigma_h^2) + residual_m`; the average over the neuron's offset
+    m is a sum over nodes and stays outside the logarithm: taking the mean of the gain instead breaks the bound.
+
+    Attributes
+    ----------
+    gain, residual, weight : `kappa(m)^2`, `d(m)` and the weights of the nodes, shape (n, K, M).
+    hidden_noise : `sigma_h^2`, shape (n, 1).
+    """
+
+    gain: Array
+    residual: Array
+    weight: Array
+    hidden_noise: Array
+
+    @property
+    def has_noise(self) -> NDArray[np.bool_]:
+        """See `LayerChannel.has_noise`: the residual of a nonlinear layer counts as noise."""
+        return np.asarray((self.hidden_noise[:, 0] > 0.0) | np.any(self.residual > 0.0, axis=(1, 2)))
+
+    def derivatives(self, r: Array, v: Array) -> Derivatives:
+        """See `LayerChannel.derivatives`."""
+        out = np.empty((7, *r.shape))
+        for rows in self._blocks():
+            out[:, rows] = self._derivatives(rows, r[rows], v[rows])
+        return Derivatives(*out)
+
+    def _derivatives(self, rows: slice, r: Array, v: Array) -> tuple[Array, ...]:
+        weight, precision = self.weight[rows], r[:, :, None]
+        power = self.gain[rows] * (v + self.hidden_noise[rows])[:, :, None]
+        power += self.residual[rows]
+        left = precision * power
+        left += 1.0
+        np.reciprocal(left, out=left)
+        gain = self.gain[rows] * left
+        power *= left
+        noise = power - gain * v[:, :, None]
+        noise *= precision
+        noise += left
+
+        def mean(one: Array, other: Array | None = None) -> Array:
+            if other is None:
+                return np.asarray(np.einsum("nkm,nkm->nk", weight, one))
+            return np.asarray(np.einsum("nkm,nkm,nkm->nk", weight, one, other))
+
+        a_v = -(r * r) * mean(gain, gain)
+        return mean(power), r * mean(gain), -mean(power, power), mean(gain, left), a_v, mean(left), mean(noise)
+
+    def information(self, r: Array, v: Array) -> Array:
+        """See `LayerChannel.information`."""
+        out = np.empty_like(r)
+        for rows in self._blocks():
+            power = self.gain[rows] * (v[rows] + self.hidden_noise[rows])[:, :, None] + self.residual[rows]
+            out[rows] = 0.5 * np.einsum("nkm,nkm->nk", self.weight[rows], np.log1p(r[rows, :, None] * power))
+        return out
+
+    def error(self, r: Array, v: Array) -> Array:
+        """See `LayerChannel.error`."""
+        return np.zeros_like(r)
+
+    def part(self, rows: Rows, layers: slice) -> Surrogate:
+        """See `LayerChannel.part`."""
+        if isinstance(rows, np.ndarray) and np.array_equal(rows, np.arange(len(self.gain))):
+            rows = slice(None)  # all of them, without a copy
+        return Surrogate(
+            self.gain[rows, layers], self.residual[rows, layers], self.weight[rows, layers], self.hidden_noise[rows]
+        )
+
+    def _blocks(self) -> Iterator[slice]:
+        """Stretches of points whose work arrays stay in the cache."""
+        n, layers, nodes = self.gain.shape
+        step = max(1, _BLOCK // max(1, layers * nodes))
+        return (slice(start, start + step) for start in range(0, n, step))
+
+
+@dataclass(frozen=True)
+class Tabulated:
+    """A nonlinear scalar channel in every layer, by its table (theory (14)-(17)).
+
+    Attributes
+    ----------
+    table : the channel of one activation.
+    total : variances `s^l` of the layers, shape (n, K).
+    hidden_noise : `sigma_h^2`, shape (n, 1).
+    """
+
+    table: Table
+    total: Array
+    hidden_noise: Array
+
+    @property
+    def has_noise(self) -> NDArray[np.bool_]:
+        """See `LayerChannel.has_noise`."""
+        return np.asarray(self.hidden_noise[:, 0] > 0.0)
+
+    def _evaluate(self, r: Array, v: Array) -> TableValue:
+        tau = v + self.hidden_noise
+        # A closed bound can ask for more variance than there is on its way to a solution.
+        inside = np.clip(tau, np.finfo(np.float64).tiny, self.total)
+        found = self.table.evaluate(r, inside, self.total)
+        # Without uncertainty nothing is carried, and nothing remains.
+        nothing = (tau == 0.0) | (self.total < FAINTEST)
+        j, e, a, e_r, e_v, a_v = (np.where(nothing, 0.0, part) for part in found[:-1])
+        return TableValue(j, e, a, e_r, e_v, a_v, np.where(nothing, 1.0, found.rest_r))
+
+    def derivatives(self, r: Array, v: Array) -> Derivatives:
+        """See `LayerChannel.derivatives`."""
+        found = self._evaluate(r, v)
+        e, e_r, e_v = remaining(r, found.j, found.e, found.e_r, found.e_v)
+        return Derivatives(e, found.a, e_r, e_v, found.a_v, found.rest_r, 1.0 - found.a * v)
+
+    def information(self, r: Array, v: Array) -> Array:
+        """See `LayerChannel.information`."""
+        return self._evaluate(r, v).j
+
+    def error(self, r: Array, v: Array) -> Array:
+        """See `LayerChannel.error`: that of the table."""
+        uncertain = np.minimum(v + self.hidden_noise, self.total)
+        found = self.table.error(r, uncertain, self.total)
+        if isinstance(self.table, ExactTable):
+            found = found * self.information(r, v)
+        return np.where((uncertain == 0.0) | (self.total < FAINTEST), 0.0, found)
+
+    def part(self, rows: Rows, layers: slice) -> Tabulated:
+        """See `LayerChannel.part`."""
+        return Tabulated(self.table, self.total[rows, layers], self.hidden_noise[rows])

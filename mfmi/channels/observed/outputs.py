@@ -1,0 +1,139 @@
+"""What is observed of the last layer, and what a chain needs to know of it (theory section 3).
+
+Either the noisy pre-activation `T = y + eps`, or the activation of it, `T = phi(y + eps)`. A strictly monotone phi
+hides nothing, and its activation is as good as the pre-activation.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from mfmi.channels.observed.activation import OutputChannel, PiecewiseMonotone, observation_error, observed_activation
+
+Array = NDArray[np.float64]
+Rows = NDArray[np.intp] | slice
+
+
+class Output(Protocol):
+    """Where the chain ends: the channel from the observed layer's pre-activation to what is observed of it."""
+
+    def derivatives(self, v: Array) -> tuple[Array, Array, Array]:
+        """`A = 2 J_out'(V)`, `dA/dV` and `1 - A V`, each of shape (n,)."""
+
+    def information(self, v: Array) -> Array:
+        """`J_out(V)` in nats, shape (n,)."""
+
+    def error(self, v: Array) -> Array:
+        """Estimated error of `J_out(V)` in nats, shape (n,): 0 in closed form, NaN where there is no estimate."""
+
+    def part(self, rows: Rows) -> Output:
+        """The output channel of some of the points."""
+
+
+@dataclass(frozen=True)
+class GaussianOutput:
+    """The observed layer: `J_out = ln(1 + V / sigma_o^2) / 2`, with `noise` the variance `sigma_o^2`, shape (n,)."""
+
+    noise: Array
+
+    def derivatives(self, v: Array) -> tuple[Array, Array, Array]:
+        """See `Output.derivatives`."""
+        a = 1.0 / (self.noise + v)
+        return a, -a * a, self.noise * a
+
+    def information(self, v: Array) -> Array:
+        """See `Output.information`."""
+        return 0.5 * np.log1p(v / self.noise)
+
+    def error(self, v: Array) -> Array:
+        """See `Output.error`."""
+        return np.zeros_like(v)
+
+    def part(self, rows: Rows) -> GaussianOutput:
+        """See `Output.part`."""
+        return GaussianOutput(self.noise[rows])
+
+
+@dataclass(frozen=True)
+class ActivationOutput:
+    """The observed layer where its activation is observed, `T = phi(y + eps)`: `activation.observed_activation`.
+
+    Attributes
+    ----------
+    phi : the activation.
+    noise : `sigma_o^2`, shape (n,).
+    total : variance `q^L` of the pre-activation, shape (n,).
+    """
+
+    phi: PiecewiseMonotone
+    noise: Array
+    total: Array
+
+    def derivatives(self, v: Array) -> tuple[Array, Array, Array]:
+        """See `Output.derivatives`."""
+        found = self._evaluate(v)
+        return found.a, found.a_v, found.rest
+
+    def information(self, v: Array) -> Array:
+        """See `Output.information`."""
+        return self._evaluate(v).j
+
+    def _evaluate(self, v: Array) -> OutputChannel:
+        """The channel where V is a number; a step of the solver that leaves the domain ends in NaN."""
+        good = np.isfinite(v) & np.isfinite(self.total)
+        total = np.where(good, self.total, 1.0)
+        # A closed bound can ask for more variance than there is on its way to a solution.
+        inside = np.where(good, np.clip(v, 0.0, total), total)
+        found = observed_activation(self.phi, inside, self.noise, total)
+        return OutputChannel(*(np.where(good, part, np.nan) for part in found))
+
+    def error(self, v: Array) -> Array:
+        """See `Output.error`: from a second quadrature."""
+        good = np.isfinite(v) & np.isfinite(self.total)
+        total = np.where(good, self.total, 1.0)
+        found = observation_error(self.phi, np.where(good, np.clip(v, 0.0, total), total), self.noise, total)
+        return np.where(good, found, np.nan)
+
+    def part(self, rows: Rows) -> ActivationOutput:
+        """See `Output.part`."""
+        return ActivationOutput(self.phi, self.noise[rows], self.total[rows])
+
+
+@dataclass(frozen=True)
+class LinearOutput:
+    """The best linear reading of an observed activation: theory (16) at infinite precision.
+
+    By theory (18) the activation of a neuron of offset m is `kappa(m) (y + eps)` and a residual of variance `d(m)`,
+    which is noise to a linear decoder: `J = E_m ln(1 + h_m V) / 2` with `h_m = kappa^2 / (kappa^2 sigma_o^2 + d)`.
+
+    Attributes
+    ----------
+    gain : `h_m` at the nodes of m, shape (n, M).
+    weight : of the nodes, shape (n, M).
+    """
+
+    gain: Array
+    weight: Array
+
+    def derivatives(self, v: Array) -> tuple[Array, Array, Array]:
+        """See `Output.derivatives`."""
+        rest = 1.0 / (1.0 + self.gain * v[:, None])
+        left = self.gain * rest
+        a, a_v, rest = (np.einsum("nm,nm->n", self.weight, part) for part in (left, -left * left, rest))
+        return a, a_v, rest
+
+    def information(self, v: Array) -> Array:
+        """See `Output.information`."""
+        return np.asarray(0.5 * np.einsum("nm,nm->n", self.weight, np.log1p(self.gain * v[:, None])))
+
+    def error(self, v: Array) -> Array:
+        """See `Output.error`."""
+        return np.zeros_like(v)
+
+    def part(self, rows: Rows) -> LinearOutput:
+        """See `Output.part`."""
+        return LinearOutput(self.gain[rows], self.weight[rows])

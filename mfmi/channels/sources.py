@@ -1,0 +1,135 @@
+"""Scalar channels of the input, with which a chain begins."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from mfmi.channels.closed.coordinates import remaining
+from mfmi.channels.priors import InputChannel, InputPrior
+from mfmi.channels.protocols import Array, LayerChannel, Rows
+
+
+@dataclass(frozen=True)
+class GaussianInput:
+    """Gaussian input entries of the given variance, shape (n,): `J_0 = ln(1 + q_x r) / 2`."""
+
+    variance: Array
+
+    def derivatives(self, r: Array) -> tuple[Array, Array, Array]:
+        """See `Source.derivatives`."""
+        rest = 1.0 / (1.0 + self.variance * r)
+        e = self.variance * rest
+        return e, -e * e, rest
+
+    def information(self, r: Array) -> Array:
+        """See `Source.information`."""
+        return 0.5 * np.log1p(self.variance * r)
+
+    def error(self, r: Array) -> Array:
+        """See `Source.error`: there is none."""
+        return np.zeros_like(r)
+
+    def part(self, rows: Rows) -> GaussianInput:
+        """See `Source.part`."""
+        return GaussianInput(self.variance[rows])
+
+
+@dataclass(frozen=True)
+class CorrelatedInput:
+    """Gaussian input whose covariance has given eigenvalues: `J_0 = E_mu ln(1 + r mu) / 2`.
+
+    Attributes
+    ----------
+    variance : mean eigenvalue, shape (n,).
+    relative, share : distinct eigenvalues over their mean, and how often each occurs, shape (K,).
+    """
+
+    variance: Array
+    relative: Array
+    share: Array
+
+    def derivatives(self, r: Array) -> tuple[Array, Array, Array]:
+        """See `Source.derivatives`."""
+        left = self._left(r)
+        e = left * self.relative * self.variance[:, None]
+        return e @ self.share, -((e * e) @ self.share), left @ self.share
+
+    def information(self, r: Array) -> Array:
+        """See `Source.information`."""
+        return np.asarray(-0.5 * (np.log(self._left(r)) @ self.share))
+
+    def _left(self, r: Array) -> Array:
+        return 1.0 / (1.0 + (self.variance * r)[:, None] * self.relative)
+
+    def error(self, r: Array) -> Array:
+        """See `Source.error`: there is none."""
+        return np.zeros_like(r)
+
+    def part(self, rows: Rows) -> CorrelatedInput:
+        """See `Source.part`."""
+        return CorrelatedInput(self.variance[rows], self.relative, self.share)
+
+
+@dataclass(frozen=True)
+class PriorInput:
+    """Independent input entries of another law than the Gaussian, of the given variance, shape (n,)."""
+
+    prior: InputPrior
+    variance: Array
+
+    def derivatives(self, r: Array) -> tuple[Array, Array, Array]:
+        """See `Source.derivatives`."""
+        found = self._evaluate(r)
+        # Between two atoms E underflows.
+        e, e_r, _ = remaining(r, found.j, found.e, found.e_r, np.zeros_like(r))
+        return e, e_r, 1.0 - r * e
+
+    def information(self, r: Array) -> Array:
+        """See `Source.information`."""
+        return self._evaluate(r).j
+
+    def _evaluate(self, r: Array) -> InputChannel:
+        """The channel where r is a number; a step of the solver that leaves the domain ends in NaN."""
+        good = np.isfinite(r)
+        found = self.prior.channel(np.where(good, r, 1.0), self.variance)
+        return InputChannel(*(np.where(good, part, np.nan) for part in found))
+
+    def error(self, r: Array) -> Array:
+        """See `Source.error`: `priors` computes to rounding."""
+        return np.zeros_like(r)
+
+    def part(self, rows: Rows) -> PriorInput:
+        """See `Source.part`."""
+        return PriorInput(self.prior, self.variance[rows])
+
+
+@dataclass(frozen=True)
+class FirstLayer:
+    """A chain that begins with a layer channel at a given variance of its pre-activations, shape (n,).
+
+    At variance 0 this is a network whose input is given: the potential drops `J_0` and the first bracket (theory
+    section 3). At the prior variance it is a network whose first pre-activations are independent gaussian variables,
+    as an orthogonal matrix makes them of gaussian inputs.
+    """
+
+    layer: LayerChannel
+    variance: Array
+
+    def derivatives(self, r: Array) -> tuple[Array, Array, Array]:
+        """See `Source.derivatives`."""
+        d = self.layer.derivatives(r[:, None], self.variance[:, None])
+        return d.e[:, 0], d.e_r[:, 0], d.rest_r[:, 0]
+
+    def information(self, r: Array) -> Array:
+        """See `Source.information`."""
+        return self.layer.information(r[:, None], self.variance[:, None])[:, 0]
+
+    def error(self, r: Array) -> Array:
+        """See `Source.error`."""
+        return self.layer.error(r[:, None], self.variance[:, None])[:, 0]
+
+    def part(self, rows: Rows) -> FirstLayer:
+        """See `Source.part`."""
+        return FirstLayer(self.layer.part(rows, slice(None)), self.variance[rows])

@@ -1,0 +1,1 @@
+"""Config files: text to a typed plan, every mistake with its place."""

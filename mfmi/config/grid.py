@@ -1,0 +1,155 @@
+"""The grid of a sweep as arithmetic on indices: nothing here grows with the number of points."""
+
+import math
+from dataclasses import dataclass
+from functools import cached_property
+from itertools import accumulate
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from mfmi.config.values import Integers, Values
+
+# Beyond this many distinct patterns of excluded values the points left are bounded, not counted.
+_MOST_PATTERNS = 100_000
+
+
+@dataclass(frozen=True)
+class Axis:
+    """One quantity of a sweep and the values it takes.
+
+    Attributes
+    ----------
+    name
+        The quantity: "activation", "sigma_w", "depth", ...
+    values
+        Its values as given.
+    squared
+        Whether they are variances of what `name` says, to be replaced by their roots.
+    """
+
+    name: str
+    values: Values
+    squared: bool = False
+
+    def __len__(self) -> int:
+        return len(self.values)
+
+    @property
+    def given_as(self) -> str:
+        """The key under which the config has it: "sigma_w2" for a squared "sigma_w"."""
+        return self.name + "2" * self.squared
+
+    def at(self, index: Integers) -> NDArray[Any]:
+        """Return the values at `index`; deviations, where variances were given."""
+        values = self.values.at(index)
+        return np.sqrt(values) if self.squared else values
+
+
+@dataclass(frozen=True)
+class Exclusion:
+    """An entry of `exclude`: it takes out the points at which every axis it names has one of the values it names.
+
+    Attributes
+    ----------
+    matches : pairs of an axis's name and the positions of the named values on that axis, ascending.
+    """
+
+    matches: tuple[tuple[str, tuple[int, ...]], ...]
+
+
+@dataclass(frozen=True)
+class Grid:
+    """Axes combined, or side by side, less what is excluded.
+
+    Attributes
+    ----------
+    axes
+        The axes; the first is the slowest. An axis with one value is a constant.
+    product
+        Whether all combinations are meant; otherwise the i-th point has the i-th value of every axis.
+    exclude
+        What is left out. Indices keep counting it.
+    """
+
+    axes: tuple[Axis, ...]
+    product: bool
+    exclude: tuple[Exclusion, ...] = ()
+
+    @cached_property
+    def size(self) -> int:
+        """How many points there are before any is excluded."""
+        lengths = [len(axis) for axis in self.axes]
+        return math.prod(lengths) if self.product else max(lengths)
+
+    @cached_property
+    def _strides(self) -> tuple[int, ...]:
+        inner = accumulate((len(axis) for axis in reversed(self.axes[1:])), lambda a, b: a * b, initial=1)
+        return tuple(inner)[::-1]
+
+    def positions(self, index: Integers) -> dict[str, Integers]:
+        """Return where on each axis the points `index` stand."""
+        if self.product:
+            return {a.name: index // step % len(a) for a, step in zip(self.axes, self._strides, strict=True)}
+        return {axis.name: index if len(axis) > 1 else np.zeros_like(index) for axis in self.axes}
+
+    def kept(self, start: int, stop: int) -> Integers:
+        """Return the indices in [start, stop) of points that are not excluded, ascending."""
+        index = np.arange(max(0, start), min(stop, self.size), dtype=np.int64)
+        if not self.exclude:
+            return index
+        positions = self.positions(index)
+        out = np.zeros(len(index), dtype=bool)
+        for exclusion in self.exclude:
+            hit = ~out
+            for name, values in exclusion.matches:
+                hit &= np.isin(positions[name], np.array(values, dtype=np.int64))
+            out |= hit
+        return index[~out]
+
+    def count(self) -> int | None:
+        """Return how many points are left, or None where the exclusions overlap too intricately to count."""
+        if not self.exclude:
+            return self.size
+        if not self.product:
+            return self.size - len(self._excluded_rows())
+        # patterns: number of combinations of the axes seen so far, by the set (as bits) of entries still matching
+        everything = (1 << len(self.exclude)) - 1
+        patterns = {everything: 1}
+        for axis in self.axes:
+            classes = self._classes(axis, everything)
+            if len(patterns) * len(classes) > _MOST_PATTERNS:
+                return None
+            combined: dict[int, int] = {}
+            for matching, number in patterns.items():
+                for allowed, values in classes.items():
+                    combined[matching & allowed] = combined.get(matching & allowed, 0) + number * values
+            patterns = combined
+        return patterns.get(0, 0)
+
+    def _excluded_rows(self) -> set[int] | range:
+        """Return the excluded points of axes that run side by side."""
+        constant = {axis.name for axis in self.axes if len(axis) == 1}
+        rows: set[int] = set()
+        for exclusion in self.exclude:
+            varying = [set(values) for name, values in exclusion.matches if name not in constant]
+            if not varying:
+                return range(self.size)
+            rows |= set.intersection(*varying)
+        return rows
+
+    def _classes(self, axis: Axis, everything: int) -> dict[int, int]:
+        """Return the number of the axis's values by the set of exclusions that admit them."""
+        special: dict[int, int] = {}
+        free = everything
+        for bit, exclusion in enumerate(self.exclude):
+            for name, values in exclusion.matches:
+                if name == axis.name:
+                    free &= ~(1 << bit)
+                    for i in values:
+                        special[i] = special.get(i, 0) | 1 << bit
+        classes = {free: len(axis) - len(special)}
+        for bits in special.values():
+            classes[bits | free] = classes.get(bits | free, 0) + 1
+        return {bits: number for bits, number in classes.items() if number}

@@ -1,0 +1,1 @@
+"""The networks that are evaluated: points, weights and spectra, shape and law of the input."""

@@ -1,0 +1,182 @@
+"""What a network's weight matrices are drawn from: an ensemble per layer, and singular values of one's own.
+
+A file gives the *shape* of a spectrum, `sigma_w` its scale: the mean eigenvalue of `W^T W` is `alpha sigma_w^2`, for
+the entries have the variance `sigma_w^2 / columns` in every ensemble.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any, NamedTuple
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from mfmi.channels.gains import Gains
+from mfmi.names import WEIGHTS
+from mfmi.networks.spectrum import Array, Law, Spectrum
+
+
+class Factors(NamedTuple):
+    """The F matrices of a chain of D layers: one a layer, or two rotations around the singular values.
+
+    Attributes
+    ----------
+    alpha : rows over columns, shape (F,).
+    rotates : which are orthogonal, the others gaussian, shape (F,).
+    scaled : which have the layer's `sigma_w^2`; the others have 1, shape (F,).
+    last : number of the last one of every layer, shape (D,).
+    gains : the singular values between rotations.
+    rank : dimensions that a layer passes on, over the narrower of its two sides, shape (D,).
+    log_volume : what the singular values add to the mean logarithm of a layer's squared ones above 0, shape (D,).
+    """
+
+    alpha: Array
+    rotates: NDArray[np.bool_]
+    scaled: NDArray[np.bool_]
+    last: NDArray[np.intp]
+    gains: Gains
+    rank: Array
+    log_volume: Array
+
+    @property
+    def linear(self) -> NDArray[np.bool_]:
+        """Which of the layers between the matrices are singular values, shape (F - 1,)."""
+        return ~np.isin(np.arange(len(self.alpha) - 1), self.last)
+
+
+@dataclass(frozen=True)
+class Weights:
+    """The ensemble of every layer's weights; the last one named holds for all layers behind it.
+
+    Attributes
+    ----------
+    layers : "gaussian", "orthogonal" or a spectrum, at least one.
+    """
+
+    layers: tuple[str | Spectrum, ...]
+
+    def __post_init__(self) -> None:
+        for one in self.layers:
+            if isinstance(one, str) and one not in WEIGHTS:
+                raise ValueError(f"weights must be one of {', '.join(WEIGHTS)}, not {one!r}")
+        if not self.layers:
+            raise ValueError("weights: no layer is named")
+
+    @classmethod
+    def spectrum(cls, eigenvalues: ArrayLike, name: str = "") -> Weights:
+        """Haar matrices with given singular values, in every layer.
+
+        Parameters
+        ----------
+        eigenvalues : of `W^T W`, zeros included, 1-D, as many as columns or any number of quantiles of their law. Only
+            their ratios matter: `sigma_w` is the scale, and the mean eigenvalue `alpha sigma_w^2`.
+        name : what a table calls them, as "spectrum(name)"; by default the first digits of their hash.
+
+        Raises
+        ------
+        ValueError
+            They are not finite, below 0, or all 0.
+        """
+        return cls((Spectrum.of_eigenvalues(eigenvalues, name),))
+
+    @classmethod
+    def matrix(cls, matrix: ArrayLike, name: str = "") -> Weights:
+        """Haar matrices with the singular values of a matrix, in every layer; these must have its shape.
+
+        Parameters
+        ----------
+        matrix : shape (n_l, n_{l-1}), a row per unit. At the `sigma_w` of `Weights.at(1)` singular values are its own.
+        name : what a table calls it, as "matrix(name)"; by default the first digits of a hash.
+
+        Raises
+        ------
+        ValueError
+            It is not a matrix, not finite, or 0.
+        """
+        return cls((Spectrum.of_matrix(matrix, name),))
+
+    @classmethod
+    def per_layer(cls, layers: Sequence[str | Weights]) -> Weights:
+        """An ensemble for every layer.
+
+        Parameters
+        ----------
+        layers : of layers 1, 2, ..., "gaussian", "orthogonal" or weights; the last holds for all layers behind it.
+
+        Raises
+        ------
+        ValueError
+            There is none, or a word is neither.
+        """
+        return cls(tuple(one for part in layers for one in (part.layers if isinstance(part, Weights) else (part,))))
+
+    @cached_property
+    def label(self) -> str:
+        """What a table calls them: the names of the layers' ensembles with commas between them."""
+        return ",".join(one if isinstance(one, str) else one.name for one in self.layers)
+
+    def at(self, layer: int) -> str | Spectrum:
+        """The ensemble of layer 1, 2, ..."""
+        return self.layers[min(layer, len(self.layers)) - 1]
+
+    def check(self, alpha: Sequence[float]) -> None:
+        """Raise a ValueError unless layers of these ratios can have such weights; no ratios are square layers."""
+        if alpha and len(self.layers) > len(alpha):
+            raise ValueError(f"weights of {len(self.layers)} layers in a network of {len(alpha)}")
+        for layer in range(1, (len(alpha) or len(self.layers)) + 1):
+            own = self.at(layer)
+            if isinstance(own, Spectrum):
+                own.check(alpha[layer - 1] if alpha else 1.0)
+
+    def factors(self, alpha: Array) -> Factors:
+        """The matrices of a chain whose layers have these ratios, shape (D,).
+
+        Of a layer with more columns than rows the first rotation keeps as many dimensions as there are rows, of another
+        the second one embeds them: so the singular values stand at the narrower side.
+        """
+        ratios, rotates, scaled, last = [], [], [], []
+        laws: list[Law] = []
+        rank, log_volume = np.ones(len(alpha)), np.zeros(len(alpha))
+        for i, ratio in enumerate(alpha.tolist()):
+            own = self.at(i + 1)
+            if isinstance(own, Spectrum):
+                law = own.law(ratio)
+                laws.append(law)
+                rank[i], log_volume[i] = law.rank, law.log_volume
+                ratios += [min(1.0, ratio), max(1.0, ratio)]
+                rotates += [True, True]
+                scaled += [True, False]
+            else:
+                ratios.append(ratio)
+                rotates.append(own == "orthogonal")
+                scaled.append(True)
+            last.append(len(ratios) - 1)
+        return Factors(
+            np.array(ratios), np.array(rotates), np.array(scaled), np.array(last), _gains(laws), rank, log_volume
+        )
+
+    def eigenvalue_spread(self, alpha: Array) -> Array:
+        """Relative variance of the eigenvalues of `W^T W`, zeros included, in layers of these ratios, shape (D,)."""
+        found = np.empty(len(alpha))
+        for i, ratio in enumerate(alpha.tolist()):
+            own = self.at(i + 1)
+            if isinstance(own, Spectrum):
+                found[i] = np.mean(np.square(own.eigenvalues)) - 1.0
+            else:
+                found[i] = 1.0 / ratio if own == "gaussian" else max(0.0, 1.0 / ratio - 1.0)
+        return found
+
+    def described(self) -> dict[str, Any]:
+        """What there is to say of the spectra among them in a file's metadata, by their names, ready for JSON."""
+        return {one.name: one.described() for one in self.layers if isinstance(one, Spectrum)}
+
+
+def _gains(laws: list[Law]) -> Gains:
+    most = max((len(law.eigenvalue) for law in laws), default=0)
+    eigenvalue, share = np.zeros((2, len(laws), most))
+    for i, law in enumerate(laws):
+        eigenvalue[i, : len(law.eigenvalue)], share[i, : len(law.share)] = law.eigenvalue, law.share
+    return Gains(eigenvalue, share)

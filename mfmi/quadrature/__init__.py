@@ -1,0 +1,1 @@
+"""Rules that know no activation: Gaussian, panels, splines, Chebyshev, roots."""

@@ -1,0 +1,1 @@
+"""The best initialisation, and code that sets it."""

@@ -1,0 +1,451 @@
+"""The initialisation that carries most information: a bounded search over the deviations of weights and biases."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from mfmi.activations import Activation
+from mfmi.bounds.evaluate import evaluate_points
+from mfmi.meanfield import edge_of_chaos, fixed_point
+from mfmi.names import DEFAULT_ESTIMATORS, ESTIMATORS, LOWER_BOUNDS
+from mfmi.networks.points import Points
+from mfmi.recommend.stencil import Stencil
+
+Array = NDArray[np.float64]
+
+# What can be maximised: an estimator, or "total", the best of the lower bounds.
+TOTAL = "total"
+QUANTITIES = (*ESTIMATORS, TOTAL)
+
+# The bounds whose best is the total.
+_OF_TOTAL = tuple(name for name in LOWER_BOUNDS if name in DEFAULT_ESTIMATORS)
+
+# Standard deviations of weights and biases that others recommend, at square layers and large width: Glorot and Bengio
+# 2010 and LeCun et al. 1998 agree there; PyTorch's nn.Linear draws both uniformly with variance 1 / (3 fan_in).
+BASELINES: Mapping[str, tuple[float, float]] = {
+    "Glorot, LeCun": (1.0, 0.0),
+    "He": (math.sqrt(2.0), 0.0),
+    "PyTorch default": (math.sqrt(1.0 / 3.0), 0.0),
+}
+
+# The search: sigma_w between these multiples of what keeps the largest slope at 1, and sigma_b up to this.
+WEIGHTS_WITHIN = (0.1, 5.0)
+BIASES_UP_TO = 1.0
+# Values of sigma_w and sigma_b of the grid that comes first; the total information has broader peaks and costs more.
+_GRID = {"linear": (17, 5)}
+_BROAD_GRID = (13, 3)
+# So many of the grid's peaks are followed.
+_PEAKS = 3
+# A peak is followed while it reaches this share of the highest; a stencil near a peak misses less than that.
+FOLLOWED = 0.9
+_TOLERANCE, _ROUGH = 1e-4, 2e-3
+_MOST_ROUNDS = 40
+
+# A network of width 1000 misses the first variance by some percent; more than so many times that leads elsewhere.
+STEADY = 10.0
+
+# Behind an even activation what is not more than this is rounding.
+_FAINT = 1e-20
+
+# The plateau holds what is within this share of the best.
+PLATEAU = 0.01
+
+
+@dataclass(frozen=True)
+class Network:
+    """What an initialisation is looked for.
+
+    Attributes
+    ----------
+    activation : the activation.
+    depth : the observed layer.
+    weights, noise_at : ensemble and place of the noise.
+    sigma_noise, input_variance : deviation of the noise, variance of an input entry.
+    unit : "nats" or "bits" per input dimension.
+    """
+
+    activation: Activation
+    depth: int
+    weights: str = "gaussian"
+    noise_at: str = "output"
+    sigma_noise: float = 0.1
+    input_variance: float = 1.0
+    unit: str = "nats"
+
+    @property
+    def hidden_noise(self) -> float:
+        """Deviation of the noise in the hidden layers."""
+        return self.sigma_noise if self.noise_at == "every" else 0.0
+
+    def values(self, quantity: str, sigma_w: ArrayLike, sigma_b: ArrayLike) -> Array:
+        """Information at some deviations, shape (n,); NaN where there is no value."""
+        return self.table((quantity,), sigma_w, sigma_b)[quantity]
+
+    def table(
+        self, quantities: Sequence[str], sigma_w: ArrayLike, sigma_b: ArrayLike, weights: str | Sequence[str] = ""
+    ) -> dict[str, Array]:
+        """Several quantities at some deviations, each of shape (n,); `weights` of each, by default the network's."""
+        points = Points.of(
+            self.activation.name,
+            sigma_w,
+            sigma_b=sigma_b,
+            sigma_noise=self.sigma_noise,
+            weights=weights or self.weights,
+            noise_at=self.noise_at,
+            input_variance=self.input_variance,
+        )
+        estimators = [q for q in quantities if q != TOTAL]
+        estimators += [name for name in _OF_TOTAL if TOTAL in quantities and name not in estimators]
+        found = evaluate_points(points, [self.depth], estimators, self.unit)
+        return {q: np.asarray(found["mi_lower" if q == TOTAL else f"mi_{q}"]) for q in quantities}
+
+
+@dataclass(frozen=True)
+class Optimum:
+    """Where a quantity is largest.
+
+    Attributes
+    ----------
+    quantity : what was maximised, of `QUANTITIES`.
+    sigma_w, sigma_b : the deviations.
+    value : the quantity there, in the network's unit.
+    plateau : smallest and largest sigma_w around it, at the same sigma_b, within `PLATEAU` of the value; None where it
+        was not asked for.
+    phase, chi_1, xi_c : as in `FixedPoint`.
+    edge : the nearest sigma_w of an edge of chaos that the network reaches at that sigma_b, NaN where there is none.
+    limits : what stopped the search there: "sigma_w" or "sigma_b" for an end of the range, "unbounded" for the phase
+        beyond, which is never recommended; empty for a maximum inside.
+    swing : by how much a small relative error of the first layer's variance has grown, at most, on the way to the
+        observed layer. Beside a repelling fixed point it is large, and no finite width stays there.
+    """
+
+    quantity: str
+    sigma_w: float
+    sigma_b: float
+    value: float
+    plateau: tuple[float, float] | None
+    phase: str
+    chi_1: float
+    xi_c: float
+    edge: float
+    limits: tuple[str, ...]
+    swing: float
+
+    @property
+    def trainable_depth(self) -> float:
+        """`6 xi_c` layers, to which such networks train (Schoenholz et al. 2017)."""
+        return 6.0 * self.xi_c
+
+    @property
+    def steady(self) -> bool:
+        """Whether networks of finite width keep to the variances that this rests on."""
+        return self.swing <= STEADY
+
+
+@dataclass(frozen=True)
+class Baseline:
+    """An initialisation of others; `values` by quantity, NaN where there is none."""
+
+    name: str
+    sigma_w: float
+    sigma_b: float
+    weights: str
+    phase: str
+    chi_1: float
+    xi_c: float
+    values: Mapping[str, float]
+
+    @property
+    def trainable_depth(self) -> float:
+        """`6 xi_c` layers, to which such networks train (Schoenholz et al. 2017)."""
+        return 6.0 * self.xi_c
+
+
+@dataclass(frozen=True)
+class Recommendation:
+    """The best initialisation by one quantity, beside the best by another and those of others.
+
+    Attributes
+    ----------
+    network : what it is for.
+    best : the recommendation.
+    other : the optimum of the other kind of information, linearly readable or total; they lie at different places. None
+        where that kind has none.
+    crossed : by quantity of the one, its value at the other's place; NaN without it.
+    baselines : initialisations of others, in both quantities.
+    """
+
+    network: Network
+    best: Optimum
+    other: Optimum | None
+    crossed: Mapping[str, float]
+    baselines: tuple[Baseline, ...]
+
+
+class NoOptimumError(ValueError):
+    """A quantity that has no optimum for a network."""
+
+
+@dataclass
+class _Search:
+    """A quantity over (sigma_w, sigma_b) with memory; -inf where it has no value or variances grow without bound."""
+
+    network: Network
+    quantity: str
+    known: dict[tuple[float, float], float] = field(default_factory=dict)
+
+    def __call__(self, sigma_w: ArrayLike, sigma_b: ArrayLike) -> Array:
+        w, b = (np.atleast_1d(part).astype(float) for part in np.broadcast_arrays(sigma_w, sigma_b))
+        keys = list(zip(w.tolist(), b.tolist(), strict=True))
+        new = [key for key in dict.fromkeys(keys) if key not in self.known]
+        if new:
+            self.known |= dict(zip(new, self._values(np.array(new)).tolist(), strict=True))
+        return np.array([self.known[key] for key in keys])
+
+    def _values(self, places: Array) -> Array:
+        w, b = places.T
+        net = self.network
+        end = fixed_point(
+            net.activation, sigma_w=w, sigma_b=b, sigma_noise=net.hidden_noise, input_variance=net.input_variance
+        )
+        bounded = np.flatnonzero(np.isfinite(end.q_star))
+        values = np.full(len(w), -np.inf)
+        if len(bounded):
+            found = net.values(self.quantity, w[bounded], b[bounded])
+            values[bounded] = np.where(np.isnan(found), -np.inf, found)
+        return values
+
+    @property
+    def best(self) -> tuple[float, float]:
+        """Of all places seen the one of the largest value; of several the one of the smallest deviations."""
+        return min(self.known, key=lambda place: (-self.known[place], place))
+
+
+def recommend(network: Network, by: str = "linear", sigma_b: float | None = None) -> Recommendation:
+    """Find the initialisation that carries most information.
+
+    Parameters
+    ----------
+    network
+        What it is for.
+    by
+        What to maximise, of `QUANTITIES`; the linearly readable information by default.
+    sigma_b
+        Deviation of the biases; searched for between 0 and `BIASES_UP_TO` where None.
+
+    Returns
+    -------
+    Recommendation
+
+    Raises
+    ------
+    ValueError
+        The quantity is unknown, or has no value anywhere for this network.
+    """
+    best = optimum(network, by, sigma_b)
+    counterpart = "linear" if by != "linear" else TOTAL
+    try:
+        other = optimum(network, counterpart, sigma_b, tolerance=_ROUGH, plateau=False)
+    except NoOptimumError:
+        other = None
+    there = [(one.sigma_w, one.sigma_b, network.weights) for one in (best, other or best)]
+    # The weights of the others are independent, also beside an orthogonal ensemble.
+    there += [(w, b, "gaussian") for w, b in BASELINES.values()]
+    w, b, weights = zip(*there, strict=True)
+    values = network.table((by, counterpart), w, b, weights)
+    if _hides_sign(network):
+        values["linear"] = np.zeros_like(values["linear"])
+    crossed = {by: float(values[by][1]) if other else math.nan, counterpart: float(values[counterpart][0])}
+    end = fixed_point(
+        network.activation,
+        sigma_w=w,
+        sigma_b=b,
+        sigma_noise=network.hidden_noise,
+        input_variance=network.input_variance,
+    )
+    baselines = tuple(
+        Baseline(
+            name,
+            w[i],
+            b[i],
+            weights[i],
+            end.phase[i] or "unknown",
+            float(end.chi_1[i]),
+            float(end.xi_c[i]),
+            {q: float(v[i]) for q, v in values.items()},
+        )
+        for i, name in enumerate(BASELINES, 2)
+    )
+    return Recommendation(network, best, other, crossed, baselines)
+
+
+def optimum(
+    network: Network,
+    quantity: str,
+    sigma_b: float | None = None,
+    *,
+    tolerance: float = _TOLERANCE,
+    plateau: bool = True,
+) -> Optimum:
+    """Maximise a quantity over sigma_w, and over sigma_b unless it is given.
+
+    A coarse grid with the points of the edge of chaos on it; then around each of its highest peaks a stencil and a
+    quadratic of the logarithm through it, whose maximum is the middle of the next, smaller one. All stencils of a round
+    are evaluated at once. Networks whose variances grow without bound are left out.
+
+    Parameters
+    ----------
+    network, quantity, sigma_b
+        As in `recommend`.
+    tolerance
+        Relative accuracy of sigma_w, about; that of sigma_b is ten times coarser.
+    plateau
+        Whether to look for the plateau too.
+
+    Raises
+    ------
+    ValueError
+        The quantity is unknown, or has no value anywhere for this network.
+    """
+    if quantity not in QUANTITIES:
+        raise ValueError(f"quantity must be one of {', '.join(QUANTITIES)}, not {quantity!r}")
+    if quantity == "linear" and _hides_sign(network):
+        # E phi' = 0: what comes out is uncorrelated with what goes in, and any value of it is rounding.
+        raise NoOptimumError(
+            f"no linear decoder reads anything behind {network.activation.name}, which is even: maximise the total "
+            "instead (by replica, or by total for its lower bound)"
+        )
+    search = _Search(network, quantity)
+    within = weight_range(network.activation)
+    probes = _probes(search, within, sigma_b)
+    if not np.isfinite(max(search.known.values())):
+        raise NoOptimumError(
+            f"{quantity} has no value for {network.activation.name} with {network.weights} weights at any sigma_w"
+        )
+    if max(search.known.values()) <= (_FAINT if _hides_sign(network) else 0.0):
+        raise NoOptimumError(
+            f"{quantity} is 0 up to rounding behind {network.activation.name} at any sigma_w: maximise by replica"
+        )
+    _climb(search, probes, tolerance)
+    return _described(search, within, sigma_b is None, tolerance, plateau)
+
+
+def _hides_sign(network: Network) -> bool:
+    return network.activation.even and network.depth > 1
+
+
+def weight_range(phi: Activation) -> tuple[float, float]:
+    """The sigma_w between which is searched, in proportion to what makes the largest mean squared slope 1."""
+    gain = float(np.max(phi.slope_moment(np.geomspace(1e-3, 1e2, 51)))) if phi.differentiable else 1.0
+    scale = 1.0 / math.sqrt(gain)
+    return WEIGHTS_WITHIN[0] * scale, WEIGHTS_WITHIN[1] * scale
+
+
+def _edges(network: Network, biases: Array) -> tuple[Array, Array]:
+    if not network.activation.differentiable:
+        return np.empty(0), np.empty(0)
+    edge = edge_of_chaos(network.activation, biases, network.hidden_noise, input_variance=network.input_variance)
+    return edge.sigma_w[edge.reached], edge.sigma_b[edge.reached]
+
+
+def _swing(network: Network, sigma_w: float, sigma_b: float) -> float:
+    """Largest growth of a small relative error of the first variance up to the observed layer."""
+    w2, shift = sigma_w**2, sigma_b**2 + network.hidden_noise**2
+    s, growth, largest = w2 * network.input_variance + shift, 1.0, 1.0
+    for _ in range(network.depth - 1):
+        following = w2 * float(network.activation.second_moment(s)) + shift
+        if not 0.0 < following < math.inf:
+            break
+        growth *= w2 * float(network.activation.second_moment_slope(s)) * s / following
+        s, largest = following, max(largest, abs(growth))
+    return largest
+
+
+def _probes(search: _Search, within: tuple[float, float], sigma_b: float | None) -> list[Stencil]:
+    """Look at the grid and at the edge of chaos, and put a stencil on each of the highest peaks."""
+    count_w, count_b = _GRID.get(search.quantity, _BROAD_GRID)
+    biases = np.linspace(0.0, BIASES_UP_TO, count_b) if sigma_b is None else np.array([float(sigma_b)])
+    coarse = np.geomspace(*within, count_w)
+    w, b = np.meshgrid(coarse, biases)
+    edge_w, edge_b = _edges(search.network, biases)
+    inside = (edge_w >= within[0]) & (edge_w <= within[1])
+    search(np.concatenate((w.ravel(), edge_w[inside])), np.concatenate((b.ravel(), edge_b[inside])))
+    step = math.log(within[1] / within[0]) / (count_w - 1)
+    apart = BIASES_UP_TO / (count_b - 1) if sigma_b is None else 0.0
+    bounds = (
+        (math.log(within[0]), math.log(within[1])),
+        (0.0, BIASES_UP_TO) if sigma_b is None else (sigma_b, sigma_b),
+    )
+    probes: list[Stencil] = []
+    for w_at, b_at in sorted(search.known, key=lambda place: (-search.known[place], place)):
+        at = (math.log(w_at), b_at)
+        higher = [p for p in probes if abs(p.middle[0] - at[0]) < 1.5 * step and abs(p.middle[1] - b_at) <= 1.5 * apart]
+        if not higher and len(probes) < _PEAKS and math.isfinite(search.known[w_at, b_at]):
+            probes.append(Stencil(at, (0.5 * step, 0.5 * apart), bounds))
+    return probes
+
+
+def _climb(search: _Search, probes: list[Stencil], tolerance: float) -> None:
+    """Let all stencils move and shrink, those that fall behind excepted, until they are small."""
+    for _ in range(_MOST_ROUNDS):
+        if not probes:
+            return
+        looked_at = [probe.places for probe in probes]
+        ends = np.cumsum([len(w) for w, _ in looked_at])[:-1]
+        values = np.split(search(*(np.concatenate(part) for part in zip(*looked_at, strict=True))), ends)
+        best = max(float(part.max()) for part in values)
+        moved = [probe.next(part) for probe, part in zip(probes, values, strict=True) if part.max() >= FOLLOWED * best]
+        probes = [probe for probe in moved if probe.size > tolerance]
+
+
+def _described(
+    search: _Search, within: tuple[float, float], searched_b: bool, tolerance: float, plateau: bool
+) -> Optimum:
+    w, b = search.best
+    value = search.known[w, b]
+    net = search.network
+    end = fixed_point(
+        net.activation, sigma_w=w, sigma_b=b, sigma_noise=net.hidden_noise, input_variance=net.input_variance
+    )
+    edge_w, _ = _edges(net, np.array([b]))
+    edge = float(edge_w[np.argmin(np.abs(edge_w - w))]) if len(edge_w) else math.nan
+    close = 1.0 + 3.0 * tolerance
+    limits = []
+    if w <= within[0] * close or w >= within[1] / close:
+        limits.append("sigma_w")
+    if searched_b and b >= BIASES_UP_TO - 20.0 * tolerance:
+        limits.append("sigma_b")
+    beyond = fixed_point(
+        net.activation, sigma_w=w * close, sigma_b=b, sigma_noise=net.hidden_noise, input_variance=net.input_variance
+    )
+    if beyond.phase == "unbounded":
+        limits.append("unbounded")
+    ends = _plateau(search, within) if plateau else None
+    chi_1, xi_c = float(end.chi_1), float(end.xi_c)
+    swing, phase = _swing(net, w, b), end.phase or "unknown"
+    return Optimum(search.quantity, w, b, value, ends, phase, chi_1, xi_c, edge, tuple(limits), swing)
+
+
+def _plateau(search: _Search, within: tuple[float, float]) -> tuple[float, float]:
+    """The sigma_w on both sides up to which the value stays within `PLATEAU` of the best."""
+    w, b = search.best
+    least = (1.0 - PLATEAU) * search.known[w, b]
+    here = math.log(w)
+    far = np.log(within) - here  # how far the two sides reach
+    # Ever wider steps out, then a bracket narrowed; in shares of the reach, and both sides in one round.
+    shares = np.tile(np.concatenate(([0.0], np.geomspace(1e-3, 1.0, 13))), (2, 1))
+    while True:
+        fails = (search(np.exp(here + shares * far[:, None]).ravel(), b) < least).reshape(shares.shape)
+        fails[:, 0] = False  # the best itself, whatever the rounding of its logarithm
+        outer = np.where(fails.any(axis=1), fails.argmax(axis=1), shares.shape[1] - 1)
+        inner = np.where(fails.any(axis=1), outer - 1, outer)
+        ends = np.stack([np.take_along_axis(shares, at[:, None], axis=1)[:, 0] for at in (inner, outer)])
+        if np.max((ends[1] - ends[0]) * np.abs(far)) <= _ROUGH:
+            low, high = np.exp(here + ends[0] * far)
+            return float(low), float(high)
+        shares = np.linspace(ends[0], ends[1], 7, axis=1)

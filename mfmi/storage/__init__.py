@@ -1,0 +1,1 @@
+"""Rows as Parquet, files that appear whole or not at all, arrays from files, provenance."""
