@@ -11,8 +11,8 @@ EVIDENCE := $(VENV)/stamp-evidence
 FLOORS ?= build/floors
 OLDEST := $(FLOORS)/stamp
 # What the libraries do for us: numbers, tables, files, processes, compiled code, figures, the command line.
-FLOOR_TESTS := $(patsubst %,tests/test_%.py,packaging api activations_invariants gaussian point_solver store where \
-  summary figures dask config_errors cli_help cli_show cli_sink cli_phase cli_contract)
+FLOOR_TESTS := $(foreach name,packaging api activations_invariants gaussian point_solver store where summary figures dask \
+  config_errors cli_help cli_show cli_sink cli_phase cli_contract,$(wildcard tests/test_$(name).py tests/*/test_$(name).py))
 OLDEST_OF := $(FLOORS)/bin/uv pip install --quiet --python $(FLOORS) --resolution lowest-direct
 
 .PHONY: demo test test-floors test-slow evidence gallery isometry mutants coverage lint format bench docs man clean
@@ -26,7 +26,7 @@ test: $(DEV)  ## the fast tests
 
 test-floors: $(OLDEST)  ## tests of what the libraries do for us, at the oldest versions that pyproject.toml allows
 	$(FLOORS)/bin/python -m pytest -n 2 --dist loadfile -W ignore::DeprecationWarning $(FLOOR_TESTS)
-	$(FLOORS)/bin/python -m pytest -m slow -W ignore::DeprecationWarning tests/test_evidence.py
+	$(FLOORS)/bin/python -m pytest -m slow -W ignore::DeprecationWarning tests/studies/test_evidence.py
 
 test-slow: $(DEV)  ## the tests that take minutes
 	$(BIN)/python -m pytest -m slow

@@ -29,7 +29,7 @@ def idle_tests(text: str) -> list[str]:
     return [name for name, node in functions.items() if name.startswith("test_") and not claims(node, functions)]
 
 
-@pytest.mark.parametrize("path", sorted(HERE.glob("test_*.py")), ids=lambda path: path.name)
+@pytest.mark.parametrize("path", sorted(HERE.rglob("test_*.py")), ids=lambda path: path.name)
 def test_every_test_claims_something(path: Path) -> None:
     assert idle_tests(path.read_text()) == []
 

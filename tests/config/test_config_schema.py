@@ -10,8 +10,8 @@ from test_config_errors import CASES, located
 
 from mfmi.config.config import json_schema
 
-CONFIGS = sorted((Path(__file__).parent.parent / "configs").glob("*.yaml"))
-STARTER = Path(__file__).parent.parent / "mfmi" / "cli" / "starter.yaml"
+CONFIGS = sorted((Path(__file__).parents[2] / "configs").glob("*.yaml"))
+STARTER = Path(__file__).parents[2] / "mfmi" / "cli" / "starter.yaml"
 SCHEMA = json_schema()
 
 _TYPES = {"object": dict, "array": list, "string": str, "number": (int, float), "integer": (int, float)}

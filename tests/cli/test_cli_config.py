@@ -14,7 +14,7 @@ from mfmi.config.config import json_schema, load_config
 
 CommandLine = Callable[..., Outcome]
 Process = Callable[..., subprocess.CompletedProcess[str]]
-CONFIGS = Path(__file__).parent.parent / "configs"
+CONFIGS = Path(__file__).parents[2] / "configs"
 
 SMALL = (
     "version: 1\nsweep:\n  activation: [tanh, relu]\n  sigma_w: [1, 0.1]\n  depth: [2, 3]\n"

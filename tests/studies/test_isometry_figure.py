@@ -11,7 +11,7 @@ from mfmi.config.config import read_config
 from mfmi.isometry import isometry_ceiling
 from studies.isometry_figure import along_edge, draw_isometry, main
 
-ROOT = Path(__file__).parent.parent
+ROOT = Path(__file__).parents[2]
 COLUMNS = ["jacobian_mean", "jacobian_variance"]
 
 

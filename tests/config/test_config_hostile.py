@@ -18,7 +18,7 @@ from mfmi.config.config import Config, LocatedConfigError, LocatedError, load_co
 from mfmi.config.yaml import MAX_BYTES
 from mfmi.sweep.plan import Plan
 
-CONFIGS = {path.name: path.read_text() for path in (Path(__file__).parent.parent / "configs").glob("*.yaml")}
+CONFIGS = {path.name: path.read_text() for path in (Path(__file__).parents[2] / "configs").glob("*.yaml")}
 SECONDS = 2.0
 
 # Every section that a config can have, and files that it names.

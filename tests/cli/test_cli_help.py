@@ -21,7 +21,7 @@ from mfmi.cli.manual import page
 from mfmi.cli.terminal import program
 
 CommandLine = Callable[..., Outcome]
-ROOT = Path(__file__).parent.parent
+ROOT = Path(__file__).parents[2]
 
 
 def walk(command: click.Command, path: tuple[str, ...]) -> Iterator[tuple[tuple[str, ...], Command]]:

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from mfmi.activations import get, names
 from mfmi.meanfield import Trajectory, fixed_point, trajectory
 
-DATA = Path(__file__).parent / "data"
+DATA = Path(__file__).parents[1] / "data"
 SAME = {"Relu": "relu", "LeakyRelu(0.1)": "leaky_relu(0.1)", "Abs": "abs", "Erf": "erf", "Gelu": "gelu", "Sin": "sin"}
 SAME |= {"Cos": "cos", "Identity": "linear"}
 CASES = [case for case in json.loads((DATA / "pair_kernels.json").read_text())["cases"] if case["activation"] in SAME]

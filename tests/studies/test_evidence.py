@@ -18,7 +18,7 @@ from studies.evidence.predictors import PREDICTORS, predictions, theory
 from studies.evidence.runs import Run
 from studies.evidence.training import initial_parameters
 
-DOCS = Path(__file__).parent.parent / "docs"
+DOCS = Path(__file__).parents[2] / "docs"
 RANDOM = np.random.default_rng(1)
 
 # ---- statistics ------------------------------------------------------------------------------------------------------

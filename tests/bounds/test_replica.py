@@ -16,7 +16,7 @@ from mfmi.channels.sources import FirstLayer
 from mfmi.networks.model import Model
 from mfmi.networks.points import Points
 
-CASES = json.loads((Path(__file__).parent / "data" / "replica.json").read_text())["cases"]
+CASES = json.loads((Path(__file__).parents[1] / "data" / "replica.json").read_text())["cases"]
 NAMES = {"ReLU": "relu", "HardTanh": "hard_tanh", "LeakyReLU": "leaky_relu(0.1)", "Probit": "sign"}
 
 

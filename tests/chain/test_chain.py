@@ -20,7 +20,7 @@ from mfmi.channels.sources import GaussianInput
 
 ENSEMBLES = {"gaussian": Gaussian, "orthogonal": Orthogonal}
 
-REPLICA = json.loads((Path(__file__).parent / "data" / "replica.json").read_text())["cases"]
+REPLICA = json.loads((Path(__file__).parents[1] / "data" / "replica.json").read_text())["cases"]
 LINEAR = [
     case
     for case in REPLICA

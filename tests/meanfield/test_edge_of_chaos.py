@@ -13,7 +13,7 @@ import mfmi
 from mfmi.activations import get, names
 from mfmi.meanfield import edge_curve, edge_of_chaos, fixed_point
 
-DATA = Path(__file__).parent / "data"
+DATA = Path(__file__).parents[1] / "data"
 REFERENCE = json.loads((DATA / "gaussian_moments.json").read_text())["edge_of_chaos"]
 OURS = {"hardtanh": "hard_tanh"}
 SMOOTH = [name for name in names() if name not in ("sign", "elu", "selu", "hard_tanh")]

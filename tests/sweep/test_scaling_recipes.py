@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-ROOT = Path(__file__).parent.parent
+ROOT = Path(__file__).parents[2]
 
 SBATCH = """#!/usr/bin/env python3
 # Runs the script of a job here and now, once for each number of its array.

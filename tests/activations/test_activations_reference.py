@@ -9,7 +9,7 @@ import pytest
 
 from mfmi import activations
 
-DATA = Path(__file__).parent / "data"
+DATA = Path(__file__).parents[1] / "data"
 
 # Names of the public tables that are spelt otherwise here.
 SPELLING = {"leaky_relu_0.1": "leaky_relu(0.1)"}

@@ -14,7 +14,7 @@ from mfmi.config.yaml import resolve
 from mfmi.errors import ConfigError, OutputError
 from mfmi.names import DEFAULT_ESTIMATORS
 
-CONFIGS = sorted((Path(__file__).parent.parent / "configs").glob("*.yaml"))
+CONFIGS = sorted((Path(__file__).parents[2] / "configs").glob("*.yaml"))
 
 
 def config(sweep: str, rest: str = "", overrides: tuple[str, ...] = ()) -> Config:

@@ -10,7 +10,7 @@ from mfmi.config.config import read_config
 from mfmi.meanfield import edge_of_chaos
 from mfmi.sweep.plan import Plan
 
-CONFIG = Path(__file__).parent.parent / "configs" / "edge_of_chaos.yaml"
+CONFIG = Path(__file__).parents[2] / "configs" / "edge_of_chaos.yaml"
 ALL = "[0.05, 0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 1.0]"
 
 

@@ -13,7 +13,7 @@ from mfmi import activations
 from mfmi.channels.observed.activation import observed_activation
 from mfmi.channels.priors import GaussianPrior, MixturePrior, gaussian, gaussian_spectrum, rademacher, spike_slab
 
-CASES = json.loads((Path(__file__).parent / "data" / "replica.json").read_text())["cases"]
+CASES = json.loads((Path(__file__).parents[1] / "data" / "replica.json").read_text())["cases"]
 LAWS = {
     "gaussian": gaussian(),
     "spectrum": gaussian_spectrum([0.1, 1.0, 1.0, 5.0]),

@@ -15,7 +15,7 @@ import mfmi
 from mfmi.activations import get, names
 from mfmi.meanfield import FixedPoint, edge_of_chaos, fixed_point, fixed_points, trajectory
 
-DATA = Path(__file__).parent / "data"
+DATA = Path(__file__).parents[1] / "data"
 REFERENCE = json.loads((DATA / "gaussian_moments.json").read_text())["fixed_points"]
 SMOOTH = [name for name in names() if name not in ("elu", "selu", "hard_tanh")]
 ROOT_2 = math.sqrt(2.0)
