@@ -24,7 +24,7 @@ from mfmi.arguments.checks import (
 )
 from mfmi.arguments.ranges import DEEPEST, MOST_SEED, NUMBERS, WIDEST, WIDEST_DRAWN
 from mfmi.bounds.evaluate import evaluate_points
-from mfmi.columns import DATA_NAMES, FURTHER_NAMES
+from mfmi.columns import DATA_NAMES, OPTIONAL_NAMES
 from mfmi.errors import shown
 from mfmi.names import DEFAULT_ESTIMATORS, DEPTH, ESTIMATORS, NOISE_PLACEMENTS, OBSERVABLES, PRIORS, UNITS, WEIGHTS
 from mfmi.networks.model import SQUARE, DataSet, Model, ratios_of
@@ -94,7 +94,7 @@ def evaluate(
     unit
         "nats" or "bits", per input dimension.
     columns
-        Further columns, among `mfmi.columns.FURTHER_NAMES`, such as "mmse".
+        Optional columns, among `mfmi.columns.OPTIONAL_NAMES`, such as "mmse".
     widths
         Widths `n_0` of the input and `n_1, ..., n_L` of the layers; by default all layers are square.
     alpha
@@ -158,13 +158,13 @@ def evaluate(
     observed = _observed(depth, layers, model)
     named = set(words("estimators", DEFAULT_ESTIMATORS if estimators is None else estimators, ESTIMATORS).flat)
     asked = tuple(name for name in ESTIMATORS if name in named)
-    wanted = set(words("columns", columns, FURTHER_NAMES).flat)
-    further = tuple(name for name in FURTHER_NAMES if name in wanted) + (DATA_NAMES if model.data else ())
+    wanted = set(words("columns", columns, OPTIONAL_NAMES).flat)
+    optional = tuple(name for name in OPTIONAL_NAMES if name in wanted) + (DATA_NAMES if model.data else ())
     unit = word("unit", unit, UNITS)
 
     size = model.points_at_once(observed)
     chunks = [
-        evaluate_points(points[start : start + size], observed, asked, unit, further, model)
+        evaluate_points(points[start : start + size], observed, asked, unit, optional, model)
         for start in range(0, len(points), size)
     ]
     return to_frame({name: np.concatenate([chunk[name] for chunk in chunks]) for name in chunks[0]})

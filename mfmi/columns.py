@@ -7,10 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:  # the names of the columns are part of --help, which must not wait for numpy
-    import numpy as np
-    from numpy.typing import NDArray
-
-    Float = NDArray[np.float64]
+    pass
 
 
 @dataclass(frozen=True)
@@ -71,7 +68,7 @@ COLUMNS: tuple[Column, ...] = (
 
 
 @dataclass(frozen=True)
-class FurtherColumn(Column):
+class OptionalColumn(Column):
     """A column that is there only where it is asked for, behind those of the contract.
 
     Attributes
@@ -83,57 +80,57 @@ class FurtherColumn(Column):
 
 
 _OF_TABLES = "estimate from the tables of the closed channels; not of the replica formula itself"
-FURTHER: tuple[FurtherColumn, ...] = (
-    FurtherColumn(
+OPTIONAL: tuple[OptionalColumn, ...] = (
+    OptionalColumn(
         "mmse",
         "float64",
         "squared input units",
         "minimum mean squared error of an input entry given the observed layer; input_variance where nothing is known",
         "rests on the replica formula",
     ),
-    FurtherColumn(
+    OptionalColumn(
         "mi_replica_error",
         "float64",
         INFORMATION,
         "estimated numerical error of the replica value",
         "estimate from a second quadrature of the scalar channels; not of the replica formula itself",
     ),
-    FurtherColumn(
+    OptionalColumn(
         "mi_layerwise_error",
         "float64",
         INFORMATION,
         "estimated numerical error of mi_layerwise, by which it has been lowered",
         _OF_TABLES,
     ),
-    FurtherColumn(
+    OptionalColumn(
         "mi_fisher_error",
         "float64",
         INFORMATION,
         "estimated numerical error of mi_fisher, by which it has been lowered",
         _OF_TABLES,
     ),
-    FurtherColumn(
+    OptionalColumn(
         "mi_gaussian_upper_error",
         "float64",
         INFORMATION,
         "estimated numerical error of mi_gaussian_upper, by which it has been raised",
         _OF_TABLES,
     ),
-    FurtherColumn(
+    OptionalColumn(
         "jacobian_mean",
         "float64",
         "1",
         "mean of the squared singular values of the Jacobian of the observed pre-activation by the input",
         "theorem in the limit of wide layers",
     ),
-    FurtherColumn(
+    OptionalColumn(
         "jacobian_variance",
         "float64",
         "1",
         "variance of the squared singular values of that Jacobian; 0 with mean 1 at an isometry",
         "theorem in the limit of wide layers",
     ),
-    FurtherColumn(
+    OptionalColumn(
         "efficiency",
         "float64",
         "1",
@@ -142,15 +139,15 @@ FURTHER: tuple[FurtherColumn, ...] = (
     ),
 )
 TOTAL = "nats"
-OF_DATA: tuple[FurtherColumn, ...] = (
-    FurtherColumn(
+OF_DATA: tuple[OptionalColumn, ...] = (
+    OptionalColumn(
         "mi_pairwise_lower",
         "float64",
         TOTAL,
         "lower bound on the information about which of the inputs of the data set it was, at the finite width; total",
         "theorem at layer 1; beyond it up to the sampling of hidden layers, three standard errors to the safe side",
     ),
-    FurtherColumn(
+    OptionalColumn(
         "mi_pairwise_upper",
         "float64",
         TOTAL,
@@ -163,12 +160,12 @@ OF_ESTIMATOR: dict[str, Column] = {
     "fisher": _information("mi_fisher", "lower bound by the Fisher information of every offset in the replica formula")
 }
 """Columns of the estimators that the contract does not name: there only where these are asked for."""
-BY_NAME: dict[str, Column] = {column.name: column for column in (*COLUMNS, *OF_ESTIMATOR.values(), *FURTHER, *OF_DATA)}
-FURTHER_NAMES = tuple(column.name for column in FURTHER)
+BY_NAME: dict[str, Column] = {column.name: column for column in (*COLUMNS, *OF_ESTIMATOR.values(), *OPTIONAL, *OF_DATA)}
+OPTIONAL_NAMES = tuple(column.name for column in OPTIONAL)
 DATA_NAMES = tuple(column.name for column in OF_DATA)
 
 
-def columns_with(further: Sequence[str], estimators: Sequence[str]) -> tuple[Column, ...]:
+def columns_with(optional: Sequence[str], estimators: Sequence[str]) -> tuple[Column, ...]:
     """The contract's columns; behind them those of further `estimators`; then `further` ones, a data set's last."""
     estimated = (column for name, column in OF_ESTIMATOR.items() if name in estimators)
-    return (*COLUMNS, *estimated, *(column for column in (*FURTHER, *OF_DATA) if column.name in further))
+    return (*COLUMNS, *estimated, *(column for column in (*OPTIONAL, *OF_DATA) if column.name in optional))

@@ -15,7 +15,7 @@ import onnx
 import safetensors.numpy
 from onnx import TensorProto, helper, numpy_helper
 
-Array = np.ndarray[Any, Any]
+FloatArray = np.ndarray[Any, Any]
 NARROW = {"bfloat16": "BF16", "float8_e4m3fn": "F8_E4M3", "float8_e5m2": "F8_E5M2"}
 
 
@@ -23,29 +23,29 @@ def rng(seed: int = 0) -> np.random.Generator:
     return np.random.default_rng(seed)
 
 
-def uniform(shape: tuple[int, ...], fan_in: int, variance: float = 1 / 3, seed: int = 0) -> Array:
+def uniform(shape: tuple[int, ...], fan_in: int, variance: float = 1 / 3, seed: int = 0) -> FloatArray:
     """A uniform draw of sigma_w^2 `variance`."""
     edge = math.sqrt(3.0 * variance / fan_in)
     return rng(seed).uniform(-edge, edge, shape).astype(np.float32)
 
 
-def normal(shape: tuple[int, ...], std: float, seed: int = 0) -> Array:
+def normal(shape: tuple[int, ...], std: float, seed: int = 0) -> FloatArray:
     return rng(seed).normal(0.0, std, shape).astype(np.float32)
 
 
-def truncated(shape: tuple[int, ...], parent: float, cut: float = 2.0, seed: int = 0) -> Array:
+def truncated(shape: tuple[int, ...], parent: float, cut: float = 2.0, seed: int = 0) -> FloatArray:
     values = rng(seed).normal(0.0, 1.0, 3 * math.prod(shape) + 100)
     return (parent * values[np.abs(values) < cut][: math.prod(shape)]).reshape(shape).astype(np.float32)
 
 
-def trained(rows: int, columns: int, seed: int = 0) -> Array:
+def trained(rows: int, columns: int, seed: int = 0) -> FloatArray:
     """A matrix with a few directions far beyond the random bulk."""
     draw = normal((rows, columns), 1.0 / math.sqrt(columns), seed)
     left, right = normal((rows, 3), 1.0, seed + 1), normal((3, columns), 1.0, seed + 2)
     return (draw + 3.0 * left @ right / math.sqrt(rows * columns)).astype(np.float32)
 
 
-def save(path: Path, tensors: Mapping[str, Array], metadata: dict[str, str] | None = None) -> Path:
+def save(path: Path, tensors: Mapping[str, FloatArray], metadata: dict[str, str] | None = None) -> Path:
     """A safetensors file; narrow floats by hand, for the library's numpy side writes no float8."""
     if any(value.dtype.name in NARROW for value in tensors.values()):
         return raw_safetensors(path, {name: (NARROW.get(v.dtype.name, "F32"), v) for name, v in tensors.items()})
@@ -54,7 +54,7 @@ def save(path: Path, tensors: Mapping[str, Array], metadata: dict[str, str] | No
     return path
 
 
-def raw_safetensors(path: Path, tensors: Mapping[str, tuple[str, Array]]) -> Path:
+def raw_safetensors(path: Path, tensors: Mapping[str, tuple[str, FloatArray]]) -> Path:
     header, body = {}, b""
     for name, (dtype, value) in tensors.items():
         data = np.ascontiguousarray(value).tobytes()
@@ -66,7 +66,7 @@ def raw_safetensors(path: Path, tensors: Mapping[str, tuple[str, Array]]) -> Pat
     return path
 
 
-def save_h5(path: Path, arrays: Mapping[str, Array], names: Mapping[str, str] | None = None) -> Path:
+def save_h5(path: Path, arrays: Mapping[str, FloatArray], names: Mapping[str, str] | None = None) -> Path:
     with h5py.File(path, "w") as file:
         for name, value in arrays.items():
             file[name] = value
@@ -78,7 +78,7 @@ def save_h5(path: Path, arrays: Mapping[str, Array], names: Mapping[str, str] | 
 def save_onnx(
     path: Path,
     nodes: list[onnx.NodeProto],
-    weights: Mapping[str, Array],
+    weights: Mapping[str, FloatArray],
     *,
     functions: list[onnx.FunctionProto] | None = None,
     external: bool = False,
@@ -98,9 +98,9 @@ def save_onnx(
     return path
 
 
-def constant(name: str, value: Array) -> onnx.NodeProto:
+def constant(name: str, value: FloatArray) -> onnx.NodeProto:
     return helper.make_node("Constant", [], [name], value=numpy_helper.from_array(value, name))
 
 
-def narrow(values: Array, dtype: str) -> Array:
+def narrow(values: FloatArray, dtype: str) -> FloatArray:
     return values.astype(getattr(ml_dtypes, dtype))

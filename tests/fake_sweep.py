@@ -56,7 +56,7 @@ class FakePlan:
     depths: tuple[int, ...] = (1, 2, 5)
     text: str = "version: 1\n"
     estimators: tuple[str, ...] = ("linear",)
-    further: tuple[str, ...] = ()
+    optional: tuple[str, ...] = ()
     model: Model = SQUARE
     unit: str = "nats"
     n_points: int | None = None

@@ -32,7 +32,7 @@ def perceptron(alpha):
     model = Model.with_input("rademacher", (alpha,))
     model = Model(model.alpha, prior=model.prior, prior_name=model.prior_name, observe="activation")
     points = Points.of("sign", 1.0, sigma_noise=NO_NOISE)
-    found = evaluate_points(points, 1, ["replica"], further=["mmse"], model=model)
+    found = evaluate_points(points, 1, ["replica"], optional=["mmse"], model=model)
     assert found["status"].tolist() == ["ok"]
     return found["mi_replica"].item(), found["mmse"].item()
 

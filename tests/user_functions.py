@@ -3,70 +3,68 @@
 from functools import lru_cache
 
 import numpy as np
-from numpy.typing import NDArray
 
 from mfmi.activations.user import UserActivation
+from mfmi.arrays import FloatArray
 
-Array = NDArray[np.float64]
 
-
-def softsign(u: Array) -> Array:
+def softsign(u: FloatArray) -> FloatArray:
     return u / (1.0 + np.abs(u))
 
 
-def celu(u: Array) -> Array:
+def celu(u: FloatArray) -> FloatArray:
     return np.where(u > 0.0, u, np.expm1(np.minimum(u, 0.0)))
 
 
-def mish(u: Array) -> Array:
+def mish(u: FloatArray) -> FloatArray:
     return u * np.tanh(np.logaddexp(0.0, u))
 
 
-def hard_swish(u: Array) -> Array:
+def hard_swish(u: FloatArray) -> FloatArray:
     return u * np.clip(u + 3.0, 0.0, 6.0) / 6.0
 
 
-def relu6(u: Array) -> Array:
+def relu6(u: FloatArray) -> FloatArray:
     return np.clip(u, 0.0, 6.0)
 
 
-def squared_relu(u: Array) -> Array:
+def squared_relu(u: FloatArray) -> FloatArray:
     return np.maximum(u, 0.0) ** 2
 
 
-def tanhshrink(u: Array) -> Array:
+def tanhshrink(u: FloatArray) -> FloatArray:
     return u - np.tanh(u)
 
 
-def cube(u: Array) -> Array:
+def cube(u: FloatArray) -> FloatArray:
     return u**3
 
 
-def quick_gelu(u: Array) -> Array:
+def quick_gelu(u: FloatArray) -> FloatArray:
     return u * 0.5 * (1.0 + np.tanh(0.851 * u))
 
 
-def absolute(u: Array) -> Array:
+def absolute(u: FloatArray) -> FloatArray:
     return np.abs(u)
 
 
-def wave(u: Array) -> Array:
+def wave(u: FloatArray) -> FloatArray:
     return np.cos(u)
 
 
-def gaussian(u: Array) -> Array:
+def gaussian(u: FloatArray) -> FloatArray:
     return np.exp(-0.5 * u * u)
 
 
-def snake(u: Array) -> Array:
+def snake(u: FloatArray) -> FloatArray:
     return u + np.sin(u) ** 2
 
 
-def fast_sine(u: Array) -> Array:
+def fast_sine(u: FloatArray) -> FloatArray:
     return np.sin(2.0 * u)
 
 
-def softplus(u: Array) -> Array:
+def softplus(u: FloatArray) -> FloatArray:
     return np.logaddexp(0.0, u)
 
 

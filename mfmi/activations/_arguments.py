@@ -1,9 +1,9 @@
 """Checks of what an activation's moments are asked for: clear errors for numbers that no gaussian has."""
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 
-FloatArray = NDArray[np.float64]
+from mfmi.arrays import FloatArray
 
 # Arguments may exceed their limits by this many units in the last place: the caller's own rounding.
 _SLACK = 8.0 * np.finfo(np.float64).eps

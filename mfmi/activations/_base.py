@@ -15,13 +15,12 @@ from numpy.typing import ArrayLike, NDArray
 from mfmi.activations import _pairs, _probe, _quadrature
 from mfmi.activations._arguments import checked_covariance, checked_finite, checked_gap, checked_variance
 from mfmi.activations._conditional import Conditional
+from mfmi.arrays import FloatArray
 from mfmi.quadrature import gaussian
 from mfmi.quadrature.normal import truncated_power
 
-FloatArray = NDArray[np.float64]
-
 # Relative errors allowed for in every reported error: rounding of closed forms; rounding and the tails of quadrature.
-_ROUNDING = 1e-13
+_CLOSED_FORM_ROUNDING = 1e-13
 _TRUNCATION = 1e-12
 
 # Half of the step of slopes that are compared, and share of the largest change that is rounding.
@@ -372,7 +371,7 @@ class Activation(ABC):
 
     def _rounding(self, moment: str, value: FloatArray, *arguments: Any) -> FloatArray:
         """Absolute error to allow for rounding and tails, on top of the difference of two rules."""
-        return (_ROUNDING if moment in self.closed else _TRUNCATION) * np.abs(value)
+        return (_CLOSED_FORM_ROUNDING if moment in self.closed else _TRUNCATION) * np.abs(value)
 
     def _answer(self, moment: str, arguments: tuple[FloatArray, ...], error: bool, *extra: float) -> Any:
         arrays = np.broadcast_arrays(*arguments)

@@ -6,13 +6,10 @@ import math
 from typing import Any, NamedTuple, Protocol
 
 import numpy as np
-from numpy.typing import NDArray
 
 from mfmi.activations import _probe, _quadrature, _uniform
 from mfmi.activations._quadrature import Integrand
 from mfmi.activations._resolution import Panels
-
-FloatArray = NDArray[np.float64]
 
 # Lengths of variation that are tried: for rules graded towards 0 and the kinks, and for rules of equal steps.
 _POLES = (2.0, 1.5, 1.0, 0.7, 0.5, 0.35, 0.25, 0.15, 0.1, 0.05, 0.025, 0.01, 4e-3, 2e-3, 1e-3, 4e-4, 2e-4, 1e-4, 4e-5)

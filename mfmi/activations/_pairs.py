@@ -9,8 +9,8 @@ from numpy.typing import NDArray
 
 from mfmi.activations import _quadrature
 from mfmi.activations._tables import DECORRELATION, EVEN, MIRROR_SLOPE, ODD, SLOPE, Tabulated, pair_table
+from mfmi.arrays import FloatArray
 
-FloatArray = NDArray[np.float64]
 PairMoment = Literal["decorrelation", "slope_correlation_gap", "correlation"]
 
 

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable
 
 import numpy as np
-from numpy.typing import NDArray
 
-FloatArray = NDArray[np.float64]
+from mfmi.arrays import FloatArray
+
 Function = Callable[[FloatArray], FloatArray]
 
 REACH = 30.0

@@ -11,9 +11,9 @@ from numpy.typing import ArrayLike, NDArray
 
 from mfmi.activations import _uniform
 from mfmi.activations._window import smooth_rules
+from mfmi.arrays import FloatArray
 from mfmi.quadrature import gaussian
 
-FloatArray = NDArray[np.float64]
 RowArray = NDArray[np.int64]
 
 # The finer rule that the ordinary one is compared with to estimate its error has this many times the nodes; the

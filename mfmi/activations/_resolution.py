@@ -15,9 +15,9 @@ from numpy.polynomial import legendre
 from numpy.typing import NDArray
 
 from mfmi.activations import _probe
+from mfmi.arrays import FloatArray
 from mfmi.quadrature import gaussian
 
-FloatArray = NDArray[np.float64]
 Function = Callable[[FloatArray], FloatArray]
 
 # Panels to start with: of one width within reach of the probes, where the function is looked at in steps of `_SIGHT`,

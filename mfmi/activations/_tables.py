@@ -18,8 +18,7 @@ from numpy.typing import NDArray
 
 from mfmi.activations import _quadrature
 from mfmi.activations._quadrature import Integrand
-
-FloatArray = NDArray[np.float64]
+from mfmi.arrays import FloatArray
 
 # Rows of a tile's coefficients.
 DECORRELATION, ODD, EVEN, SLOPE, MIRROR_SLOPE = range(5)
@@ -44,7 +43,7 @@ _FINE, _FINER = 1.25, 1.6
 # A tile with a larger relative error is left to direct quadrature.
 _WANTED = 2e-10
 _SAFETY = 4.0
-_ROUNDING = 1e-14
+_TABLE_ROUNDING = 1e-14
 
 
 class Tabulated(Integrand, Protocol):
@@ -55,7 +54,7 @@ class Tabulated(Integrand, Protocol):
 
 
 @dataclass(frozen=True)
-class Tile:
+class PairTile:
     """Part of a table.
 
     Attributes
@@ -91,7 +90,7 @@ class PairTable:
         finite = [phi.pole, *(0.5 * abs(kink) for kink in phi.kinks if kink != 0.0)]
         length = min(finite)
         self._scale = length if math.isfinite(length) else 1.0
-        self._tiles: dict[tuple[int, int], Tile] = {}
+        self._tiles: dict[tuple[int, int], PairTile] = {}
 
     def evaluate(self, s: FloatArray, near: FloatArray, function: int) -> tuple[FloatArray, FloatArray]:
         """Interpolate one of the five functions.
@@ -140,13 +139,13 @@ class PairTable:
             error[rows] = tile.relative[function] * np.abs(found) + tile.absolute[function]
         return value, error
 
-    def _tile(self, index: int, panel: int) -> Tile:
+    def _tile(self, index: int, panel: int) -> PairTile:
         tile = self._tiles.get((index, panel))
         if tile is None:
             tile = self._tiles[index, panel] = self._build(index, panel)
         return tile
 
-    def _build(self, index: int, panel: int) -> Tile:
+    def _build(self, index: int, panel: int) -> PairTile:
         values = self._sample(index, panel, _chebyshev_nodes(_NODES[0]), _chebyshev_nodes(_NODES[1]), _FINE)
         coefficients = np.einsum("ai,fij->faj", _transform(_NODES[0]), values)
         coefficients = np.einsum("bj,faj->fab", _transform(_NODES[1]), coefficients)
@@ -154,7 +153,7 @@ class PairTable:
         exact = self._sample(index, panel, places[0], places[1], _FINER)
         left, right = (_basis(place, n) for place, n in zip(places, _NODES, strict=True))
         table = np.einsum("ai,bj,fab->fij", left, right, coefficients)
-        return Tile(np.ascontiguousarray(coefficients), *_errors(table, exact))
+        return PairTile(np.ascontiguousarray(coefficients), *_errors(table, exact))
 
     def _sample(self, index: int, panel: int, left: FloatArray, right: FloatArray, refine: float) -> FloatArray:
         """Direct values at the product of places in [-1, 1], shape (5, left, right)."""
@@ -181,8 +180,8 @@ def _errors(table: FloatArray, exact: FloatArray) -> tuple[FloatArray, FloatArra
     size[EVEN], size[MIRROR_SLOPE] = 1.0, np.abs(exact[SLOPE])
     with np.errstate(invalid="ignore", divide="ignore", over="ignore"):
         ratio = np.where(difference == 0.0, 0.0, difference / size)
-        worst = _SAFETY * ratio.reshape(5, -1).max(axis=1) + _ROUNDING
-    absolute = _SAFETY * difference.reshape(5, -1).max(axis=1) + _ROUNDING * size.reshape(5, -1).max(axis=1)
+        worst = _SAFETY * ratio.reshape(5, -1).max(axis=1) + _TABLE_ROUNDING
+    absolute = _SAFETY * difference.reshape(5, -1).max(axis=1) + _TABLE_ROUNDING * size.reshape(5, -1).max(axis=1)
     vanishing = np.isin(np.arange(5), (EVEN, MIRROR_SLOPE))
     return np.where(vanishing, 0.0, worst), np.where(vanishing, absolute, 0.0), worst <= _WANTED
 

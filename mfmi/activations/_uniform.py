@@ -13,9 +13,9 @@ from collections.abc import Iterator
 import numpy as np
 from numpy.typing import NDArray
 
+from mfmi.arrays import FloatArray
 from mfmi.quadrature import gaussian
 
-FloatArray = NDArray[np.float64]
 RowArray = NDArray[np.int64]
 
 TAIL = 8.7

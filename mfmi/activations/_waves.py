@@ -16,9 +16,9 @@ from numpy.typing import NDArray
 
 from mfmi.activations import _probe
 from mfmi.activations._uniform import FAR
+from mfmi.arrays import FloatArray
 from mfmi.quadrature import gaussian
 
-FloatArray = NDArray[np.float64]
 Function = Callable[[FloatArray], FloatArray]
 
 # Periods looked for, and how exactly the function must repeat itself, of its largest value there.

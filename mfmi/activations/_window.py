@@ -10,9 +10,8 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.special import roots_hermitenorm
 
+from mfmi.arrays import FloatArray
 from mfmi.quadrature import gaussian
-
-FloatArray = NDArray[np.float64]
 
 # Largest sqrt(v) / pole at which a fixed rule reaches 1e-11 of sup |phi| and its number of nodes, measured for tanh
 # with 0 <= m <= 6 (the other smooth activations of the package vary less on that scale). Gauss-Hermite wins at first,

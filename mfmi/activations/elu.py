@@ -6,14 +6,13 @@ import math
 from typing import ClassVar
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 from scipy.special import erfcx, ndtr
 
 from mfmi.activations._base import PAIR_MOMENTS, Activation
 from mfmi.activations.relu import TwoSlopes
+from mfmi.arrays import FloatArray
 from mfmi.quadrature.normal import ramp_moments
-
-FloatArray = NDArray[np.float64]
 
 _SELU_ALPHA = 1.6732632423543772848170429916717
 _SELU_SCALE = 1.0507009873554804934193349852946

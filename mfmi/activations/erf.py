@@ -6,13 +6,12 @@ import math
 from typing import ClassVar
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 from scipy.special import erf
 
 from mfmi.activations._base import Activation
+from mfmi.arrays import FloatArray
 from mfmi.quadrature import gaussian
-
-FloatArray = NDArray[np.float64]
 
 _SLOPE = 2.0 / math.sqrt(math.pi)
 

@@ -6,13 +6,12 @@ import math
 from typing import ClassVar
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 from scipy.special import ndtr
 
 from mfmi.activations._base import Activation, Piece
+from mfmi.arrays import FloatArray
 from mfmi.quadrature.normal import density, inverse_mills
-
-FloatArray = NDArray[np.float64]
 
 _MINIMUM_AT = -0.75179152469356445
 _STEEPEST = 1.1289041451202054

@@ -6,14 +6,13 @@ import math
 from typing import ClassVar
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 from scipy.special import erf, erfc, gammainc, ndtr
 
 from mfmi.activations._base import PAIR_MOMENTS, Activation, Piece
+from mfmi.arrays import FloatArray
 from mfmi.quadrature import gaussian
 from mfmi.quadrature.normal import ramp_moments, ramp_residual
-
-FloatArray = NDArray[np.float64]
 
 # From this noise variance on the closed residual, a difference of two ramps, has lost three digits.
 _WIDE = 100.0

@@ -5,11 +5,10 @@ from __future__ import annotations
 from typing import ClassVar
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 
 from mfmi.activations._base import Activation
-
-FloatArray = NDArray[np.float64]
+from mfmi.arrays import FloatArray
 
 
 class Linear(Activation):

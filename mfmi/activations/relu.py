@@ -6,13 +6,12 @@ import math
 from typing import ClassVar
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 from scipy.special import ndtr
 
 from mfmi.activations._base import WHOLE_LINE, Activation, Piece
+from mfmi.arrays import FloatArray
 from mfmi.quadrature.normal import ramp_moments, ramp_residual
-
-FloatArray = NDArray[np.float64]
 
 # Below this angle sin - angle cos is summed as a series, which reaches rounding error within its terms.
 _SMALL_ANGLE = 0.5

@@ -6,13 +6,12 @@ import math
 from typing import ClassVar
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 from scipy.special import erf, ndtr
 
 from mfmi.activations._base import Activation, Piece
+from mfmi.arrays import FloatArray
 from mfmi.quadrature.normal import density
-
-FloatArray = NDArray[np.float64]
 
 
 class Sign(Activation):

@@ -6,11 +6,10 @@ import math
 from typing import ClassVar
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 
 from mfmi.activations._base import PAIR_MOMENTS, Activation
-
-FloatArray = NDArray[np.float64]
+from mfmi.arrays import FloatArray
 
 # From this mean on 1 - tanh is averaged instead of tanh: saturation then costs no relative accuracy.
 _SATURATED = 3.0

@@ -6,13 +6,12 @@ import math
 from typing import ClassVar
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 from scipy.special import comb
 
 from mfmi.activations._base import Activation
+from mfmi.arrays import FloatArray
 from mfmi.quadrature import gaussian
-
-FloatArray = NDArray[np.float64]
 
 # From this variance on the Fourier series of ln|cos| is summed; below, at most one of its poles is within reach.
 _SERIES_FROM = 0.02

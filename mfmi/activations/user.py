@@ -8,13 +8,12 @@ from collections.abc import Callable
 from typing import Any
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 
 from mfmi.activations import _choice, _identity, _probe, _quadrature, _resolution, _uniform, _waves
 from mfmi.activations._base import PAIR_MOMENTS, Activation, Piece
 from mfmi.activations._vectorised import RANGE, SINGLE, check_vectorised
-
-FloatArray = NDArray[np.float64]
+from mfmi.arrays import FloatArray
 
 _DERIVATIVE_MISMATCH = 1e-6
 _DERIVATIVE_ERROR = 1e-7

@@ -8,7 +8,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-Array = NDArray[np.float64]
+from mfmi.arrays import FloatArray
 
 # Relative difference from which on two values are those of two minima.
 _DISTINCT = 1e-7
@@ -28,14 +28,14 @@ class Estimate(NamedTuple):
         bound is to the safe side by as much.
     """
 
-    value: Array
-    residual: Array
+    value: FloatArray
+    residual: FloatArray
     converged: NDArray[np.bool_]
-    mmse: Array
+    mmse: FloatArray
     coexisting: NDArray[np.bool_]
-    error: Array
+    error: FloatArray
 
-    def part(self, chosen: NDArray[np.intp]) -> Estimate:
+    def take(self, chosen: NDArray[np.intp]) -> Estimate:
         """The estimates of some of the points."""
         return Estimate(
             self.value[chosen],
@@ -47,7 +47,7 @@ class Estimate(NamedTuple):
         )
 
 
-def closed(value: Array) -> Estimate:
+def closed(value: FloatArray) -> Estimate:
     """An estimate in closed form."""
     nowhere = np.zeros(len(value), dtype=bool)
     return Estimate(value, np.zeros_like(value), ~nowhere, np.full_like(value, np.nan), nowhere, np.zeros_like(value))

@@ -10,14 +10,13 @@ from collections.abc import Callable
 import numpy as np
 from numpy.typing import NDArray
 
+from mfmi.arrays import FloatArray
 from mfmi.bounds.estimate import Estimate, closed, smaller
-from mfmi.bounds.problem import Channels, Problem, chain_of, everything, input_known, less_noise
+from mfmi.bounds.problem import Channels, Problem, chain_of, less_noise, phi_full, phi_known
 from mfmi.chain.search import solve
 from mfmi.channels.closed.bounds import EntropyPowerLower, FisherLower, GaussianUpper, LinearLower
 from mfmi.channels.closed.table import Channel
 from mfmi.channels.priors import MixturePrior
-
-Array = NDArray[np.float64]
 
 
 def mean_field(problem: Problem) -> Estimate:
@@ -68,10 +67,10 @@ def linear(problem: Problem) -> Estimate:
         found = linear(problem.gaussian_input)
         return found._replace(value=np.maximum(found.value - prior.negentropy, 0.0))
     channels = problem.linear()
-    found = less_noise(problem, channels, everything(problem, channels, unique=True), unique=True)
+    found = less_noise(problem, channels, phi_full(problem, channels, unique=True), unique=True)
     faint = np.flatnonzero(found.converged & (found.value < _FAINT) & (problem.depth > 1))
     if len(faint):
-        value, converged = _faint(problem.part(faint), channels.part(faint))
+        value, converged = _faint(problem.take(faint), channels.take(faint))
         # Where the search has only the first order of the signal there is no noise to subtract.
         found.value[faint] = np.where(value > 0.0, value, found.value[faint])
         found.converged[faint] = converged
@@ -82,7 +81,7 @@ def linear(problem: Problem) -> Estimate:
 _FAINT = 1e-4
 
 
-def _faint(problem: Problem, channels: Channels) -> tuple[Array, NDArray[np.bool_]]:
+def _faint(problem: Problem, channels: Channels) -> tuple[FloatArray, NDArray[np.bool_]]:
     """`Phi_full - Phi_known` of a linear network without cancellation, and whether the searches ended.
 
     The known potential is the full one at input variance 0, and by stationarity the potential changes with a factor t
@@ -126,7 +125,7 @@ def entropy_power(problem: Problem) -> Estimate:
     error = lost * (0.5 * problem.rank * -np.expm1(-total) + known)
     value = np.maximum(value - error, 0.0)
     confines = (problem.alpha > 1.0) | (problem.factors.rank < 1.0)
-    before: Array = np.cumsum(confines) - confines
+    before: FloatArray = np.cumsum(confines) - confines
     return closed(np.where(before[problem.depth - 1] > 0, np.nan, value))
 
 
@@ -152,11 +151,11 @@ def _from_below(problem: Problem, channels: list[Channel]) -> Estimate:
 
     A table may lie above its channel: a bound is less by its estimated error.
     """
-    found = _lowered(everything(problem, *(problem.tabulated(channel) for channel in channels)))
+    found = _lowered(phi_full(problem, *(problem.tabulated(channel) for channel in channels)))
     noisy = np.flatnonzero((problem.hidden_noise > 0.0) & (problem.depth > 1))
     if len(noisy):
-        some = problem.part(noisy)
-        known = input_known(some, some.tabulated(GaussianUpper()), unique=True)
+        some = problem.take(noisy)
+        known = phi_known(some, some.tabulated(GaussianUpper()), unique=True)
         cruder = closed(some.maximum_entropy(some.observed(some.path.noise_gap)))
         less = _least(_raised(known), cruder)
         found.value[noisy] -= less.value
@@ -180,14 +179,14 @@ def gaussian_upper(problem: Problem) -> Estimate:
 
 def _from_above(problem: Problem) -> Estimate:
     cruder = closed(problem.maximum_entropy(problem.observed(problem.path.offset_gap)))
-    full = everything(problem, problem.tabulated(GaussianUpper()), unique=True)
+    full = phi_full(problem, problem.tabulated(GaussianUpper()), unique=True)
     # Where it underflows to 0 the cruder bound does not yet.
     full = full._replace(converged=full.converged & (full.value > 0.0))
     found = _least(_raised(full), cruder)
     noisy = np.flatnonzero((problem.hidden_noise > 0.0) & (problem.depth > 1))
     if len(noisy):
-        some = problem.part(noisy)
-        known = _lowered(input_known(some, *(some.tabulated(channel) for channel in _lower_channels(some))))
+        some = problem.take(noisy)
+        known = _lowered(phi_known(some, *(some.tabulated(channel) for channel in _lower_channels(some))))
         # A term without a value is left out: it can only be subtracted.
         subtracted = known.value > 0.0
         found.value[noisy] = np.maximum(found.value[noisy] - np.where(subtracted, known.value, 0.0), 0.0)

@@ -11,20 +11,20 @@ from numpy.typing import ArrayLike, NDArray
 from mfmi.activations import Activation
 from mfmi.activations import get as get_activation
 from mfmi.arguments.ranges import LAYERS_AT_ONCE
+from mfmi.arrays import FloatArray
 from mfmi.bounds.estimate import Estimate
 from mfmi.bounds.estimators import REGISTRY
 from mfmi.bounds.optional_columns import DERIVED, pairwise
-from mfmi.bounds.optional_columns import REGISTRY as FURTHER_REGISTRY
+from mfmi.bounds.optional_columns import REGISTRY as OPTIONAL_REGISTRY
 from mfmi.bounds.problem import Problem
 from mfmi.bounds.propagation import Propagation
 from mfmi.chain.search import ENOUGH
-from mfmi.columns import DATA_NAMES, FURTHER_NAMES, INFORMATION, TOTAL, columns_with
+from mfmi.columns import DATA_NAMES, INFORMATION, OPTIONAL_NAMES, TOTAL, columns_with
 from mfmi.meanfield import FixedPoint, fixed_point, trajectory
 from mfmi.names import ESTIMATORS, LOWER_BOUNDS, NOISE_PLACEMENTS, UNITS, UPPER_BOUNDS
 from mfmi.networks.model import SQUARE, Model
 from mfmi.networks.points import Points
 
-Array = NDArray[np.float64]
 # Functions of a problem by the column that they fill.
 Quantities = Mapping[str, Callable[[Problem], Estimate]]
 
@@ -44,7 +44,7 @@ def evaluate_points(
     depths: ArrayLike,
     estimators: Sequence[str],
     unit: str = "nats",
-    further: Sequence[str] = (),
+    optional: Sequence[str] = (),
     model: Model = SQUARE,
     fields: MeanFields | None = None,
 ) -> dict[str, NDArray[Any]]:
@@ -56,7 +56,7 @@ def evaluate_points(
     depths : observed layers, shape (D,) for all points or (n, D), whole numbers from 1.
     estimators : names out of `mfmi.names.ESTIMATORS`.
     unit : "nats" or "bits" per input dimension, for the `mi_` columns.
-    further : names of columns behind the contract's, out of `mfmi.columns.FURTHER`, and of `OF_DATA` where the model
+    further : names of columns behind the contract's, out of `mfmi.columns.OPTIONAL`, and of `OF_DATA` where the model
         has a data set.
     model : what all networks have in common, square layers of any depth by default.
     fields : the mean field of the points' networks, where they are asked for again at other depths.
@@ -77,12 +77,12 @@ def evaluate_points(
     table = np.atleast_1d(np.asarray(depths))
     if table.size == 0 or not np.issubdtype(table.dtype, np.integer) or table.min() < 1:
         raise ValueError(f"depth must be whole numbers from 1, not {depths!r}")
-    _check_names(points, (estimators, further), unit, model)
+    _check_names(points, (estimators, optional), unit, model)
     model.ratios(int(table.max()))
     layers = np.broadcast_to(table, (len(points), table.shape[-1])).astype(np.intp)
     shape = layers.shape
     columns: dict[str, NDArray[Any]] = {}
-    wanted = columns_with(further, estimators)
+    wanted = columns_with(optional, estimators)
     for column in wanted:
         text = column.dtype == "string"
         columns[column.name] = np.full(shape, "" if text else np.nan, dtype=object if text else np.float64)
@@ -92,14 +92,14 @@ def evaluate_points(
     columns["depth"] = layers.astype(np.int32)
     columns["status"][:] = "ok"
     quantities = {f"mi_{name}": REGISTRY[name] for name in estimators}
-    quantities |= {name: FURTHER_REGISTRY[name] for name in FURTHER_NAMES if name in further and name not in DERIVED}
+    quantities |= {name: OPTIONAL_REGISTRY[name] for name in OPTIONAL_NAMES if name in optional and name not in DERIVED}
     for rows in _groups(points.activation):
         fields_of = fields or MeanFields(int(table.max()))
         _evaluate_activation(points[rows], layers[rows], quantities, _View(columns, rows), model, fields_of)
     _bounds(columns, estimators, _missed(columns, estimators))
-    for name in DERIVED.keys() & set(further):
+    for name in DERIVED.keys() & set(optional):
         columns[name] = DERIVED[name](columns, model)
-    if model.data and set(DATA_NAMES) & set(further):
+    if model.data and set(DATA_NAMES) & set(optional):
         for name, values in zip(DATA_NAMES, pairwise(points, layers, model.data, model.observe), strict=True):
             columns[name] = values
     if unit == "bits":
@@ -121,7 +121,7 @@ class MeanFields:
         self.deepest = deepest
         self._known: dict[tuple[str, bytes], tuple[Propagation, FixedPoint]] = {}
 
-    def of(self, phi: Activation, settings: Array) -> tuple[Propagation, FixedPoint]:
+    def of(self, phi: Activation, settings: FloatArray) -> tuple[Propagation, FixedPoint]:
         """Trajectories and fixed points, of rows of `sigma_w, sigma_b, sigma_h, input_variance, correlation`."""
         key = phi.name, settings.tobytes()
         if key not in self._known:
@@ -145,23 +145,23 @@ class _View:
 
     def note_once(self, status: str, message: str, where: tuple[NDArray[np.intp], NDArray[np.intp]]) -> None:
         """Add a message at the entries that do not have it yet."""
-        told = self._columns["message"][self._rows[where[0]], where[1]]
-        new = np.array([message not in text for text in told], dtype=bool)
+        noted = self._columns["message"][self._rows[where[0]], where[1]]
+        new = np.array([message not in text for text in noted], dtype=bool)
         self.note(status, message, (where[0][new], where[1][new]))
 
     def note(self, status: str, message: str, where: tuple[NDArray[np.intp], NDArray[np.intp]]) -> None:
         """Add a message at the entries, and raise their status to `status` if that is worse."""
         rank = ("ok", "unbounded", "unconverged", "failed").index
         for row, layer in zip(self._rows[where[0]], where[1], strict=True):
-            told = self._columns["message"][row, layer]
-            self._columns["message"][row, layer] = f"{told}; {message}" if told else message
+            noted = self._columns["message"][row, layer]
+            self._columns["message"][row, layer] = f"{noted}; {message}" if noted else message
             self._columns["status"][row, layer] = max(self._columns["status"][row, layer], status, key=rank)
 
 
 def _check_names(points: Points, wanted: tuple[Sequence[str], Sequence[str]], unit: str, model: Model) -> None:
-    estimators, further = wanted
+    estimators, optional = wanted
     allowed = {"estimators": (set(estimators), ESTIMATORS), "unit": ({unit}, UNITS)}
-    allowed["columns"] = (set(further), FURTHER_NAMES + (DATA_NAMES if model.data else ()))
+    allowed["columns"] = (set(optional), OPTIONAL_NAMES + (DATA_NAMES if model.data else ()))
     allowed["weights"] = (set(points.weights), model.known_weights)
     allowed["noise_at"] = (set(points.noise_at), NOISE_PLACEMENTS)
     for name, (given, known) in allowed.items():
@@ -188,20 +188,20 @@ def _evaluate_activation(
     distinct, which = np.unique(settings, axis=0, return_inverse=True)
     which = which.ravel()
     row, column = np.indices(layers.shape).reshape(2, -1)
-    everything = (row, column)
+    entries = (row, column)
     propagation, ends = fields.of(phi, distinct)
     path = propagation.path
     for name in ("q_star", "c_star", "chi_1", "xi_q", "xi_c", "phase"):
-        out.put(name, getattr(ends, name)[which][row], everything)
+        out.put(name, getattr(ends, name)[which][row], entries)
     at = (which[row], layers.ravel() - 1)
     q = path.q[at]
     finite = np.isfinite(q)
     with np.errstate(divide="ignore", invalid="ignore"):
         # Without variance there is no correlation, and c is null.
         c = 1.0 - path.gap[at] / q
-    out.put("q", np.where(finite, q, np.nan), everything)
-    out.put("c", np.where(q > 0.0, c, np.nan), everything)
-    out.put("chi", path.chi[at], everything)
+    out.put("q", np.where(finite, q, np.nan), entries)
+    out.put("c", np.where(q > 0.0, c, np.nan), entries)
+    out.put("chi", path.chi[at], entries)
     unbounded = ends.phase[at[0]] == "unbounded"
     out.note("unbounded", _UNBOUNDED, (row[unbounded & finite], column[unbounded & finite]))
     overflows = np.any(np.isinf(path.q[which[row]]), axis=1)
@@ -209,8 +209,8 @@ def _evaluate_activation(
     out.note("failed", _unresolved(phi), (row[~finite & ~overflows], column[~finite & ~overflows]))
     messages = ends.message[which][row]
     for message in sorted(set(messages) - {""}):
-        told = finite & (messages == message)
-        out.note("unconverged", message, (row[told], column[told]))
+        noted = finite & (messages == message)
+        out.note("unconverged", message, (row[noted], column[noted]))
     for rows in _groups(points.weights):
         row, column = np.indices((len(rows), layers.shape[1])).reshape(2, -1)
         problem = Problem(
@@ -224,7 +224,7 @@ def _evaluate_activation(
             model,
         )
         for chosen in _similar(problem.depth):
-            _estimate(problem.part(chosen), quantities, out, (rows[row[chosen]], column[chosen]))
+            _estimate(problem.take(chosen), quantities, out, (rows[row[chosen]], column[chosen]))
 
 
 def _similar(depths: NDArray[np.intp]) -> Iterator[NDArray[np.intp]]:
@@ -256,11 +256,11 @@ def _estimate(
             two = np.flatnonzero(usable & found.converged & found.coexisting)
             out.note_once("ok", _TWO_MINIMA, (where[0][two], where[1][two]))
         for entry in np.flatnonzero(usable & ~found.converged):
-            message = f"{name.removeprefix('mi_')}: {_why_not(found.residual[entry])}"
+            message = f"{name.removeprefix('mi_')}: {_failure_reason(found.residual[entry])}"
             out.note("unconverged", message, (where[0][entry : entry + 1], where[1][entry : entry + 1]))
 
 
-def _why_not(residual: float) -> str:
+def _failure_reason(residual: float) -> str:
     """Say how a search ended that found no value."""
     if not np.isfinite(residual):
         return "the search left the range of numbers"

@@ -14,6 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mfmi.activations import get as get_activation
+from mfmi.arrays import FloatArray
 from mfmi.bounds.estimate import Estimate, closed
 from mfmi.bounds.estimators import fisher, gaussian_upper, layerwise
 from mfmi.bounds.problem import Problem
@@ -27,7 +28,6 @@ from mfmi.networks.model import DataSet, Model
 from mfmi.networks.points import Points
 from mfmi.networks.weights import Weights
 
-Array = NDArray[np.float64]
 Rows = Mapping[str, NDArray[Any]]
 
 
@@ -94,7 +94,7 @@ def _jacobian_moment(problem: Problem, which: int) -> Estimate:
     return closed(np.where(np.isfinite(value), value, np.nan))
 
 
-def efficiency(rows: Rows, model: Model) -> Array:
+def efficiency(rows: Rows, model: Model) -> FloatArray:
     """Return `mi_lower` over the capacity (22), at the largest gains that the same initialisation has.
 
     The largest squared singular value of a weight matrix and the steepest slope of the activation limit what any
@@ -138,7 +138,7 @@ def efficiency(rows: Rows, model: Model) -> Array:
     return value
 
 
-def _largest_gains(weights: Weights, alpha: Array) -> Array:
+def _largest_gains(weights: Weights, alpha: FloatArray) -> FloatArray:
     """Largest squared singular value of the weights of every layer where `sigma_w` is 1."""
     layers = ((weights.at(i + 1), ratio) for i, ratio in enumerate(alpha))
     return np.array([initial_gain(own, 1.0, a) if isinstance(own, str) else own.gain(a) for own, a in layers])
@@ -153,12 +153,12 @@ REGISTRY: dict[str, Callable[[Problem], Estimate]] = {
     "jacobian_mean": jacobian_mean,
     "jacobian_variance": jacobian_variance,
 }
-DERIVED: dict[str, Callable[[Rows, Model], Array]] = {"efficiency": efficiency}
+DERIVED: dict[str, Callable[[Rows, Model], FloatArray]] = {"efficiency": efficiency}
 
 
 def pairwise(
     points: Points, layers: NDArray[np.intp], data: DataSet, observe: str = OBSERVABLES[0]
-) -> tuple[Array, Array]:
+) -> tuple[FloatArray, FloatArray]:
     """Return the pairwise bounds of a data set (theory (20)), in total nats, averaged over networks of its width.
 
     Parameters

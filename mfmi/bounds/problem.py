@@ -15,10 +15,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mfmi.activations.linear import Linear
+from mfmi.arrays import FloatArray
 from mfmi.bounds.estimate import Estimate, closed, largest, smaller
 from mfmi.bounds.propagation import Propagation
 from mfmi.chain.ensembles import Ensemble, ensemble_of
-from mfmi.chain.potential import ROUNDING, Chain
+from mfmi.chain.potential import POTENTIAL_ROUNDING, Chain
 from mfmi.chain.search import Solution, solve, solve_rivals
 from mfmi.channels.closed.table import Channel, table
 from mfmi.channels.exact.table import exact_table
@@ -27,13 +28,11 @@ from mfmi.channels.layers import Tabulated
 from mfmi.channels.observed.activation import is_step
 from mfmi.channels.observed.outputs import ActivationOutput, GaussianOutput, LinearOutput, Output
 from mfmi.channels.priors import MixturePrior
-from mfmi.channels.protocols import LayerChannel, Source, Table
+from mfmi.channels.protocols import ChannelValues, LayerChannel, Source
 from mfmi.channels.sources import CorrelatedInput, FirstLayer, GaussianInput, PriorInput
 from mfmi.meanfield import Trajectory
 from mfmi.networks.model import GAUSSIAN, SQUARE, Model
 from mfmi.networks.weights import Factors, Weights
-
-Array = NDArray[np.float64]
 
 
 class Channels(NamedTuple):
@@ -50,11 +49,11 @@ class Channels(NamedTuple):
     hidden: LayerChannel
     output: Output
     exact: bool = False
-    judged: bool = True
+    has_error: bool = True
 
-    def part(self, chosen: NDArray[np.intp]) -> Channels:
+    def take(self, chosen: NDArray[np.intp]) -> Channels:
         """The channels of some of the points."""
-        return Channels(self.hidden.part(chosen, slice(None)), self.output.part(chosen), self.exact, self.judged)
+        return Channels(self.hidden.take(chosen, slice(None)), self.output.take(chosen), self.exact, self.has_error)
 
 
 @dataclass(frozen=True)
@@ -74,9 +73,9 @@ class Problem:
     propagation: Propagation
     rows: NDArray[np.intp]
     weights: str
-    sigma_w2: Array
-    output_noise: Array
-    input_variance: Array
+    sigma_w2: FloatArray
+    output_noise: FloatArray
+    input_variance: FloatArray
     depth: NDArray[np.intp]
     model: Model = SQUARE
 
@@ -85,7 +84,7 @@ class Problem:
         """The deepest observed layer."""
         return int(self.depth.max())
 
-    def observed(self, values: Array) -> Array:
+    def observed(self, values: FloatArray) -> FloatArray:
         """Entries of an array of shape (n, D) at every point's observed layer."""
         return values[np.arange(len(self.rows)), self.depth - 1]
 
@@ -95,17 +94,17 @@ class Problem:
         return self.propagation.path.take(self.rows)
 
     @cached_property
-    def hidden_noise(self) -> Array:
+    def hidden_noise(self) -> FloatArray:
         """`sigma_h^2`, shape (n,)."""
         return self.propagation.hidden_noise[self.rows]
 
     @cached_property
-    def alpha(self) -> Array:
+    def alpha(self) -> FloatArray:
         """`alpha_l = n_l / n_{l-1}` of layers 1 to D."""
         return self.model.ratios(self.deepest)
 
     @cached_property
-    def beta(self) -> Array:
+    def beta(self) -> FloatArray:
         """`beta_l = n_l / n_0` of every point's observed layer, shape (n,)."""
         return np.asarray(np.cumprod(self.alpha))[self.depth - 1]
 
@@ -125,22 +124,22 @@ class Problem:
         return np.asarray(self.factors.last[self.depth - 1] + 1)
 
     @cached_property
-    def ranks(self) -> Array:
+    def ranks(self) -> FloatArray:
         """Dimensions that the weights of layers 1 to D pass on, over the input's: at most the narrower side's."""
         return np.cumprod(self.alpha) / np.maximum(1.0, self.alpha) * self.factors.rank
 
     @property
-    def rank(self) -> Array:
+    def rank(self) -> FloatArray:
         """Dimensions that every point's observed layer passes on, over the input's, shape (n,)."""
         return np.asarray(self.ranks[self.depth - 1])
 
     @cached_property
-    def log_volume(self) -> Array:
+    def log_volume(self) -> FloatArray:
         """Mean logarithm of the squared singular values of each layer's weights that are above 0, shape (n, D)."""
         starts = np.concatenate(([0], self.factors.last[:-1] + 1))
         return np.add.reduceat(self.ensemble(0).log_volume(), starts, axis=1) + self.factors.log_volume
 
-    def maximum_entropy(self, variance: Array) -> Array:
+    def maximum_entropy(self, variance: FloatArray) -> FloatArray:
         """What the observed layer can know at most of signals of that variance per pre-activation, in all its layers.
 
         Their covariance has the rank of the layer's matrix, and information is largest where all directions are alike.
@@ -152,7 +151,7 @@ class Problem:
             return found
         return np.fmin(found, self.beta * self.output.information(np.minimum(variance, self.observed(self.path.q))))
 
-    def source(self, variance: Array) -> Source:
+    def source(self, variance: FloatArray) -> Source:
         """The input's channel, its entries of the given variance."""
         prior = self.model.prior
         if isinstance(prior, MixturePrior):
@@ -202,24 +201,24 @@ class Problem:
     def exact(self) -> Channels:
         """The exact scalar channel in layers 1 to D - 1 (theory (14)); in closed form where phi is linear."""
         if isinstance(self.propagation.phi, Linear):
-            return self.linear()._replace(exact=True, judged=True)
+            return self.linear()._replace(exact=True, has_error=True)
         return self._with_table(exact_table(self.propagation.phi))._replace(exact=True)
 
-    def _with_table(self, known: Table) -> Channels:
+    def _with_table(self, known: ChannelValues) -> Channels:
         total = self.path.s[:, : self.deepest - 1]
         return Channels(self._interleaved(Tabulated(known, total, self.hidden_noise[:, None])), self.output)
 
     def linear(self) -> Channels:
         """What a linear decoder makes of all layers (theory (18))."""
-        layers = self._interleaved(self.propagation.surrogate.part(self.rows, slice(0, self.deepest - 1)))
+        layers = self._interleaved(self.propagation.surrogate.take(self.rows, slice(0, self.deepest - 1)))
         if self.hides_nothing:
-            return Channels(layers, self.output, judged=False)
+            return Channels(layers, self.output, has_error=False)
         inner = self.observed(self.path.offset_gap) + self.output_noise
         moments, weight = self.propagation.moments(self.observed(self.path.q) + self.output_noise, inner)
         signal = np.square(moments.kappa)
         noise = signal * self.output_noise[:, None] + moments.residual
         # Far out on a flat piece both vanish, and there is nothing to read.
-        return Channels(layers, LinearOutput(signal / np.where(noise > 0.0, noise, np.inf), weight), judged=False)
+        return Channels(layers, LinearOutput(signal / np.where(noise > 0.0, noise, np.inf), weight), has_error=False)
 
     @cached_property
     def replica(self) -> Estimate:
@@ -230,7 +229,7 @@ class Problem:
     @cached_property
     def posterior(self) -> Estimate:
         """What the observed layer knows of the input and of all noise together, by the exact channel."""
-        found = everything(self, self.exact())
+        found = phi_full(self, self.exact())
         return found if self.decoded is None else smaller(found, self.decoded)
 
     @cached_property
@@ -249,10 +248,10 @@ class Problem:
         settings = np.stack([self.rows, self.sigma_w2, self.input_variance])
         _, networks, which = np.unique(settings, axis=1, return_index=True, return_inverse=True)
         for layer in range(1, self.deepest):
-            cut = self.part(networks)._cut_at(layer)
-            found = everything(cut, cut.exact())
+            cut = self.take(networks)._cut_at(layer)
+            found = phi_full(cut, cut.exact())
             rows = np.flatnonzero(quiet & (self.depth > layer))
-            for whole, part in zip(least, smaller(found.part(which.ravel()[rows]), least.part(rows)), strict=True):
+            for whole, part in zip(least, smaller(found.take(which.ravel()[rows]), least.take(rows)), strict=True):
                 whole[rows] = part
         return least
 
@@ -272,7 +271,7 @@ class Problem:
             self._found[name] = estimator()
         return self._found[name]
 
-    def part(self, chosen: NDArray[np.intp]) -> Problem:
+    def take(self, chosen: NDArray[np.intp]) -> Problem:
         """The problem of some of the points."""
         return Problem(
             self.propagation,
@@ -292,7 +291,7 @@ def less_noise(problem: Problem, channels: Channels, full: Estimate, unique: boo
     if not len(noisy):
         return full
     value, residual, converged = full.value.copy(), full.residual.copy(), full.converged.copy()
-    noise = input_known(problem.part(noisy), channels.part(noisy), unique=unique)
+    noise = phi_known(problem.take(noisy), channels.take(noisy), unique=unique)
     value[noisy] = np.maximum(value[noisy] - noise.value, 0.0)
     residual[noisy] = np.maximum(residual[noisy], noise.residual)
     converged[noisy] &= noise.converged
@@ -302,7 +301,7 @@ def less_noise(problem: Problem, channels: Channels, full: Estimate, unique: boo
     return full._replace(value=value, residual=residual, converged=converged, coexisting=coexisting, error=error)
 
 
-def everything(problem: Problem, *rivals: Channels, unique: bool = False) -> Estimate:
+def phi_full(problem: Problem, *rivals: Channels, unique: bool = False) -> Estimate:
     """`Phi_full`: information about the input and all noise on the way, the largest by any of the channels.
 
     With `unique` one minimum of the potential will do: a linear network has no other, and of an upper bound any
@@ -314,7 +313,7 @@ def everything(problem: Problem, *rivals: Channels, unique: bool = False) -> Est
         chains = [chain_of(problem, source, channels) for channels in rivals]
         solutions = _solve(chains, unique)
         return largest(
-            _estimate_of(channels.judged, solution, 1.0, solution.mmse)
+            _estimate_of(channels.has_error, solution, 1.0, solution.mmse)
             for channels, solution in zip(rivals, solutions, strict=True)
         )
     # The rows of an orthogonal matrix turn gaussian inputs into independent gaussian variables, and it drops out.
@@ -322,10 +321,12 @@ def everything(problem: Problem, *rivals: Channels, unique: bool = False) -> Est
     output = rivals[0].output
     _, _, left = output.derivatives(first)
     found = closed(wide * output.information(first))
-    found = found._replace(mmse=problem.input_variance * (1.0 - wide + wide * left), error=ROUNDING * found.value)
+    found = found._replace(
+        mmse=problem.input_variance * (1.0 - wide + wide * left), error=POTENTIAL_ROUNDING * found.value
+    )
     deep = np.flatnonzero(problem.length > 1)
     if len(deep):
-        rest = _behind(1, problem.part(deep), [channels.part(deep) for channels in rivals], first[deep], unique)
+        rest = _behind(1, problem.take(deep), [channels.take(deep) for channels in rivals], first[deep], unique)
         # The chain begins behind the matrix: its error is one of the layer's pre-activations, and that of the input is
         # `q_x (1 - alpha_1 A_1 V_1)`, as theory (12) gives it where V_1 is the prior variance.
         rest = rest._replace(mmse=problem.input_variance[deep] * (1.0 - wide + wide * rest.mmse))
@@ -334,7 +335,7 @@ def everything(problem: Problem, *rivals: Channels, unique: bool = False) -> Est
     return found
 
 
-def input_known(problem: Problem, *rivals: Channels, unique: bool = False) -> Estimate:
+def phi_known(problem: Problem, *rivals: Channels, unique: bool = False) -> Estimate:
     """`Phi_known`: information about the noise on the way, the input being given; all depths above 1.
 
     The largest by any of the channels, as in `everything`.
@@ -342,14 +343,14 @@ def input_known(problem: Problem, *rivals: Channels, unique: bool = False) -> Es
     return _behind(int(problem.factors.last[0]) + 1, problem, rivals, np.zeros(len(problem.rows)), unique)
 
 
-def _behind(gone: int, problem: Problem, rivals: Sequence[Channels], variance: Array, unique: bool) -> Estimate:
+def _behind(gone: int, problem: Problem, rivals: Sequence[Channels], variance: FloatArray, unique: bool) -> Estimate:
     """Potential of networks with a given variance behind the first `gone` of their matrices; all longer than that.
 
     The `mmse` of the result is the share `1 - A V` that is left of that variance, NaN for a bound.
     """
     every = slice(None)
-    layers = [channels.hidden.part(every, slice(gone - 1, gone)) for channels in rivals]
-    rest = [channels._replace(hidden=channels.hidden.part(every, slice(gone, None))) for channels in rivals]
+    layers = [channels.hidden.take(every, slice(gone - 1, gone)) for channels in rivals]
+    rest = [channels._replace(hidden=channels.hidden.take(every, slice(gone, None))) for channels in rivals]
     chains = [
         chain_of(problem, FirstLayer(layer, variance), channels, gone)
         for layer, channels in zip(layers, rest, strict=True)
@@ -361,7 +362,7 @@ def _behind(gone: int, problem: Problem, rivals: Sequence[Channels], variance: A
         left = np.full_like(variance, np.nan)
         if channels.exact:
             left = layer.derivatives(solution.r[:, :1], variance[:, None]).rest_v[:, 0]
-        found.append(_estimate_of(channels.judged, solution, units, left))
+        found.append(_estimate_of(channels.has_error, solution, units, left))
     return largest(found)
 
 
@@ -370,15 +371,15 @@ def _solve(chains: Sequence[Chain], unique: bool) -> list[Solution]:
     return [solve(chain, unique) for chain in chains] if alone else solve_rivals(chains)
 
 
-def _estimate_of(judged: bool, solution: Solution, units: float, mmse: Array) -> Estimate:
+def _estimate_of(has_error: bool, solution: Solution, units: float, mmse: FloatArray) -> Estimate:
     """An estimate from a chain whose source has that many units per input dimension."""
     value = np.where(solution.converged, units * solution.value, np.nan)
-    error = units * solution.error if judged else np.full_like(value, np.nan)
+    error = units * solution.error if has_error else np.full_like(value, np.nan)
     return Estimate(value, solution.residual, solution.converged, mmse, solution.coexisting, error)
 
 
 def chain_of(problem: Problem, source: Source, channels: Channels, gone: int = 0) -> Chain:
     """The points' networks behind a source, which stands for the first `gone` of their matrices as well."""
     count = len(problem.factors.alpha) - gone
-    hidden = channels.hidden.part(slice(None), slice(0, count - 1)) if count > 1 else None
+    hidden = channels.hidden.take(slice(None), slice(0, count - 1)) if count > 1 else None
     return Chain(source, problem.ensemble(gone), hidden, channels.output, problem.length - gone)

@@ -10,10 +10,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mfmi.activations import Activation, Conditional
+from mfmi.arrays import FloatArray
 from mfmi.channels.layers import Surrogate
 from mfmi.meanfield import Trajectory
-
-Array = NDArray[np.float64]
 
 # Relative error aimed at in a mean over offsets, and the narrowest transition, in deviations of the offset.
 _TOLERANCE, _NARROWEST = 1e-10, 1e-11
@@ -32,14 +31,14 @@ class Propagation:
 
     phi: Activation
     path: Trajectory
-    hidden_noise: Array
+    hidden_noise: FloatArray
 
     @cached_property
     def surrogate(self) -> Surrogate:
         """Linear network with the same second moments, layers 1 to D - 1 (theory (18))."""
         inner = (self.path.offset_gap + self.hidden_noise[:, None])[:, :-1]
         total, within = self.path.s[:, :-1].ravel(), inner.ravel()
-        parts: list[list[Array]] = [[], [], []]
+        parts: list[list[FloatArray]] = [[], [], []]
         places = []
         for rows, m, weight in self._rules(total, within):
             moments = self._conditional(within[rows], m)
@@ -50,13 +49,13 @@ class Propagation:
         return Surrogate(gain, residual, weights, self.hidden_noise[:, None])
 
     @cached_property
-    def log_slope(self) -> Array:
+    def log_slope(self) -> FloatArray:
         """`E ln phi'^2` over the noisy pre-activations of layers 1 to D - 1 (theory (19)), shape (u, D - 1)."""
         s = self.path.s[:, :-1]
         # Of a variance that has overflowed any number will do, as in `moments`.
         return np.asarray(self.phi.log_slope(np.where(np.isfinite(s), s, 1.0)))
 
-    def moments(self, total: Array, inner: Array) -> tuple[Conditional, Array]:
+    def moments(self, total: FloatArray, inner: FloatArray) -> tuple[Conditional, FloatArray]:
         """Moments of phi given a neuron's offset, and the offsets' weights, each of shape (k, M).
 
         Parameters
@@ -70,7 +69,9 @@ class Propagation:
         *moments, weights = (_assembled(list(part), places, total.shape) for part in zip(*found, strict=True))
         return Conditional(*moments), weights
 
-    def _rules(self, total: Array, inner: Array) -> Iterator[tuple[NDArray[np.int64], Array, Array]]:
+    def _rules(
+        self, total: FloatArray, inner: FloatArray
+    ) -> Iterator[tuple[NDArray[np.int64], FloatArray, FloatArray]]:
         """Offsets of neurons and their weights, block by block of rows that need equally many.
 
         Deep in the ordered phase the variance around an offset falls like a power of the depth, and with it the width
@@ -87,13 +88,13 @@ class Propagation:
             width = np.where(width > 0.0, np.maximum(width, _NARROWEST * np.sqrt(variance)), 0.0)
         return phi.offset_rules(variance, width, tolerance=_TOLERANCE)
 
-    def _conditional(self, inner: Array, m: Array) -> Conditional:
+    def _conditional(self, inner: FloatArray, m: FloatArray) -> Conditional:
         # A variance that has overflowed has no moments; its rows are marked by their q and any number will do.
         within = np.where(np.isfinite(inner), inner, 1.0)
         return self.phi.conditional(m, np.broadcast_to(within[:, None], m.shape))
 
 
-def _assembled(parts: list[Array], places: list[NDArray[np.int64]], shape: tuple[int, ...]) -> Array:
+def _assembled(parts: list[FloatArray], places: list[NDArray[np.int64]], shape: tuple[int, ...]) -> FloatArray:
     """Rows of different length as one array of shape (*shape, M), with zeros behind the shorter; empties `parts`."""
     found = np.zeros((int(np.prod(shape)), max((part.shape[1] for part in parts), default=1)))
     for rows in places:

@@ -12,10 +12,10 @@ from dataclasses import dataclass
 from math import prod, sqrt
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 from scipy.optimize import brentq
 
-Array = NDArray[np.float64]
+from mfmi.arrays import FloatArray
 
 
 @dataclass(frozen=True)
@@ -72,7 +72,7 @@ class Stage:
         """What its own shape allows as rank of the whole map."""
         return prod(self.sizes) * self.rank
 
-    def keep(self, spectra: Array, binding: bool = True) -> Array:
+    def keep(self, spectra: FloatArray, binding: bool = True) -> FloatArray:
         """Return the eigenvalues that can pass, shape (*sizes, kept), from those that arrive, shape (*sizes_in, m).
 
         With `binding` false the strides fold the frequencies but nothing is dropped.
@@ -155,11 +155,11 @@ class Architecture:
                 fan_in, positions = layer.channels, stages[-1].sizes
         return cls(channels, tuple(sizes), tuple(stages))
 
-    def initial_gains(self, weights: str, sigma_w2: float) -> Array:
+    def initial_gains(self, weights: str, sigma_w2: float) -> FloatArray:
         """Return the gain of every layer at initialisation, shape (L,)."""
         return np.array([stage.initial_gain(weights, sigma_w2) for stage in self.stages])
 
-    def keep(self, spectra: Array, only: int | None = None) -> Array:
+    def keep(self, spectra: FloatArray, only: int | None = None) -> FloatArray:
         """Return the input eigenvalues that a linear network can pass, in decreasing order.
 
         Parameters
@@ -174,7 +174,7 @@ class Architecture:
         return -np.sort(-spectra.ravel())
 
 
-def initial_gain(weights: str, sigma_w2: ArrayLike, alpha: ArrayLike) -> Array:
+def initial_gain(weights: str, sigma_w2: ArrayLike, alpha: ArrayLike) -> FloatArray:
     """Return the largest squared singular value of a weight matrix at initialisation (theory 6).
 
     Parameters
@@ -227,7 +227,7 @@ def _convolution_stage(layer: Convolution, fan_in: int, positions: tuple[int, ..
     return Stage(layer, fan_in, sizes, rank)
 
 
-def _folded(spectra: Array, stride: tuple[int, ...]) -> Array:
+def _folded(spectra: FloatArray, stride: tuple[int, ...]) -> FloatArray:
     """Lay the frequencies that a stride cannot tell apart side by side on the last axis."""
     for axis, step in enumerate(stride):
         size = spectra.shape[axis]
@@ -237,7 +237,7 @@ def _folded(spectra: Array, stride: tuple[int, ...]) -> Array:
     return spectra
 
 
-def _taps_per_phase(layer: Convolution) -> Array:
+def _taps_per_phase(layer: Convolution) -> FloatArray:
     """Return how many taps fall on each position modulo the stride, shape (prod(stride),)."""
     counts = np.ones(1)
     for taps, step in zip(layer.kernel, layer.stride, strict=True):
@@ -246,7 +246,7 @@ def _taps_per_phase(layer: Convolution) -> Array:
     return counts
 
 
-def _largest_eigenvalue(rows: int, variances: Array, repeats: int) -> float:
+def _largest_eigenvalue(rows: int, variances: FloatArray, repeats: int) -> float:
     """Return the upper edge of the spectrum of X X^T, the columns of X having `variances`, each `repeats` times.
 
     With the R-transform of the free sum of the columns, `z(G) = 1/G + sum_j t_j / (1 - rows t_j G)`, and the edge is

@@ -7,13 +7,12 @@ from dataclasses import dataclass
 from math import prod
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 
 from mfmi.arguments.checks import check_size
 from mfmi.arguments.ranges import MOST_ENTRIES, NUMBERS
+from mfmi.arrays import FloatArray
 from mfmi.capacity._symmetry import Orbits, invariant_covariance, reynolds
-
-Array = NDArray[np.float64]
 
 
 @dataclass(frozen=True, eq=False)
@@ -29,8 +28,8 @@ class InputCovariance:
     is_white : all eigenvalues are equal.
     """
 
-    eigenvalues: Array
-    matrix: Array | None = None
+    eigenvalues: FloatArray
+    matrix: FloatArray | None = None
     is_white: bool = False
 
     @property
@@ -109,7 +108,7 @@ class InputCovariance:
         eigenvalues[:count] = np.maximum(kept, 0.0)
         return InputCovariance(eigenvalues, reynolds(self.matrix, labels))
 
-    def per_frequency(self, channels: int, sizes: Sequence[int]) -> Array:
+    def per_frequency(self, channels: int, sizes: Sequence[int]) -> FloatArray:
         """Return the eigenvalues of the covariance between channels at each spatial frequency.
 
         Parameters

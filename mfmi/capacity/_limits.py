@@ -11,12 +11,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 
+from mfmi.arrays import FloatArray
 from mfmi.capacity._architecture import Architecture, Dense, initial_gain
 from mfmi.capacity._covariance import InputCovariance
-
-Array = NDArray[np.float64]
 
 
 @dataclass(frozen=True)
@@ -65,7 +64,7 @@ class Capacity:
     layers: tuple[LayerLimit, ...]
     bottleneck: int
 
-    def efficiency(self, information: ArrayLike) -> Array:
+    def efficiency(self, information: ArrayLike) -> FloatArray:
         """Return the share of `attained` that an information in nats per input dimension makes up."""
         return np.asarray(information, dtype=np.float64) * self.n_0 / self.attained
 
@@ -138,7 +137,7 @@ def capacity(
 
 
 def _limits(
-    architecture: Architecture, gains: Array, log_snr: float, covariance: InputCovariance
+    architecture: Architecture, gains: FloatArray, log_snr: float, covariance: InputCovariance
 ) -> tuple[LayerLimit, ...]:
     spectra = _spectra(architecture, covariance)
     n_0 = architecture.n_0
@@ -156,26 +155,26 @@ def _bottleneck(layers: Sequence[LayerLimit]) -> int:
     return next(layer.layer for layer in layers if layer.limit <= least * (1.0 + 1e-12))
 
 
-def _spectra(architecture: Architecture, covariance: InputCovariance) -> Array:
+def _spectra(architecture: Architecture, covariance: InputCovariance) -> FloatArray:
     if architecture.is_convolutional:
         return covariance.per_frequency(architecture.channels, architecture.sizes)
     return covariance.eigenvalues.reshape(*(1 for _ in architecture.sizes), -1)
 
 
-def _nats(eigenvalues: Array, log_snr: float) -> float:
+def _nats(eigenvalues: FloatArray, log_snr: float) -> float:
     """Return `1/2 sum ln(1 + e^log_snr mu)`, also where the exponential overflows."""
     present = eigenvalues[eigenvalues > 0.0]
     return float(0.5 * np.logaddexp(0.0, log_snr + np.log(present)).sum())
 
 
-def _positive(name: str, value: ArrayLike) -> Array:
+def _positive(name: str, value: ArrayLike) -> FloatArray:
     array = np.asarray(value, dtype=np.float64)
     if not (np.isfinite(array).all() and (array > 0.0).all()):
         raise ValueError(f"{name} must be positive and finite, not {value!r}")
     return array
 
 
-def log_total_gain(log_gains: ArrayLike, lipschitz: ArrayLike, depth: ArrayLike) -> Array:
+def log_total_gain(log_gains: ArrayLike, lipschitz: ArrayLike, depth: ArrayLike) -> FloatArray:
     """Return `ln G` of theory (22).
 
     Parameters
@@ -198,7 +197,7 @@ def log_total_gain(log_gains: ArrayLike, lipschitz: ArrayLike, depth: ArrayLike)
 
 
 def attained(
-    weights: str | Array,
+    weights: str | FloatArray,
     sigma_w2: ArrayLike,
     lipschitz: ArrayLike,
     noise_variance: ArrayLike,
@@ -206,7 +205,7 @@ def attained(
     depth: ArrayLike,
     input_spectrum: ArrayLike | None = None,
     alpha: ArrayLike | None = None,
-) -> Array:
+) -> FloatArray:
     """Return theory (22) for wide layers at the gains of the initialisation, in nats per input dimension.
 
     Parameters
@@ -245,13 +244,13 @@ def attained(
         return np.asarray(0.5 * share * np.logaddexp(0.0, log_snr))
     spectrum = InputCovariance.from_spectrum(input_spectrum).eigenvalues
     with np.errstate(divide="ignore"):
-        rates: Array = np.logaddexp(0.0, log_snr[..., None] + np.log(spectrum))
+        rates: FloatArray = np.logaddexp(0.0, log_snr[..., None] + np.log(spectrum))
     # How much of each eigenvalue's dimensions passes, the largest first.
     passing = np.clip(share[..., None] * len(spectrum) - np.arange(len(spectrum)), 0.0, 1.0)
     return np.asarray(0.5 * (passing * rates).sum(axis=-1) / len(spectrum))
 
 
-def efficiency(information: ArrayLike, attainable: ArrayLike) -> Array:
+def efficiency(information: ArrayLike, attainable: ArrayLike) -> FloatArray:
     """Return information over capacity, both in nats per input dimension; NaN where the capacity is infinite."""
     rate, most = np.broadcast_arrays(
         np.asarray(information, dtype=np.float64), np.asarray(attainable, dtype=np.float64)

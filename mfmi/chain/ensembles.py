@@ -19,7 +19,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.special import xlog1py
 
-Array = NDArray[np.float64]
+from mfmi.arrays import FloatArray
 
 # For a channel that exists, A V lies between 0 and 1, and both ends can come very close. A closed bound on a channel
 # can leave that range: below 0 the minimum over the remaining variance lies where the precision vanishes, and the map
@@ -37,31 +37,31 @@ class LogMap(NamedTuple):
     by_conjugate : derivative by the logarithm of the other argument (r or V).
     """
 
-    log: Array
-    by_message: Array
-    by_conjugate: Array | float
+    log: FloatArray
+    by_message: FloatArray
+    by_conjugate: FloatArray | float
 
 
 class Ensemble(Protocol):
     """L weight matrices of n networks; arrays broadcast to shape (n, L), `alpha` has shape (L,)."""
 
     @property
-    def alpha(self) -> Array:
+    def alpha(self) -> FloatArray:
         """Rows over columns of each matrix."""
 
-    def variance(self, e: Array, rest: Array) -> LogMap:
+    def variance(self, e: FloatArray, rest: FloatArray) -> LogMap:
         """Remaining variance `V` of the outputs from that of the inputs `E`, with `rest = 1 - r E`."""
 
-    def precision(self, a: Array, v: Array, rest: Array) -> LogMap:
+    def precision(self, a: FloatArray, v: FloatArray, rest: FloatArray) -> LogMap:
         """Precision `r` on the inputs from the curvature `A` at outputs of variance `V`, with `rest = 1 - A V`."""
 
-    def bracket(self, r: Array, e: Array, a: Array, v: Array, rest: Array) -> Array:
+    def bracket(self, r: FloatArray, e: FloatArray, a: FloatArray, v: FloatArray, rest: FloatArray) -> FloatArray:
         """`r E + alpha A V - F(A E)` of the potential (theory (8)), with `rest = 1 - A V`."""
 
-    def log_volume(self) -> Array:
+    def log_volume(self) -> FloatArray:
         """Mean logarithm of the squared singular values of every matrix that its shape lets be above 0, like alpha."""
 
-    def part(self, rows: NDArray[np.intp] | slice, layers: slice) -> Ensemble:
+    def take(self, rows: NDArray[np.intp] | slice, layers: slice) -> Ensemble:
         """The ensemble of some of the points and layers."""
 
 
@@ -75,30 +75,30 @@ class Gaussian:
     alpha : shape (L,).
     """
 
-    sigma_w2: Array
-    alpha: Array
+    sigma_w2: FloatArray
+    alpha: FloatArray
 
-    def variance(self, e: Array, rest: Array) -> LogMap:
+    def variance(self, e: FloatArray, rest: FloatArray) -> LogMap:
         """See `Ensemble.variance`: `V = sigma_w^2 E`."""
         return LogMap(np.log(self.sigma_w2 * e), np.ones_like(e), 0.0)
 
-    def precision(self, a: Array, v: Array, rest: Array) -> LogMap:
+    def precision(self, a: FloatArray, v: FloatArray, rest: FloatArray) -> LogMap:
         """See `Ensemble.precision`: `r = alpha sigma_w^2 A`."""
         inside = a > 0.0
         log = np.log(self.alpha * self.sigma_w2 * np.where(inside, a, VANISHING / v))
         return LogMap(log, np.where(inside, 1.0, 0.0), np.where(inside, 0.0, -1.0))
 
-    def bracket(self, r: Array, e: Array, a: Array, v: Array, rest: Array) -> Array:
+    def bracket(self, r: FloatArray, e: FloatArray, a: FloatArray, v: FloatArray, rest: FloatArray) -> FloatArray:
         """See `Ensemble.bracket`: `F(x) = alpha sigma_w^2 x`."""
         return r * e + self.alpha * a * (v - self.sigma_w2 * e)
 
-    def log_volume(self) -> Array:
+    def log_volume(self) -> FloatArray:
         """See `Ensemble.log_volume`: the mean of the logarithm under the law of Marchenko and Pastur."""
         wide, narrow = np.maximum(1.0, self.alpha), np.minimum(self.alpha, 1.0 / self.alpha)
         return np.log(self.sigma_w2 * wide) - 1.0 - xlog1py((1.0 - narrow) / narrow, -narrow)
 
-    def part(self, rows: NDArray[np.intp] | slice, layers: slice) -> Gaussian:
-        """See `Ensemble.part`."""
+    def take(self, rows: NDArray[np.intp] | slice, layers: slice) -> Gaussian:
+        """See `Ensemble.take`."""
         return Gaussian(_part(self.sigma_w2, rows, layers), self.alpha[layers])
 
 
@@ -112,16 +112,16 @@ class Orthogonal:
     alpha : shape (L,).
     """
 
-    sigma_w2: Array
-    alpha: Array
+    sigma_w2: FloatArray
+    alpha: FloatArray
 
-    def variance(self, e: Array, rest: Array) -> LogMap:
+    def variance(self, e: FloatArray, rest: FloatArray) -> LogMap:
         """See `Ensemble.variance`: `V = sigma_w^2 E / (1 - r E / max(1, alpha))`."""
         wide = np.maximum(1.0, self.alpha)
         left = ((wide - 1.0) + rest) / wide
         return LogMap(np.log(self.sigma_w2 * e) - np.log(left), 1.0 / left, (1.0 - left) / left)
 
-    def precision(self, a: Array, v: Array, rest: Array) -> LogMap:
+    def precision(self, a: FloatArray, v: FloatArray, rest: FloatArray) -> LogMap:
         """See `Ensemble.precision`: `r = alpha sigma_w^2 A / (1 - min(1, alpha) A V)`."""
         narrow = np.minimum(1.0, self.alpha)
         left = (1.0 - narrow) + narrow * rest
@@ -131,7 +131,7 @@ class Orthogonal:
         log = np.log(self.alpha * self.sigma_w2 * power) - np.log(left)
         return LogMap(log, np.where(inside, 1.0 / left, 0.0), np.where(inside, (1.0 - left) / left, -1.0))
 
-    def bracket(self, r: Array, e: Array, a: Array, v: Array, rest: Array) -> Array:
+    def bracket(self, r: FloatArray, e: FloatArray, a: FloatArray, v: FloatArray, rest: FloatArray) -> FloatArray:
         """See `Ensemble.bracket`, at the stationary theta; 0 where the precision vanishes, for `A <= 0`."""
         narrow, theta = np.minimum(1.0, self.alpha), a * v
         # A theta that rounding takes from 1 - theta is all there is in a deep ordered network.
@@ -139,12 +139,12 @@ class Orthogonal:
         strong = np.log((1.0 - narrow) + narrow * np.minimum(rest, 1.0))
         return np.asarray(-np.maximum(1.0, self.alpha) * np.where(theta < 0.5, faint, strong))
 
-    def log_volume(self) -> Array:
+    def log_volume(self) -> FloatArray:
         """See `Ensemble.log_volume`."""
         return np.log(self.sigma_w2 * np.maximum(1.0, self.alpha))
 
-    def part(self, rows: NDArray[np.intp] | slice, layers: slice) -> Orthogonal:
-        """See `Ensemble.part`."""
+    def take(self, rows: NDArray[np.intp] | slice, layers: slice) -> Orthogonal:
+        """See `Ensemble.take`."""
         return Orthogonal(_part(self.sigma_w2, rows, layers), self.alpha[layers])
 
 
@@ -159,46 +159,46 @@ class Mixed:
     rotates : which matrices are orthogonal, shape (L,).
     """
 
-    sigma_w2: Array
-    alpha: Array
+    sigma_w2: FloatArray
+    alpha: FloatArray
     rotates: NDArray[np.bool_]
 
     @property
     def _both(self) -> tuple[Orthogonal, Gaussian]:
         return Orthogonal(self.sigma_w2, self.alpha), Gaussian(self.sigma_w2, self.alpha)
 
-    def variance(self, e: Array, rest: Array) -> LogMap:
+    def variance(self, e: FloatArray, rest: FloatArray) -> LogMap:
         """See `Ensemble.variance`."""
         return self._chosen(*(one.variance(e, rest) for one in self._both))
 
-    def precision(self, a: Array, v: Array, rest: Array) -> LogMap:
+    def precision(self, a: FloatArray, v: FloatArray, rest: FloatArray) -> LogMap:
         """See `Ensemble.precision`."""
         return self._chosen(*(one.precision(a, v, rest) for one in self._both))
 
     def _chosen(self, rotation: LogMap, other: LogMap) -> LogMap:
         return LogMap(*(np.where(self.rotates, *pair) for pair in zip(rotation, other, strict=True)))
 
-    def bracket(self, r: Array, e: Array, a: Array, v: Array, rest: Array) -> Array:
+    def bracket(self, r: FloatArray, e: FloatArray, a: FloatArray, v: FloatArray, rest: FloatArray) -> FloatArray:
         """See `Ensemble.bracket`."""
         rotation, other = (one.bracket(r, e, a, v, rest) for one in self._both)
         return np.where(self.rotates, rotation, other)
 
-    def log_volume(self) -> Array:
+    def log_volume(self) -> FloatArray:
         """See `Ensemble.log_volume`."""
         rotation, other = (one.log_volume() for one in self._both)
         return np.asarray(np.where(self.rotates, rotation, other))
 
-    def part(self, rows: NDArray[np.intp] | slice, layers: slice) -> Ensemble:
-        """See `Ensemble.part`."""
+    def take(self, rows: NDArray[np.intp] | slice, layers: slice) -> Ensemble:
+        """See `Ensemble.take`."""
         return ensemble_of(_part(self.sigma_w2, rows, layers), self.alpha[layers], self.rotates[layers])
 
 
-def ensemble_of(sigma_w2: Array, alpha: Array, rotates: NDArray[np.bool_]) -> Ensemble:
+def ensemble_of(sigma_w2: FloatArray, alpha: FloatArray, rotates: NDArray[np.bool_]) -> Ensemble:
     """The matrices of the given scales and shapes, orthogonal where they rotate and gaussian elsewhere; see `Mixed`."""
     if rotates.all():
         return Orthogonal(sigma_w2, alpha)
     return Mixed(sigma_w2, alpha, rotates) if rotates.any() else Gaussian(sigma_w2, alpha)
 
 
-def _part(values: Array, rows: NDArray[np.intp] | slice, layers: slice) -> Array:
+def _part(values: FloatArray, rows: NDArray[np.intp] | slice, layers: slice) -> FloatArray:
     return values[rows] if values.shape[1] == 1 else values[rows, layers]

@@ -13,10 +13,9 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from mfmi.arrays import FloatArray
 from mfmi.chain.compiled import Found, Known, Rules
 from mfmi.chain.potential import Chain, information, messages, potential, potential_error
-
-Array = NDArray[np.float64]
 
 
 @dataclass(frozen=True)
@@ -27,12 +26,12 @@ class _Linearisation:
     to `r_l` as a function of `(r_{l+1}, V_{l+1})`.
     """
 
-    v_gap: Array
-    r_gap: Array
-    v_by_r: Array
-    v_by_v: Array
-    r_by_r: Array
-    r_by_v: Array
+    v_gap: FloatArray
+    r_gap: FloatArray
+    v_by_r: FloatArray
+    v_by_v: FloatArray
+    r_by_r: FloatArray
+    r_by_v: FloatArray
 
 
 def descend(chain: Chain, rules: Rules, known: Known) -> Found:
@@ -54,7 +53,7 @@ def descend(chain: Chain, rules: Rules, known: Known) -> Found:
     log_v, log_r = np.full(start.shape, np.nan), np.full(start.shape, np.nan)
     residual, least, ended = np.full(len(start), np.inf), np.full(len(start), np.nan), np.zeros(len(start), dtype=bool)
     last_r, last_v = np.zeros_like(start), np.zeros_like(start)
-    active = chain.part(rows)
+    active = chain.take(rows)
     if len(rows):
         log_r[rows], log_v[rows] = _begin(active, start[rows], rules.share)
     step_r, step_v = np.zeros((len(rows), chain.depth)), np.zeros((len(rows), chain.depth))
@@ -82,7 +81,7 @@ def descend(chain: Chain, rules: Rules, known: Known) -> Found:
         plain = np.flatnonzero(no_minimum)
         if len(plain):
             there = rows[plain]
-            log_r[there], log_v[there] = _pass(active.part(plain), rules, log_v[there], passes[there])
+            log_r[there], log_v[there] = _pass(active.take(plain), rules, log_v[there], passes[there])
         # A step that left the domain is taken back and retried at a quarter of its length.
         outside = ~np.isfinite(largest)
         outside[plain] = False
@@ -98,7 +97,7 @@ def descend(chain: Chain, rules: Rules, known: Known) -> Found:
         rows, step_r, step_v = rows[moving], step_r[moving], step_v[moving]
         log_r[rows] += step_r
         log_v[rows] += step_v
-        active = active.part(np.flatnonzero(moving))
+        active = active.take(np.flatnonzero(moving))
     found = _evaluate(chain, log_r, log_v, last_r, last_v)
     found.value[~ended], found.error[~ended], found.rest[~ended] = np.nan, np.nan, np.nan
     _to_first_order(chain, rules, start, silent, found)
@@ -107,7 +106,7 @@ def descend(chain: Chain, rules: Rules, known: Known) -> Found:
     return found._replace(residual=residual, pivot=least, known=met)
 
 
-def _to_first_order(chain: Chain, rules: Rules, start: Array, silent: NDArray[np.bool_], found: Found) -> None:
+def _to_first_order(chain: Chain, rules: Rules, start: FloatArray, silent: NDArray[np.bool_], found: Found) -> None:
     """Write the results of points whose signal is too faint to search: its first order, in which no layer is known.
 
     The observed layer then tells of its prior variance; where that is no small information it is not the first order.
@@ -115,7 +114,7 @@ def _to_first_order(chain: Chain, rules: Rules, start: Array, silent: NDArray[np
     rows = np.flatnonzero(silent)
     if not len(rows):
         return
-    units, output = np.cumprod(chain.ensemble.alpha)[chain.length - 1][rows], chain.output.part(rows)
+    units, output = np.cumprod(chain.ensemble.alpha)[chain.length - 1][rows], chain.output.take(rows)
     value = units * output.information(start[chain.last][rows])
     error = units * output.information(np.full(len(rows), rules.faintest)) + rules.rounding * value
     faint = value <= rules.rounding
@@ -125,7 +124,11 @@ def _to_first_order(chain: Chain, rules: Rules, start: Array, silent: NDArray[np
 
 
 def _ahead(
-    rules: Rules, known: Known, rows: NDArray[np.intp], place: tuple[Array, Array], step: tuple[Array, Array]
+    rules: Rules,
+    known: Known,
+    rows: NDArray[np.intp],
+    place: tuple[FloatArray, FloatArray],
+    step: tuple[FloatArray, FloatArray],
 ) -> NDArray[np.int64]:
     """Number of the known minimum that lies near every point's place and where its next step leads, or -1."""
     found = np.full(len(rows), -1, dtype=np.int64)
@@ -137,7 +140,7 @@ def _ahead(
     return found
 
 
-def _begin(chain: Chain, start: Array, share: float) -> tuple[Array, Array]:
+def _begin(chain: Chain, start: FloatArray, share: float) -> tuple[FloatArray, FloatArray]:
     """Logarithms of precisions and variances to begin with, at a share of the prior variances `start`."""
     tiny = np.finfo(np.float64).tiny
     if share < 1.0:
@@ -145,7 +148,7 @@ def _begin(chain: Chain, start: Array, share: float) -> tuple[Array, Array]:
     return _sweep(chain, start)
 
 
-def _pass(chain: Chain, rules: Rules, log_v: Array, passes: NDArray[np.intp]) -> tuple[Array, Array]:
+def _pass(chain: Chain, rules: Rules, log_v: FloatArray, passes: NDArray[np.intp]) -> tuple[FloatArray, FloatArray]:
     """Logarithms of r and V after a pass of plain iteration, the `passes`-th in a row, from those of V."""
     log_r, after = _sweep(chain, np.exp(log_v))
     many = np.flatnonzero(passes > rules.passes)
@@ -153,17 +156,17 @@ def _pass(chain: Chain, rules: Rules, log_v: Array, passes: NDArray[np.intp]) ->
         way = after[many] - log_v[many]
         ahead = np.minimum(2.0 ** (passes[many] - rules.passes), rules.largest_step / np.abs(way).max(axis=1))
         further = log_v[many] + np.maximum(ahead, 1.0)[:, None] * way
-        log_r[many], after[many] = _sweep(chain.part(many), np.exp(further))
+        log_r[many], after[many] = _sweep(chain.take(many), np.exp(further))
     return log_r, after
 
 
-def _sweep(chain: Chain, v: Array) -> tuple[Array, Array]:
+def _sweep(chain: Chain, v: FloatArray) -> tuple[FloatArray, FloatArray]:
     """Logarithms of the precisions that belong to variances, and of the variances that belong to these."""
     log_r = _backward_start(chain, np.log(v))
     return log_r, np.log(np.maximum(_forward_pass(chain, np.exp(log_r)), np.finfo(np.float64).tiny))
 
 
-def _linearise(chain: Chain, log_r: Array, log_v: Array) -> _Linearisation:
+def _linearise(chain: Chain, log_r: FloatArray, log_v: FloatArray) -> _Linearisation:
     r, v = np.exp(log_r), np.exp(log_v)
     m = messages(chain, r, v)
     zero = np.zeros((len(r), 1))
@@ -185,7 +188,7 @@ def _linearise(chain: Chain, log_r: Array, log_v: Array) -> _Linearisation:
     return _Linearisation(*(np.where(chain.inside, part, 0.0) for part in parts))
 
 
-def _newton_step(m: _Linearisation) -> tuple[Array, Array, Array]:
+def _newton_step(m: _Linearisation) -> tuple[FloatArray, FloatArray, FloatArray]:
     """Solve the block tridiagonal system: eliminate the precisions from the output inwards, substitute outwards.
 
     Returns the steps of log r and log V, and the smallest pivot: positive at a minimum of the potential over the
@@ -213,7 +216,7 @@ def _newton_step(m: _Linearisation) -> tuple[Array, Array, Array]:
     return step_r, step_v, pivot.min(axis=1)
 
 
-def _backward_start(chain: Chain, log_v: Array) -> Array:
+def _backward_start(chain: Chain, log_v: FloatArray) -> FloatArray:
     """Precisions that belong to the variances of a start: one pass from the output inwards."""
     log_r = np.zeros_like(log_v)
     v = np.exp(log_v)
@@ -223,32 +226,32 @@ def _backward_start(chain: Chain, log_v: Array) -> Array:
     for layer in range(chain.depth - 1, -1, -1):
         observed, inside = chain.length - 1 == layer, layer < chain.length
         a, rest = np.where(observed, a_out, a), np.where(observed, rest_out, rest)
-        matrix = chain.ensemble.part(everyone, slice(layer, layer + 1))
+        matrix = chain.ensemble.take(everyone, slice(layer, layer + 1))
         found = matrix.precision(a[:, None], v[:, layer : layer + 1], rest[:, None]).log[:, 0]
         log_r[:, layer] = np.where(inside, found, 0.0)
         if layer and chain.layers is not None:
-            here = chain.layers.part(everyone, slice(layer - 1, layer))
+            here = chain.layers.take(everyone, slice(layer - 1, layer))
             d = here.derivatives(np.exp(log_r[:, layer : layer + 1]), v[:, layer - 1 : layer])
             a, rest = d.a[:, 0], d.rest_v[:, 0]
     return log_r
 
 
-def _forward_pass(chain: Chain, r: Array) -> Array:
+def _forward_pass(chain: Chain, r: FloatArray) -> FloatArray:
     """Variances that belong to given precisions: one pass from the source outwards, shape (n, L)."""
     everyone = slice(None)
     e, _, rest = (part[:, None] for part in chain.source.derivatives(r[:, 0]))
     v = np.empty((chain.size, chain.depth))
     for layer in range(chain.depth):
-        matrix = chain.ensemble.part(everyone, slice(layer, layer + 1))
+        matrix = chain.ensemble.take(everyone, slice(layer, layer + 1))
         v[:, layer : layer + 1] = np.exp(matrix.variance(e, rest).log)
         if chain.layers is not None and layer + 1 < chain.depth:
-            here = chain.layers.part(everyone, slice(layer, layer + 1))
+            here = chain.layers.take(everyone, slice(layer, layer + 1))
             d = here.derivatives(r[:, layer + 1 : layer + 2], v[:, layer : layer + 1])
             e, rest = d.e, d.rest_r
     return np.where(chain.inside, v, 1.0)
 
 
-def _evaluate(chain: Chain, log_r: Array, log_v: Array, last_r: Array, last_v: Array) -> Found:
+def _evaluate(chain: Chain, log_r: FloatArray, log_v: FloatArray, last_r: FloatArray, last_v: FloatArray) -> Found:
     """The potential where the search has ended; r, V and the error of the source one last step further."""
     r, v = np.exp(log_r), np.exp(log_v)
     m = messages(chain, r, v)

@@ -12,15 +12,14 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from mfmi.arrays import FloatArray
 from mfmi.chain.ensembles import Ensemble
 from mfmi.channels.observed.outputs import Output
 from mfmi.channels.protocols import LayerChannel, Source
 
-Array = NDArray[np.float64]
-
 # Share of the informations in a potential that rounding may make of it: 2.7e-13 was seen, of 16 rotations with noise in
 # every layer against their closed form.
-ROUNDING = 4e-13
+POTENTIAL_ROUNDING = 4e-13
 
 
 @dataclass(frozen=True)
@@ -64,11 +63,11 @@ class Chain:
         """Number of points n."""
         return len(self.length)
 
-    def part(self, rows: NDArray[np.intp]) -> Chain:
+    def take(self, rows: NDArray[np.intp]) -> Chain:
         """The chain of some of the points."""
         every = slice(None)
-        layers = self.layers.part(rows, every) if self.layers is not None else None
-        parts = self.source.part(rows), self.ensemble.part(rows, every), layers, self.output.part(rows)
+        layers = self.layers.take(rows, every) if self.layers is not None else None
+        parts = self.source.take(rows), self.ensemble.take(rows, every), layers, self.output.take(rows)
         return Chain(*parts, self.length[rows])
 
 
@@ -79,17 +78,17 @@ class Messages:
     `e`, `e_r`, `e_v`, `rest_r` belong to the channel before the matrix, `a`, `a_v`, `a_r`, `rest_v` to that behind it.
     """
 
-    e: Array
-    e_r: Array
-    e_v: Array
-    rest_r: Array
-    a: Array
-    a_r: Array
-    a_v: Array
-    rest_v: Array
+    e: FloatArray
+    e_r: FloatArray
+    e_v: FloatArray
+    rest_r: FloatArray
+    a: FloatArray
+    a_r: FloatArray
+    a_v: FloatArray
+    rest_v: FloatArray
 
 
-def messages(chain: Chain, r: Array, v: Array) -> Messages:
+def messages(chain: Chain, r: FloatArray, v: FloatArray) -> Messages:
     """What all channels of a chain say at precisions `r_0..r_{L-1}` and variances `V_1..V_L`, both of shape (n, L)."""
     zero = np.zeros((len(r), 1))
     e, e_r, rest_r = (part[:, None] for part in chain.source.derivatives(r[:, 0]))
@@ -104,13 +103,13 @@ def messages(chain: Chain, r: Array, v: Array) -> Messages:
     return Messages(e, e_r, e_v, rest_r, a, a_r, a_v, rest_v)
 
 
-def information(chain: Chain, r: Array, v: Array) -> Array:
+def information(chain: Chain, r: FloatArray, v: FloatArray) -> FloatArray:
     """Sum of the informations of all channels, as it stands in the potential (8), shape (n,)."""
     layers = chain.layers.information if chain.layers is not None else None
     return _summed(chain, r, v, (chain.source.information, layers, chain.output.information))
 
 
-def potential(chain: Chain, r: Array, v: Array, m: Messages, total: Array) -> Array:
+def potential(chain: Chain, r: FloatArray, v: FloatArray, m: Messages, total: FloatArray) -> FloatArray:
     """The potential (8) in nats per unit of the source, shape (n,).
 
     Parameters
@@ -123,29 +122,34 @@ def potential(chain: Chain, r: Array, v: Array, m: Messages, total: Array) -> Ar
     return np.asarray(total - 0.5 * (bracket * _units(chain)[:-1]).sum(axis=1))
 
 
-def potential_error(chain: Chain, r: Array, v: Array, total: Array) -> Array:
+def potential_error(chain: Chain, r: FloatArray, v: FloatArray, total: FloatArray) -> FloatArray:
     """What the errors of the channels make of the potential at its stationary point, shape (n,); as `potential`.
 
-    There the unknowns do not move it, and each channel's error enters as it is. Rounding counts with `ROUNDING` of all
-    that is summed up, and with that of a number near 1 for every matrix, whose bracket is the logarithm of one.
+    There the unknowns do not move it, and each channel's error enters as it is. Rounding counts with
+    `POTENTIAL_ROUNDING` of all that is summed up, and with that of a number near 1 for every matrix, whose bracket is
+    the logarithm of one.
     """
     layers = chain.layers.error if chain.layers is not None else None
     error = _summed(chain, r, v, (chain.source.error, layers, chain.output.error))
     brackets = (chain.inside * _units(chain)[:-1]).sum(axis=1)
-    return np.asarray(error + ROUNDING * total + np.finfo(np.float64).eps * np.minimum(brackets, 2.0 * total))
+    return np.asarray(error + POTENTIAL_ROUNDING * total + np.finfo(np.float64).eps * np.minimum(brackets, 2.0 * total))
 
 
-def _units(chain: Chain) -> Array:
+def _units(chain: Chain) -> FloatArray:
     """Units of every layer per unit of the source, shape (L + 1,)."""
     return np.concatenate(([1.0], np.cumprod(chain.ensemble.alpha)))
 
 
 def _summed(
     chain: Chain,
-    r: Array,
-    v: Array,
-    parts: tuple[Callable[[Array], Array], Callable[[Array, Array], Array] | None, Callable[[Array], Array]],
-) -> Array:
+    r: FloatArray,
+    v: FloatArray,
+    parts: tuple[
+        Callable[[FloatArray], FloatArray],
+        Callable[[FloatArray, FloatArray], FloatArray] | None,
+        Callable[[FloatArray], FloatArray],
+    ],
+) -> FloatArray:
     """Sum of a quantity of the source, the hidden layers, if there are any, and the output over all of their units."""
     source, layers, output = parts
     ratio = _units(chain)

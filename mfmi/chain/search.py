@@ -12,14 +12,13 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from mfmi.arrays import FloatArray
 from mfmi.chain.compiled import Found, Known, Rules, pack
 from mfmi.chain.ensembles import Gaussian
 from mfmi.chain.newton import descend
-from mfmi.chain.potential import ROUNDING, Chain
+from mfmi.chain.potential import POTENTIAL_ROUNDING, Chain
 from mfmi.channels.gains import Interleaved
 from mfmi.channels.layers import FAINTEST, Surrogate
-
-Array = NDArray[np.float64]
 
 MAX_STEPS = 300
 # Mismatch of a logarithm at which the search ends, or from which on it ends where a step gains less than a digit:
@@ -73,16 +72,16 @@ class Solution(NamedTuple):
     coexisting : whether two minima exist, shape (n,): a first-order transition lies near.
     """
 
-    value: Array
-    error: Array
-    mmse: Array
-    residual: Array
+    value: FloatArray
+    error: FloatArray
+    mmse: FloatArray
+    residual: FloatArray
     converged: NDArray[np.bool_]
-    r: Array
-    v: Array
+    r: FloatArray
+    v: FloatArray
     coexisting: NDArray[np.bool_]
 
-    def part(self, rows: NDArray[np.intp]) -> Solution:
+    def take(self, rows: NDArray[np.intp]) -> Solution:
         """The solutions of some of the points."""
         chosen: Iterator[Any] = (whole[rows] for whole in self)
         return Solution(*chosen)
@@ -134,7 +133,7 @@ def solve_rivals(chains: Sequence[Chain]) -> list[Solution]:
         for number, chain in enumerate(chains):
             rows = np.flatnonzero((which == number) & (highest > largest))
             if len(rows):
-                least = _least(_Search(chain.part(rows)), found[number].part(rows), starts[number][1:])
+                least = _least(_Search(chain.take(rows)), found[number].take(rows), starts[number][1:])
                 _put(found[number], rows, least)
                 largest[rows] = np.where(least.converged, np.maximum(least.value, largest[rows]), largest[rows])
         hope[which, np.arange(len(which))] = -np.inf
@@ -142,7 +141,7 @@ def solve_rivals(chains: Sequence[Chain]) -> list[Solution]:
     return [one._replace(converged=one.converged | below) for one, below in zip(found, known, strict=True)]
 
 
-def _at_most(found: Sequence[Solution]) -> Array:
+def _at_most(found: Sequence[Solution]) -> FloatArray:
     """What the least value of every chain cannot exceed, shape (chains, n): a minimum of it, if one is known."""
     return np.stack([np.where(np.isnan(one.value), np.inf, one.value) for one in found])
 
@@ -185,7 +184,7 @@ def _rules(share: float, steps: int = MAX_STEPS) -> Rules:
         PASSES,
         LEAST_VARIANCE,
         FAINTEST,
-        ROUNDING,
+        POTENTIAL_ROUNDING,
         NEAR_KNOWN,
         ONTO_KNOWN,
     )
@@ -231,7 +230,7 @@ class _Search:
             if not len(lost):
                 break
             rules = rules._replace(largest_step=0.25 * rules.largest_step)
-            again = _Search(self._chain.part(lost))._once(rules, [one.part(lost) for one in known])
+            again = _Search(self._chain.take(lost))._once(rules, [one.take(lost) for one in known])
             _put(found, lost, again)
         converged = np.isfinite(found.residual) & np.isfinite(found.value) & (found.pivot > 0.0) & (found.rest > 0.0)
         nowhere = np.zeros(self._chain.size, dtype=bool)
@@ -239,7 +238,7 @@ class _Search:
         solution = Solution(value, found.error, found.mmse, found.residual, converged, found.r, found.v, nowhere)
         for number, one in enumerate(known):
             rows = np.flatnonzero(found.known == number)
-            _put(solution, rows, one.part(rows))
+            _put(solution, rows, one.take(rows))
         return solution
 
     def _once(self, rules: Rules, known: Sequence[Solution]) -> Found:

@@ -14,11 +14,10 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from mfmi.arrays import FloatArray
 from mfmi.channels.exact.table import ExactTable
 from mfmi.channels.layers import Surrogate, Tabulated
 from mfmi.channels.protocols import Derivatives, LayerChannel, Rows
-
-Array = NDArray[np.float64]
 
 # Elements of a work array that fits the second-level cache with its companions.
 _BLOCK = 1 << 15
@@ -33,10 +32,10 @@ class Gains:
     eigenvalue, share : the eigenvalues and how often each occurs, shape (K, M); shares add up to 1 in every layer.
     """
 
-    eigenvalue: Array
-    share: Array
+    eigenvalue: FloatArray
+    share: FloatArray
 
-    def derivatives(self, r: Array, v: Array) -> Derivatives:
+    def derivatives(self, r: FloatArray, v: FloatArray) -> Derivatives:
         """See `LayerChannel.derivatives`."""
         out = np.empty((7, *r.shape))
         for rows in self._blocks(len(r)):
@@ -51,18 +50,18 @@ class Gains:
             out[:, rows] = e, a, e_r, self._mean(gain, left), a_v, nothing, nothing
         return Derivatives(*out)
 
-    def information(self, r: Array, v: Array) -> Array:
+    def information(self, r: FloatArray, v: FloatArray) -> FloatArray:
         """See `LayerChannel.information`."""
         out = np.empty_like(r)
         for rows in self._blocks(len(r)):
             out[rows] = 0.5 * self._mean(np.log1p((r[rows] * v[rows])[:, :, None] * self.eigenvalue))
         return out
 
-    def error(self, r: Array, v: Array) -> Array:
+    def error(self, r: FloatArray, v: FloatArray) -> FloatArray:
         """See `LayerChannel.error`."""
         return np.zeros_like(r)
 
-    def _mean(self, one: Array, other: Array | None = None) -> Array:
+    def _mean(self, one: FloatArray, other: FloatArray | None = None) -> FloatArray:
         if other is None:
             return np.asarray(np.einsum("km,nkm->nk", self.share, one))
         return np.asarray(np.einsum("km,nkm,nkm->nk", self.share, one, other))
@@ -103,21 +102,21 @@ class Interleaved:
         """Whether the activations' channels are closed bounds in place of the exact ones."""
         return isinstance(self.activations, Tabulated) and not isinstance(self.activations.table, ExactTable)
 
-    def derivatives(self, r: Array, v: Array) -> Derivatives:
+    def derivatives(self, r: FloatArray, v: FloatArray) -> Derivatives:
         """See `LayerChannel.derivatives`."""
         out = np.empty((7, *r.shape))
         for chosen, channel in self._kinds():
             out[:, :, chosen] = channel.derivatives(r[:, chosen], v[:, chosen])
         return Derivatives(*out)
 
-    def information(self, r: Array, v: Array) -> Array:
+    def information(self, r: FloatArray, v: FloatArray) -> FloatArray:
         """See `LayerChannel.information`."""
         out = np.empty_like(r)
         for chosen, channel in self._kinds():
             out[:, chosen] = channel.information(r[:, chosen], v[:, chosen])
         return out
 
-    def error(self, r: Array, v: Array) -> Array:
+    def error(self, r: FloatArray, v: FloatArray) -> FloatArray:
         """See `LayerChannel.error`."""
         out = np.empty_like(r)
         for chosen, channel in self._kinds():
@@ -131,13 +130,13 @@ class Interleaved:
         if self.linear.any():
             yield self.linear, self.gains
 
-    def part(self, rows: Rows, layers: slice) -> Interleaved:
-        """See `LayerChannel.part`."""
+    def take(self, rows: Rows, layers: slice) -> Interleaved:
+        """See `LayerChannel.take`."""
         start, stop, _ = layers.indices(len(self.linear))
         before, behind = (int(np.count_nonzero(self.linear[:end])) for end in (start, max(start, stop)))
         own = slice(before, behind)
         return Interleaved(
-            self.activations.part(rows, slice(start - before, max(start, stop) - behind)),
+            self.activations.take(rows, slice(start - before, max(start, stop) - behind)),
             Gains(self.gains.eigenvalue[own], self.gains.share[own]),
             self.linear[layers],
         )

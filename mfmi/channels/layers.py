@@ -12,9 +12,10 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from mfmi.arrays import FloatArray
 from mfmi.channels.closed.coordinates import remaining
 from mfmi.channels.exact.table import ExactTable
-from mfmi.channels.protocols import Array, Derivatives, Rows, Table, TableValue
+from mfmi.channels.protocols import ChannelValues, Derivatives, Rows, TableValue
 
 # Elements of a work array that fits the second-level cache with its companions.
 _BLOCK = 1 << 15
@@ -36,24 +37,24 @@ class Surrogate:
     hidden_noise : `sigma_h^2`, shape (n, 1).
     """
 
-    gain: Array
-    residual: Array
-    weight: Array
-    hidden_noise: Array
+    gain: FloatArray
+    residual: FloatArray
+    weight: FloatArray
+    hidden_noise: FloatArray
 
     @property
     def has_noise(self) -> NDArray[np.bool_]:
         """See `LayerChannel.has_noise`: the residual of a nonlinear layer counts as noise."""
         return np.asarray((self.hidden_noise[:, 0] > 0.0) | np.any(self.residual > 0.0, axis=(1, 2)))
 
-    def derivatives(self, r: Array, v: Array) -> Derivatives:
+    def derivatives(self, r: FloatArray, v: FloatArray) -> Derivatives:
         """See `LayerChannel.derivatives`."""
         out = np.empty((7, *r.shape))
         for rows in self._blocks():
             out[:, rows] = self._derivatives(rows, r[rows], v[rows])
         return Derivatives(*out)
 
-    def _derivatives(self, rows: slice, r: Array, v: Array) -> tuple[Array, ...]:
+    def _derivatives(self, rows: slice, r: FloatArray, v: FloatArray) -> tuple[FloatArray, ...]:
         weight, precision = self.weight[rows], r[:, :, None]
         power = self.gain[rows] * (v + self.hidden_noise[rows])[:, :, None]
         power += self.residual[rows]
@@ -66,7 +67,7 @@ class Surrogate:
         noise *= precision
         noise += left
 
-        def mean(one: Array, other: Array | None = None) -> Array:
+        def mean(one: FloatArray, other: FloatArray | None = None) -> FloatArray:
             if other is None:
                 return np.asarray(np.einsum("nkm,nkm->nk", weight, one))
             return np.asarray(np.einsum("nkm,nkm,nkm->nk", weight, one, other))
@@ -74,7 +75,7 @@ class Surrogate:
         a_v = -(r * r) * mean(gain, gain)
         return mean(power), r * mean(gain), -mean(power, power), mean(gain, left), a_v, mean(left), mean(noise)
 
-    def information(self, r: Array, v: Array) -> Array:
+    def information(self, r: FloatArray, v: FloatArray) -> FloatArray:
         """See `LayerChannel.information`."""
         out = np.empty_like(r)
         for rows in self._blocks():
@@ -82,12 +83,12 @@ class Surrogate:
             out[rows] = 0.5 * np.einsum("nkm,nkm->nk", self.weight[rows], np.log1p(r[rows, :, None] * power))
         return out
 
-    def error(self, r: Array, v: Array) -> Array:
+    def error(self, r: FloatArray, v: FloatArray) -> FloatArray:
         """See `LayerChannel.error`."""
         return np.zeros_like(r)
 
-    def part(self, rows: Rows, layers: slice) -> Surrogate:
-        """See `LayerChannel.part`."""
+    def take(self, rows: Rows, layers: slice) -> Surrogate:
+        """See `LayerChannel.take`."""
         if isinstance(rows, np.ndarray) and np.array_equal(rows, np.arange(len(self.gain))):
             rows = slice(None)  # all of them, without a copy
         return Surrogate(
@@ -112,16 +113,16 @@ class Tabulated:
     hidden_noise : `sigma_h^2`, shape (n, 1).
     """
 
-    table: Table
-    total: Array
-    hidden_noise: Array
+    table: ChannelValues
+    total: FloatArray
+    hidden_noise: FloatArray
 
     @property
     def has_noise(self) -> NDArray[np.bool_]:
         """See `LayerChannel.has_noise`."""
         return np.asarray(self.hidden_noise[:, 0] > 0.0)
 
-    def _evaluate(self, r: Array, v: Array) -> TableValue:
+    def _evaluate(self, r: FloatArray, v: FloatArray) -> TableValue:
         tau = v + self.hidden_noise
         # A closed bound can ask for more variance than there is on its way to a solution.
         inside = np.clip(tau, np.finfo(np.float64).tiny, self.total)
@@ -131,17 +132,17 @@ class Tabulated:
         j, e, a, e_r, e_v, a_v = (np.where(nothing, 0.0, part) for part in found[:-1])
         return TableValue(j, e, a, e_r, e_v, a_v, np.where(nothing, 1.0, found.rest_r))
 
-    def derivatives(self, r: Array, v: Array) -> Derivatives:
+    def derivatives(self, r: FloatArray, v: FloatArray) -> Derivatives:
         """See `LayerChannel.derivatives`."""
         found = self._evaluate(r, v)
         e, e_r, e_v = remaining(r, found.j, found.e, found.e_r, found.e_v)
         return Derivatives(e, found.a, e_r, e_v, found.a_v, found.rest_r, 1.0 - found.a * v)
 
-    def information(self, r: Array, v: Array) -> Array:
+    def information(self, r: FloatArray, v: FloatArray) -> FloatArray:
         """See `LayerChannel.information`."""
         return self._evaluate(r, v).j
 
-    def error(self, r: Array, v: Array) -> Array:
+    def error(self, r: FloatArray, v: FloatArray) -> FloatArray:
         """See `LayerChannel.error`: that of the table."""
         uncertain = np.minimum(v + self.hidden_noise, self.total)
         found = self.table.error(r, uncertain, self.total)
@@ -149,6 +150,6 @@ class Tabulated:
             found = found * self.information(r, v)
         return np.where((uncertain == 0.0) | (self.total < FAINTEST), 0.0, found)
 
-    def part(self, rows: Rows, layers: slice) -> Tabulated:
-        """See `LayerChannel.part`."""
+    def take(self, rows: Rows, layers: slice) -> Tabulated:
+        """See `LayerChannel.take`."""
         return Tabulated(self.table, self.total[rows, layers], self.hidden_noise[rows])

@@ -12,15 +12,8 @@ from typing import NamedTuple, Protocol
 import numpy as np
 from numpy.typing import ArrayLike
 
-from mfmi.quadrature.panels import (
-    REACH,
-    FloatArray,
-    information_of_density,
-    normal_density,
-    panel_nodes,
-    partition,
-    sum_by_row,
-)
+from mfmi.arrays import FloatArray
+from mfmi.quadrature.panels import REACH, information_of_density, normal_density, panel_nodes, partition, sum_by_row
 
 LAYER = np.array([0.0, 1.0, 2.0, 3.0, 4.2, 5.4, 6.8, REACH])
 CROSSING = np.array([0.0, 1.0, 2.0, 3.0, 4.5, 6.0, 8.0, 10.0, 13.0, 16.0, 20.0, 25.0, 32.0])

@@ -7,7 +7,7 @@ from typing import NamedTuple, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from mfmi.quadrature.panels import FloatArray
+from mfmi.arrays import FloatArray
 
 
 class TableValue(NamedTuple):
@@ -20,9 +20,6 @@ class TableValue(NamedTuple):
     e_v: FloatArray
     a_v: FloatArray
     rest_r: FloatArray
-
-
-Array = NDArray[np.float64]
 
 
 Rows = NDArray[np.intp] | slice
@@ -39,13 +36,13 @@ class Derivatives(NamedTuple):
     rest_r, rest_v : `1 - r E` and `1 - A V`, without cancellation.
     """
 
-    e: Array
-    a: Array
-    e_r: Array
-    e_v: Array
-    a_v: Array
-    rest_r: Array
-    rest_v: Array
+    e: FloatArray
+    a: FloatArray
+    e_r: FloatArray
+    e_v: FloatArray
+    a_v: FloatArray
+    rest_r: FloatArray
+    rest_v: FloatArray
 
 
 class LayerChannel(Protocol):
@@ -55,40 +52,40 @@ class LayerChannel(Protocol):
     def has_noise(self) -> NDArray[np.bool_]:
         """Whether a layer's output is uncertain when its input is known, shape (n,)."""
 
-    def derivatives(self, r: Array, v: Array) -> Derivatives:
+    def derivatives(self, r: FloatArray, v: FloatArray) -> Derivatives:
         """Derivatives at precisions `r` and variances `v`, both of shape (n, K)."""
 
-    def information(self, r: Array, v: Array) -> Array:
+    def information(self, r: FloatArray, v: FloatArray) -> FloatArray:
         """`J(r, V)` in nats, shape (n, K)."""
 
-    def error(self, r: Array, v: Array) -> Array:
+    def error(self, r: FloatArray, v: FloatArray) -> FloatArray:
         """Estimated error of `J(r, V)` in nats, shape (n, K): 0 in closed form, NaN where there is no estimate."""
 
-    def part(self, rows: Rows, layers: slice) -> LayerChannel:
+    def take(self, rows: Rows, layers: slice) -> LayerChannel:
         """The channels of some of the points and layers."""
 
 
 class Source(Protocol):
     """Where the chain begins: the channel from the input to its noisy observation."""
 
-    def derivatives(self, r: Array) -> tuple[Array, Array, Array]:
+    def derivatives(self, r: FloatArray) -> tuple[FloatArray, FloatArray, FloatArray]:
         """`E = 2 J_0'(r)`, `dE/dr` and `1 - r E`, each of shape (n,)."""
 
-    def information(self, r: Array) -> Array:
+    def information(self, r: FloatArray) -> FloatArray:
         """`J_0(r)` in nats, shape (n,)."""
 
-    def error(self, r: Array) -> Array:
+    def error(self, r: FloatArray) -> FloatArray:
         """Estimated error of `J_0(r)` in nats, shape (n,), beyond rounding."""
 
-    def part(self, rows: Rows) -> Source:
+    def take(self, rows: Rows) -> Source:
         """The source of some of the points."""
 
 
-class Table(Protocol):
+class ChannelValues(Protocol):
     """A scalar channel over (r, tau, s), as `channels.closed.table` and `channels.exact.table` have it."""
 
-    def evaluate(self, r: Array, tau: Array, s: Array) -> TableValue:
+    def evaluate(self, r: FloatArray, tau: FloatArray, s: FloatArray) -> TableValue:
         """`J` and its derivatives up to the second, arrays of one shape; NaN outside the table."""
 
-    def error(self, r: Array, tau: Array, s: Array) -> Array:
+    def error(self, r: FloatArray, tau: FloatArray, s: FloatArray) -> FloatArray:
         """Estimated error of `J`: in nats, of the exact channel's table relative; NaN outside the table."""

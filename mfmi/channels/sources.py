@@ -6,33 +6,34 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from mfmi.arrays import FloatArray
 from mfmi.channels.closed.coordinates import remaining
 from mfmi.channels.priors import InputChannel, InputPrior
-from mfmi.channels.protocols import Array, LayerChannel, Rows
+from mfmi.channels.protocols import LayerChannel, Rows
 
 
 @dataclass(frozen=True)
 class GaussianInput:
     """Gaussian input entries of the given variance, shape (n,): `J_0 = ln(1 + q_x r) / 2`."""
 
-    variance: Array
+    variance: FloatArray
 
-    def derivatives(self, r: Array) -> tuple[Array, Array, Array]:
+    def derivatives(self, r: FloatArray) -> tuple[FloatArray, FloatArray, FloatArray]:
         """See `Source.derivatives`."""
         rest = 1.0 / (1.0 + self.variance * r)
         e = self.variance * rest
         return e, -e * e, rest
 
-    def information(self, r: Array) -> Array:
+    def information(self, r: FloatArray) -> FloatArray:
         """See `Source.information`."""
         return 0.5 * np.log1p(self.variance * r)
 
-    def error(self, r: Array) -> Array:
+    def error(self, r: FloatArray) -> FloatArray:
         """See `Source.error`: there is none."""
         return np.zeros_like(r)
 
-    def part(self, rows: Rows) -> GaussianInput:
-        """See `Source.part`."""
+    def take(self, rows: Rows) -> GaussianInput:
+        """See `Source.take`."""
         return GaussianInput(self.variance[rows])
 
 
@@ -46,29 +47,29 @@ class CorrelatedInput:
     relative, share : distinct eigenvalues over their mean, and how often each occurs, shape (K,).
     """
 
-    variance: Array
-    relative: Array
-    share: Array
+    variance: FloatArray
+    relative: FloatArray
+    share: FloatArray
 
-    def derivatives(self, r: Array) -> tuple[Array, Array, Array]:
+    def derivatives(self, r: FloatArray) -> tuple[FloatArray, FloatArray, FloatArray]:
         """See `Source.derivatives`."""
         left = self._left(r)
         e = left * self.relative * self.variance[:, None]
         return e @ self.share, -((e * e) @ self.share), left @ self.share
 
-    def information(self, r: Array) -> Array:
+    def information(self, r: FloatArray) -> FloatArray:
         """See `Source.information`."""
         return np.asarray(-0.5 * (np.log(self._left(r)) @ self.share))
 
-    def _left(self, r: Array) -> Array:
+    def _left(self, r: FloatArray) -> FloatArray:
         return 1.0 / (1.0 + (self.variance * r)[:, None] * self.relative)
 
-    def error(self, r: Array) -> Array:
+    def error(self, r: FloatArray) -> FloatArray:
         """See `Source.error`: there is none."""
         return np.zeros_like(r)
 
-    def part(self, rows: Rows) -> CorrelatedInput:
-        """See `Source.part`."""
+    def take(self, rows: Rows) -> CorrelatedInput:
+        """See `Source.take`."""
         return CorrelatedInput(self.variance[rows], self.relative, self.share)
 
 
@@ -77,31 +78,31 @@ class PriorInput:
     """Independent input entries of another law than the Gaussian, of the given variance, shape (n,)."""
 
     prior: InputPrior
-    variance: Array
+    variance: FloatArray
 
-    def derivatives(self, r: Array) -> tuple[Array, Array, Array]:
+    def derivatives(self, r: FloatArray) -> tuple[FloatArray, FloatArray, FloatArray]:
         """See `Source.derivatives`."""
         found = self._evaluate(r)
         # Between two atoms E underflows.
         e, e_r, _ = remaining(r, found.j, found.e, found.e_r, np.zeros_like(r))
         return e, e_r, 1.0 - r * e
 
-    def information(self, r: Array) -> Array:
+    def information(self, r: FloatArray) -> FloatArray:
         """See `Source.information`."""
         return self._evaluate(r).j
 
-    def _evaluate(self, r: Array) -> InputChannel:
+    def _evaluate(self, r: FloatArray) -> InputChannel:
         """The channel where r is a number; a step of the solver that leaves the domain ends in NaN."""
         good = np.isfinite(r)
         found = self.prior.channel(np.where(good, r, 1.0), self.variance)
         return InputChannel(*(np.where(good, part, np.nan) for part in found))
 
-    def error(self, r: Array) -> Array:
+    def error(self, r: FloatArray) -> FloatArray:
         """See `Source.error`: `priors` computes to rounding."""
         return np.zeros_like(r)
 
-    def part(self, rows: Rows) -> PriorInput:
-        """See `Source.part`."""
+    def take(self, rows: Rows) -> PriorInput:
+        """See `Source.take`."""
         return PriorInput(self.prior, self.variance[rows])
 
 
@@ -115,21 +116,21 @@ class FirstLayer:
     """
 
     layer: LayerChannel
-    variance: Array
+    variance: FloatArray
 
-    def derivatives(self, r: Array) -> tuple[Array, Array, Array]:
+    def derivatives(self, r: FloatArray) -> tuple[FloatArray, FloatArray, FloatArray]:
         """See `Source.derivatives`."""
         d = self.layer.derivatives(r[:, None], self.variance[:, None])
         return d.e[:, 0], d.e_r[:, 0], d.rest_r[:, 0]
 
-    def information(self, r: Array) -> Array:
+    def information(self, r: FloatArray) -> FloatArray:
         """See `Source.information`."""
         return self.layer.information(r[:, None], self.variance[:, None])[:, 0]
 
-    def error(self, r: Array) -> Array:
+    def error(self, r: FloatArray) -> FloatArray:
         """See `Source.error`."""
         return self.layer.error(r[:, None], self.variance[:, None])[:, 0]
 
-    def part(self, rows: Rows) -> FirstLayer:
-        """See `Source.part`."""
-        return FirstLayer(self.layer.part(rows, slice(None)), self.variance[rows])
+    def take(self, rows: Rows) -> FirstLayer:
+        """See `Source.take`."""
+        return FirstLayer(self.layer.take(rows, slice(None)), self.variance[rows])

@@ -118,9 +118,9 @@ def audit_files(
         other = {row["name"]: row for row in _rows(compare, 0, _of_file(compare, axes, layers, quick))}
         rows = [{**row, **_beside(row, other.get(row["name"], {}))} for row in rows]
         columns = (*COLUMNS[:-2], *OF_COMPARISON, *COLUMNS[-2:])
-    judged = sum(row["status"] == "ok" for row in rows)
+    has_error = sum(row["status"] == "ok" for row in rows)
     found = tuple(findings_of(last))
-    return Audit(_block(rows, columns), columns, found, (judged, sum(row["status"] == "skipped" for row in rows)))
+    return Audit(_block(rows, columns), columns, found, (has_error, sum(row["status"] == "skipped" for row in rows)))
 
 
 def audit(
@@ -216,9 +216,9 @@ def _is_named(layer: Layer, name: str) -> bool:
     return name in (layer.name, layer.tensor.name)
 
 
-def _rows(path: str, step: int, judged: Sequence[Judged]) -> list[dict[str, Any]]:
+def _rows(path: str, step: int, has_error: Sequence[Judged]) -> list[dict[str, Any]]:
     rows, number = [], 0
-    for one in judged:
+    for one in has_error:
         layer = one.layer
         row: dict[str, Any] = {"file": path, "step": step, "name": layer.name, "kind": layer.kind}
         row["shape"] = "x".join(map(str, layer.tensor.shape if layer.kind == "skipped" else layer.shape))

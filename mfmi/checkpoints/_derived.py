@@ -8,7 +8,8 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from mfmi.checkpoints._tensor import Array, Tensor
+from mfmi.arrays import FloatArray
+from mfmi.checkpoints._tensor import Tensor
 
 _PARAMETRIZED = "parametrizations."
 
@@ -20,7 +21,7 @@ class _Parts:
     name: str
     main: str
     others: tuple[str, ...]
-    made: Callable[..., Array]
+    made: Callable[..., FloatArray]
 
 
 def with_derived(tensors: Sequence[Tensor]) -> list[Tensor]:
@@ -46,7 +47,7 @@ def with_derived(tensors: Sequence[Tensor]) -> list[Tensor]:
     return [replace(tensor, skip=aside[tensor.name]) if tensor.name in aside else tensor for tensor in found]
 
 
-def _made(made: Callable[..., Array], main: Tensor, others: Sequence[Tensor]) -> Array:
+def _made(made: Callable[..., FloatArray], main: Tensor, others: Sequence[Tensor]) -> FloatArray:
     return made(main.load(), *(other.load() for other in others))
 
 
@@ -101,45 +102,45 @@ def _scaled(tensor: Tensor, by_name: Mapping[str, Tensor]) -> _Parts | None:
     return None
 
 
-def _weight_norm(v: Array, g: Array) -> Array:
+def _weight_norm(v: FloatArray, g: FloatArray) -> FloatArray:
     # The norm is taken over the axes along which the gain is one number.
     axes = tuple(axis for axis in range(v.ndim) if g.ndim == v.ndim and g.shape[axis] == 1)
     norms = np.sqrt(np.sum(np.square(v, dtype=np.float64), axis=axes, keepdims=True))
     with np.errstate(invalid="ignore", divide="ignore"):
-        scaled: Array = (v * (g / norms)).astype(v.dtype)
+        scaled: FloatArray = (v * (g / norms)).astype(v.dtype)
     return scaled
 
 
-def _spectral_norm(original: Array, u: Array, v: Array) -> Array:
+def _spectral_norm(original: FloatArray, u: FloatArray, v: FloatArray) -> FloatArray:
     # The module is a convolution, whose outputs are axis 0, or a transposed one, whose outputs are axis 1.
     matrix = original.reshape(original.shape[0], -1)
     if u.size != matrix.shape[0]:
         matrix = np.moveaxis(original, 1, 0).reshape(original.shape[1], -1)
-    scaled: Array = original / (u.ravel() @ matrix @ v.ravel())
+    scaled: FloatArray = original / (u.ravel() @ matrix @ v.ravel())
     return scaled
 
 
-def _pruned(original: Array, mask: Array) -> Array:
-    found: Array = original * mask.astype(original.dtype)
+def _pruned(original: FloatArray, mask: FloatArray) -> FloatArray:
+    found: FloatArray = original * mask.astype(original.dtype)
     return found
 
 
-def _aligned(values: Array, scale: Array) -> Array:
+def _aligned(values: FloatArray, scale: FloatArray) -> FloatArray:
     """Return the scale with its axis along that of its length: rows where both would fit."""
     if scale.ndim < 2 and scale.size > 1 and scale.size == values.shape[0] and scale.size != values.shape[-1]:
         return scale.reshape(-1, 1)
     return scale
 
 
-def _divided(values: Array, scale: Array) -> Array:
+def _divided(values: FloatArray, scale: FloatArray) -> FloatArray:
     return values / scale
 
 
-def _multiplied(values: Array, scale: Array) -> Array:
-    found: Array = values * _aligned(values, scale)
+def _multiplied(values: FloatArray, scale: FloatArray) -> FloatArray:
+    found: FloatArray = values * _aligned(values, scale)
     return found
 
 
-def _row_scaled(values: Array, largest: Array) -> Array:
-    found: Array = values * (largest.reshape(-1, 1) / 127.0)
+def _row_scaled(values: FloatArray, largest: FloatArray) -> FloatArray:
+    found: FloatArray = values * (largest.reshape(-1, 1) / 127.0)
     return found

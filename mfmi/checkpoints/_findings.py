@@ -35,9 +35,9 @@ class Finding:
     text: str
 
 
-def findings_of(judged: Sequence[Judged]) -> list[Finding]:
+def findings_of(has_error: Sequence[Judged]) -> list[Finding]:
     """Return what is to be said about the layers of one file, worst first."""
-    layers = [one for one in judged if one.layer.kind != "skipped"]
+    layers = [one for one in has_error if one.layer.kind != "skipped"]
     found = [
         *_broken(layers),
         *_misplaced(layers),
@@ -46,7 +46,7 @@ def findings_of(judged: Sequence[Judged]) -> list[Finding]:
         *_biases(layers),
         *_residual(layers),
         *_untrained(layers),
-        *_skipped(judged),
+        *_skipped(has_error),
     ]
     return sorted(found, key=lambda one: (-one.level, -one.size, one.layers))
 
@@ -213,11 +213,11 @@ def _origins(drawn: Sequence[Judged]) -> str:
     return "; ".join(list(words)[:_NAMED])
 
 
-def _skipped(judged: Sequence[Judged]) -> Iterable[Finding]:
-    asked = [one for one in judged if one.layer.kind == "skipped" and "--axes" in one.layer.message]
+def _skipped(has_error: Sequence[Judged]) -> Iterable[Finding]:
+    asked = [one for one in has_error if one.layer.kind == "skipped" and "--axes" in one.layer.message]
     if asked:
         yield _of(NOTE, 1.0, asked, "skipped, for nothing tells their axes; say --axes oi (output, input) or --axes io")
-    folded = [one for one in judged if one.layer.folded]
+    folded = [one for one in has_error if one.layer.folded]
     if folded:
         text = "the scale is not attributable: a BatchNorm may be folded in. Audit the file from which it was exported"
         yield _of(NOTE, 1.0, folded, text)

@@ -14,8 +14,9 @@ from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
 from typing import IO, Any
 
+from mfmi.arrays import FloatArray
 from mfmi.checkpoints._need import need
-from mfmi.checkpoints._tensor import Array, Checkpoint, Tensor, nothing, widened
+from mfmi.checkpoints._tensor import Checkpoint, Tensor, nothing, widened
 from mfmi.errors import OutputError
 
 Opened = Callable[[], AbstractContextManager[Any]]
@@ -117,7 +118,7 @@ def _tensor(path: str, opened: Opened, library: Any, key: str, item: Any, names:
     return Tensor(name, shape, item.dtype.name, load, layer=layer)
 
 
-def _load(path: str, opened: Opened, library: Any, key: str) -> Array:
+def _load(path: str, opened: Opened, library: Any, key: str) -> FloatArray:
     with _file(library, path, opened) as file:
         return widened(file[key][()])
 

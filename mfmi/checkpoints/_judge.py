@@ -8,11 +8,11 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
+from mfmi.arrays import FloatArray
 from mfmi.checkpoints._laws import Entries, Law, law_of
 from mfmi.checkpoints._layers import Layer
 from mfmi.checkpoints._match import Context, Match, bias_fits, match
 from mfmi.checkpoints._spectrum import Spectrum, spectrum_of
-from mfmi.checkpoints._tensor import Array
 from mfmi.errors import OutputError
 
 _NOTHING = Entries(0, math.nan, math.nan, math.nan, math.nan, True)
@@ -41,7 +41,7 @@ class Judged:
     law: Law = _UNKNOWN
     spectrum: Spectrum | None = None
     match: Match | None = None
-    bias: Array | None = None
+    bias: FloatArray | None = None
     failure: str = ""
 
     @property
@@ -76,7 +76,7 @@ def judge(layers: Sequence[Layer], context: Context, quick: bool) -> Iterator[Ju
     quick
         Leave the singular values out.
     """
-    held: tuple[str, Array] | None = None
+    held: tuple[str, FloatArray] | None = None
     for layer in layers:
         if layer.kind == "skipped":
             yield Judged(layer)
@@ -92,7 +92,7 @@ def judge(layers: Sequence[Layer], context: Context, quick: bool) -> Iterator[Ju
         yield _judged(layer, layer.matrices(held[1]), bias, context, quick)
 
 
-def _judged(layer: Layer, matrices: Array, bias: Array | None, context: Context, quick: bool) -> Judged:
+def _judged(layer: Layer, matrices: FloatArray, bias: FloatArray | None, context: Context, quick: bool) -> Judged:
     entries = Entries.of(matrices)
     sigma_w = entries.std * math.sqrt(layer.fan_in)
     if not entries.finite:

@@ -8,7 +8,8 @@ from dataclasses import dataclass, replace
 import numpy as np
 from scipy import optimize, special
 
-from mfmi.checkpoints._tensor import SUBNORMAL, Array, Tensor
+from mfmi.arrays import FloatArray
+from mfmi.checkpoints._tensor import SUBNORMAL, Tensor
 
 CHUNK = 1 << 20
 SAMPLE = 100_000
@@ -43,7 +44,7 @@ class Entries:
     finite: bool
 
     @classmethod
-    def of(cls, values: Array) -> Entries:
+    def of(cls, values: FloatArray) -> Entries:
         """Compute them in float64, a part at a time."""
         flat = values.reshape(-1)
         parts = [flat[start : start + CHUNK] for start in range(0, flat.size, CHUNK)]
@@ -92,7 +93,7 @@ class Law:
         return self.name in ("normal", "uniform", "truncated_normal", "orthogonal")
 
 
-def law_of(matrices: Array, entries: Entries, tensor: Tensor) -> Law:
+def law_of(matrices: FloatArray, entries: Entries, tensor: Tensor) -> Law:
     """Decide which law the entries follow.
 
     Parameters
@@ -127,7 +128,7 @@ def law_of(matrices: Array, entries: Entries, tensor: Tensor) -> Law:
     return _drawn(np.sort(sample), entries, blur)
 
 
-def _drawn(ordered: Array, entries: Entries, blur: float) -> Law:
+def _drawn(ordered: FloatArray, entries: Entries, blur: float) -> Law:
     edge, std, count = entries.largest, entries.std, entries.count
     found: list[Law] = []
     # The standard deviation follows from a uniform law's edge to a relative error of about 0.45 / sqrt(count).
@@ -180,7 +181,7 @@ def truncation(ratio: float) -> float:
     return float(optimize.brentq(lambda cut: cut / truncated_std(cut) - ratio, low, high))
 
 
-def is_orthogonal(matrices: Array, significant: int) -> bool:
+def is_orthogonal(matrices: FloatArray, significant: int) -> bool:
     """Whether the rows of each matrix, or its columns if these are fewer, are orthogonal and of one length.
 
     A few of them tell: of independent entries the products would be 1 / sqrt(length) of the squares.
@@ -200,10 +201,10 @@ def is_orthogonal(matrices: Array, significant: int) -> bool:
     )
 
 
-def _sample(matrices: Array, tensor: Tensor) -> Array:
+def _sample(matrices: FloatArray, tensor: Tensor) -> FloatArray:
     """Return entries spread over the matrices, with the rounding of narrow formats undone by noise of its width."""
     flat = matrices.reshape(-1)
-    values: Array = flat[:: max(1, flat.size // SAMPLE)].astype(np.float64)
+    values: FloatArray = flat[:: max(1, flat.size // SAMPLE)].astype(np.float64)
     noise = np.random.default_rng(0).random(values.size) - 0.5
     if tensor.step > 0.0:
         return values + tensor.step * noise
@@ -217,7 +218,7 @@ def _sample(matrices: Array, tensor: Tensor) -> Array:
     return values
 
 
-def _distance(ordered: Array, distribution: Array, blur: float) -> float:
+def _distance(ordered: FloatArray, distribution: FloatArray, blur: float) -> float:
     """Return the Kolmogorov-Smirnov p of a sorted sample; with fitted scales it is too large rather than too small."""
     count = int(ordered.size)
     steps = np.arange(count + 1) / count

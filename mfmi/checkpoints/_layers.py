@@ -9,10 +9,11 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
+from mfmi.arrays import FloatArray
 from mfmi.checkpoints import _names
 from mfmi.checkpoints._axes import Axes, Evidence, axes_of
 from mfmi.checkpoints._derived import with_derived
-from mfmi.checkpoints._tensor import Array, Checkpoint, Tensor
+from mfmi.checkpoints._tensor import Checkpoint, Tensor
 
 KINDS = (
     "dense",
@@ -109,7 +110,7 @@ class Layer:
         first = self.axes.find("o")
         return tuple(n // (self.slot[1] if at == first else 1) for at, n in enumerate(self.tensor.shape))
 
-    def matrices(self, values: Array) -> Array:
+    def matrices(self, values: FloatArray) -> FloatArray:
         """Return the numbers of the tensor as matrices, shape (groups, outputs, fan-in)."""
         letters = "goik"
         order = sorted(range(len(self.axes)), key=lambda at: (letters.index(self.axes[at]), at))
@@ -125,15 +126,15 @@ class Layer:
             return matrix.reshape(self.groups, extents[1] // self.groups, -1)
         return matrix
 
-    def _grouped_inputs(self, turned: Array, extents: Sequence[int]) -> Array:
+    def _grouped_inputs(self, turned: FloatArray, extents: Sequence[int]) -> FloatArray:
         """Return a grouped transposed convolution: its groups divide the axis of inputs."""
         outputs, inputs, window = extents[1], extents[2], extents[3]
         split = turned.reshape(outputs, self.groups, inputs // self.groups, window)
         return np.moveaxis(split, 1, 0).reshape(self.groups, outputs, -1)
 
-    def bias(self, numbers: Mapping[str, Array]) -> Array | None:
+    def bias(self, numbers: Mapping[str, FloatArray]) -> FloatArray | None:
         """Return the biases of this block, summed where there are two, from the numbers of the tensors `biases`."""
-        total: Array | None = None
+        total: FloatArray | None = None
         for tensor in self.biases:
             values = numbers[tensor.name].ravel()
             part = values.size // self.slot[1]

@@ -10,10 +10,10 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from mfmi.arrays import FloatArray
 from mfmi.checkpoints._laws import Entries, Law, truncated_std
 from mfmi.checkpoints._layers import Layer
 from mfmi.checkpoints._names import depth_of
-from mfmi.checkpoints._tensor import Array
 from mfmi.initialisers import Initialiser, table
 
 # Libraries by the way their variables are named; the first are tried first.
@@ -154,7 +154,7 @@ class Context:
 
 
 def match(
-    layer: Layer, entries: Entries, law: Law, sigma_w: float, bias: Array | None, context: Context
+    layer: Layer, entries: Entries, law: Law, sigma_w: float, bias: FloatArray | None, context: Context
 ) -> Match | None:
     """Return the initialiser that fits, or the one of the same law that is expected, with the factor between them.
 
@@ -225,7 +225,7 @@ def _beside(
     entries: Entries,
     law: Law,
     sigma_w: float,
-    bias: Array | None,
+    bias: FloatArray | None,
     sizes: dict[str, float],
 ) -> Match:
     w2, b2 = row.variances(sizes)
@@ -271,13 +271,13 @@ def _cause(layer: Layer, factor: float, tolerance: float) -> str:
     return nearest if nearest and distances[nearest] < tolerance else ""
 
 
-def _bias_factor(bias: Array | None, sigma_b: float | None) -> float:
+def _bias_factor(bias: FloatArray | None, sigma_b: float | None) -> float:
     if bias is None or not sigma_b or bias.size == 0:
         return math.nan
     return float(np.sqrt(np.mean(np.square(bias, dtype=np.float64)))) / sigma_b
 
 
-def bias_fits(one: Match, bias: Array | None) -> bool:
+def bias_fits(one: Match, bias: FloatArray | None) -> bool:
     """Whether the biases are those of the initialiser, as far as their number tells."""
     if bias is None or one.sigma_b is None:
         return True
@@ -287,7 +287,7 @@ def bias_fits(one: Match, bias: Array | None) -> bool:
 
 
 def _rank(
-    one: Match, layer: Layer, model: str | None, bias: Array | None, libraries: Sequence[str]
+    one: Match, layer: Layer, model: str | None, bias: FloatArray | None, libraries: Sequence[str]
 ) -> tuple[float, ...]:
     """Put what fits first, then the likeliest library, its layer of this very kind, and the newest release."""
     row = one.row

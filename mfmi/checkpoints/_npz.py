@@ -9,7 +9,8 @@ import zlib
 import numpy as np
 from numpy.lib import format as npy
 
-from mfmi.checkpoints._tensor import Array, Checkpoint, Tensor, nothing, widened
+from mfmi.arrays import FloatArray
+from mfmi.checkpoints._tensor import Checkpoint, Tensor, nothing, widened
 from mfmi.errors import OutputError
 
 _NARROW = "entries of a type that numpy's files do not name, such as bfloat16 or float8: save them as float32"
@@ -60,7 +61,7 @@ def _tensor(path: str, entry: zipfile.ZipInfo, shape: tuple[int, ...], dtype: np
     return Tensor(name, shape, dtype.name, functools.partial(_load, path, entry.filename))
 
 
-def _load(path: str, member: str) -> Array:
+def _load(path: str, member: str) -> FloatArray:
     try:
         with zipfile.ZipFile(path) as archive, archive.open(member) as file:
             return widened(npy.read_array(file, allow_pickle=False))

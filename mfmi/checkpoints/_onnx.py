@@ -11,8 +11,9 @@ from typing import Any
 
 import numpy as np
 
+from mfmi.arrays import FloatArray
 from mfmi.checkpoints._need import need
-from mfmi.checkpoints._tensor import Array, Checkpoint, Tensor, Use, nothing, widened
+from mfmi.checkpoints._tensor import Checkpoint, Tensor, Use, nothing, widened
 from mfmi.errors import OutputError
 
 # Operations that hand on their first input's numbers; the weight may be behind several.
@@ -53,7 +54,7 @@ class _Source:
 
     key: str
     proto: Any
-    steps: tuple[Callable[[Array], Array], ...] = ()
+    steps: tuple[Callable[[FloatArray], FloatArray], ...] = ()
     scale_step: float = 0.0
     unreadable: str = ""
 
@@ -150,14 +151,14 @@ class _Reader:
             step = functools.partial(change, axis=None if axes is None else tuple(int(axis) for axis in axes))
         return replace(source, steps=(*source.steps, step))
 
-    def _dequantised(self, source: _Source, others: list[Array | None], axis: int) -> _Source:
+    def _dequantised(self, source: _Source, others: list[FloatArray | None], axis: int) -> _Source:
         if not others or others[0] is None:
             return replace(source, unreadable="quantised, with a scale that is not a constant")
         zero = others[1] if len(others) > 1 and others[1] is not None else np.zeros(())
         step = functools.partial(_scaled, scale=others[0], zero=zero, axis=axis)
         return replace(source, steps=(*source.steps, step), scale_step=float(np.max(np.abs(others[0]))))
 
-    def _numbers(self, name: str, scope: _Scope) -> Array | None:
+    def _numbers(self, name: str, scope: _Scope) -> FloatArray | None:
         if not name:
             return None
         source = self._source(name, scope)
@@ -255,7 +256,7 @@ class _Reader:
         dtype = self.onnx.TensorProto.DataType.Name(proto.data_type).lower()
         name = {"float": "float32", "double": "float64", "float8e4m3fn": "float8_e4m3fn", "float8e5m2": "float8_e5m2"}
         shape = tuple(proto.dims)
-        load: Callable[[], Array] = functools.partial(self._load, source)
+        load: Callable[[], FloatArray] = functools.partial(self._load, source)
         skip = source.unreadable
         if proto.data_type in (8, 14, 15):  # text and complex numbers
             skip = f"entries of type {dtype}"
@@ -271,12 +272,12 @@ class _Reader:
             step=source.scale_step,
         )
 
-    def _through(self, values: Array, source: _Source) -> Array:
+    def _through(self, values: FloatArray, source: _Source) -> FloatArray:
         for step in source.steps:
             values = step(values)
         return values
 
-    def _load(self, source: _Source) -> Array:
+    def _load(self, source: _Source) -> FloatArray:
         try:
             values = self.onnx.numpy_helper.to_array(source.proto, str(Path(self.path).parent))
             return widened(self._through(np.asarray(values), source))
@@ -294,14 +295,16 @@ _QUANTISED = {
 }
 
 
-def _reshaped(values: Array, shape: tuple[int, ...]) -> Array:
+def _reshaped(values: FloatArray, shape: tuple[int, ...]) -> FloatArray:
     kept = tuple(values.shape[place] if extent == 0 else extent for place, extent in enumerate(shape))
     return values.reshape(kept)
 
 
-def _scaled(values: Array, scale: Array, zero: Array, axis: int) -> Array:
+def _scaled(values: FloatArray, scale: FloatArray, zero: FloatArray, axis: int) -> FloatArray:
     if scale.ndim == 1 and scale.size > 1:
         extents = [1] * values.ndim
         extents[axis] = scale.size
         scale, zero = scale.reshape(extents), zero.reshape(extents) if zero.size > 1 else zero
-    return (values.astype(np.float32) - zero.astype(np.float32)) * scale.astype(np.float32)
+    return np.asarray(
+        (values.astype(np.float32) - zero.astype(np.float32)) * scale.astype(np.float32), dtype=np.float64
+    )

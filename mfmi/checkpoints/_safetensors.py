@@ -9,8 +9,9 @@ from typing import Any
 
 import numpy as np
 
+from mfmi.arrays import FloatArray
 from mfmi.checkpoints._need import need
-from mfmi.checkpoints._tensor import Array, Checkpoint, Tensor, nothing, widened
+from mfmi.checkpoints._tensor import Checkpoint, Tensor, nothing, widened
 from mfmi.errors import OutputError
 
 # The library's numpy side knows none of the narrow types, and bfloat16 only after somebody has imported ml_dtypes.
@@ -69,7 +70,7 @@ def _tensor(path: str, name: str, entry: dict[str, Any], start: int) -> Tensor:
     return Tensor(name, shape, known, functools.partial(_load, path, begin, shape, known))
 
 
-def _load(path: str, begin: int, shape: tuple[int, ...], dtype: str) -> Array:
+def _load(path: str, begin: int, shape: tuple[int, ...], dtype: str) -> FloatArray:
     if dtype in _NARROW.values():
         need("ml_dtypes", path)
     kind = np.dtype(dtype)

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from mfmi.checkpoints._tensor import Array
+from mfmi.arrays import FloatArray
 
 # The largest eigenvalue fluctuates by this many times its scale above the edge once in about a million matrices
 # (Tracy and Widom 1996; Johnstone 2001).
@@ -35,7 +35,7 @@ class Spectrum:
     over_edge: float
 
 
-def spectrum_of(matrices: Array) -> Spectrum | None:
+def spectrum_of(matrices: FloatArray) -> Spectrum | None:
     """Return the singular values' summary, or None for matrices of a single row or column."""
     _, rows, columns = matrices.shape
     if min(rows, columns) < 2:
@@ -52,7 +52,7 @@ def spectrum_of(matrices: Array) -> Spectrum | None:
     return Spectrum(smallest, largest, -1 if is_small else outliers, rank, math.nan if is_small else over)
 
 
-def beyond(values: Array, rows: int, columns: int) -> tuple[int, float]:
+def beyond(values: FloatArray, rows: int, columns: int) -> tuple[int, float]:
     """Return how many singular values lie beyond the bulk, and the largest over the bulk's edge."""
     narrow, wide = min(rows, columns), max(rows, columns)
     median = float(np.median(np.square(values)))

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-Array = NDArray[Any]
+FloatArray = NDArray[Any]
 
 # Significant bits of the numbers in a file, the hidden one included.
 SIGNIFICANT = {
@@ -89,7 +89,7 @@ class Tensor:
     name: str
     shape: tuple[int, ...]
     dtype: str
-    load: Callable[[], Array]
+    load: Callable[[], FloatArray]
     layer: str = ""
     use: Use | None = None
     skip: str = ""
@@ -125,13 +125,13 @@ class Checkpoint:
     notes: Mapping[str, Any] = field(default_factory=dict)
 
 
-def widened(values: Array) -> Array:
+def widened(values: FloatArray) -> FloatArray:
     """Return the numbers in a floating point type that numpy computes with."""
     if values.dtype == np.float64 or values.dtype.kind in "iu":
         return values.astype(np.float64, copy=False)
     return values.astype(np.float32, copy=False)
 
 
-def nothing() -> Array:
+def nothing() -> FloatArray:
     """Stand for the numbers of a tensor that cannot be read; its `skip` says why, and nobody calls this."""
     raise AssertionError("the numbers of a skipped tensor were asked for")

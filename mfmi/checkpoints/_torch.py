@@ -8,8 +8,9 @@ import warnings
 from collections.abc import Iterator, Mapping
 from typing import Any
 
+from mfmi.arrays import FloatArray
 from mfmi.checkpoints._need import need
-from mfmi.checkpoints._tensor import Array, Checkpoint, Tensor, widened
+from mfmi.checkpoints._tensor import Checkpoint, Tensor, widened
 from mfmi.errors import OutputError
 
 # Before this release weights_only could be got round.
@@ -76,10 +77,10 @@ def _tensor(name: str, value: Any, seen: dict[Any, str]) -> Tensor:
     return Tensor(name, shape, dtype, load, alias="" if alias == name else alias)
 
 
-def _load(value: Any) -> Array:
+def _load(value: Any) -> FloatArray:
     if value.is_quantized:
         value = value.dequantize()
     value = value.detach()
     wide = value.double() if value.dtype.itemsize > 4 or not value.is_floating_point() else value.float()
-    found: Array = widened(wide.numpy())
+    found: FloatArray = widened(wide.numpy())
     return found

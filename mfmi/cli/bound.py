@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from mfmi.activations import Activation
     from mfmi.networks.model import Model
     from mfmi.networks.points import Points
-    from mfmi.networks.spectrum import Spectrum
+    from mfmi.networks.spectrum import WeightSpectrum
     from mfmi.networks.weights import Weights
     from mfmi.sweep.progress import OnProgress
 
@@ -62,7 +62,7 @@ _AHEAD = 4
 @network_option("depth", default=None, show_default=f"{DEPTH}, or all layers")
 @click.option("--last-layer", is_flag=True, help="Only the last layer, not all up to it.")
 @model_options
-@network_options("input_variance", "correlation", "estimators", "further", "unit")
+@network_options("input_variance", "correlation", "estimators", "optional", "unit")
 @output_options
 def command(
     activation: Activation,
@@ -77,7 +77,7 @@ def command(
     input_variance: float,
     correlation: float,
     estimators: tuple[str, ...],
-    further: tuple[str, ...],
+    optional: tuple[str, ...],
     unit: str,
     sink: Sink,
 ) -> None:
@@ -101,7 +101,7 @@ def command(
         if click.get_current_context().get_parameter_source("input_variance") is ParameterSource.COMMANDLINE:
             raise click.UsageError("--qx does not go with --inputs, which have a variance of their own.")
         input_variance = model.data.variance
-        further += DATA_NAMES
+        optional += DATA_NAMES
     given = click.get_current_context().get_parameter_source("input_variance") is ParameterSource.COMMANDLINE
     if model.input_variance is not None and not given:
         input_variance = model.input_variance
@@ -117,16 +117,16 @@ def command(
         input_variance=input_variance,
         correlation=correlation,
     )
-    columns = [column for column in columns_in(unit, columns_with(further, estimators)) if column.name != "point"]
+    columns = [column for column in columns_in(unit, columns_with(optional, estimators)) if column.name != "point"]
     layers = np.arange(depth if last_layer else 1, depth + 1)
     with ProgressDisplay(terminal()) as progress:
-        blocks = _blocks(points, layers, estimators, unit, further, model, progress)
+        blocks = _blocks(points, layers, estimators, unit, optional, model, progress)
         if sink.format != "table":
             sink.write(blocks, columns)
             return
         parts = list(blocks)
     rows = {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
-    sink.draw(functools.partial(_draw, activation, rows, model, estimators, further, unit))
+    sink.draw(functools.partial(_draw, activation, rows, model, estimators, optional, unit))
 
 
 def _blocks(
@@ -134,7 +134,7 @@ def _blocks(
     layers: np.ndarray[Any, Any],
     estimators: tuple[str, ...],
     unit: str,
-    further: tuple[str, ...],
+    optional: tuple[str, ...],
     model: Model,
     on_progress: OnProgress,
 ) -> Iterator[Rows]:
@@ -148,7 +148,7 @@ def _blocks(
         if block[-1] > fields.deepest:
             # Further than needed, so as not to begin again at every block; not so far that the first rows wait.
             fields = MeanFields(min(_AHEAD * int(block[-1]), int(layers[-1])))
-        rows = evaluate_points(points, block, estimators, unit, further, model, fields)
+        rows = evaluate_points(points, block, estimators, unit, optional, model, fields)
         done += len(block)
         on_progress(Progress("evaluate", count, len(blocks), done, time.monotonic() - started))
         yield {name: values for name, values in rows.items() if name != "point"}
@@ -159,7 +159,7 @@ def _draw(
     rows: Rows,
     model: Model,
     estimators: tuple[str, ...],
-    further: tuple[str, ...],
+    optional: tuple[str, ...],
     unit: str,
     console: Console,
 ) -> None:
@@ -168,7 +168,7 @@ def _draw(
     for line in _headline(activation, rows, model):
         console.print(line if unicode else line.replace("·", "-"), soft_wrap=True)
     console.print()
-    beside = tuple(name for name in further if name not in DATA_NAMES)
+    beside = tuple(name for name in optional if name not in DATA_NAMES)
     asked = [*beside, *(f"mi_{name}" for name in ("linear", "replica") if name in estimators)]
     remark = max((len(_remark(status)) for status in rows["status"]), default=0)
     names = _fitting(asked, console.width - remark)
@@ -188,7 +188,7 @@ def _draw(
         console.print(text, style="dim", soft_wrap=True)
     for line in _of_data(rows, model, unit, unicode):
         console.print(line, soft_wrap=True)
-    for line in _footer(rows, model, estimators, further, unicode):
+    for line in _footer(rows, model, estimators, optional, unicode):
         console.print(line, style="dim", soft_wrap=True)
 
 
@@ -273,12 +273,12 @@ def _of_data(rows: Rows, model: Model, unit: str, unicode: bool) -> list[str]:
     return lines
 
 
-def _spectra(model: Model) -> dict[Spectrum, None]:
+def _spectra(model: Model) -> dict[WeightSpectrum, None]:
     """The spectra among the weights, each once."""
     return dict.fromkeys(one for weights in model.weights for one in weights.layers if not isinstance(one, str))
 
 
-def _own(spectrum: Spectrum) -> str:
+def _own(spectrum: WeightSpectrum) -> str:
     """Say what is known of singular values besides their shape, which is all that counts.
 
     The eigenvalues that are 0 for want of rows say nothing of the matrix, and count for nothing here.
@@ -296,7 +296,7 @@ def _own(spectrum: Spectrum) -> str:
 
 
 def _footer(
-    rows: Rows, model: Model, estimators: tuple[str, ...], further: tuple[str, ...], unicode: bool
+    rows: Rows, model: Model, estimators: tuple[str, ...], optional: tuple[str, ...], unicode: bool
 ) -> list[str]:
     marks = BARS if unicode else BARS_ASCII
     legend = [f"{mark} {meaning}" for mark, meaning in zip(marks, ("linearly readable", "lower", "upper"), strict=True)]
@@ -307,7 +307,7 @@ def _footer(
         sources.append(f"lower: {'the best of ' if len(lower) > 1 else ''}{', '.join(lower)}")
     if upper:
         sources.append(f"upper: {', '.join(upper)}")
-    more = len([name for name in rows if name not in IN_HEADLINE + IN_TABLE + further])
+    more = len([name for name in rows if name not in IN_HEADLINE + IN_TABLE + optional])
     lines = ["  ".join([*legend, f" {more} more columns: --format csv"])]
     if sources:
         lines.append("   ".join(sources))

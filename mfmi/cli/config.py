@@ -101,7 +101,7 @@ def check(config: str, overrides: tuple[str, ...]) -> None:
         f"{bound}{_count(plan.n_rows_bound, 'row')}",
         _count(plan.n_chunks, "chunk"),
         f"estimators {', '.join(plan.estimators)}",
-        *([f"further columns {', '.join(plan.further)}"] if plan.further else []),
+        *([f"optional columns {', '.join(plan.optional)}"] if plan.optional else []),
     )
     click.echo(f"{plan.config.filename}: {'; '.join(parts)}")
 

@@ -17,10 +17,10 @@ if TYPE_CHECKING:
 
     from mfmi.activations import Activation
     from mfmi.columns import Column
-    from mfmi.isometry import Spectrum
+    from mfmi.isometry import JacobianSpectrum
 
     Block = dict[str, np.ndarray[Any, Any]]
-    Spectra = dict[int, Spectrum]
+    Spectra = dict[int, JacobianSpectrum]
 
 
 @make_command(

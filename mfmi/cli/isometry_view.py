@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     import numpy as np
     from rich.console import Console
 
-    from mfmi.isometry import Spectrum
+    from mfmi.isometry import JacobianSpectrum
 
     Block = Mapping[str, np.ndarray[Any, Any]]
 
@@ -23,7 +23,7 @@ LEFT_OUT = 0.05
 TICKS = 4
 
 
-def draw_isometry(rows: Block, spectra: Mapping[int, Spectrum], console: Console) -> None:
+def draw_isometry(rows: Block, spectra: Mapping[int, JacobianSpectrum], console: Console) -> None:
     """Draw a line per layer, and the density of the last spectrum over ln x."""
     unicode = _can_encode(console.encoding)
     where = f"noise {rows['sigma_noise'][0]:g} in every layer" if rows["noise_at"][0] == "every" else "no hidden noise"
@@ -67,7 +67,7 @@ def _nearest(rows: Block) -> list[str]:
     return [f"at the last layer the mean is 1 at sigma_w {best:.4f}, with variance {number(variance)}"]
 
 
-def _draw_density(layer: int, found: Spectrum, unicode: bool, console: Console) -> None:
+def _draw_density(layer: int, found: JacobianSpectrum, unicode: bool, console: Console) -> None:
     for value, mass in found.atoms:
         console.print(f"layer {layer}: share {mass:.4f} at {value:.4g}", soft_wrap=True)
     if not found.edges:
@@ -82,7 +82,7 @@ def _draw_density(layer: int, found: Spectrum, unicode: bool, console: Console) 
     console.print(f"  {_axis(ends, width)}", soft_wrap=True)
 
 
-def density_profile(found: Spectrum, width: int) -> tuple[list[float], tuple[float, float]]:
+def density_profile(found: JacobianSpectrum, width: int) -> tuple[list[float], tuple[float, float]]:
     """Return the density of ln x in `width` cells, and the ends of the axis in x."""
     import numpy as np
 

@@ -10,7 +10,7 @@ from click.shell_completion import CompletionItem
 
 from mfmi.arguments.ranges import DEEPEST, NUMBERS, Range
 from mfmi.cli.command import nearest
-from mfmi.columns import FURTHER_NAMES
+from mfmi.columns import OPTIONAL_NAMES
 from mfmi.errors import shown
 from mfmi.names import DEFAULT_ESTIMATORS, ESTIMATORS, NOISE_PLACEMENTS, UNITS, WEIGHTS
 
@@ -144,8 +144,8 @@ def _estimators(_: click.Context, __: click.Parameter, values: tuple[str, ...]) 
 
 
 def _further(_: click.Context, __: click.Parameter, values: tuple[str, ...]) -> tuple[str, ...]:
-    """Put the further columns in their order, once each."""
-    return tuple(name for name in FURTHER_NAMES if name in values)
+    """Put the optional columns in their order, once each."""
+    return tuple(name for name in OPTIONAL_NAMES if name in values)
 
 
 # Keyed by the name of the argument that the command's function receives.
@@ -252,14 +252,14 @@ _OPTIONS: dict[str, tuple[tuple[str, ...], dict[str, Any]]] = {
             "help": f"Repeatable: {', '.join(ESTIMATORS)}.  [default: all but replica and fisher]",
         },
     ),
-    "further": (
+    "optional": (
         ("--column",),
         {
-            "type": Word(FURTHER_NAMES),
+            "type": Word(OPTIONAL_NAMES),
             "multiple": True,
             "callback": _further,
             "metavar": "NAME",
-            "help": f"Add a column; repeatable: {', '.join(FURTHER_NAMES)}.",
+            "help": f"Add a column; repeatable: {', '.join(OPTIONAL_NAMES)}.",
         },
     ),
     "unit": (

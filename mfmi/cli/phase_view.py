@@ -129,11 +129,11 @@ def draw_map(activation: Activation, blocks: Sequence[Block], hidden: float, con
     import numpy as np
     from rich.text import Text
 
-    from mfmi.report.axes import Axis
+    from mfmi.report.axes import FigureAxis
     from mfmi.report.character_map import CharacterMap
 
     rows = {name: np.concatenate([block[name] for block in blocks]) for name in ("sigma_w", "sigma_b", "phase")}
-    x, y = Axis.of("sigma_w", rows["sigma_w"]), Axis.of("sigma_b", rows["sigma_b"])
+    x, y = FigureAxis.of("sigma_w", rows["sigma_w"]), FigureAxis.of("sigma_b", rows["sigma_b"])
     unicode = can_encode(console)
     width = max(10, min(MAP_WIDTH, console.width - MARGIN - 1))
     height = min(MAP_HEIGHT, max(len(y), 2 * MAP_HEIGHT // 3))

@@ -177,7 +177,7 @@ def _draw_curves(figure: Figure, panel: Curves, console: Console) -> None:
     import numpy as np
     from rich.text import Text
 
-    from mfmi.report.axes import Axis
+    from mfmi.report.axes import FigureAxis
     from mfmi.report.character_map import CharacterMap
     from mfmi.report.curve_panels import decays, value_range
     from mfmi.report.figure_words import quantity_name, words_title
@@ -188,7 +188,7 @@ def _draw_curves(figure: Figure, panel: Curves, console: Console) -> None:
     low, high = value_range(figure, shown)
     decades = np.geomspace(max(low, 1e-5 * high), high, 5) if decays(figure, shown) else np.linspace(0.0, high, 5)
     width = max(10, min(WIDTH, console.width - MARGIN - 1))
-    drawn = CharacterMap(panel.x, Axis("", decades), width, HEIGHT, _unicode(console))
+    drawn = CharacterMap(panel.x, FigureAxis("", decades), width, HEIGHT, _unicode(console))
     legend = []
     banded = not several and _draw_band(drawn, panel.curves[0], BAND if _unicode(console) else BAND_ASCII)
     if banded:

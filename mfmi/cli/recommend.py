@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
     from mfmi.activations import Activation
     from mfmi.columns import Column
-    from mfmi.recommend.search import Baseline, Network, Optimum, Recommendation
+    from mfmi.recommend.search import Baseline, NetworkFamily, Optimum, Recommendation
 
     Block = dict[str, np.ndarray[Any, Any]]
 
@@ -85,7 +85,7 @@ def command(
     bound are never recommended. Glorot's, He's, LeCun's and PyTorch's initialisations are shown in the same units.
     """
     from mfmi.activations import get, names
-    from mfmi.recommend.search import Network, recommend
+    from mfmi.recommend.search import NetworkFamily, recommend
 
     if (activation is None) != all_activations:
         raise click.UsageError("name one activation with --act, or rank them with --all-activations.")
@@ -97,8 +97,8 @@ def command(
     sink = Sink("table", output, force) if emit is not None else Sink.of(output_format, output, force)
     sink.check()
 
-    def network(phi: Activation) -> Network:
-        return Network(phi, depth, weights, noise_at, sigma_noise, input_variance, unit)
+    def network(phi: Activation) -> NetworkFamily:
+        return NetworkFamily(phi, depth, weights, noise_at, sigma_noise, input_variance, unit)
 
     if activation is None or len(biases) > 1:
         phis = [activation] if activation else [get(name) for name in names()]
@@ -121,13 +121,13 @@ def command(
     sink.write(block, columns, table=functools.partial(draw, found))
 
 
-def _rank(candidates: list[tuple[Network, float | None]], by: str, sink: Sink) -> None:
+def _rank(candidates: list[tuple[NetworkFamily, float | None]], by: str, sink: Sink) -> None:
     """Find the best initialisation of every network, at its sigma_b where that is given, and sort them."""
     from mfmi.cli.recommend_view import draw_ranking
     from mfmi.recommend.search import NoOptimumError, optimum
     from mfmi.sweep.progress import Clock
 
-    found: list[tuple[Network, Optimum]] = []
+    found: list[tuple[NetworkFamily, Optimum]] = []
     missing: list[str] = []
     with ProgressDisplay(terminal()) as progress:
         clock = Clock(progress, len(candidates))
@@ -171,7 +171,7 @@ def _described(unit: str) -> list[Column]:
     ]
 
 
-def _network_row(network: Network, weights: str) -> dict[str, Any]:
+def _network_row(network: NetworkFamily, weights: str) -> dict[str, Any]:
     return {
         "activation": network.activation.name,
         "weights": weights,
@@ -182,7 +182,7 @@ def _network_row(network: Network, weights: str) -> dict[str, Any]:
     }
 
 
-def _optimum_row(network: Network, best: Optimum, role: str) -> dict[str, Any]:
+def _optimum_row(network: NetworkFamily, best: Optimum, role: str) -> dict[str, Any]:
     low, high = best.plateau or (math.nan, math.nan)
     return {
         **_network_row(network, network.weights),
@@ -205,7 +205,7 @@ def _optimum_row(network: Network, best: Optimum, role: str) -> dict[str, Any]:
     }
 
 
-def _baseline_rows(network: Network, baseline: Baseline, best: Optimum) -> list[dict[str, Any]]:
+def _baseline_rows(network: NetworkFamily, baseline: Baseline, best: Optimum) -> list[dict[str, Any]]:
     place = {"role": "baseline", "name": baseline.name, "sigma_w": baseline.sigma_w, "sigma_b": baseline.sigma_b}
     return [
         {

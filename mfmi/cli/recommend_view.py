@@ -12,7 +12,7 @@ from mfmi.names import STATUS
 if TYPE_CHECKING:
     from rich.console import Console
 
-    from mfmi.recommend.search import Network, Optimum, Recommendation
+    from mfmi.recommend.search import NetworkFamily, Optimum, Recommendation
 
 MEANINGS = {"linear": "linearly readable information", "total": "total information (best lower bound)"}
 
@@ -35,7 +35,7 @@ def draw(found: Recommendation, console: Console) -> None:
     _say(console, "code for it: add --emit torch, jax, keras or numpy", "dim")
 
 
-def draw_ranking(found: Sequence[tuple[Network, Optimum]], console: Console) -> None:
+def draw_ranking(found: Sequence[tuple[NetworkFamily, Optimum]], console: Console) -> None:
     """Draw activations, best first."""
     if not found:
         _say(console, "no activation has a value")
@@ -79,7 +79,7 @@ def _say(console: Console, text: str, style: str = "") -> None:
     console.print(text.rstrip(), style=style, soft_wrap=True)
 
 
-def _title(network: Network) -> str:
+def _title(network: NetworkFamily) -> str:
     where = "in every layer" if network.noise_at == "every" else "at the output"
     title = f"{network.activation.name}, {network.depth} layers, {network.weights} weights"
     title += f", noise {network.sigma_noise:g} {where}"
@@ -90,7 +90,7 @@ def _meaning(quantity: str) -> str:
     return MEANINGS.get(quantity, quantity)
 
 
-def _draw_optimum(console: Console, network: Network, best: Optimum, opening: str) -> None:
+def _draw_optimum(console: Console, network: NetworkFamily, best: Optimum, opening: str) -> None:
     _say(console, f"{opening} {_meaning(best.quantity)}:", "bold")
     _say(
         console, f"  sigma_w {best.sigma_w:.4f}, sigma_b {best.sigma_b:.4f}: {_information(best.value)} {network.unit}"

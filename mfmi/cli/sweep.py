@@ -18,7 +18,7 @@ from mfmi.cli.options import network_option
 from mfmi.cli.progress import ProgressDisplay, duration
 from mfmi.cli.sink import Sink, raw_output_options
 from mfmi.cli.terminal import program, terminal
-from mfmi.columns import FURTHER_NAMES, Column, columns_with
+from mfmi.columns import OPTIONAL_NAMES, Column, columns_with
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -92,7 +92,9 @@ class Run:
 @click.option(
     "--set", "overrides", multiple=True, metavar="KEY=VALUE", help="Override a key of the config; repeatable."
 )
-@network_option("further", help=f"A further column, in place of the config's; repeatable: {', '.join(FURTHER_NAMES)}.")
+@network_option(
+    "optional", help=f"An optional column, in place of the config's; repeatable: {', '.join(OPTIONAL_NAMES)}."
+)
 @click.option("-n", "--dry-run", is_flag=True, help="Say what would be computed, and compute nothing.")
 @click.option(
     "--jobs", type=Jobs(), default="auto", show_default=True, metavar="N|auto", help="Number of worker processes."
@@ -108,7 +110,7 @@ class Run:
 def command(
     config: str,
     overrides: tuple[str, ...],
-    further: tuple[str, ...],
+    optional: tuple[str, ...],
     dry_run: bool,
     jobs: int,
     resume: bool,
@@ -130,8 +132,8 @@ def command(
 
     if resume and force:
         raise click.UsageError("--resume and --force contradict each other.")
-    if further:
-        overrides += (f"columns=[{', '.join(further)}]",)
+    if optional:
+        overrides += (f"columns=[{', '.join(optional)}]",)
     read = read_config(config, overrides)
     plan = Plan.from_config(read)
     sink = Sink.of(output_format, output or read.output_path, force)
@@ -159,8 +161,8 @@ def _describe(config: Config, plan: Plan, sink: Sink, run: Run) -> None:
     lines += [f"  {axis.name}: {_values_text(axis.values)}" for axis in config.axes if axis.name != "depth"]
     lines.append(f"  depth: {_values_text(plan.depths)}")
     lines.append(f"  estimators: {', '.join(plan.estimators)} ({plan.unit})")
-    if plan.further:
-        lines.append(f"  further columns: {', '.join(plan.further)}")
+    if plan.optional:
+        lines.append(f"  optional columns: {', '.join(plan.optional)}")
     lines.append(f"  to: {sink.path or 'standard output'} ({sink.format}), {counted(run.jobs, 'job')}")
     click.echo("\n".join(lines))
     if not run.resume:
@@ -183,7 +185,7 @@ def _stream(plan: Plan, sink: Sink, run: Run) -> None:
     from mfmi.storage.parquet import columns_in
     from mfmi.sweep.stream import SweepStream
 
-    columns = columns_in(plan.unit, columns_with(plan.further, plan.estimators))
+    columns = columns_in(plan.unit, columns_with(plan.optional, plan.estimators))
     with ProgressDisplay(terminal()) as progress:
         stream = SweepStream(
             plan, jobs=run.jobs, scheduler=run.scheduler, max_points=run.max_points, on_progress=progress
@@ -199,7 +201,7 @@ def _to_file(plan: Plan, sink: Sink, path: str, run: Run) -> None:
     from mfmi.sweep.run import SweepInterrupted, run_sweep
 
     publisher = (
-        None if sink.format == "parquet" else Publisher(sink, plan.unit, columns_with(plan.further, plan.estimators))
+        None if sink.format == "parquet" else Publisher(sink, plan.unit, columns_with(plan.optional, plan.estimators))
     )
     try:
         with ProgressDisplay(terminal()) as progress:

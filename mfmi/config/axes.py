@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from mfmi.config.exclude import read_exclusions
-from mfmi.config.grid import Axis, Exclusion, Grid
+from mfmi.config.grid import Exclusion, Grid, SweepAxis
 from mfmi.config.kinds import Entry
 from mfmi.config.located import Position, Report, closest
 from mfmi.config.ranges import AxisValues
@@ -16,7 +16,7 @@ from mfmi.names import DEPTH
 # Rows at the greatest number of depths are still counted by 64 bits.
 _MOST_POINTS = 10**14
 
-Axes = tuple[list[Axis], tuple[int, ...]]
+Axes = tuple[list[SweepAxis], tuple[int, ...]]
 
 
 @dataclass(frozen=True)
@@ -74,7 +74,7 @@ def read_sweep(section: Entry, report: Report, depth: int = DEPTH) -> Sweep | No
     if not axes:
         return None
     names = {axis.name for axis in axes}
-    axes += [Axis(name, Listed((value,))) for name, value in AXIS_DEFAULTS.items() if name not in names]
+    axes += [SweepAxis(name, Listed((value,))) for name, value in AXIS_DEFAULTS.items() if name not in names]
     grid = Grid(tuple(axes), mode == "product", exclude)
     if grid.size > _MOST_POINTS:
         report.add(section.key, "sweep", f"the grid has {grid.size:.3g} points, more than can be numbered")
@@ -113,8 +113,8 @@ def _report_missing(node: MappingNode, at: Position, path: str, outside: Sequenc
             report.add(at, f"{path}.{name}", f"missing: give {' or '.join(sorted(forms))}")
 
 
-def _axis(name: str, values: AxisValues) -> Axis:
-    return Axis(SQUARES.get(name, name), values.values, name in SQUARES)
+def _axis(name: str, values: AxisValues) -> SweepAxis:
+    return SweepAxis(SQUARES.get(name, name), values.values, name in SQUARES)
 
 
 def _shared_depths(given: Mapping[str, Entry], default: int) -> tuple[int, ...]:
@@ -181,7 +181,7 @@ def _points(given: Mapping[str, Entry], section: Entry, report: Report, depth: i
     return axes, () if "depth" in own else _shared_depths(given, depth)
 
 
-def _own_axis(name: str, points: Sequence[Entry], given: Mapping[str, Entry], depth: int) -> Axis | None:
+def _own_axis(name: str, points: Sequence[Entry], given: Mapping[str, Entry], depth: int) -> SweepAxis | None:
     """Return the values of a key that points have of their own; None if some point ends without one."""
     root = SQUARES.get(name, name)
     default: Value | None = {**AXIS_DEFAULTS, "depth": depth}.get(root)
@@ -191,7 +191,7 @@ def _own_axis(name: str, points: Sequence[Entry], given: Mapping[str, Entry], de
         default = given[name].value.values.values[0]
     found = [point.value[name].value if name in point.value else default for point in points]
     values = tuple(value for value in found if value is not None)
-    return Axis(root, Listed(values), name in SQUARES) if len(values) == len(found) else None
+    return SweepAxis(root, Listed(values), name in SQUARES) if len(values) == len(found) else None
 
 
 _READERS = {"product": _product, "zip": _zip, "points": _points}

@@ -13,9 +13,9 @@ from typing import Any
 
 import numpy as np
 
-from mfmi.columns import DATA_NAMES, FURTHER_NAMES
+from mfmi.columns import DATA_NAMES, OPTIONAL_NAMES
 from mfmi.config.axes import Sweep, read_sweep
-from mfmi.config.grid import Axis, Exclusion, Grid
+from mfmi.config.grid import Exclusion, Grid, SweepAxis
 from mfmi.config.kinds import Entry, Record
 from mfmi.config.located import LocatedConfigError, LocatedError, Position, Report, Source
 from mfmi.config.network import read_model, report_depths
@@ -28,7 +28,6 @@ from mfmi.names import DEFAULT_ESTIMATORS, DEPTH, ESTIMATORS
 from mfmi.networks.model import Model
 
 __all__ = [
-    "Axis",
     "Config",
     "ConfigError",
     "Exclusion",
@@ -37,6 +36,7 @@ __all__ = [
     "LocatedConfigError",
     "LocatedError",
     "Spaced",
+    "SweepAxis",
     "json_schema",
     "load_config",
     "read_config",
@@ -96,7 +96,7 @@ class Config:
     text: str = field(repr=False)
 
     @property
-    def axes(self) -> tuple[Axis, ...]:
+    def axes(self) -> tuple[SweepAxis, ...]:
         """The axes of the grid."""
         return self.grid.axes
 
@@ -144,7 +144,7 @@ class Config:
         return sorted(entries, key=json.dumps)
 
 
-def _written(axis: Axis) -> Any:
+def _written(axis: SweepAxis) -> Any:
     values = axis.values
     if isinstance(values, Listed) or values.num <= _WRITTEN_OUT:
         return axis.at(np.arange(len(axis))).tolist()
@@ -222,7 +222,7 @@ def load_config(text: str, filename: str, overrides: Sequence[str] = ()) -> Conf
     if "sweep" in entries:
         report_depths(entries["sweep"], model, report)
     estimators = _names("estimators", entries, ESTIMATORS, DEFAULT_ESTIMATORS, report)
-    columns = _names("columns", entries, FURTHER_NAMES, (), report)
+    columns = _names("columns", entries, OPTIONAL_NAMES, (), report)
     if sweep is None or len(report):
         raise report.error()
     return _config(entries, sweep, model, (estimators, columns), filename, _with_overrides(text, overrides))

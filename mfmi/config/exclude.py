@@ -2,7 +2,7 @@
 
 from collections.abc import Collection, Sequence
 
-from mfmi.config.grid import Axis, Exclusion
+from mfmi.config.grid import Exclusion, SweepAxis
 from mfmi.config.kinds import Entry
 from mfmi.config.located import Report, closest
 from mfmi.config.schema import AXIS_KINDS, SQUARES
@@ -13,7 +13,7 @@ _MOST_WORDS = 100
 
 
 def read_exclusions(
-    exclude: Entry, axes: Sequence[Axis], keys: Collection[str], report: Report
+    exclude: Entry, axes: Sequence[SweepAxis], keys: Collection[str], report: Report
 ) -> tuple[Exclusion, ...]:
     """Find the excluded values on the axes.
 
@@ -56,7 +56,7 @@ def read_exclusions(
     return tuple(exclusions)
 
 
-def _positions(wanted: Entry, axis: Axis, path: str, report: Report) -> tuple[int, ...]:
+def _positions(wanted: Entry, axis: SweepAxis, path: str, report: Report) -> tuple[int, ...]:
     found: set[int] = set()
     for entry in wanted.value:
         positions = axis.values.positions(entry.value)

@@ -16,7 +16,7 @@ _MOST_PATTERNS = 100_000
 
 
 @dataclass(frozen=True)
-class Axis:
+class SweepAxis:
     """One quantity of a sweep and the values it takes.
 
     Attributes
@@ -73,7 +73,7 @@ class Grid:
         What is left out. Indices keep counting it.
     """
 
-    axes: tuple[Axis, ...]
+    axes: tuple[SweepAxis, ...]
     product: bool
     exclude: tuple[Exclusion, ...] = ()
 
@@ -139,7 +139,7 @@ class Grid:
             rows |= set.intersection(*varying)
         return rows
 
-    def _classes(self, axis: Axis, everything: int) -> dict[int, int]:
+    def _classes(self, axis: SweepAxis, everything: int) -> dict[int, int]:
         """Return the number of the axis's values by the set of exclusions that admit them."""
         special: dict[int, int] = {}
         free = everything

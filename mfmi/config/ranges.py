@@ -32,7 +32,7 @@ class AxisValues:
 
 
 @dataclass(frozen=True)
-class Axis:
+class AxisKind:
     """Values of a sweep axis: one, a list, ``{values: [...]}`` or, of numbers, ``{start, stop, num, spacing}``.
 
     Attributes

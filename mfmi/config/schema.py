@@ -6,10 +6,10 @@ from dataclasses import dataclass
 from typing import Any
 
 from mfmi.arguments import ranges as limits
-from mfmi.columns import FURTHER_NAMES
+from mfmi.columns import OPTIONAL_NAMES
 from mfmi.config.kinds import Choice, Constant, Field, Kind, Number, Record, Several, Text, Whole
 from mfmi.config.located import Report, closest
-from mfmi.config.ranges import Axis, any_range, whole_range
+from mfmi.config.ranges import AxisKind, any_range, whole_range
 from mfmi.config.weights import LayerEnsemble
 from mfmi.config.yaml import Node, ScalarNode, describe
 from mfmi.names import DEFAULT_ESTIMATORS, DEPTH, ESTIMATORS, NOISE_PLACEMENTS, OBSERVABLES, PRIORS, UNITS
@@ -126,10 +126,10 @@ _AT_TOP = {
 }
 
 
-def _axis(name: str) -> Axis:
+def _axis(name: str) -> AxisKind:
     kind = AXIS_KINDS[name]
     spread = whole_range if isinstance(kind, Whole) else any_range if isinstance(kind, Number) else None
-    return Axis(kind, spread, isinstance(kind, LayerEnsemble))
+    return AxisKind(kind, spread, isinstance(kind, LayerEnsemble))
 
 
 def _axis_fields() -> dict[str, Field]:
@@ -220,7 +220,7 @@ CONFIG = Record(
         "estimators": Field(
             Several(Choice(ESTIMATORS)), "what is computed at each point", default=list(DEFAULT_ESTIMATORS)
         ),
-        "columns": Field(Several(Choice(FURTHER_NAMES), empty=True), "further columns of the result", default=[]),
+        "columns": Field(Several(Choice(OPTIONAL_NAMES), empty=True), "optional columns of the result", default=[]),
         "network": Field(_NETWORK, "the shape of the networks; square layers of any depth by default"),
         "input": Field(_INPUT, "the input of the networks"),
         "observe": Field(

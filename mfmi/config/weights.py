@@ -9,7 +9,7 @@ from mfmi.config.located import Report
 from mfmi.config.yaml import ListNode, MappingNode, Node, ScalarNode, child_path, describe
 from mfmi.errors import OutputError
 from mfmi.names import WEIGHTS
-from mfmi.networks.spectrum import Spectrum
+from mfmi.networks.spectrum import WeightSpectrum
 from mfmi.networks.weights import Weights
 
 _FILES: Mapping[str, Field] = {
@@ -78,7 +78,7 @@ def read_weights(sweep: Mapping[str, Entry], alpha: tuple[float, ...], report: R
         Receives what is wrong with the files, or with matrices of another shape.
     """
     found: dict[str, Weights] = {}
-    known: dict[str, Spectrum | None] = {}
+    known: dict[str, WeightSpectrum | None] = {}
     for node, path in _named(sweep):
         parts = [_part(one, inner, known, report) for one, inner in _parts(node, path)]
         layers = tuple(part for part in parts if part is not None)
@@ -118,7 +118,9 @@ def _parts(node: MappingNode, path: str) -> list[tuple[Node, str]]:
     return [(item, f"{path}.layers[{i}]") for i, item in enumerate(layers.items)]
 
 
-def _part(node: Node, path: str, known: dict[str, Spectrum | None], report: Report) -> str | Spectrum | None:
+def _part(
+    node: Node, path: str, known: dict[str, WeightSpectrum | None], report: Report
+) -> str | WeightSpectrum | None:
     """The ensemble of one layer, or None with the reason in the report, once for each file."""
     if isinstance(node, ScalarNode):
         return str(node.value)

@@ -13,14 +13,13 @@ from dataclasses import dataclass
 from functools import cached_property
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 from scipy.interpolate import make_interp_spline
 from scipy.ndimage import map_coordinates
 
 from mfmi.activations import Activation
+from mfmi.arrays import FloatArray
 from mfmi.datasets._pair_chain import pair_factors
-
-Array = NDArray[np.float64]
 
 # Inputs per side of a block of pairs.
 _SIDE = 512
@@ -54,10 +53,10 @@ class PairwiseBounds:
         bounds are on the safe side of it.
     """
 
-    lower: Array
-    upper: Array
+    lower: FloatArray
+    upper: FloatArray
     n_inputs: int
-    interpolation_error: Array
+    interpolation_error: FloatArray
 
 
 class InputPairs:
@@ -83,7 +82,7 @@ class InputPairs:
         shape = self.data.shape
         if len(shape) != 2 or shape[0] < 2 or shape[1] < 1 or not np.isfinite(self.data).all():
             raise ValueError(f"inputs must be a finite table of at least two rows, not of shape {shape}")
-        self.norms: Array = np.mean(self.data**2, axis=1)
+        self.norms: FloatArray = np.mean(self.data**2, axis=1)
 
     @cached_property
     def geometry(self) -> _Geometry:
@@ -139,7 +138,7 @@ def pairwise_bounds(
     _check(sigma_w2, sigma_b2, noise_variance, width, depths)
     layers = np.asarray(depths, dtype=np.intp) - 1
 
-    def sampler(norm_i: Array, norm_j: Array, distance: Array) -> Array:
+    def sampler(norm_i: FloatArray, norm_j: FloatArray, distance: FloatArray) -> FloatArray:
         factors = pair_factors(
             phi,
             norm_i,
@@ -156,7 +155,7 @@ def pairwise_bounds(
         )
         return np.stack([factors.annealed.T[layers], factors.mean.T[layers]])
 
-    table = _Table(sampler, pairs.geometry)
+    table = _PairTable(sampler, pairs.geometry)
     near, far = np.ones((2, len(layers), len(data)))  # an input's pair with itself counts 1
     for rows, columns, distance in _pairs(data, norms):
         annealed, mean = table.look_up(norms[rows, None], norms[columns], distance)
@@ -186,7 +185,7 @@ def equicorrelated_bounds(
     depth: int,
     weights: str = "gaussian",
     seed: int = 0,
-) -> tuple[Array, Array]:
+) -> tuple[FloatArray, FloatArray]:
     """Return lower and upper bound for N inputs of one norm, every pair at one correlation.
 
     Parameters
@@ -241,7 +240,7 @@ def _check(sigma_w2: float, sigma_b2: float, noise_variance: float, width: int, 
         raise ValueError(f"depths must be layers from 1 on, not {depths!r}")
 
 
-def _pairs(data: Array, norms: Array) -> Iterator[tuple[slice, slice, Array]]:
+def _pairs(data: FloatArray, norms: FloatArray) -> Iterator[tuple[slice, slice, FloatArray]]:
     """Yield blocks of pairs i <= j with `|x_i - x_j|^2 / n_0`, shape (rows, columns)."""
     n_0 = data.shape[1]
     blocks = [slice(start, min(start + _SIDE, len(data))) for start in range(0, len(data), _SIDE)]
@@ -256,7 +255,7 @@ def _pairs(data: Array, norms: Array) -> Iterator[tuple[slice, slice, Array]]:
             yield rows, columns, distance
 
 
-def _angle(norm_i: Array, norm_j: Array, distance: Array) -> Array:
+def _angle(norm_i: FloatArray, norm_j: FloatArray, distance: FloatArray) -> FloatArray:
     """Return the angle between two inputs, from their distance; pi/2 if one is silent, where it does not matter."""
     product = np.sqrt(norm_i) * np.sqrt(norm_j)
     part = distance - (np.sqrt(norm_i) - np.sqrt(norm_j)) ** 2
@@ -273,7 +272,7 @@ class _Geometry:
     probes : norms and distances of a few pairs.
     """
 
-    def __init__(self, data: Array, norms: Array) -> None:
+    def __init__(self, data: FloatArray, norms: FloatArray) -> None:
         self.radii = float(np.sqrt(norms.min())), float(np.sqrt(norms.max()))
         least, most = np.pi, 0.0
         for rows, columns, distance in _pairs(data, norms):
@@ -287,10 +286,12 @@ class _Geometry:
         self.probes = norms[i][apart], norms[j][apart], distance[apart]
 
 
-class _Table:
+class _PairTable:
     """Logarithms of the annealed and the mean distance over the distance at the input, on a grid of norms and angle."""
 
-    def __init__(self, sampler: Callable[[Array, Array, Array], Array], geometry: _Geometry) -> None:
+    def __init__(
+        self, sampler: Callable[[FloatArray, FloatArray, FloatArray], FloatArray], geometry: _Geometry
+    ) -> None:
         low, high = geometry.radii
         low = max(low, _LEAST_RADIUS * high)
         spread = (high - low) / high if high > 0.0 else 0.0
@@ -305,7 +306,7 @@ class _Table:
         exact = np.maximum(sampler(norm_i, norm_j, distance), _TINY)
         self.error = np.abs(np.log(exact / np.maximum(found, _TINY))).max(axis=2, initial=0.0)
 
-    def look_up(self, norm_i: Array, norm_j: Array, distance: Array) -> tuple[Array, Array]:
+    def look_up(self, norm_i: FloatArray, norm_j: FloatArray, distance: FloatArray) -> tuple[FloatArray, FloatArray]:
         """Return annealed and mean distance, each of shape (layers, *distance.shape)."""
         log_angle = np.log(np.maximum(_angle(norm_i, norm_j, distance), np.exp(self.axes[1][0])))
         places = [_place(self.axes[0], np.sqrt(norm_i)), _place(self.axes[0], np.sqrt(norm_j))]
@@ -321,7 +322,7 @@ class _Table:
         )
         return annealed, mean
 
-    def _sampled(self, sampler: Callable[[Array, Array, Array], Array]) -> Array:
+    def _sampled(self, sampler: Callable[[FloatArray, FloatArray, FloatArray], FloatArray]) -> FloatArray:
         """Return the values on the grid, shape (2, layers, radii, radii, angles)."""
         radii, log_angles = self.axes
         first, second = np.triu_indices(len(radii))
@@ -335,7 +336,7 @@ class _Table:
         values[..., second, first, :] = values[..., first, second, :]
         return values
 
-    def _refined(self, values: Array) -> Array:
+    def _refined(self, values: FloatArray) -> FloatArray:
         """Return the values on a finer grid, by cubic splines, so that the look-up can be linear."""
         for axis, nodes in ((2, self.axes[0]), (3, self.axes[0]), (4, self.axes[1])):
             if len(nodes) > 1:
@@ -344,7 +345,7 @@ class _Table:
         return values
 
 
-def _place(nodes: Array, values: Array) -> Array:
+def _place(nodes: FloatArray, values: FloatArray) -> FloatArray:
     """Return where values lie on the refined grid, in its steps."""
     if len(nodes) == 1:
         return np.zeros_like(values)

@@ -13,11 +13,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 
 from mfmi.activations import Activation
-
-Array = NDArray[np.float64]
+from mfmi.arrays import FloatArray
 
 # Neurons drawn per layer and node by default: the number of chains is this over the width, within limits.
 _NEURONS = 1 << 15
@@ -44,8 +43,8 @@ class PairFactors:
     mean : shape (nodes, depth). The average of `|y_i - y_j|^2 / n`, on the safe (large) side.
     """
 
-    annealed: Array
-    mean: Array
+    annealed: FloatArray
+    mean: FloatArray
 
 
 def pair_factors(
@@ -108,7 +107,7 @@ def pair_factors(
     for start in range(0, nodes, block):
         rows = slice(start, start + block)
         part = [column[rows, None] for column in columns]
-        chain = _Chain(phi, part, width, inputs or width, count, seed, is_orthogonal=weights == "orthogonal")
+        chain = _FactorChain(phi, part, width, inputs or width, count, seed, is_orthogonal=weights == "orthogonal")
         for layer in range(depth):
             annealed[rows, layer], mean[rows, layer] = chain.observe()
             if layer + 1 < depth:
@@ -116,13 +115,13 @@ def pair_factors(
     return PairFactors(annealed, mean)
 
 
-class _Chain:
+class _FactorChain:
     """Three numbers per node and network: the norms `p_i`, `p_j` and the distance `v` of `W x`, all per neuron."""
 
     def __init__(
         self,
         phi: Activation,
-        columns: Sequence[Array],
+        columns: Sequence[FloatArray],
         width: int,
         inputs: int,
         count: int,
@@ -136,7 +135,7 @@ class _Chain:
         self.is_orthogonal = is_orthogonal
         self.generator, self.projections = np.random.default_rng(seed).spawn(2)
 
-    def observe(self) -> tuple[Array, Array]:
+    def observe(self) -> tuple[FloatArray, FloatArray]:
         """Return the annealed and the mean distance if this layer is the observed one."""
         v = self.v
         if self.is_orthogonal and self.fan_in > self.width:
@@ -179,7 +178,7 @@ class _Chain:
         self.v = self.sigma_w2 * np.mean((out_i - out_j) ** 2, axis=-1)
         self.fan_in = self.width
 
-    def _frame(self) -> tuple[Array, Array]:
+    def _frame(self) -> tuple[FloatArray, FloatArray]:
         """Draw the directions of the pair after a weight matrix, shape (networks, width) each."""
         size = max(self.width, self.fan_in) if self.is_orthogonal else self.width
         first, second = self.generator.standard_normal((2, self.count, size))
@@ -189,14 +188,14 @@ class _Chain:
             second *= np.sqrt(size) / np.maximum(np.linalg.norm(second, axis=1, keepdims=True), 1e-300)
         return first[:, : self.width], second[:, : self.width]
 
-    def _projected_share(self) -> Array:
+    def _projected_share(self) -> FloatArray:
         """Draw the share of a squared length that a matrix with fewer rows than columns keeps, times n_0 / n."""
         rest = self.fan_in - self.width
         kept = self.projections.beta(0.5 * self.width, 0.5 * rest, size=(1, self.count))
         return np.asarray(kept * (self.fan_in / self.width), dtype=np.float64)
 
 
-def _log_average(exponent: Array) -> Array:
+def _log_average(exponent: FloatArray) -> FloatArray:
     """Return the logarithm of the average of `exp(-exponent)` over axis 1, plus standard errors, at most 0."""
     least = exponent.min(axis=1)
     shares = np.exp(least[:, None] - exponent)
@@ -204,7 +203,7 @@ def _log_average(exponent: Array) -> Array:
     return np.asarray(np.minimum(np.log(shares.mean(axis=1) + margin) - least, 0.0))
 
 
-def _log_gamma_average(mean: Array, scatter: Array) -> Array:
+def _log_gamma_average(mean: FloatArray, scatter: FloatArray) -> FloatArray:
     """Return the logarithm of `E exp(-X)` for a gamma variable of that mean and relative variance."""
     with np.errstate(divide="ignore", invalid="ignore"):
         log_average = -np.log1p(mean * scatter) / scatter

@@ -18,15 +18,14 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from mfmi.activations import Activation
+from mfmi.arrays import FloatArray
 from mfmi.quadrature import gaussian
-
-Array = NDArray[np.float64]
 
 # Arguments may exceed their limits by the caller's own rounding.
 _SLACK = 1e-12
 
 
-def pair_covariance(phi: Activation, s_i: ArrayLike, s_j: ArrayLike, k: ArrayLike) -> Array:
+def pair_covariance(phi: Activation, s_i: ArrayLike, s_j: ArrayLike, k: ArrayLike) -> FloatArray:
     """Return E phi(u) phi(w) for a Gaussian pair of any two variances (theory (4) with s_i and s_j).
 
     Parameters
@@ -52,7 +51,7 @@ def pair_covariance(phi: Activation, s_i: ArrayLike, s_j: ArrayLike, k: ArrayLik
     return _pair_expectation(phi, first, second, product - covariance, _product)
 
 
-def pair_distance(phi: Activation, s_i: ArrayLike, s_j: ArrayLike, v: ArrayLike) -> Array:
+def pair_distance(phi: Activation, s_i: ArrayLike, s_j: ArrayLike, v: ArrayLike) -> FloatArray:
     """Return E (phi(u) - phi(w))^2 for a Gaussian pair of any two variances and `v = E (u - w)^2`.
 
     Parameters
@@ -87,7 +86,7 @@ def mean_field_distances(
     sigma_w2: float,
     sigma_b2: float,
     depth: int,
-) -> Array:
+) -> FloatArray:
     """Return the squared distance per neuron of two inputs in the limit of wide layers, theory (3)-(4).
 
     Parameters
@@ -121,26 +120,26 @@ def mean_field_distances(
     return distances
 
 
-def _check_variances(s_i: Array, s_j: Array) -> None:
+def _check_variances(s_i: FloatArray, s_j: FloatArray) -> None:
     if not (np.isfinite(s_i).all() and np.isfinite(s_j).all() and (s_i >= 0.0).all() and (s_j >= 0.0).all()):
         raise ValueError("s_i and s_j must be finite variances >= 0")
 
 
-def _product(mean_i: Array, mean_j: Array, var_i: Array, var_j: Array) -> Array:
+def _product(mean_i: FloatArray, mean_j: FloatArray, var_i: FloatArray, var_j: FloatArray) -> FloatArray:
     return mean_i * mean_j
 
 
-def _squared_difference(mean_i: Array, mean_j: Array, var_i: Array, var_j: Array) -> Array:
+def _squared_difference(mean_i: FloatArray, mean_j: FloatArray, var_i: FloatArray, var_j: FloatArray) -> FloatArray:
     return (mean_i - mean_j) ** 2 + var_i + var_j
 
 
 def _pair_expectation(
     phi: Activation,
-    s_i: Array,
-    s_j: Array,
-    shortfall: Array,
-    combine: Callable[[Array, Array, Array, Array], Array],
-) -> Array:
+    s_i: FloatArray,
+    s_j: FloatArray,
+    shortfall: FloatArray,
+    combine: Callable[[FloatArray, FloatArray, FloatArray, FloatArray], FloatArray],
+) -> FloatArray:
     """Return E_X of `combine` at covariance `sqrt(s_i s_j) - shortfall`."""
     product = np.sqrt(s_i) * np.sqrt(s_j)
     slack = _SLACK * (s_i + s_j)
@@ -156,7 +155,7 @@ def _pair_expectation(
     )
     var_i, var_j = s_i.ravel() * apart, s_j.ravel() * apart
 
-    def integrand(x: Array, rows: NDArray[np.int64]) -> Array:
+    def integrand(x: FloatArray, rows: NDArray[np.int64]) -> FloatArray:
         at_i = phi.conditional(scale_i[rows, None] * x, var_i[rows, None])
         at_j = phi.conditional((sign * scale_j)[rows, None] * x, var_j[rows, None])
         return combine(at_i.mean, at_j.mean, at_i.variance, at_j.variance)[None]
@@ -171,7 +170,7 @@ def _pair_expectation(
     return np.asarray(value.reshape(product.shape)[()])
 
 
-def _kinks(phi: Activation, scale_i: Array, scale_j: Array) -> Array | tuple[float, ...]:
+def _kinks(phi: Activation, scale_i: FloatArray, scale_j: FloatArray) -> FloatArray | tuple[float, ...]:
     """Return where either conditional moment bends, shape (n, 2 K), in units of the shared variable."""
     if not phi.kinks:
         return ()

@@ -8,11 +8,11 @@ from mfmi.isometry._jacobian import (
     jacobian_moments,
     jacobian_spectrum,
 )
-from mfmi.isometry._spectrum import Spectrum
+from mfmi.isometry._spectrum import JacobianSpectrum
 
 __all__ = [
     "IsometricWeights",
-    "Spectrum",
+    "JacobianSpectrum",
     "distance_from_isometry",
     "isometric_weights",
     "isometry_ceiling",

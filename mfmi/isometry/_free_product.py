@@ -19,10 +19,10 @@ from itertools import pairwise
 import numpy as np
 from numpy.typing import NDArray
 
+from mfmi.arrays import FloatArray
 from mfmi.errors import NumericsError
 from mfmi.isometry._slope_law import NEAR, ROUGHLY_NEAR, SlopeLaw, log_lower
 
-Array = NDArray[np.float64]
 Complex = NDArray[np.complex128]
 
 # Newton's method: steps at most, and the change of a logarithm at which it stops, at the end and before.
@@ -63,7 +63,7 @@ class Solution:
 
     logit: Complex
     log_omega: Complex
-    residual: Array
+    residual: FloatArray
 
     def take(self, points: NDArray[np.intp]) -> Solution:
         """Return the solution at some of the points."""
@@ -74,7 +74,7 @@ class Solution:
         self.logit[points], self.log_omega[:, points], self.residual[points] = part.logit, part.log_omega, part.residual
 
     @property
-    def log_density(self) -> Array:
+    def log_density(self) -> FloatArray:
         """Density of ln x, `x rho(x) = Im m / pi`, shape (n,)."""
         return np.asarray(_logistic(self.logit).imag / np.pi)
 
@@ -93,7 +93,7 @@ class Product:
     """
 
     laws: tuple[SlopeLaw, ...]
-    counts: Array
+    counts: FloatArray
     is_gaussian: bool
     log_scale: float
     near: float = NEAR
@@ -108,7 +108,7 @@ class Product:
         """Mass of the atom at 0: that of the factor of least rank."""
         return max((law.zero_mass for law in self.laws), default=0.0)
 
-    def solve(self, log_x: Array) -> Solution:
+    def solve(self, log_x: FloatArray) -> Solution:
         """Solve at `z = x + i0`.
 
         Parameters
@@ -165,7 +165,7 @@ class Product:
             lowest = max(lowest, self.log_scale + float(self.counts @ quantiles) - 1.0)
         return lowest, highest
 
-    def _carry(self, log_x: Array) -> Solution:
+    def _carry(self, log_x: FloatArray) -> Solution:
         """Carry the solutions at -x along the arc, most of it with rough laws."""
         rough = replace(self, near=ROUGHLY_NEAR)
         current = rough._start(log_x)
@@ -175,7 +175,7 @@ class Product:
             current = factors._advance(current, log_x, before, after, _MOST_HALVINGS)
         return current
 
-    def _advance(self, start: Solution, log_x: Array, before: float, after: float, halvings: int) -> Solution:
+    def _advance(self, start: Solution, log_x: FloatArray, before: float, after: float, halvings: int) -> Solution:
         """Move along a piece of the arc; where Newton's method loses a point, in two steps."""
         tolerance = _CONVERGED if after == np.pi else _ON_THE_WAY
         trial = self._newton(start, np.asarray(log_x - 1j * after, dtype=np.complex128), tolerance)
@@ -231,7 +231,7 @@ class Product:
                     break
             return Solution(logit, log_omega, self._residual(logit, log_omega, log_zeta))
 
-    def _residual(self, logit: Complex, log_omega: Complex, log_zeta: Complex) -> Array:
+    def _residual(self, logit: Complex, log_omega: Complex, log_zeta: Complex) -> FloatArray:
         h, _ = self._laws_at(log_omega)
         mismatch = np.abs(np.log(h / _logistic(logit))).max(axis=0, initial=0.0)
         residual = np.maximum(np.abs(log_zeta - self._log_z(logit, log_omega)), mismatch)
@@ -258,7 +258,7 @@ class Product:
             h[k], a[k] = law.resolvent(log_omega[k], self.near)
         return h, a
 
-    def _start(self, log_x: Array) -> Solution:
+    def _start(self, log_x: FloatArray) -> Solution:
         """Solve at z = -x, where everything is real: a table of x over m, then Newton's method."""
         log_m = np.log(1.0 - self.zero_mass) + np.concatenate(
             [np.linspace(-60.0, -1.0, 3000), -np.geomspace(0.99, 1e-15, 2000)]

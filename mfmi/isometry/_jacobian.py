@@ -11,16 +11,15 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 
 from mfmi.activations import Activation
 from mfmi.arguments.ranges import LARGEST
+from mfmi.arrays import FloatArray
 from mfmi.errors import NumericsError
 from mfmi.isometry._slope_law import SlopeLaw, slope_law
-from mfmi.isometry._spectrum import Spectrum, spectrum
+from mfmi.isometry._spectrum import JacobianSpectrum, spectrum
 from mfmi.meanfield import Trajectory
-
-Array = NDArray[np.float64]
 
 # Cells into which each half of a layer's pre-activations is divided.
 _CELLS = 160
@@ -40,7 +39,7 @@ _LARGEST_VARIANCE = 1e100
 @np.errstate(over="ignore", invalid="ignore")
 def jacobian_moments(
     phi: Activation, trajectory: Trajectory, sigma_w2: ArrayLike, weights: ArrayLike, alpha: ArrayLike = 1.0
-) -> tuple[Array, Array]:
+) -> tuple[FloatArray, FloatArray]:
     """Return mean and variance of the squared singular values of the Jacobian at every layer, theory (21).
 
     Parameters
@@ -90,7 +89,7 @@ def jacobian_moments(
         mean = variance_w * np.cumprod(np.concatenate([np.ones((n, 1)), variance_w * first], axis=1), axis=1)
         spread = np.concatenate([np.zeros((n, 1)), second / first**2 - 1.0], axis=1)
         relative = np.empty((n, depth))
-        before: Array = np.zeros(n)  # R - 1
+        before: FloatArray = np.zeros(n)  # R - 1
         for layer, ratio in enumerate(ratios):
             before = ratio * (before + spread[:, layer]) + added[:, layer]
             relative[:, layer] = before
@@ -98,7 +97,7 @@ def jacobian_moments(
     return mean, variance
 
 
-def _added(weights: ArrayLike, n: int, alpha: Array) -> Array:
+def _added(weights: ArrayLike, n: int, alpha: FloatArray) -> FloatArray:
     """What a matrix adds to `R - 1`, behind its change of dimensions, shape (n, depth)."""
     given = np.asarray(weights)
     if given.dtype.kind == "f":
@@ -110,13 +109,13 @@ def _added(weights: ArrayLike, n: int, alpha: Array) -> Array:
     return np.where(is_gaussian[:, None], alpha, np.maximum(0.0, alpha - 1.0))
 
 
-def distance_from_isometry(mean: ArrayLike, variance: ArrayLike) -> Array:
+def distance_from_isometry(mean: ArrayLike, variance: ArrayLike) -> FloatArray:
     """Return `sqrt(E (lambda - 1)^2)`: 0 for an isometry, elementwise."""
     offset = np.asarray(mean, dtype=np.float64) - 1.0
     return np.asarray(np.sqrt(offset**2 + np.asarray(variance, dtype=np.float64)))
 
 
-def isometry_ceiling(mean: ArrayLike, input_variance: ArrayLike, noise_variance: ArrayLike) -> Array:
+def isometry_ceiling(mean: ArrayLike, input_variance: ArrayLike, noise_variance: ArrayLike) -> FloatArray:
     """Return what an isometry of a given mean squared singular value carries, elementwise, nats per input dimension.
 
     Parameters
@@ -142,7 +141,9 @@ def isometry_ceiling(mean: ArrayLike, input_variance: ArrayLike, noise_variance:
     return np.asarray(0.5 * np.log1p(snr), dtype=np.float64)
 
 
-def jacobian_spectrum(phi: Activation, hidden_variances: Sequence[float], sigma_w2: float, weights: str) -> Spectrum:
+def jacobian_spectrum(
+    phi: Activation, hidden_variances: Sequence[float], sigma_w2: float, weights: str
+) -> JacobianSpectrum:
     """Return the whole spectrum of the squared singular values of the Jacobian.
 
     Parameters
@@ -217,8 +218,8 @@ class IsometricWeights:
     variance : variance of the squared singular values at each.
     """
 
-    sigma_w: Array
-    variance: Array
+    sigma_w: FloatArray
+    variance: FloatArray
 
     @property
     def best(self) -> float:
@@ -263,7 +264,7 @@ def isometric_weights(
     if not phi.differentiable:
         return IsometricWeights(np.empty(0), np.empty(0))
 
-    def log_mean(sigma_w: Array) -> Array:
+    def log_mean(sigma_w: FloatArray) -> FloatArray:
         return _moments(phi, sigma_w, sigma_b2, sigma_h2, input_variance, depth)[0]
 
     sigmas = np.geomspace(_LEAST_SIGMA, _LARGEST_SIGMA, _SCAN)
@@ -281,8 +282,8 @@ def isometric_weights(
 
 
 def _moments(
-    phi: Activation, sigma_w: Array, sigma_b2: float, sigma_h2: float, input_variance: float, depth: int
-) -> tuple[Array, Array]:
+    phi: Activation, sigma_w: FloatArray, sigma_b2: float, sigma_h2: float, input_variance: float, depth: int
+) -> tuple[FloatArray, FloatArray]:
     """Return the logarithm of the mean and the activations' part of the relative variance at the last layer."""
     w2 = sigma_w**2
     log_mean, spread = np.log(w2), np.zeros(w2.shape)

@@ -10,9 +10,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mfmi.activations import Activation
+from mfmi.arrays import FloatArray
 from mfmi.quadrature.gaussian import legendre_rule
 
-Array = NDArray[np.float64]
 Complex = NDArray[np.complex128]
 
 # Standard deviations kept on either side; the mass beyond is 1e-19.
@@ -64,10 +64,10 @@ class SlopeLaw:
     infimum, supremum : the least positive and the largest value over all pre-activations, likely or not.
     """
 
-    low: Array
-    high: Array
-    masses: Array
-    tilts: Array
+    low: FloatArray
+    high: FloatArray
+    masses: FloatArray
+    tilts: FloatArray
     atoms: tuple[tuple[float, float], ...]
     infimum: float
     supremum: float
@@ -88,7 +88,7 @@ class SlopeLaw:
         return self.is_discrete and len(self.atoms) == 1
 
     @cached_property
-    def nodes(self) -> tuple[Array, Array]:
+    def nodes(self) -> tuple[FloatArray, FloatArray]:
         """Positive values and their masses: the atoms, and two for each short interval, exact for cubics."""
         middle, half = 0.5 * (self.low + self.high), 0.5 * (self.high - self.low)
         (left, right), share = _two_points(self.tilts)
@@ -101,7 +101,7 @@ class SlopeLaw:
         values, masses = self.nodes
         return float(np.sum(masses * values**order))
 
-    def density(self, d: Array) -> Array:
+    def density(self, d: FloatArray) -> FloatArray:
         """Return the density of the continuous part, shape (n,)."""
         half = 0.5 * (self.high - self.low)
         place = (d[:, None] - 0.5 * (self.low + self.high)) / half
@@ -116,7 +116,7 @@ class SlopeLaw:
         return float(values[order[min(index, len(order) - 1)]])
 
     @cached_property
-    def clusters(self) -> tuple[Array, Array]:
+    def clusters(self) -> tuple[FloatArray, FloatArray]:
         """Lower and upper ends of the connected pieces of the positive support, increasing.
 
         Short intervals that leave no more room between them than they are long stand for one piece.
@@ -136,7 +136,7 @@ class SlopeLaw:
         low, high = self.clusters
         return float(high[high < w].max(initial=0.0)), float(low[low > w].min(initial=np.inf))
 
-    def covers(self, w: Array) -> NDArray[np.bool_]:
+    def covers(self, w: FloatArray) -> NDArray[np.bool_]:
         """Say where w lies in a cluster."""
         low, high = self.clusters
         index = np.searchsorted(low, w, side="right") - 1
@@ -164,13 +164,13 @@ class SlopeLaw:
             self._correct(omega, near, h, slope)
         return h, slope / h
 
-    def log_omega_at(self, log_m: Array) -> Array:
+    def log_omega_at(self, log_m: FloatArray) -> FloatArray:
         """Return ln omega > -inf where `E[d / (omega + d)] = m`, by interpolation, shape of `log_m`."""
         log_omega, log_h = self._table
         return np.interp(log_m, log_h, log_omega)
 
     @cached_property
-    def _table(self) -> tuple[Array, Array]:
+    def _table(self) -> tuple[FloatArray, FloatArray]:
         """Return ln omega, falling, and ln h."""
         log_values = np.log(self.nodes[0])
         log_omega = np.linspace(log_values.max() + 65.0, log_values.min() - 40.0, _TABLE)
@@ -254,13 +254,13 @@ def slope_law(phi: Activation, s: float, cells: int) -> SlopeLaw:
     return SlopeLaw(low, high, masses / total, tilts, atoms, *_range(phi, atoms, is_discrete=not low.size))
 
 
-def _cells(phi: Activation, deviation: float, edges: Array) -> Array:
+def _cells(phi: Activation, deviation: float, edges: FloatArray) -> FloatArray:
     """Return low, high, mass and tilt of the intervals that stand for the cells, shape (4, cells).
 
     Cells over which the slope varies much, or up and down, are halved.
     """
 
-    def squares(z: Array) -> Array:
+    def squares(z: FloatArray) -> FloatArray:
         return np.maximum(phi.derivative(deviation * z) ** 2, _LEAST_VALUE)
 
     for _ in range(_MOST_HALVINGS):
@@ -321,7 +321,7 @@ def _is_constant(phi: Activation, low: float, high: float) -> bool:
     return bool((slopes == slopes[0]).all())
 
 
-def _cell_rule(edges: Array) -> tuple[Array, Array]:
+def _cell_rule(edges: FloatArray) -> tuple[FloatArray, FloatArray]:
     """Return Gauss-Legendre nodes in every cell, shape (cells, nodes), and weights with the Gaussian density."""
     x, w = legendre_rule(_NODES)
     length = np.diff(edges)[:, None]
@@ -329,7 +329,7 @@ def _cell_rule(edges: Array) -> tuple[Array, Array]:
     return z, length * w * np.exp(-0.5 * z * z) / np.sqrt(2.0 * np.pi)
 
 
-def _two_points(tilt: Array) -> tuple[tuple[Array, Array], Array]:
+def _two_points(tilt: FloatArray) -> tuple[tuple[FloatArray, FloatArray], FloatArray]:
     """Return Gauss's two places in [-1, 1] for the density `(1 + tilt xi) / 2`, and the share of the first."""
     slope = -4.0 * tilt / (5.0 * (3.0 - tilt**2))
     root = np.sqrt(0.25 * slope**2 + (1.0 + slope * tilt) / 3.0)

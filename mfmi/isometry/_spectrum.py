@@ -6,13 +6,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 
+from mfmi.arrays import FloatArray
 from mfmi.isometry._free_product import Product, Solution, atom_products, atoms_of_product, product
 from mfmi.isometry._real_branch import RealBranch
 from mfmi.isometry._slope_law import SlopeLaw
-
-Array = NDArray[np.float64]
 
 # Mass that may be left out at the lower end.
 _NEGLIGIBLE = 1e-12
@@ -37,7 +36,7 @@ _FIRST_STEP = -3.5
 
 
 @dataclass(frozen=True, eq=False)
-class Spectrum:
+class JacobianSpectrum:
     """The spectrum of `J J^T` in the limit of wide layers.
 
     Attributes
@@ -51,9 +50,9 @@ class Spectrum:
     error : largest deviation of total mass, mean and second moment from theory (21), relative to the exact ones.
     """
 
-    x: Array
-    density: Array
-    masses: Array
+    x: FloatArray
+    density: FloatArray
+    masses: FloatArray
     atoms: tuple[tuple[float, float], ...]
     edges: tuple[tuple[float, float], ...]
     error: float
@@ -62,7 +61,7 @@ class Spectrum:
         """Return `E lambda^order` from density and atoms."""
         return float(self.masses @ self.x**order) + sum(mass * value**order for value, mass in self.atoms)
 
-    def cumulative(self, x: ArrayLike) -> Array:
+    def cumulative(self, x: ArrayLike) -> FloatArray:
         """Return the mass in [0, x], elementwise; linear in ln x between nodes."""
         at = np.asarray(x, dtype=np.float64)
         result = np.zeros(at.shape)
@@ -86,7 +85,7 @@ class Spectrum:
 
 def spectrum(
     laws: Sequence[SlopeLaw], *, is_gaussian: bool, log_scale: float, mean: float, second_moment: float
-) -> Spectrum:
+) -> JacobianSpectrum:
     """Return the spectrum of a product of square random matrices and diagonal ones.
 
     Parameters
@@ -114,11 +113,11 @@ def spectrum(
     factors = product(laws, is_gaussian=is_gaussian, log_scale=log_scale)
     atoms = atoms_of_product(factors)
     if not is_gaussian and all(law.is_constant for law in laws):
-        return Spectrum(np.empty(0), np.empty(0), np.empty(0), atoms, (), 0.0)
+        return JacobianSpectrum(np.empty(0), np.empty(0), np.empty(0), atoms, (), 0.0)
     exact = np.array([1.0, mean, second_moment])
     if not is_gaussian and len(laws) == 1:
         if laws[0].is_discrete:
-            return Spectrum(np.empty(0), np.empty(0), np.empty(0), atoms, (), 0.0)
+            return JacobianSpectrum(np.empty(0), np.empty(0), np.empty(0), atoms, (), 0.0)
         found = _single_law(laws[0], log_scale, atoms)
         return replace(found, error=_deviation(found, exact))
     intervals = _intervals(factors, float(np.log(mean)))
@@ -130,14 +129,14 @@ def spectrum(
         parts = [_interval_rule(factors, piece, nodes) for piece in pieces]
         log_x, density, masses = (np.concatenate(part) for part in zip(*parts, strict=True))
         x = np.exp(np.maximum(log_x, _LEAST_LOG))
-        found = _completed(Spectrum(x, density / x, masses, atoms, edges, 0.0), critical)
+        found = _completed(JacobianSpectrum(x, density / x, masses, atoms, edges, 0.0), critical)
         error = _deviation(found, exact)
         if error < _TARGET or nodes >= _MOST_NODES:
             return replace(found, error=error)
         nodes *= 2
 
 
-def _deviation(found: Spectrum, exact: Array) -> float:
+def _deviation(found: JacobianSpectrum, exact: FloatArray) -> float:
     return float(np.abs(np.array([found.moment(k) for k in range(3)]) / exact - 1.0).max())
 
 
@@ -166,7 +165,7 @@ def _intervals(factors: Product, center: float) -> list[_Interval]:
     return found
 
 
-def _scan_points(factors: Product, center: float) -> Array:
+def _scan_points(factors: Product, center: float) -> FloatArray:
     """Return points of ln x over all of the spectrum and on either side, dense around `center`."""
     lowest, highest = factors.log_bounds(_NEGLIGIBLE)
     offsets = np.geomspace(1e-7, 1.0, _SCAN // 4)
@@ -193,7 +192,7 @@ def _split_at_peaks(factors: Product, intervals: Sequence[_Interval]) -> list[_I
     return pieces
 
 
-def _completed(found: Spectrum, critical: Sequence[float]) -> Spectrum:
+def _completed(found: JacobianSpectrum, critical: Sequence[float]) -> JacobianSpectrum:
     """Put the mass that is missing where the density has a singularity too strong for any nodes.
 
     Where the masses of atoms add up to just 1 they leave a peak whose mass within a relative distance of 1e-16, the
@@ -212,7 +211,7 @@ def _completed(found: Spectrum, critical: Sequence[float]) -> Spectrum:
     )
 
 
-def _interval_rule(factors: Product, interval: _Interval, nodes: int) -> tuple[Array, Array, Array]:
+def _interval_rule(factors: Product, interval: _Interval, nodes: int) -> tuple[FloatArray, FloatArray, FloatArray]:
     """Return ln x, density of ln x and masses for one interval, by the trapezoidal rule in a variable that suits it.
 
     Between two edges with square roots, ln x = centre - half cos(theta) makes the integrand periodic; where the
@@ -232,11 +231,11 @@ def _interval_rule(factors: Product, interval: _Interval, nodes: int) -> tuple[A
     return log_x, density, weights * density
 
 
-def _single_law(law: SlopeLaw, log_scale: float, atoms: tuple[tuple[float, float], ...]) -> Spectrum:
+def _single_law(law: SlopeLaw, log_scale: float, atoms: tuple[tuple[float, float], ...]) -> JacobianSpectrum:
     """Return the spectrum of two orthogonal matrices around one diagonal one: its own law."""
     scale = float(np.exp(log_scale))
     values, masses = (part[: 2 * law.masses.size] for part in law.nodes)
     order = np.argsort(values)
     density = law.density(values[order]) / scale
     edges = ((scale * law.infimum, scale * law.supremum),)
-    return Spectrum(scale * values[order], density, masses[order], atoms, edges, 0.0)
+    return JacobianSpectrum(scale * values[order], density, masses[order], atoms, edges, 0.0)

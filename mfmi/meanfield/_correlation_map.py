@@ -8,14 +8,15 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mfmi.activations import Activation
-from mfmi.quadrature.roots import Array, solve
+from mfmi.arrays import FloatArray
+from mfmi.quadrature.roots import solve
 
 # |chi_1 - 1| within which a network is critical: what a sigma_w given to twelve digits leaves undecided.
 CRITICAL = 1e-10
 
 # Relative to q*: gaps below the first are none, and a mismatch at k = 0 below the second is rounding.
 _LEAST_GAP = 1e-30
-_ROUNDING = 1e-14
+_GAP_ROUNDING = 1e-14
 
 # The distance of chi_c from 1 below which its relative error is looked at, the error from which on the moments are
 # computed anew, and how much finer than usual.
@@ -25,8 +26,14 @@ _REFINE = 1.25
 
 
 def correlation_fixed_point(
-    phi: Activation, w2: Array, b2: Array, h2: Array, s: Array, q_star: Array, chi_1: Array
-) -> tuple[Array, Array]:
+    phi: Activation,
+    w2: FloatArray,
+    b2: FloatArray,
+    h2: FloatArray,
+    s: FloatArray,
+    q_star: FloatArray,
+    chi_1: FloatArray,
+) -> tuple[FloatArray, FloatArray]:
     """Where the correlation of two inputs ends, and the slope of the map there.
 
     In `c` the map is `sum_n a_n^2 c^n` with an offset, convex and increasing on [0, 1]: there is one fixed point below
@@ -54,7 +61,7 @@ def correlation_fixed_point(
     gap = _gap(phi, w2[rows], b2[rows], h2[rows], s[rows], q_star[rows])
     # With hardly any weight the gap is below the search, and what the noise alone makes of it.
     lone = w2[rows] * np.asarray(phi.decorrelation(s[rows], np.minimum(h2[rows], 2.0 * s[rows])))
-    gap = np.where(np.isnan(gap) & (lone <= _ROUNDING * q_star[rows]), lone, gap)
+    gap = np.where(np.isnan(gap) & (lone <= _GAP_ROUNDING * q_star[rows]), lone, gap)
     c_star[rows] = 1.0 - gap / q_star[rows]
     chi_c[rows] = np.nan
     found = ~np.isnan(gap)
@@ -67,11 +74,11 @@ def correlation_fixed_point(
 
 def _polish(
     phi: Activation,
-    network: tuple[Array, Array, Array, Array],
+    network: tuple[FloatArray, FloatArray, FloatArray, FloatArray],
     rows: NDArray[np.intp],
-    gap: Array,
-    c_star: Array,
-    chi_c: Array,
+    gap: FloatArray,
+    c_star: FloatArray,
+    chi_c: FloatArray,
 ) -> None:
     """Where the slope is close to 1, an error of the map grows by 1 / (1 - chi_c)^2 on its way to xi_c.
 
@@ -102,17 +109,19 @@ def _polish(
     chi_c[rows] = w2 * phi._slope_correlation_gap(s, inner, _REFINE)
 
 
-def _gap(phi: Activation, w2: Array, b2: Array, h2: Array, s: Array, q_star: Array) -> Array:
+def _gap(
+    phi: Activation, w2: FloatArray, b2: FloatArray, h2: FloatArray, s: FloatArray, q_star: FloatArray
+) -> FloatArray:
     """`q* - k*`, the root of `sigma_w^2 (V(s) - K(s, s - gap - sigma_h^2)) = gap`."""
 
-    def mismatch(gap: Array, weight: Array, noise: Array, total: Array) -> Array:
+    def mismatch(gap: FloatArray, weight: FloatArray, noise: FloatArray, total: FloatArray) -> FloatArray:
         inner = np.minimum(gap + noise, 2.0 * total)
         return np.asarray(weight * np.asarray(phi.decorrelation(total, inner))) / gap - 1.0
 
     gap = q_star.copy()
     # At k = 0 the map leads to (E phi)^2 and the bias: nothing for an odd activation without one.
     uncorrelated = (b2 == 0.0) if phi.odd else np.zeros(len(gap), dtype=bool)
-    uncorrelated = uncorrelated | (mismatch(q_star, w2, h2, s) >= -_ROUNDING)
+    uncorrelated = uncorrelated | (mismatch(q_star, w2, h2, s) >= -_GAP_ROUNDING)
     search = np.flatnonzero(~uncorrelated)
     arguments = tuple(part[search] for part in (w2, h2, s))
     lower, upper = _bracket(mismatch, q_star[search], arguments)
@@ -120,7 +129,9 @@ def _gap(phi: Activation, w2: Array, b2: Array, h2: Array, s: Array, q_star: Arr
     return gap
 
 
-def _bracket(mismatch: Callable[..., Array], top: Array, arguments: tuple[Array, ...]) -> tuple[Array, Array]:
+def _bracket(
+    mismatch: Callable[..., FloatArray], top: FloatArray, arguments: tuple[FloatArray, ...]
+) -> tuple[FloatArray, FloatArray]:
     """A decade that holds the root: few gaps are small, and a table of moments grows with every region visited."""
     upper, lower = top.copy(), 0.1 * top
     rows = np.flatnonzero(lower > 0.0)

@@ -15,10 +15,11 @@ from mfmi.activations import Activation
 from mfmi.activations import get as get_activation
 from mfmi.arguments.checks import number
 from mfmi.arguments.ranges import DEVIATION
+from mfmi.arrays import FloatArray
 from mfmi.meanfield._fixed_points import broadcast, fixed_point, slope_moment
-from mfmi.meanfield._length_map import ROUNDING, length_map_grid
-from mfmi.meanfield._table import Table
-from mfmi.quadrature.roots import Array, brackets, solve
+from mfmi.meanfield._length_map import MAP_ROUNDING, length_map_grid
+from mfmi.meanfield._table import PointTable
+from mfmi.quadrature.roots import brackets, solve
 
 # Relative distance of sigma_w from a marginal one that rounding of its square explains.
 _MARGINAL = 8.0 * np.finfo(np.float64).eps
@@ -35,7 +36,7 @@ _CURVE = (1e-8, 1e6)
 
 
 @dataclass(frozen=True)
-class EdgeOfChaos(Table):
+class EdgeOfChaos(PointTable):
     """Points of the edge of chaos, one entry per branch and argument, each field of shape (m,).
 
     Attributes
@@ -50,10 +51,10 @@ class EdgeOfChaos(Table):
     """
 
     index: NDArray[np.int64]
-    sigma_b: Array
-    sigma_w: Array
-    q_star: Array
-    chi_q: Array
+    sigma_b: FloatArray
+    sigma_w: FloatArray
+    q_star: FloatArray
+    chi_q: FloatArray
     stable: NDArray[np.bool_]
     reached: NDArray[np.bool_]
     kind: NDArray[np.object_]
@@ -64,7 +65,7 @@ class _Points:
     """Points of the edge in the making: argument, variance that the activation sees, and kind."""
 
     index: NDArray[np.intp]
-    s: Array
+    s: FloatArray
     kind: NDArray[np.object_]
 
 
@@ -114,7 +115,7 @@ def edge_of_chaos(
 
 
 @dataclass(frozen=True)
-class EdgeCurve(Table):
+class EdgeCurve(PointTable):
     """The edge of chaos as one curve, each field of shape (m,); NaN between its pieces.
 
     Attributes
@@ -122,10 +123,10 @@ class EdgeCurve(Table):
     sigma_b, sigma_w, q_star, chi_q, stable : as in `EdgeOfChaos`, in order of growing `q_star`.
     """
 
-    sigma_b: Array
-    sigma_w: Array
-    q_star: Array
-    chi_q: Array
+    sigma_b: FloatArray
+    sigma_w: FloatArray
+    q_star: FloatArray
+    chi_q: FloatArray
     stable: NDArray[np.bool_]
 
 
@@ -163,14 +164,16 @@ def edge_curve(activation: str | Activation, sigma_noise: float = 0.0, points: i
         w2 = 1.0 / _gain(phi, s)
         b2 = q - w2 * np.asarray(phi.second_moment(s))
         # What is left of a difference of equal terms at small variances is rounding.
-        b2[np.abs(b2) <= ROUNDING * s] = 0.0
+        b2[np.abs(b2) <= MAP_ROUNDING * s] = 0.0
         on_it = np.isfinite(w2) & (b2 >= 0.0)
         w, b = (np.where(on_it, np.sqrt(np.where(on_it, part, 0.0)), np.nan) for part in (w2, b2))
         chi_q = np.where(on_it, w2 * np.asarray(phi.second_moment_slope(s)), np.nan)
     return EdgeCurve(b, w, np.where(on_it, q, np.nan), chi_q, np.abs(chi_q) <= _ATTRACTING)
 
 
-def _table(phi: Activation, target: Array, h2: Array, q_x: Array, points: _Points, by_weight: bool) -> EdgeOfChaos:
+def _table(
+    phi: Activation, target: FloatArray, h2: FloatArray, q_x: FloatArray, points: _Points, by_weight: bool
+) -> EdgeOfChaos:
     index, s, kind = points.index, points.s, points.kind
     gain = np.full_like(s, phi.slope_at_zero_squared) if phi.homogeneous else slope_moment(phi, s)
     w2 = target[index] if by_weight else 1.0 / gain
@@ -182,7 +185,7 @@ def _table(phi: Activation, target: Array, h2: Array, q_x: Array, points: _Point
     chi_q = w2 * np.where(boundary, gain, np.asarray(phi.second_moment_slope(s)))
     q_star = np.where(kind == "continuum", np.nan, s - h2[index])
     order = np.lexsort((q_star, index))
-    keep = order[(b2 >= -(ROUNDING * s + w2 * error))[order]]
+    keep = order[(b2 >= -(MAP_ROUNDING * s + w2 * error))[order]]
     w, b = np.sqrt(w2)[keep], np.sqrt(np.maximum(b2, 0.0))[keep]
     q_star, chi_q, kind, index = q_star[keep], chi_q[keep], kind[keep], index[keep]
     end = fixed_point(phi, sigma_w=w, sigma_b=b, sigma_noise=np.sqrt(h2[index]), input_variance=q_x[index])
@@ -198,7 +201,7 @@ def _table(phi: Activation, target: Array, h2: Array, q_x: Array, points: _Point
     )
 
 
-def _homogeneous(phi: Activation, target: Array, h2: Array, by_weight: bool) -> _Points:
+def _homogeneous(phi: Activation, target: FloatArray, h2: FloatArray, by_weight: bool) -> _Points:
     """The edge of relu and its kin: one sigma_w without bias and noise, where every variance is a fixed point."""
     edge = 1.0 / phi.slope_at_zero_squared
     on_it = np.abs(target / edge - 1.0) <= _MARGINAL if by_weight else target == 0.0
@@ -213,11 +216,11 @@ class _EdgeGrid:
     `gain_noise` and `bias_noise` are what they may be off by: their sign counts beyond that.
     """
 
-    s: Array
-    gain: Array
-    gain_noise: Array
-    bias: Array
-    bias_noise: Array
+    s: FloatArray
+    gain: FloatArray
+    gain_noise: FloatArray
+    bias: FloatArray
+    bias_noise: FloatArray
 
 
 @lru_cache(maxsize=64)
@@ -233,20 +236,20 @@ def _edge_grid(phi: Activation) -> _EdgeGrid:
     return _EdgeGrid(s, gain, gain_error, 1.0 - share, share * (gain_error / gain + error / second))
 
 
-def _gain(phi: Activation, s: Array) -> Array:
+def _gain(phi: Activation, s: FloatArray) -> FloatArray:
     return np.asarray(phi.slope_moment(s))
 
 
-def _bias(phi: Activation, s: Array) -> Array:
+def _bias(phi: Activation, s: FloatArray) -> FloatArray:
     """`sigma_b^2 / s` on the edge without noise."""
     return np.asarray(1.0 - np.asarray(phi.second_moment(s)) / (s * _gain(phi, s)))
 
 
-def _turning_points(function: Callable[[Array], Array], s: Array, subtracted: float) -> Array:
+def _turning_points(function: Callable[[FloatArray], FloatArray], s: FloatArray, subtracted: float) -> FloatArray:
     """Interior extrema of a function on a grid; `subtracted` is what its rounding is relative to besides itself."""
     values, log_s = function(s), np.log(s)
     low, middle, high = values[:-2], values[1:-1], values[2:]
-    margin = ROUNDING * (np.abs(middle) + subtracted)
+    margin = MAP_ROUNDING * (np.abs(middle) + subtracted)
     found = []
     for sign in (1.0, -1.0):
         at = np.flatnonzero((sign * (low - middle) > margin) & (sign * (high - middle) > margin))
@@ -257,22 +260,22 @@ def _turning_points(function: Callable[[Array], Array], s: Array, subtracted: fl
     return np.concatenate(found) if found else np.empty(0)
 
 
-def _scaled(function: Callable[[Array], Array], factor: float, log_s: Array) -> Array:
+def _scaled(function: Callable[[FloatArray], FloatArray], factor: float, log_s: FloatArray) -> FloatArray:
     return np.asarray(factor * function(np.exp(log_s)))
 
 
-def _branches(phi: Activation, target: Array, h2: Array, by_weight: bool) -> _Points:
+def _branches(phi: Activation, target: FloatArray, h2: FloatArray, by_weight: bool) -> _Points:
     """Argument number, s and kind of every point of the edge."""
     grid = _edge_grid(phi)
     if by_weight:
         values = target[:, None] * grid.gain - 1.0
-        noise = target[:, None] * grid.gain_noise + ROUNDING
+        noise = target[:, None] * grid.gain_noise + MAP_ROUNDING
     else:
         values = grid.bias - (h2 + target)[:, None] / grid.s
-        noise = grid.bias_noise + ROUNDING * (1.0 + (h2 + target)[:, None] / grid.s)
+        noise = grid.bias_noise + MAP_ROUNDING * (1.0 + (h2 + target)[:, None] / grid.s)
     values[np.abs(values) <= noise] = 0.0
 
-    def mismatch(s: Array, aim: Array, noise: Array) -> Array:
+    def mismatch(s: FloatArray, aim: FloatArray, noise: FloatArray) -> FloatArray:
         return aim * _gain(phi, s) - 1.0 if by_weight else _bias(phi, s) - (noise + aim) / s
 
     rows, lower, upper, _ = brackets(grid.s, values)
@@ -284,7 +287,7 @@ def _branches(phi: Activation, target: Array, h2: Array, by_weight: bool) -> _Po
     return _Points(np.concatenate((rows, zero)), np.concatenate((s, np.zeros(len(zero)))), kind)
 
 
-def _at_zero(phi: Activation, target: Array, h2: Array, by_weight: bool) -> NDArray[np.intp]:
+def _at_zero(phi: Activation, target: FloatArray, h2: FloatArray, by_weight: bool) -> NDArray[np.intp]:
     """Arguments whose edge has the limit of vanishing variance as a point: no bias, no noise and phi(0) = 0."""
     slope = phi.slope_at_zero_squared
     if slope <= 0.0 or float(phi(0.0)) != 0.0:

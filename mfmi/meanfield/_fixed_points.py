@@ -12,14 +12,14 @@ from mfmi.activations import Activation
 from mfmi.activations import get as get_activation
 from mfmi.arguments.checks import broadcast_arrays, numbers
 from mfmi.arguments.ranges import DEVIATION, LARGEST, SMALLEST, Range
+from mfmi.arrays import FloatArray
 from mfmi.meanfield._correlation_map import CRITICAL, correlation_fixed_point
 from mfmi.meanfield._length_map import length_map_grid, reached, roots
-from mfmi.meanfield._table import Table
-from mfmi.quadrature.roots import Array
+from mfmi.meanfield._table import PointTable
 
 
 @dataclass(frozen=True)
-class FixedPoint(Table):
+class FixedPoint(PointTable):
     """Fixed points, phase and depth scales of a network, each field of the broadcast shape of the arguments.
 
     Attributes
@@ -54,7 +54,7 @@ class FixedPoint(Table):
 
 
 @dataclass(frozen=True)
-class FixedPoints(Table):
+class FixedPoints(PointTable):
     """All fixed points of the length map, attracting or not, each field of shape (m,).
 
     Attributes
@@ -68,16 +68,16 @@ class FixedPoints(Table):
     """
 
     index: NDArray[np.intp]
-    q_star: Array
-    chi_q: Array
+    q_star: FloatArray
+    chi_q: FloatArray
     stable: NDArray[np.bool_]
     reached: NDArray[np.bool_]
-    c_star: Array
-    chi_1: Array
-    chi_c: Array
-    xi_q: Array
-    xi_c: Array
-    xi_grad: Array
+    c_star: FloatArray
+    chi_1: FloatArray
+    chi_c: FloatArray
+    xi_q: FloatArray
+    xi_c: FloatArray
+    xi_grad: FloatArray
     phase: NDArray[np.object_]
 
 
@@ -165,7 +165,7 @@ _TAKEN = {
 }
 
 
-def broadcast(**given: ArrayLike) -> list[Array]:
+def broadcast(**given: ArrayLike) -> list[FloatArray]:
     """The named arguments as arrays of one shape; a ValueError names the one that is wrong."""
     arrays = {name: numbers(name, value, _TAKEN[name]) for name, value in given.items()}
     return broadcast_arrays(arrays)
@@ -173,14 +173,14 @@ def broadcast(**given: ArrayLike) -> list[Array]:
 
 def _variances(
     sigma_w: ArrayLike, sigma_b: ArrayLike, sigma_noise: ArrayLike, input_variance: ArrayLike
-) -> tuple[tuple[int, ...], Array, Array, Array, Array]:
+) -> tuple[tuple[int, ...], FloatArray, FloatArray, FloatArray, FloatArray]:
     """Broadcast shape, and flat: variances of weights, biases and noise, and the one that the first layer sees."""
     arrays = broadcast(sigma_w=sigma_w, sigma_b=sigma_b, sigma_noise=sigma_noise, input_variance=input_variance)
     w, b, h, q_x = (array.ravel() for array in arrays)
     return arrays[0].shape, w * w, b * b, h * h, w * w * q_x + b * b + h * h
 
 
-def _scales(phi: Activation, w2: Array, b2: Array, h2: Array, s: Array) -> dict[str, NDArray[Any]]:
+def _scales(phi: Activation, w2: FloatArray, b2: FloatArray, h2: FloatArray, s: FloatArray) -> dict[str, NDArray[Any]]:
     """Slopes, depth scales and phase at a fixed point s; NaN where s is not finite."""
     bounded = np.isfinite(s)
     at = np.where(bounded, s, 1.0)
@@ -207,7 +207,7 @@ def _scales(phi: Activation, w2: Array, b2: Array, h2: Array, s: Array) -> dict[
     }
 
 
-def _residual(phi: Activation, w2: Array, shift: Array, s: Array) -> Array:
+def _residual(phi: Activation, w2: FloatArray, shift: FloatArray, s: FloatArray) -> FloatArray:
     """Relative mismatch of the length map at s; NaN where s is not finite."""
     positive = np.isfinite(s) & (s > 0.0)
     at = np.where(positive, s, 1.0)
@@ -215,7 +215,7 @@ def _residual(phi: Activation, w2: Array, shift: Array, s: Array) -> Array:
     return np.where(positive, mismatch, np.where(np.isfinite(s), 0.0, np.nan))
 
 
-def _certainty(phi: Activation, s: Array, found: dict[str, NDArray[Any]]) -> dict[str, NDArray[Any]]:
+def _certainty(phi: Activation, s: FloatArray, found: dict[str, NDArray[Any]]) -> dict[str, NDArray[Any]]:
     """Status and message of fixed points s."""
     status, message = np.full((2, len(s)), "", dtype=object)
     status[:] = np.where(np.isposinf(s), "unbounded", "ok")
@@ -234,14 +234,14 @@ def _beyond(phi: Activation) -> str:
     return f" that is known at variances above {known:.3g}" if np.isfinite(known) else ""
 
 
-def _depth_scale(slope: Array) -> Array:
+def _depth_scale(slope: FloatArray) -> FloatArray:
     """`-1 / ln |slope|`; inf at slope 1, where memory is not lost exponentially."""
     with np.errstate(divide="ignore", invalid="ignore"):
         scale = -1.0 / np.log(np.abs(slope))
     return np.where(np.abs(np.abs(slope) - 1.0) <= CRITICAL, np.inf, np.where(slope == 0.0, 0.0, scale))
 
 
-def slope_moment(phi: Activation, s: Array) -> Array:
+def slope_moment(phi: Activation, s: FloatArray) -> FloatArray:
     """`E phi'^2`, with its limit at s = 0; NaN for an activation without derivative."""
     if not phi.differentiable:
         return np.full_like(s, np.nan)

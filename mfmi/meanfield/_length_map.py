@@ -20,7 +20,8 @@ from numpy.typing import NDArray
 from scipy.ndimage import maximum_filter1d
 
 from mfmi.activations import Activation
-from mfmi.quadrature.roots import Array, Brackets, blocks, brackets, merged, signs, solve
+from mfmi.arrays import FloatArray
+from mfmi.quadrature.roots import Brackets, blocks, brackets, merged, signs, solve
 
 # Below the first a fixed point counts as zero, beyond the last as absent unless V hardly grows there.
 S_MIN, S_MAX = 1e-60, 1e12
@@ -33,7 +34,7 @@ _SATURATED = 0.25
 
 # What V(s)/s may be off by, relatively, where two rules agree on V; a map that leaves s alone up to what V is off by
 # leaves it alone. Where they differ, by this many times the largest difference nearby; the second is so much finer.
-ROUNDING = 32.0 * np.finfo(np.float64).eps
+MAP_ROUNDING = 32.0 * np.finfo(np.float64).eps
 _DIFFERENCES = 4.0
 _REFINE = 1.25
 
@@ -60,11 +61,11 @@ class LengthMapGrid:
     beyond : where a variance that grows beyond the last node ends: inf, or NaN where V has no value there.
     """
 
-    s: Array
-    second_moment: Array
-    slope: Array
-    slope_moment: Array
-    noise: Array
+    s: FloatArray
+    second_moment: FloatArray
+    slope: FloatArray
+    slope_moment: FloatArray
+    noise: FloatArray
     increasing: bool
     beyond: float
 
@@ -86,7 +87,7 @@ def length_map_grid(phi: Activation) -> LengthMapGrid:
         gain = np.asarray(phi.slope_moment(s)) if phi.differentiable else np.full_like(s, np.nan)
     bad = ~(np.isfinite(second) & np.isfinite(slope))
     end = int(np.argmax(bad)) if bad.any() else len(s)
-    noise = np.maximum(ROUNDING, _DIFFERENCES * noise[:end])
+    noise = np.maximum(MAP_ROUNDING, _DIFFERENCES * noise[:end])
     increasing = bool(np.all(slope[:end] >= -(noise * second[:end] / s[:end] + slope_error[:end])))
     beyond = np.nan if bad.any() and not np.isposinf(second[end]) else np.inf
     return LengthMapGrid(s[:end], second[:end], slope[:end], gain[:end], noise, increasing, beyond)
@@ -103,7 +104,7 @@ class Roots(NamedTuple):
     """
 
     row: NDArray[np.intp]
-    s: Array
+    s: FloatArray
     attracting: NDArray[np.bool_]
 
 
@@ -116,11 +117,11 @@ class Ends(NamedTuple):
     n_stable : number of attracting fixed points, shape (n,).
     """
 
-    s: Array
+    s: FloatArray
     n_stable: NDArray[np.int64]
 
 
-def reached(phi: Activation, w2: Array, shift: Array, s_1: Array) -> Ends:
+def reached(phi: Activation, w2: FloatArray, shift: FloatArray, s_1: FloatArray) -> Ends:
     """Fixed point of `s -> w2 V(s) + shift` that the first layer's variance leads to.
 
     Parameters
@@ -138,7 +139,7 @@ def reached(phi: Activation, w2: Array, shift: Array, s_1: Array) -> Ends:
     return ends
 
 
-def roots(phi: Activation, w2: Array, shift: Array, s_1: Array) -> Roots:
+def roots(phi: Activation, w2: FloatArray, shift: FloatArray, s_1: FloatArray) -> Roots:
     """Every fixed point of `s -> w2 V(s) + shift`; of a continuum (relu at `w2 = 2`) the start's."""
     if phi.homogeneous:
         s, _ = _reached_homogeneous(phi, w2, shift, s_1)
@@ -156,7 +157,7 @@ def roots(phi: Activation, w2: Array, shift: Array, s_1: Array) -> Roots:
     return Roots(*(np.concatenate(parts) for parts in zip(*found, strict=True)))
 
 
-def _roots(phi: Activation, excess: Array, crossings: Brackets, w2: Array, shift: Array) -> Roots:
+def _roots(phi: Activation, excess: FloatArray, crossings: Brackets, w2: FloatArray, shift: FloatArray) -> Roots:
     first = signs(excess)[:, 0]
     at_zero = np.flatnonzero((first < 0) | ((w2 * float(phi.second_moment(0.0)) + shift == 0.0) & (first > 0)))
     row = np.concatenate((at_zero, crossings.row))
@@ -166,26 +167,26 @@ def _roots(phi: Activation, excess: Array, crossings: Brackets, w2: Array, shift
     return Roots(row[order], s[order], attracting[order])
 
 
-def _excess(grid: LengthMapGrid, w2: Array, shift: Array) -> Array:
+def _excess(grid: LengthMapGrid, w2: FloatArray, shift: FloatArray) -> FloatArray:
     """`map(s) / s - 1` at every node, 0 where it is rounding or the error of V; shape (n, m)."""
     signal, constant = w2[:, None] * (grid.second_moment / grid.s), shift[:, None] / grid.s
-    excess: Array = signal + constant - 1.0
-    excess[np.abs(excess) <= grid.noise * signal + ROUNDING * (constant + 1.0)] = 0.0
+    excess: FloatArray = signal + constant - 1.0
+    excess[np.abs(excess) <= grid.noise * signal + MAP_ROUNDING * (constant + 1.0)] = 0.0
     return excess
 
 
-def _mismatch(phi: Activation, s: Array, w2: Array, shift: Array) -> Array:
+def _mismatch(phi: Activation, s: FloatArray, w2: FloatArray, shift: FloatArray) -> FloatArray:
     return np.asarray(w2 * np.asarray(phi.second_moment(s)) + shift - s) / s
 
 
-def _solved(phi: Activation, crossings: Brackets, w2: Array, shift: Array) -> Array:
-    def mismatch(s: Array, weight: Array, constant: Array) -> Array:
+def _solved(phi: Activation, crossings: Brackets, w2: FloatArray, shift: FloatArray) -> FloatArray:
+    def mismatch(s: FloatArray, weight: FloatArray, constant: FloatArray) -> FloatArray:
         return _mismatch(phi, s, weight, constant)
 
     return solve(mismatch, crossings.lower, crossings.upper, w2[crossings.row], shift[crossings.row])
 
 
-def _crossings(phi: Activation, grid: LengthMapGrid, excess: Array, w2: Array, shift: Array) -> Brackets:
+def _crossings(phi: Activation, grid: LengthMapGrid, excess: FloatArray, w2: FloatArray, shift: FloatArray) -> Brackets:
     """Changes of sign between nodes, and pairs of them within one cell: at a fold two fixed points lie close."""
     plain = brackets(grid.s, excess)
     bend = w2[:, None] * (grid.slope - grid.second_moment / grid.s) - shift[:, None] / grid.s
@@ -202,7 +203,7 @@ def _crossings(phi: Activation, grid: LengthMapGrid, excess: Array, w2: Array, s
     close = np.sign(a) * tangents <= _NEAR * np.minimum(np.abs(a), np.abs(b))
     row, cell, sign = row[close], cell[close], np.sign(a[close])
 
-    def turn(s: Array, weight: Array, constant: Array) -> Array:
+    def turn(s: FloatArray, weight: FloatArray, constant: FloatArray) -> FloatArray:
         moments = np.asarray(phi.second_moment_slope(s)) - np.asarray(phi.second_moment(s)) / s
         return np.asarray(weight * moments - constant / s)
 
@@ -217,7 +218,7 @@ def _crossings(phi: Activation, grid: LengthMapGrid, excess: Array, w2: Array, s
     return merged(plain, first.take(split), second.take(split))
 
 
-def _reached(phi: Activation, grid: LengthMapGrid, w2: Array, shift: Array, s_1: Array) -> Ends:
+def _reached(phi: Activation, grid: LengthMapGrid, w2: FloatArray, shift: FloatArray, s_1: FloatArray) -> Ends:
     excess = _excess(grid, w2, shift)
     crossings = _crossings(phi, grid, excess, w2, shift)
     start = s_1 if grid.increasing else _settled(phi, w2, shift, s_1)
@@ -249,7 +250,9 @@ def _reached(phi: Activation, grid: LengthMapGrid, w2: Array, shift: Array, s_1:
     return Ends(np.where(idle & (s_1 <= grid.known_up_to) | nothing, s_1, s), n_stable + idle)
 
 
-def _far(phi: Activation, grid: LengthMapGrid, w2: Array, shift: Array, rising: NDArray[np.bool_]) -> Array:
+def _far(
+    phi: Activation, grid: LengthMapGrid, w2: FloatArray, shift: FloatArray, rising: NDArray[np.bool_]
+) -> FloatArray:
     """Fixed point beyond the last node, where the map of a saturated V contracts; else what the grid says of beyond."""
     s = np.full_like(w2, grid.beyond)
     if not grid.slope[-1] * grid.s[-1] <= _SATURATED * grid.second_moment[-1]:
@@ -261,7 +264,7 @@ def _far(phi: Activation, grid: LengthMapGrid, w2: Array, shift: Array, rising: 
     return s
 
 
-def _reached_homogeneous(phi: Activation, w2: Array, shift: Array, s_1: Array) -> Ends:
+def _reached_homogeneous(phi: Activation, w2: FloatArray, shift: FloatArray, s_1: FloatArray) -> Ends:
     """`V(s) = V(1) s`: the map is a straight line, and at slope 1 without offset every variance stays where it is."""
     slope = w2 * phi.slope_at_zero_squared
     marginal = np.abs(slope - 1.0) <= _MARGINAL
@@ -274,7 +277,7 @@ def _reached_homogeneous(phi: Activation, w2: Array, shift: Array, s_1: Array) -
     return Ends(s, attracts.astype(np.int64))
 
 
-def _settled(phi: Activation, w2: Array, shift: Array, s_1: Array) -> Array:
+def _settled(phi: Activation, w2: FloatArray, shift: FloatArray, s_1: FloatArray) -> FloatArray:
     """Where V falls, iterates may jump over fixed points: follow them until they approach one from one side."""
     s = s_1
     for _ in range(_STEPS):

@@ -14,8 +14,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from mfmi.activations import Activation
-
-Array = NDArray[np.float64]
+from mfmi.arrays import FloatArray
 
 # The largest gap there can be over V, with room for rounding.
 _TWICE = 2.0 * (1.0 + 1e-9)
@@ -39,12 +38,12 @@ class Trajectory:
     noise_gap : `q - rho`: variance that the noise has put into `y^l` (same input, independent noise).
     """
 
-    q: Array
-    s: Array
-    chi: Array
-    gap: Array
-    offset_gap: Array
-    noise_gap: Array
+    q: FloatArray
+    s: FloatArray
+    chi: FloatArray
+    gap: FloatArray
+    offset_gap: FloatArray
+    noise_gap: FloatArray
 
     def take(self, rows: NDArray[np.intp]) -> Trajectory:
         """The trajectories of the points `rows`, in that order."""
@@ -110,7 +109,7 @@ def trajectory(
     return Trajectory(q, q + h2[:, None], chi, gaps[0], gaps[1], gaps[2])
 
 
-def _finite(moment: Callable[..., ArrayLike], s: Array, *rest: Array) -> Array:
+def _finite(moment: Callable[..., ArrayLike], s: FloatArray, *rest: FloatArray) -> FloatArray:
     """Apply a moment where its arguments are finite; an overflowed length map stays NaN instead of raising."""
     good = np.isfinite(np.sum((s, *rest), axis=0))
     if good.all():

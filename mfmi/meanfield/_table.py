@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     import pandas as pd
 
 
-class Table(Mapping[str, Any]):
+class PointTable(Mapping[str, Any]):
     """A result whose fields are arrays of one shape: attributes, a mapping, and a data frame on request."""
 
     def to_frame(self) -> pd.DataFrame:

@@ -13,11 +13,11 @@ from numpy.typing import ArrayLike, NDArray
 
 from mfmi.arguments.checks import check_size
 from mfmi.arguments.ranges import DEVIATION, INPUT_VARIANCE, LAYERS_AT_ONCE, NUMBERS, PAIRS_AT_ONCE, ROWS_AT_ONCE
+from mfmi.arrays import FloatArray
 from mfmi.channels.priors import GaussianPrior, MixturePrior, gaussian, gaussian_spectrum, rademacher, spike_slab
 from mfmi.names import OBSERVABLES, PRIORS, WEIGHTS
 from mfmi.networks.weights import Weights
 
-Array = NDArray[np.float64]
 InputPrior = GaussianPrior | MixturePrior
 GAUSSIAN = gaussian()
 
@@ -36,7 +36,7 @@ class DataSet:
     sha256 : hash of the inputs.
     """
 
-    inputs: Array = field(compare=False, repr=False)
+    inputs: FloatArray = field(compare=False, repr=False)
     width: int
     seed: int
     sha256: str
@@ -119,7 +119,9 @@ class Model:
         return cls(tuple(alpha), prior=spike_slab(sparsity), prior_name=name)
 
     @classmethod
-    def with_spectrum(cls, eigenvalues: Array, alpha: Sequence[float] = (), variance: float | None = None) -> Model:
+    def with_spectrum(
+        cls, eigenvalues: FloatArray, alpha: Sequence[float] = (), variance: float | None = None
+    ) -> Model:
         """The model with a gaussian input whose covariance has given eigenvalues, rescaled to `variance` if given.
 
         Parameters
@@ -155,7 +157,7 @@ class Model:
         """Number of layers that the shape has, or None where any depth will do."""
         return len(self.alpha) or None
 
-    def ratios(self, depth: int) -> Array:
+    def ratios(self, depth: int) -> FloatArray:
         """`alpha_l` of layers 1 to `depth`.
 
         Raises
@@ -218,7 +220,7 @@ class Model:
         return found | (self.data.described() if self.data else {})
 
 
-def covariance_eigenvalues(samples: Array) -> Array:
+def covariance_eigenvalues(samples: FloatArray) -> FloatArray:
     """Eigenvalues of the covariance of samples, a row each: as many as a sample has entries.
 
     Raises

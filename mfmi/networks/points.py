@@ -6,11 +6,11 @@ from collections.abc import Iterable
 from dataclasses import dataclass, fields
 from typing import TYPE_CHECKING, Any
 
+from mfmi.arrays import FloatArray
+
 if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
-
-    Float = NDArray[np.float64]
 
 
 @dataclass(frozen=True)
@@ -31,11 +31,11 @@ class Points:
     activation: NDArray[np.object_]
     weights: NDArray[np.object_]
     noise_at: NDArray[np.object_]
-    sigma_w: Float
-    sigma_b: Float
-    sigma_noise: Float
-    input_variance: Float
-    correlation: Float
+    sigma_w: FloatArray
+    sigma_b: FloatArray
+    sigma_noise: FloatArray
+    input_variance: FloatArray
+    correlation: FloatArray
 
     def __len__(self) -> int:
         return len(self.index)

@@ -8,16 +8,14 @@ from functools import lru_cache
 from typing import Any, NamedTuple
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 
 from mfmi.arguments.checks import check_size
 from mfmi.arguments.ranges import DEVIATION, VARIANCE, Range
-
-Array = NDArray[np.float64]
-
+from mfmi.arrays import FloatArray
 
 # The rounding of eigenvalues that are 0, beside the largest of n, over n.
-_ROUNDING = 4.0 * np.finfo(np.float64).eps
+_EIGENVALUE_ROUNDING = 4.0 * np.finfo(np.float64).eps
 
 
 # How far a share of eigenvalues, or a ratio, may be from what the shape of a layer says.
@@ -39,15 +37,15 @@ class Law(NamedTuple):
     largest : the largest.
     """
 
-    eigenvalue: Array
-    share: Array
+    eigenvalue: FloatArray
+    share: FloatArray
     rank: float
     log_volume: float
     largest: float
 
 
 @dataclass(frozen=True)
-class Spectrum:
+class WeightSpectrum:
     """Haar matrices with given singular values, up to their scale.
 
     Equal where the name and the eigenvalues are; build one with `of_eigenvalues` or `of_matrix`.
@@ -62,13 +60,13 @@ class Spectrum:
     """
 
     name: str
-    eigenvalues: Array = field(compare=False, repr=False)
+    eigenvalues: FloatArray = field(compare=False, repr=False)
     sha256: str
     shape: tuple[int, int] | None = None
     sigma_w: float | None = None
 
     @classmethod
-    def of_eigenvalues(cls, eigenvalues: ArrayLike, name: str = "") -> Spectrum:
+    def of_eigenvalues(cls, eigenvalues: ArrayLike, name: str = "") -> WeightSpectrum:
         """The spectrum with given eigenvalues of `W^T W`, zeros included; any number of them.
 
         Parameters
@@ -87,7 +85,7 @@ class Spectrum:
         return cls._of(values, "spectrum", name)
 
     @classmethod
-    def of_matrix(cls, matrix: ArrayLike, name: str = "") -> Spectrum:
+    def of_matrix(cls, matrix: ArrayLike, name: str = "") -> WeightSpectrum:
         """The spectrum of a weight matrix, a row per unit, and its shape.
 
         Raises
@@ -103,18 +101,23 @@ class Spectrum:
         values = np.zeros(columns)
         singular = np.linalg.svd(table, compute_uv=False)
         # Singular values are as exact as the largest, and so their squares far below it.
-        singular[singular <= singular.max(initial=0.0) * max(rows, columns) * _ROUNDING] = 0.0
+        singular[singular <= singular.max(initial=0.0) * max(rows, columns) * _EIGENVALUE_ROUNDING] = 0.0
         values[: len(singular)] = np.square(singular)
         sigma_w = float(np.sqrt(columns * np.mean(np.square(table))))
         return cls._of(values, "matrix", name, (rows, columns), sigma_w)
 
     @classmethod
     def _of(
-        cls, values: Array, kind: str, name: str, shape: tuple[int, int] | None = None, sigma_w: float | None = None
-    ) -> Spectrum:
+        cls,
+        values: FloatArray,
+        kind: str,
+        name: str,
+        shape: tuple[int, int] | None = None,
+        sigma_w: float | None = None,
+    ) -> WeightSpectrum:
         _check_size(values, "eigenvalues", VARIANCE if shape else DEVIATION)
         ordered = np.sort(values)
-        smallest = 0.0 if shape else ordered[-1] * len(values) * _ROUNDING
+        smallest = 0.0 if shape else ordered[-1] * len(values) * _EIGENVALUE_ROUNDING
         if ordered[0] < -smallest or ordered[-1] < 0.0:
             raise ValueError(f"eigenvalues of W^T W are at least 0, not {ordered[0]:g}")
         if ordered[-1] == 0.0:
@@ -153,7 +156,7 @@ class Spectrum:
         about: dict[str, Any] = {"eigenvalues": len(self.eigenvalues), "sha256": self.sha256}
         return about | ({"shape": list(self.shape)} if self.shape else {})
 
-    def quantiles(self, alpha: float, count: int) -> Array:
+    def quantiles(self, alpha: float, count: int) -> FloatArray:
         """The eigenvalues of `law` as so many equally likely ones, ascending, of mean 1."""
         values, share = _of_narrower(self, alpha)
         found = values[np.searchsorted(np.cumsum(share), (np.arange(count) + 0.5) / count)]
@@ -161,7 +164,7 @@ class Spectrum:
 
 
 @lru_cache(maxsize=64)
-def _law(spectrum: Spectrum, alpha: float) -> Law:
+def _law(spectrum: WeightSpectrum, alpha: float) -> Law:
     values, share = _of_narrower(spectrum, alpha)
     positive = values > 0.0
     rank = float(share[positive].sum()) if not positive.all() else 1.0
@@ -170,7 +173,7 @@ def _law(spectrum: Spectrum, alpha: float) -> Law:
     return Law(nodes, weights, rank, log_volume, float(values[-1]))
 
 
-def _of_narrower(spectrum: Spectrum, alpha: float) -> tuple[Array, Array]:
+def _of_narrower(spectrum: WeightSpectrum, alpha: float) -> tuple[FloatArray, FloatArray]:
     """Eigenvalues that a layer's shape lets be above 0, over their mean, ascending, and their shares."""
     values, count = spectrum.eigenvalues, len(spectrum.eigenvalues)
     share = np.full(count, 1.0 / count)
@@ -183,7 +186,7 @@ def _of_narrower(spectrum: Spectrum, alpha: float) -> tuple[Array, Array]:
     return values / (values @ share), share
 
 
-def reduced(values: Array, share: Array) -> tuple[Array, Array]:
+def reduced(values: FloatArray, share: FloatArray) -> tuple[FloatArray, FloatArray]:
     """Nodes that stand for eigenvalues, and their shares.
 
     Equal ones are one. Of the others, more than twelve within a factor e of each other are replaced by the Gauss rule
@@ -209,7 +212,7 @@ def reduced(values: Array, share: Array) -> tuple[Array, Array]:
     return np.concatenate([part[0] for part in parts]), np.concatenate([part[1] for part in parts])
 
 
-def _gauss_rule(values: Array, weights: Array) -> tuple[Array, Array]:
+def _gauss_rule(values: FloatArray, weights: FloatArray) -> tuple[FloatArray, FloatArray]:
     """The Gauss rule of a law on some values, by Lanczos' method with full orthogonalisation."""
     if len(values) <= _NODES:
         return values, weights
@@ -230,7 +233,7 @@ def _gauss_rule(values: Array, weights: Array) -> tuple[Array, Array]:
     return nodes, total * np.square(vectors[0])
 
 
-def _check_size(values: Array, what: str, within: Range) -> None:
+def _check_size(values: FloatArray, what: str, within: Range) -> None:
     wrong = values[~np.isfinite(values)]
     if wrong.size:
         raise ValueError(f"{what} must be finite, not {wrong[0]}")

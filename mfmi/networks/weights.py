@@ -14,9 +14,10 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from mfmi.arrays import FloatArray
 from mfmi.channels.gains import Gains
 from mfmi.names import WEIGHTS
-from mfmi.networks.spectrum import Array, Law, Spectrum
+from mfmi.networks.spectrum import Law, WeightSpectrum
 
 
 class Factors(NamedTuple):
@@ -33,13 +34,13 @@ class Factors(NamedTuple):
     log_volume : what the singular values add to the mean logarithm of a layer's squared ones above 0, shape (D,).
     """
 
-    alpha: Array
+    alpha: FloatArray
     rotates: NDArray[np.bool_]
     scaled: NDArray[np.bool_]
     last: NDArray[np.intp]
     gains: Gains
-    rank: Array
-    log_volume: Array
+    rank: FloatArray
+    log_volume: FloatArray
 
     @property
     def linear(self) -> NDArray[np.bool_]:
@@ -56,7 +57,7 @@ class Weights:
     layers : "gaussian", "orthogonal" or a spectrum, at least one.
     """
 
-    layers: tuple[str | Spectrum, ...]
+    layers: tuple[str | WeightSpectrum, ...]
 
     def __post_init__(self) -> None:
         for one in self.layers:
@@ -80,7 +81,7 @@ class Weights:
         ValueError
             They are not finite, below 0, or all 0.
         """
-        return cls((Spectrum.of_eigenvalues(eigenvalues, name),))
+        return cls((WeightSpectrum.of_eigenvalues(eigenvalues, name),))
 
     @classmethod
     def matrix(cls, matrix: ArrayLike, name: str = "") -> Weights:
@@ -96,7 +97,7 @@ class Weights:
         ValueError
             It is not a matrix, not finite, or 0.
         """
-        return cls((Spectrum.of_matrix(matrix, name),))
+        return cls((WeightSpectrum.of_matrix(matrix, name),))
 
     @classmethod
     def per_layer(cls, layers: Sequence[str | Weights]) -> Weights:
@@ -118,7 +119,7 @@ class Weights:
         """What a table calls them: the names of the layers' ensembles with commas between them."""
         return ",".join(one if isinstance(one, str) else one.name for one in self.layers)
 
-    def at(self, layer: int) -> str | Spectrum:
+    def at(self, layer: int) -> str | WeightSpectrum:
         """The ensemble of layer 1, 2, ..."""
         return self.layers[min(layer, len(self.layers)) - 1]
 
@@ -128,10 +129,10 @@ class Weights:
             raise ValueError(f"weights of {len(self.layers)} layers in a network of {len(alpha)}")
         for layer in range(1, (len(alpha) or len(self.layers)) + 1):
             own = self.at(layer)
-            if isinstance(own, Spectrum):
+            if isinstance(own, WeightSpectrum):
                 own.check(alpha[layer - 1] if alpha else 1.0)
 
-    def factors(self, alpha: Array) -> Factors:
+    def factors(self, alpha: FloatArray) -> Factors:
         """The matrices of a chain whose layers have these ratios, shape (D,).
 
         Of a layer with more columns than rows the first rotation keeps as many dimensions as there are rows, of another
@@ -142,7 +143,7 @@ class Weights:
         rank, log_volume = np.ones(len(alpha)), np.zeros(len(alpha))
         for i, ratio in enumerate(alpha.tolist()):
             own = self.at(i + 1)
-            if isinstance(own, Spectrum):
+            if isinstance(own, WeightSpectrum):
                 law = own.law(ratio)
                 laws.append(law)
                 rank[i], log_volume[i] = law.rank, law.log_volume
@@ -158,12 +159,12 @@ class Weights:
             np.array(ratios), np.array(rotates), np.array(scaled), np.array(last), _gains(laws), rank, log_volume
         )
 
-    def eigenvalue_spread(self, alpha: Array) -> Array:
+    def eigenvalue_spread(self, alpha: FloatArray) -> FloatArray:
         """Relative variance of the eigenvalues of `W^T W`, zeros included, in layers of these ratios, shape (D,)."""
         found = np.empty(len(alpha))
         for i, ratio in enumerate(alpha.tolist()):
             own = self.at(i + 1)
-            if isinstance(own, Spectrum):
+            if isinstance(own, WeightSpectrum):
                 found[i] = np.mean(np.square(own.eigenvalues)) - 1.0
             else:
                 found[i] = 1.0 / ratio if own == "gaussian" else max(0.0, 1.0 / ratio - 1.0)
@@ -171,7 +172,7 @@ class Weights:
 
     def described(self) -> dict[str, Any]:
         """What there is to say of the spectra among them in a file's metadata, by their names, ready for JSON."""
-        return {one.name: one.described() for one in self.layers if isinstance(one, Spectrum)}
+        return {one.name: one.described() for one in self.layers if isinstance(one, WeightSpectrum)}
 
 
 def _gains(laws: list[Law]) -> Gains:

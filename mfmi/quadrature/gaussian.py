@@ -13,7 +13,8 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from scipy.special import roots_legendre
 
-FloatArray = NDArray[np.float64]
+from mfmi.arrays import FloatArray
+
 Kinks = Sequence[float] | FloatArray
 
 # Work arrays of this many elements stay in the second-level cache, where element-wise numpy is fastest.

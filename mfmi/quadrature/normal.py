@@ -5,7 +5,8 @@ from __future__ import annotations
 import numpy as np
 from scipy.special import erfcx, log_ndtr, ndtr
 
-from mfmi.quadrature.panels import REACH, FloatArray, ScalarFunction, normal_density
+from mfmi.arrays import FloatArray
+from mfmi.quadrature.panels import REACH, ScalarFunction, normal_density
 
 _SQRT_HALF_PI = float(np.sqrt(0.5 * np.pi))
 _SQRT_TWO_PI = float(np.sqrt(2.0 * np.pi))

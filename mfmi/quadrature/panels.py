@@ -11,7 +11,8 @@ from typing import Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-FloatArray = NDArray[np.float64]
+from mfmi.arrays import FloatArray
+
 IntArray = NDArray[np.int64]
 
 REACH = 8.5

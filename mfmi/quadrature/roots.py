@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.optimize import elementwise
 
-Array = NDArray[np.float64]
+from mfmi.arrays import FloatArray
 
 _TOLERANCE = 1e-15
 
@@ -29,8 +29,8 @@ class Brackets(NamedTuple):
     """
 
     row: NDArray[np.intp]
-    lower: Array
-    upper: Array
+    lower: FloatArray
+    upper: FloatArray
     falling: NDArray[np.bool_]
 
     def take(self, chosen: NDArray[Any]) -> Brackets:
@@ -38,7 +38,7 @@ class Brackets(NamedTuple):
         return Brackets(self.row[chosen], self.lower[chosen], self.upper[chosen], self.falling[chosen])
 
 
-def signs(values: Array) -> NDArray[np.int8]:
+def signs(values: FloatArray) -> NDArray[np.int8]:
     """Signs of values on a grid, those of zeros taken from the next node that has one, else from the last that has.
 
     Parameters
@@ -61,7 +61,7 @@ def signs(values: Array) -> NDArray[np.int8]:
     return np.take_along_axis(sign, source, axis=1)
 
 
-def brackets(s: Array, values: Array) -> Brackets:
+def brackets(s: FloatArray, values: FloatArray) -> Brackets:
     """Every change of sign along a grid.
 
     Parameters
@@ -85,7 +85,9 @@ def merged(*several: Brackets) -> Brackets:
     return Brackets(row[order], lower[order], upper[order], falling[order])
 
 
-def solve(mismatch: Callable[..., Array], lower: Array, upper: Array, *arguments: Array) -> Array:
+def solve(
+    mismatch: Callable[..., FloatArray], lower: FloatArray, upper: FloatArray, *arguments: FloatArray
+) -> FloatArray:
     """Roots in brackets on the positive axis, in logarithms of s.
 
     Parameters

@@ -14,30 +14,30 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.interpolate import BSpline
 
-Array = NDArray[np.float64]
+from mfmi.arrays import FloatArray
 
 _CUBIC = 384.0
 
 
 @dataclass(frozen=True)
-class Axis:
+class SplineAxis:
     """Uniform cubic B-splines on [0, 1], and the points where their coefficients are found from values."""
 
     cells: int
 
     @property
-    def sites(self) -> Array:
+    def sites(self) -> FloatArray:
         """Collocation points: the grid, and the middle of the first and last cell, shape (cells + 3,)."""
         grid = np.linspace(0.0, 1.0, self.cells + 1)
         return np.sort(np.concatenate((grid, [0.5 / self.cells, 1.0 - 0.5 / self.cells])))
 
     @cached_property
-    def coefficients(self) -> Array:
+    def coefficients(self) -> FloatArray:
         """Matrix from values at the sites to coefficients, shape (cells + 3, cells + 3)."""
         knots = np.arange(-3, self.cells + 4) / self.cells
         return np.asarray(np.linalg.inv(BSpline.design_matrix(self.sites, knots, 3).toarray()))
 
-    def locate(self, x: Array) -> tuple[NDArray[np.intp], list[list[Array]]]:
+    def locate(self, x: FloatArray) -> tuple[NDArray[np.intp], list[list[FloatArray]]]:
         """Cell of each x in [0, 1], and the four weights of value, first and second derivative there."""
         position = x * self.cells
         cell = np.clip(position.astype(np.intp), 0, self.cells - 1)
@@ -55,7 +55,7 @@ class Axis:
         return cell, [value, first, second]
 
 
-def missed_between_sites(coefficients: Array) -> Array:
+def missed_between_sites(coefficients: FloatArray) -> FloatArray:
     """Estimate how far a tensor of cubic splines is from what it interpolates, in every cell.
 
     Parameters
@@ -79,21 +79,21 @@ def missed_between_sites(coefficients: Array) -> Array:
     return np.asarray(total)
 
 
-def largest_around(coefficients: Array, axes: list[int]) -> Array:
+def largest_around(coefficients: FloatArray, axes: list[int]) -> FloatArray:
     """Largest of the four coefficients that a cell sees along each of some axes, shape `cells` along them."""
     for axis in axes:
         coefficients = _largest_of(coefficients, 4, axis)
     return coefficients
 
 
-def _largest_of(values: Array, count: int, axis: int) -> Array:
+def _largest_of(values: FloatArray, count: int, axis: int) -> FloatArray:
     """Largest of every `count` neighbours along an axis."""
     size = values.shape[axis] - count + 1
     before = (slice(None),) * axis
     return reduce(np.maximum, (values[(*before, slice(first, first + size))] for first in range(count)))
 
 
-def from_coarse_sites(values: Array, sites: list[NDArray[np.intp]], cells: tuple[int, ...]) -> Array:
+def from_coarse_sites(values: FloatArray, sites: list[NDArray[np.intp]], cells: tuple[int, ...]) -> FloatArray:
     """Carry what was found at some of the sites to the cells between them: the larger of both neighbours.
 
     Parameters

@@ -7,16 +7,15 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 
 from mfmi.activations import Activation
+from mfmi.arrays import FloatArray
 from mfmi.bounds.evaluate import evaluate_points
 from mfmi.meanfield import edge_of_chaos, fixed_point
 from mfmi.names import DEFAULT_ESTIMATORS, ESTIMATORS, LOWER_BOUNDS
 from mfmi.networks.points import Points
 from mfmi.recommend.stencil import Stencil
-
-Array = NDArray[np.float64]
 
 # What can be maximised: an estimator, or "total", the best of the lower bounds.
 TOTAL = "total"
@@ -57,7 +56,7 @@ PLATEAU = 0.01
 
 
 @dataclass(frozen=True)
-class Network:
+class NetworkFamily:
     """What an initialisation is looked for.
 
     Attributes
@@ -82,13 +81,13 @@ class Network:
         """Deviation of the noise in the hidden layers."""
         return self.sigma_noise if self.noise_at == "every" else 0.0
 
-    def values(self, quantity: str, sigma_w: ArrayLike, sigma_b: ArrayLike) -> Array:
+    def values(self, quantity: str, sigma_w: ArrayLike, sigma_b: ArrayLike) -> FloatArray:
         """Information at some deviations, shape (n,); NaN where there is no value."""
         return self.table((quantity,), sigma_w, sigma_b)[quantity]
 
     def table(
         self, quantities: Sequence[str], sigma_w: ArrayLike, sigma_b: ArrayLike, weights: str | Sequence[str] = ""
-    ) -> dict[str, Array]:
+    ) -> dict[str, FloatArray]:
         """Several quantities at some deviations, each of shape (n,); `weights` of each, by default the network's."""
         points = Points.of(
             self.activation.name,
@@ -180,7 +179,7 @@ class Recommendation:
     baselines : initialisations of others, in both quantities.
     """
 
-    network: Network
+    network: NetworkFamily
     best: Optimum
     other: Optimum | None
     crossed: Mapping[str, float]
@@ -195,11 +194,11 @@ class NoOptimumError(ValueError):
 class _Search:
     """A quantity over (sigma_w, sigma_b) with memory; -inf where it has no value or variances grow without bound."""
 
-    network: Network
+    network: NetworkFamily
     quantity: str
     known: dict[tuple[float, float], float] = field(default_factory=dict)
 
-    def __call__(self, sigma_w: ArrayLike, sigma_b: ArrayLike) -> Array:
+    def __call__(self, sigma_w: ArrayLike, sigma_b: ArrayLike) -> FloatArray:
         w, b = (np.atleast_1d(part).astype(float) for part in np.broadcast_arrays(sigma_w, sigma_b))
         keys = list(zip(w.tolist(), b.tolist(), strict=True))
         new = [key for key in dict.fromkeys(keys) if key not in self.known]
@@ -207,7 +206,7 @@ class _Search:
             self.known |= dict(zip(new, self._values(np.array(new)).tolist(), strict=True))
         return np.array([self.known[key] for key in keys])
 
-    def _values(self, places: Array) -> Array:
+    def _values(self, places: FloatArray) -> FloatArray:
         w, b = places.T
         net = self.network
         end = fixed_point(
@@ -226,7 +225,7 @@ class _Search:
         return min(self.known, key=lambda place: (-self.known[place], place))
 
 
-def recommend(network: Network, by: str = "linear", sigma_b: float | None = None) -> Recommendation:
+def recommend(network: NetworkFamily, by: str = "linear", sigma_b: float | None = None) -> Recommendation:
     """Find the initialisation that carries most information.
 
     Parameters
@@ -285,7 +284,7 @@ def recommend(network: Network, by: str = "linear", sigma_b: float | None = None
 
 
 def optimum(
-    network: Network,
+    network: NetworkFamily,
     quantity: str,
     sigma_b: float | None = None,
     *,
@@ -335,7 +334,7 @@ def optimum(
     return _described(search, within, sigma_b is None, tolerance, plateau)
 
 
-def _hides_sign(network: Network) -> bool:
+def _hides_sign(network: NetworkFamily) -> bool:
     return network.activation.even and network.depth > 1
 
 
@@ -346,14 +345,14 @@ def weight_range(phi: Activation) -> tuple[float, float]:
     return WEIGHTS_WITHIN[0] * scale, WEIGHTS_WITHIN[1] * scale
 
 
-def _edges(network: Network, biases: Array) -> tuple[Array, Array]:
+def _edges(network: NetworkFamily, biases: FloatArray) -> tuple[FloatArray, FloatArray]:
     if not network.activation.differentiable:
         return np.empty(0), np.empty(0)
     edge = edge_of_chaos(network.activation, biases, network.hidden_noise, input_variance=network.input_variance)
     return edge.sigma_w[edge.reached], edge.sigma_b[edge.reached]
 
 
-def _swing(network: Network, sigma_w: float, sigma_b: float) -> float:
+def _swing(network: NetworkFamily, sigma_w: float, sigma_b: float) -> float:
     """Largest growth of a small relative error of the first variance up to the observed layer."""
     w2, shift = sigma_w**2, sigma_b**2 + network.hidden_noise**2
     s, growth, largest = w2 * network.input_variance + shift, 1.0, 1.0

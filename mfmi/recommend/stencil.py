@@ -5,9 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
 
-Array = NDArray[np.float64]
+from mfmi.arrays import FloatArray
+
 Interval = tuple[float, float]
 
 # How much smaller the next stencil is where a quadratic says where the maximum lies, and where only the values do.
@@ -37,7 +37,7 @@ class Stencil:
         return max(self.steps[0], 0.1 * self.steps[1])
 
     @property
-    def _axes(self) -> tuple[Array, Array]:
+    def _axes(self) -> tuple[FloatArray, FloatArray]:
         reach = 1 if all(self.steps) else 2
         sides = []
         for middle, step, (low, high) in zip(self.middle, self.steps, self.bounds, strict=True):
@@ -49,12 +49,12 @@ class Stencil:
         return sides[0], sides[1]
 
     @property
-    def places(self) -> tuple[Array, Array]:
+    def places(self) -> tuple[FloatArray, FloatArray]:
         """The places as sigma_w and sigma_b, each of shape (n,)."""
         x, y = np.meshgrid(*self._axes, indexing="ij")
         return np.exp(x).ravel(), y.ravel()
 
-    def next(self, values: Array) -> Stencil:
+    def next(self, values: FloatArray) -> Stencil:
         """The stencil that follows from the values at the places: moved if the best lies on its rim, else smaller."""
         x, y = self._axes
         table = values.reshape(len(x), len(y))
@@ -68,12 +68,12 @@ class Stencil:
         factor = _BY_VALUES if modelled is None else _BY_MODEL
         return Stencil(modelled or place, (factor * self.steps[0], factor * self.steps[1]), self.bounds)
 
-    def _on_open_rim(self, side: Array, at: int, axis: int) -> bool:
+    def _on_open_rim(self, side: FloatArray, at: int, axis: int) -> bool:
         low, high = self.bounds[axis]
         return len(side) > 1 and ((at == 0 and side[0] > low) or (at == len(side) - 1 and side[-1] < high))
 
 
-def _highest(x: Array, y: Array, table: Array) -> tuple[float, float] | None:
+def _highest(x: FloatArray, y: FloatArray, table: FloatArray) -> tuple[float, float] | None:
     """Where the quadratic through the logarithms of the values is largest within the stencil; None without one."""
     if not np.all(np.isfinite(table) & (table > 0.0)):
         return None
@@ -84,7 +84,7 @@ def _highest(x: Array, y: Array, table: Array) -> tuple[float, float] | None:
         return float(fine[np.argmax(powers(fine))]), float(y[0])
     u, v = ((side - side[0]) / (side[-1] - side[0]) for side in (x, y))
 
-    def terms(p: Array, q: Array) -> Array:
+    def terms(p: FloatArray, q: FloatArray) -> FloatArray:
         return np.stack([np.ones_like(p), p, q, p * p, p * q, q * q], axis=-1)
 
     p, q = (part.ravel() for part in np.meshgrid(u, v, indexing="ij"))

@@ -8,14 +8,14 @@ from functools import cached_property
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-Array = NDArray[np.float64]
+from mfmi.arrays import FloatArray
 
 # From this ratio of the ends on, values whose ratios vary less than their steps lie on a logarithmic axis.
 _WIDE = 4.0
 
 
 @dataclass(frozen=True)
-class Axis:
+class FigureAxis:
     """The values along one side of a figure.
 
     Attributes
@@ -25,10 +25,10 @@ class Axis:
     """
 
     name: str
-    values: Array
+    values: FloatArray
 
     @classmethod
-    def of(cls, name: str, values: ArrayLike) -> Axis:
+    def of(cls, name: str, values: ArrayLike) -> FigureAxis:
         """The axis that holds the values given, in any order and with repetitions."""
         return cls(name, np.unique(np.asarray(values, dtype=np.float64)))
 
@@ -43,13 +43,13 @@ class Axis:
         steps, ratios = np.diff(self.values), np.diff(np.log(self.values))
         return bool(ratios.max() / ratios.min() < steps.max() / steps.min())
 
-    def scaled(self, x: ArrayLike) -> Array:
+    def scaled(self, x: ArrayLike) -> FloatArray:
         """Coordinates in which the axis is even."""
         with np.errstate(divide="ignore", invalid="ignore"):
             return np.asarray(np.log(x) if self.logarithmic else x, dtype=np.float64)
 
     @cached_property
-    def borders(self) -> Array:
+    def borders(self) -> FloatArray:
         """Ends of the cells around the values, shape (n + 1,), in the axis' own numbers."""
         at = self.scaled(self.values)
         if len(at) == 1:
@@ -65,10 +65,10 @@ class Axis:
         inside = np.searchsorted(self.scaled(self.borders)[1:-1], self.scaled(x), side="right")
         return np.asarray(inside, dtype=np.intp)
 
-    def cells(self, count: int) -> Array:
+    def cells(self, count: int) -> FloatArray:
         """Middles of `count` even cells between the borders."""
         low, high = self.scaled(self.borders[[0, -1]])
-        at: Array = low + (np.arange(count) + 0.5) * (high - low) / count
+        at: FloatArray = low + (np.arange(count) + 0.5) * (high - low) / count
         return np.exp(at) if self.logarithmic else at
 
     def cell_of(self, x: ArrayLike, count: int) -> NDArray[np.intp]:
@@ -80,14 +80,14 @@ class Axis:
         return np.where(inside, cell, -1)
 
 
-def axis_ticks(axis: Axis, most: int) -> Array:
+def axis_ticks(axis: FigureAxis, most: int) -> FloatArray:
     """Ticks of a logarithmic axis or one of layers: values that read well, of layers only those there are."""
     if axis.name != "depth":
         return ticks(axis, most)
     return axis.values if len(axis) <= most else axis.values[:: -(-len(axis) // most)]
 
 
-def ticks(axis: Axis, most: int) -> Array:
+def ticks(axis: FigureAxis, most: int) -> FloatArray:
     """At most `most` values along an axis that read well: 1, 2 or 5 times a power of ten apart, or powers of ten."""
     low, high = axis.values[0], axis.values[-1]
     if len(axis) == 1 or most < 2:
@@ -106,10 +106,10 @@ def _steps(least: float) -> list[float]:
     return [float(factor * 10.0 ** (power + decade)) for decade in (0, 1) for factor in (1.0, 2.0, 5.0)]
 
 
-def _decades(low: float, high: float, most: int) -> Array:
+def _decades(low: float, high: float, most: int) -> FloatArray:
     for factors in ((1.0, 2.0, 5.0), (1.0,)):
         powers = 10.0 ** np.arange(np.floor(np.log10(low)), np.floor(np.log10(high)) + 1.0)
-        places: Array = np.sort(np.outer(powers, factors).ravel())
+        places: FloatArray = np.sort(np.outer(powers, factors).ravel())
         places = places[(places >= low * (1.0 - 1e-9)) & (places <= high * (1.0 + 1e-9))]
         if 2 <= len(places) <= most:
             return places

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from mfmi.report.axes import Axis, ticks
+from mfmi.report.axes import FigureAxis, ticks
 
 # A line is a sequence of (text, style); styles are names such as "bold" that the caller's terminal knows.
 Line = list[tuple[str, str]]
@@ -29,8 +29,8 @@ class CharacterMap:
     glyphs, styles : shape (height, width), row 0 at the bottom.
     """
 
-    x: Axis
-    y: Axis
+    x: FigureAxis
+    y: FigureAxis
     width: int
     height: int
     unicode: bool = True

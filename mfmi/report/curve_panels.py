@@ -7,16 +7,14 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from numpy.typing import NDArray
 
+from mfmi.arrays import FloatArray
 from mfmi.report.axes import axis_ticks
 from mfmi.report.figure_data import Curve, Curves, Figure
 from mfmi.report.figure_words import SHORT_AXES, number, quantity_name
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
-
-Array = NDArray[np.float64]
 
 LOWER, UPPER, LINEAR, REPLICA, MEAN_FIELD = "mi_lower", "mi_upper", "mi_linear", "mi_replica", "mi_mean_field"
 
@@ -108,7 +106,7 @@ def decays(figure: Figure, quantities: Sequence[str]) -> bool:
     return figure.choice.x == "depth" and high > _DECAY * low
 
 
-def _values(figure: Figure, quantities: Sequence[str]) -> Array:
+def _values(figure: Figure, quantities: Sequence[str]) -> FloatArray:
     parts = [
         curve.series[name]
         for panel in figure.panels

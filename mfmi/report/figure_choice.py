@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from mfmi.report.axes import Axis
+from mfmi.report.axes import FigureAxis
 from mfmi.report.ranks import DEVIATIONS
 
 if TYPE_CHECKING:
@@ -220,9 +220,9 @@ def _quantities(rows: pd.DataFrame, kind: str, panels: int) -> tuple[str, ...]:
     return (both[0] if both else known[0],)
 
 
-def axis_of(choice: Choice, rows: pd.DataFrame, name: str) -> Axis:
+def axis_of(choice: Choice, rows: pd.DataFrame, name: str) -> FigureAxis:
     """The axis of a column, over all panels."""
-    return Axis.of(name, rows[name].to_numpy(np.float64))
+    return FigureAxis.of(name, rows[name].to_numpy(np.float64))
 
 
 def with_rows_of(choice: Choice, rows: pd.DataFrame) -> pd.DataFrame:

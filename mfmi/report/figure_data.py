@@ -11,16 +11,15 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mfmi.activations import get
+from mfmi.arrays import FloatArray
 from mfmi.columns import COLUMNS, Column
 from mfmi.meanfield import edge_curve, edge_of_chaos, fixed_point
-from mfmi.report.axes import Axis
+from mfmi.report.axes import FigureAxis
 from mfmi.report.figure_choice import NUMBERS, WORDS, Choice, axis_of, with_rows_of
 from mfmi.report.ranks import Ranks, rank, rank_rows
 
 if TYPE_CHECKING:
     import pandas as pd
-
-Array = NDArray[np.float64]
 
 EDGE, REPELLING = "edge of chaos", "edge of chaos, repelling"
 ARGMAX, RIDGE = "largest", "largest along x"
@@ -35,8 +34,8 @@ _GAP = 0.1
 class Polyline:
     """A piece of the edge of chaos in the coordinates of a panel; `stable` where the fixed point on it attracts."""
 
-    x: Array
-    y: Array
+    x: FloatArray
+    y: FloatArray
     stable: bool
 
 
@@ -58,13 +57,13 @@ class Heat:
 
     words: Mapping[str, str]
     quantity: str
-    x: Axis
-    y: Axis
-    values: Array
+    x: FigureAxis
+    y: FigureAxis
+    values: FloatArray
     phases: NDArray[np.object_]
     edges: tuple[Polyline, ...]
     best: tuple[float, float, float] | None
-    ridge: Array
+    ridge: FloatArray
 
 
 @dataclass(frozen=True)
@@ -79,8 +78,8 @@ class Curve:
     """
 
     by: float
-    x: Array
-    series: Mapping[str, Array]
+    x: FloatArray
+    series: Mapping[str, FloatArray]
 
 
 @dataclass(frozen=True)
@@ -97,9 +96,9 @@ class Curves:
     """
 
     words: Mapping[str, str]
-    x: Axis
+    x: FigureAxis
     curves: tuple[Curve, ...]
-    edges: Array
+    edges: FloatArray
     trainable: float
 
 
@@ -187,7 +186,7 @@ def _heat(
     return Heat(words, quantity, x, y, values, phases, edges, best, ridge)
 
 
-def _edges(network: Mapping[str, Any], x: Axis, y: Axis) -> Iterator[Polyline]:
+def _edges(network: Mapping[str, Any], x: FigureAxis, y: FigureAxis) -> Iterator[Polyline]:
     """The edge of chaos in a picture over two axes."""
     if not get(network["activation"]).differentiable:
         return
@@ -210,7 +209,7 @@ def _edges(network: Mapping[str, Any], x: Axis, y: Axis) -> Iterator[Polyline]:
         yield from _pieces(along, across, np.full(len(at), stable), x, y)
 
 
-def _branches(network: Mapping[str, Any], moving: str, noise: Array) -> Iterator[tuple[Array, bool]]:
+def _branches(network: Mapping[str, Any], moving: str, noise: FloatArray) -> Iterator[tuple[FloatArray, bool]]:
     """Positions of the edge along sigma_w or sigma_b, branch by branch, for every noise."""
     if moving == "sigma_w":
         edge = edge_of_chaos(network["activation"], np.full(len(noise), network["sigma_b"]), noise)
@@ -227,7 +226,9 @@ def _branches(network: Mapping[str, Any], moving: str, noise: Array) -> Iterator
             yield at, stable
 
 
-def _pieces(along: Array, across: Array, stable: NDArray[np.bool_], x: Axis, y: Axis) -> Iterator[Polyline]:
+def _pieces(
+    along: FloatArray, across: FloatArray, stable: NDArray[np.bool_], x: FigureAxis, y: FigureAxis
+) -> Iterator[Polyline]:
     """The parts of a curve inside the picture, split where it is interrupted or changes its stability."""
     frame = [axis.scaled(axis.borders[[0, -1]]) for axis in (x, y)]
     place = [
@@ -265,7 +266,7 @@ def _curves(
     return Curves(words, x, tuple(curves), edges, trainable)
 
 
-def _edge_along(network: Mapping[str, Any], x: Axis) -> Array:
+def _edge_along(network: Mapping[str, Any], x: FigureAxis) -> FloatArray:
     if not get(network["activation"]).differentiable:
         return np.empty(0)
     hidden = network["sigma_noise"] if network["noise_at"] == "every" else 0.0

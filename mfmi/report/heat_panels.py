@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
+from mfmi.arrays import FloatArray
 from mfmi.report.axes import axis_ticks
 from mfmi.report.figure_data import Heat
 from mfmi.report.figure_words import SHORT_AXES
@@ -16,8 +17,6 @@ from mfmi.report.figure_words import SHORT_AXES
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.collections import QuadMesh
-
-Array = NDArray[np.float64]
 
 COLORS = "cividis"
 MISSING = "0.85"
@@ -46,7 +45,7 @@ class Scale:
     logarithmic: bool = False
     cut: bool = False
 
-    def share(self, values: Array) -> Array:
+    def share(self, values: FloatArray) -> FloatArray:
         """Place of values between the ends, from 0 to 1; NaN stays."""
         if self.logarithmic:
             place = np.log(np.maximum(values, self.low) / self.low) / np.log(self.high / self.low)
@@ -57,13 +56,13 @@ class Scale:
 
 def color_scales(panels: Iterable[Heat]) -> dict[str, Scale]:
     """The colours of each quantity over all panels: from 0 for information, by ratios where most of it is small."""
-    values: dict[str, list[Array]] = {}
+    values: dict[str, list[FloatArray]] = {}
     for panel in panels:
         values.setdefault(panel.quantity, []).append(panel.values[np.isfinite(panel.values)])
     return {name: _scale(name, np.concatenate(parts)) for name, parts in values.items()}
 
 
-def _scale(name: str, known: Array) -> Scale:
+def _scale(name: str, known: FloatArray) -> Scale:
     if not len(known):
         return Scale(0.0, 1.0)
     low, high = float(known.min()), float(known.max())

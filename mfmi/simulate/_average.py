@@ -6,7 +6,8 @@ from typing import TypeVar
 
 import numpy as np
 
-from mfmi.simulate._network import Array, NetworkLaw, network_seed
+from mfmi.arrays import FloatArray
+from mfmi.simulate._network import NetworkLaw, network_seed
 
 Sample = TypeVar("Sample")
 
@@ -25,12 +26,12 @@ class Average:
         How many; the standard error has one degree of freedom fewer.
     """
 
-    mean: Array
-    standard_error: Array
+    mean: FloatArray
+    standard_error: FloatArray
     networks: int
 
 
-def average(samples: Iterable[Array]) -> Average:
+def average(samples: Iterable[FloatArray]) -> Average:
     """Average one value per network, shape (networks, ...), with the standard error of the mean."""
     values = np.array(list(samples), dtype=np.float64)
     if len(values) < 2:
@@ -38,7 +39,7 @@ def average(samples: Iterable[Array]) -> Average:
     return Average(values.mean(axis=0), values.std(axis=0, ddof=1) / np.sqrt(len(values)), len(values))
 
 
-def jackknife(function: Callable[..., Array], *samples: Iterable[Array]) -> Average:
+def jackknife(function: Callable[..., FloatArray], *samples: Iterable[FloatArray]) -> Average:
     """Average a smooth function of averages over networks.
 
     Leaving out each network in turn gives the standard error, and removes the bias of order 1 / networks that a

@@ -7,7 +7,8 @@ import numpy as np
 from scipy.linalg import cholesky, solve_triangular
 from scipy.special import digamma
 
-from mfmi.simulate._network import Array, NetworkLaw, blocks
+from mfmi.arrays import FloatArray
+from mfmi.simulate._network import NetworkLaw, blocks
 
 
 @dataclass(frozen=True)
@@ -24,8 +25,8 @@ class DecoderSample:
         samples to leading order, so minus the mean of this estimates it.
     """
 
-    information: Array
-    half_sample_shift: Array
+    information: FloatArray
+    half_sample_shift: FloatArray
 
 
 class _DecoderMoments:
@@ -37,7 +38,7 @@ class _DecoderMoments:
         self.own = [np.zeros((n, n)) for n in widths]
         self.cross = [np.zeros((n, widths[0])) for n in widths[1:]]
 
-    def add(self, x: Array, observed: Iterable[Array]) -> None:
+    def add(self, x: FloatArray, observed: Iterable[FloatArray]) -> None:
         """Add one block: x of shape (samples, n_0), then T^1, ..., T^L."""
         size = len(x)
         between = self.count * size / (self.count + size)
@@ -55,7 +56,7 @@ class _DecoderMoments:
         self.means[0] += x_shift * size / (self.count + size)
         self.count += size
 
-    def information(self) -> Array:
+    def information(self) -> FloatArray:
         """Return the corrected information of every layer, nats per input dimension."""
         x_factor = cholesky(self.own[0], lower=True)
         inputs = len(x_factor)
@@ -69,7 +70,7 @@ class _DecoderMoments:
         return np.array(rates)
 
 
-def _log_det(matrix: Array) -> float:
+def _log_det(matrix: FloatArray) -> float:
     return float(2 * np.log(np.diagonal(cholesky(matrix, lower=True))).sum())
 
 

@@ -4,7 +4,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from mfmi.simulate._network import Array, NetworkLaw, blocks
+from mfmi.arrays import FloatArray
+from mfmi.simulate._network import NetworkLaw, blocks
 
 
 @dataclass(frozen=True)
@@ -21,9 +22,9 @@ class MapSample:
         sigma_w^2 mean phi'(T^l)^2.
     """
 
-    q: Array
-    c: Array
-    chi: Array
+    q: FloatArray
+    c: FloatArray
+    chi: FloatArray
 
 
 def measure_maps(
@@ -32,7 +33,7 @@ def measure_maps(
     *,
     pairs: int = 256,
     correlation: float = 0.5,
-    inputs: tuple[Array, Array] | None = None,
+    inputs: tuple[FloatArray, FloatArray] | None = None,
 ) -> MapSample:
     """Measure q, c, and chi of one network, layer by layer.
 
@@ -87,11 +88,11 @@ class JacobianSample:
         the spectrum is found from averages of both over networks, not as an average of ratios.
     """
 
-    mean: Array
-    second: Array
+    mean: FloatArray
+    second: FloatArray
 
 
-def relative_variance(mean: Array, second: Array) -> Array:
+def relative_variance(mean: FloatArray, second: FloatArray) -> FloatArray:
     """Return second / mean^2 - 1, NaN where the mean is 0."""
     return np.asarray(np.divide(second, mean**2, out=np.full(np.shape(mean), np.nan), where=mean > 0) - 1)
 

@@ -22,7 +22,8 @@ import numpy as np
 from scipy.linalg import cho_factor, cho_solve
 from scipy.special import log_softmax, logsumexp
 
-from mfmi.simulate._network import BLOCK_ELEMENTS, Array, Network, NetworkLaw
+from mfmi.arrays import FloatArray
+from mfmi.simulate._network import BLOCK_ELEMENTS, Network, NetworkLaw
 
 STARTS = 8
 GAUSS_NEWTON_STEPS = 25
@@ -113,7 +114,7 @@ def measure_information(
     return InformationBracket(low, high, low_error, high_error, float(np.concatenate(shares).mean()))
 
 
-def _controlled_mean(values: Array, controls: Array) -> tuple[float, float]:
+def _controlled_mean(values: FloatArray, controls: FloatArray) -> tuple[float, float]:
     """Average values with controls (samples, k) of mean zero, and the standard error.
 
     Each half of the samples takes its regression coefficients from the other half, so that the mean stays unbiased.
@@ -132,9 +133,9 @@ class _Latent:
     """What is integrated over: all of zeta, or the hidden noise alone at a given input (in units of sqrt(q_x))."""
 
     network: Network
-    known_input: Array | None
+    known_input: FloatArray | None
 
-    def response(self, zeta: Array) -> Array:
+    def response(self, zeta: FloatArray) -> FloatArray:
         """Return y^L (..., n_L) at zeta (..., D); a known input has one row per row of the first axis."""
         signal, noises = self._split(zeta)
         y = signal
@@ -144,7 +145,7 @@ class _Latent:
             y = y @ weight.T + bias
         return y
 
-    def linearise(self, zeta: Array) -> tuple[Array, Array]:
+    def linearise(self, zeta: FloatArray) -> tuple[FloatArray, FloatArray]:
         """Return y^L (rows, n_L) and its derivative by zeta (rows, n_L, D) at zeta (rows, D)."""
         law = self.network.law
         y, noises = self._split(zeta)
@@ -164,13 +165,13 @@ class _Latent:
             y, jacobian = y @ weight.T + bias, weight @ jacobian
         return y, jacobian
 
-    def log_likelihood(self, zeta: Array, observed: Array) -> Array:
+    def log_likelihood(self, zeta: FloatArray, observed: FloatArray) -> FloatArray:
         """Return ln N(T; y^L(zeta), sigma_o^2) (...)."""
         sigma = self.network.law.sigma_noise
         distance = np.sum((observed - self.response(zeta)) ** 2, axis=-1)
         return np.asarray(-distance / (2 * sigma**2) - observed.shape[-1] * np.log(np.sqrt(2 * np.pi) * sigma))
 
-    def _split(self, zeta: Array) -> tuple[Array, Iterator[Array | float]]:
+    def _split(self, zeta: FloatArray) -> tuple[FloatArray, Iterator[FloatArray | float]]:
         law = self.network.law
         scale = np.sqrt(law.input_variance)
         if self.known_input is None:
@@ -198,11 +199,11 @@ class _Gaussians:
         One each, the share a number or of shape (rows,).
     """
 
-    mean: Array
-    whitening: Array
-    log_shares: tuple[tuple[float, Array | float], ...]
+    mean: FloatArray
+    whitening: FloatArray
+    log_shares: tuple[tuple[float, FloatArray | float], ...]
 
-    def log_density(self, zeta: Array) -> Array:
+    def log_density(self, zeta: FloatArray) -> FloatArray:
         """Return ln of the density (rows, M) at zeta (rows, M, D), shares included."""
         size = zeta.shape[-1]
         white = (zeta - self.mean[:, None, :]) @ np.swapaxes(self.whitening, -1, -2)
@@ -214,7 +215,7 @@ class _Gaussians:
         )
         return np.asarray(reduce(np.logaddexp, parts))
 
-    def draw(self, noise: Array) -> Array:
+    def draw(self, noise: FloatArray) -> FloatArray:
         """Turn normal noise (rows, M, D), of the chosen scales, into draws."""
         return np.asarray(self.mean[:, None, :] + noise @ np.swapaxes(np.linalg.inv(self.whitening), -1, -2))
 
@@ -223,10 +224,10 @@ class _Gaussians:
 class _LinearEstimate:
     """zeta given T as if (zeta, T) were Gaussian: mean + gain (T - centre), with the error's whitening."""
 
-    mean: Array
-    centre: Array
-    gain: Array
-    whitening: Array
+    mean: FloatArray
+    centre: FloatArray
+    gain: FloatArray
+    whitening: FloatArray
 
 
 def _linear_estimate(network: Network, rng: np.random.Generator) -> _LinearEstimate:
@@ -245,12 +246,12 @@ def _linear_estimate(network: Network, rng: np.random.Generator) -> _LinearEstim
 
 def _bracket_evidence(
     latent: _Latent,
-    own: Array,
-    observed: Array,
+    own: FloatArray,
+    observed: FloatArray,
     linear: _LinearEstimate | None,
     inner: int,
     rng: np.random.Generator,
-) -> tuple[Array, Array, Array]:
+) -> tuple[FloatArray, FloatArray, FloatArray]:
     """Return both sides of (a) and the weight share of `own`, each (rows,)."""
     rows, size = own.shape
     components = _proposals(latent, observed, size, linear, rng)
@@ -275,7 +276,7 @@ def _bracket_evidence(
 
 
 def _proposals(
-    latent: _Latent, observed: Array, size: int, linear: _LinearEstimate | None, rng: np.random.Generator
+    latent: _Latent, observed: FloatArray, size: int, linear: _LinearEstimate | None, rng: np.random.Generator
 ) -> list[_Gaussians]:
     """Return the Gaussians of the mixture q(. | T)."""
     rows = len(observed)
@@ -301,7 +302,7 @@ def _proposals(
     return components
 
 
-def _find_mode(latent: _Latent, start: Array, observed: Array) -> tuple[Array, Array, Array]:
+def _find_mode(latent: _Latent, start: FloatArray, observed: FloatArray) -> tuple[FloatArray, FloatArray, FloatArray]:
     """Descend to a mode of p(zeta | T) by damped Gauss-Newton steps.
 
     Returns
@@ -314,7 +315,7 @@ def _find_mode(latent: _Latent, start: Array, observed: Array) -> tuple[Array, A
     zeta, damping = start, np.full(len(start), 1e-2)
     identity = np.eye(start.shape[1])
 
-    def evaluate(point: Array) -> tuple[Array, Array, Array, Array]:
+    def evaluate(point: FloatArray) -> tuple[FloatArray, FloatArray, FloatArray, FloatArray]:
         response, jacobian = latent.linearise(point)
         miss = observed - response
         loss = np.sum(point**2, axis=1) / 2 + np.sum(miss**2, axis=1) / (2 * variance)

@@ -6,12 +6,11 @@ from itertools import pairwise
 from typing import Literal, Protocol
 
 import numpy as np
-from numpy.typing import NDArray
 
-from mfmi.networks.spectrum import Spectrum
+from mfmi.arrays import FloatArray
+from mfmi.networks.spectrum import WeightSpectrum
 from mfmi.networks.weights import Weights
 
-Array = NDArray[np.float64]
 BLOCK_ELEMENTS = 1 << 18
 """Samples times units in one block, 2 MB an array, so that many samples need no more memory than a few."""
 
@@ -19,10 +18,10 @@ BLOCK_ELEMENTS = 1 << 18
 class Nonlinearity(Protocol):
     """What a network asks of its activation: phi and phi', elementwise."""
 
-    def __call__(self, u: Array, /) -> Array:
+    def __call__(self, u: FloatArray, /) -> FloatArray:
         """Return phi(u)."""
 
-    def derivative(self, u: Array, /) -> Array:
+    def derivative(self, u: FloatArray, /) -> FloatArray:
         """Return phi'(u)."""
 
 
@@ -92,12 +91,12 @@ class NetworkLaw:
         return Network(self, weights, biases)
 
 
-def gaussian_matrix(rows: int, columns: int, sigma_w: float, rng: np.random.Generator) -> Array:
+def gaussian_matrix(rows: int, columns: int, sigma_w: float, rng: np.random.Generator) -> FloatArray:
     """Draw independent Gaussian entries of variance sigma_w^2 / columns."""
     return np.asarray(rng.standard_normal((rows, columns)) * (sigma_w / np.sqrt(columns)))
 
 
-def orthogonal_matrix(rows: int, columns: int, sigma_w: float, rng: np.random.Generator) -> Array:
+def orthogonal_matrix(rows: int, columns: int, sigma_w: float, rng: np.random.Generator) -> FloatArray:
     """Draw a Haar matrix with E[W_ij^2] = sigma_w^2 / columns, all its nonzero singular values equal.
 
     The squared Frobenius norm is rows sigma_w^2, shared by min(rows, columns) equal squared singular values, each
@@ -110,7 +109,9 @@ def orthogonal_matrix(rows: int, columns: int, sigma_w: float, rng: np.random.Ge
     return np.asarray(scale * (frame if rows >= columns else frame.T))
 
 
-def spectrum_matrix(spectrum: Spectrum, rows: int, columns: int, sigma_w: float, rng: np.random.Generator) -> Array:
+def spectrum_matrix(
+    spectrum: WeightSpectrum, rows: int, columns: int, sigma_w: float, rng: np.random.Generator
+) -> FloatArray:
     """Draw a matrix of Haar singular vectors whose squared singular values are quantiles of a spectrum.
 
     Their mean over the narrower side is sigma_w^2 max(1, rows / columns), as `orthogonal_matrix` has them.
@@ -121,9 +122,11 @@ def spectrum_matrix(spectrum: Spectrum, rows: int, columns: int, sigma_w: float,
     return np.asarray((left * gains) @ orthogonal_matrix(few, columns, sigma_w, rng))
 
 
-def draw_matrix(ensemble: str | Spectrum, rows: int, columns: int, sigma_w: float, rng: np.random.Generator) -> Array:
+def draw_matrix(
+    ensemble: str | WeightSpectrum, rows: int, columns: int, sigma_w: float, rng: np.random.Generator
+) -> FloatArray:
     """Draw a weight matrix of the ensemble."""
-    if isinstance(ensemble, Spectrum):
+    if isinstance(ensemble, WeightSpectrum):
         return spectrum_matrix(ensemble, rows, columns, sigma_w, rng)
     draw = gaussian_matrix if ensemble == "gaussian" else orthogonal_matrix
     return draw(rows, columns, sigma_w, rng)
@@ -144,10 +147,10 @@ class Network:
     """
 
     law: NetworkLaw
-    weights: tuple[Array, ...]
-    biases: tuple[Array, ...]
+    weights: tuple[FloatArray, ...]
+    biases: tuple[FloatArray, ...]
 
-    def propagate(self, x: Array, rng: np.random.Generator) -> Iterator[tuple[Array, Array]]:
+    def propagate(self, x: FloatArray, rng: np.random.Generator) -> Iterator[tuple[FloatArray, FloatArray]]:
         """Yield (y^l, T^l) of shape (samples, n_l) for l = 1..L, T^l with the noise of a hidden layer.
 
         With output noise T^l is y^l itself: a network cut at layer l adds its observation noise to what is yielded.
@@ -159,11 +162,11 @@ class Network:
             yield y, t
             signal = law.activation(t)
 
-    def observe(self, y: Array, t: Array, rng: np.random.Generator) -> Array:
+    def observe(self, y: FloatArray, t: FloatArray, rng: np.random.Generator) -> FloatArray:
         """Return T of the network cut at this layer: noise on y, which with noise in every layer is already in t."""
         return t if self.law.sigma_hidden > 0 else y + self.law.sigma_noise * rng.standard_normal(y.shape)
 
-    def gaussian_inputs(self, samples: int, rng: np.random.Generator) -> Array:
+    def gaussian_inputs(self, samples: int, rng: np.random.Generator) -> FloatArray:
         """Draw inputs (samples, n_0) with independent entries of variance q_x."""
         return np.asarray(np.sqrt(self.law.input_variance) * rng.standard_normal((samples, self.law.widths[0])))
 

@@ -9,7 +9,8 @@ from dataclasses import dataclass
 import numpy as np
 from scipy.special import logsumexp
 
-from mfmi.simulate._network import BLOCK_ELEMENTS, Array, NetworkLaw
+from mfmi.arrays import FloatArray
+from mfmi.simulate._network import BLOCK_ELEMENTS, NetworkLaw
 
 _RANK = 1e-10
 """Share of the largest singular value of the inputs below which a direction counts as absent."""
@@ -30,13 +31,13 @@ class RealInputSample:
         Its standard error, from the noise drawn.
     """
 
-    linear: Array
-    total: Array
-    total_error: Array
+    linear: FloatArray
+    total: FloatArray
+    total_error: FloatArray
 
 
 def measure_real_inputs(
-    law: NetworkLaw, inputs: Array, seed: np.random.SeedSequence, *, with_total: bool = True
+    law: NetworkLaw, inputs: FloatArray, seed: np.random.SeedSequence, *, with_total: bool = True
 ) -> RealInputSample:
     """Send every input through one network and measure what each of its layers tells.
 
@@ -74,7 +75,7 @@ def measure_real_inputs(
     return RealInputSample(_decoder_information(inputs, layers, variance), total, total_error)
 
 
-def _decoder_information(inputs: Array, layers: list[Array], variance: float) -> Array:
+def _decoder_information(inputs: FloatArray, layers: list[FloatArray], variance: float) -> FloatArray:
     """Return `(ln det Cov(T) - ln det Cov(T | best linear estimate)) / 2` of every layer, total nats."""
     directions, sizes, _ = np.linalg.svd(inputs - inputs.mean(axis=0), full_matrices=False)
     basis = directions[:, sizes > _RANK * sizes.max()]
@@ -89,7 +90,7 @@ def _decoder_information(inputs: Array, layers: list[Array], variance: float) ->
     return np.array(found)
 
 
-def _information_of_mixture(outputs: Array, variance: float, rng: np.random.Generator) -> tuple[float, float]:
+def _information_of_mixture(outputs: FloatArray, variance: float, rng: np.random.Generator) -> tuple[float, float]:
     """Estimate the information about which row of `outputs` it was from one noisy copy of each, with its error."""
     count = len(outputs)
     noise = np.sqrt(variance) * rng.standard_normal(outputs.shape)

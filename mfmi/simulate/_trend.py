@@ -10,7 +10,7 @@ from mfmi.simulate._average import Average
 
 MISFIT = 1e-2
 """Probability below which the residuals of a fit are no chance."""
-ROUNDING = 1e-9
+TREND_ROUNDING = 1e-9
 """Relative accuracy of the theory's numbers; where every network has the same value, no scatter says how far to trust
 it."""
 
@@ -43,7 +43,7 @@ class Trend:
         The standard error is itself an estimate from few networks, so (value - theory) / standard_error follows
         Student's law; reading it as if it were normal would find too many deviations beyond 3.
         """
-        error = np.hypot(self.standard_error, ROUNDING * max(abs(theory), scale))
+        error = np.hypot(self.standard_error, TREND_ROUNDING * max(abs(theory), scale))
         if error == 0:
             return 0.0 if self.value == theory else float(np.copysign(np.inf, self.value - theory))
         ratio = (self.value - theory) / error

@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mfmi.errors import MfmiWarning, OutputError, shorten
-from mfmi.networks.spectrum import Spectrum
+from mfmi.networks.spectrum import WeightSpectrum
 from mfmi.storage.parquet import read_numbers, read_text_numbers
 
 # Characters of a text table's first line that are looked at, to tell names from numbers.
@@ -73,7 +73,7 @@ def read_spectrum(path: str) -> NDArray[np.float64]:
     return values.ravel() if values.ndim == 1 or 1 in values.shape else values
 
 
-def read_ensemble(kind: str, path: str) -> Spectrum:
+def read_ensemble(kind: str, path: str) -> WeightSpectrum:
     """Read the singular values of weights.
 
     Parameters
@@ -92,11 +92,11 @@ def read_ensemble(kind: str, path: str) -> Spectrum:
     """
     values = _table(path)
     if kind == "matrix":
-        return Spectrum.of_matrix(values, path)
+        return WeightSpectrum.of_matrix(values, path)
     if values.ndim > 1 and 1 not in values.shape:
         shape = f"an array of shape {values.shape}"
         raise OutputError(f"{path}: holds {shape}, not a row or column of eigenvalues; a matrix of weights is a matrix")
-    return Spectrum.of_eigenvalues(values.ravel(), path)
+    return WeightSpectrum.of_eigenvalues(values.ravel(), path)
 
 
 def _read(path: str, suffix: str) -> NDArray[Any]:

@@ -7,7 +7,7 @@ from importlib.metadata import version
 from typing import Any
 
 import mfmi
-from mfmi.columns import FURTHER, INFORMATION, OF_DATA
+from mfmi.columns import INFORMATION, OF_DATA, OPTIONAL
 from mfmi.names import STATUS
 
 SCHEMA_VERSION = 1
@@ -19,7 +19,7 @@ def provenance(
     sha256: str,
     estimators: Sequence[str],
     unit: str = "nats",
-    further: Sequence[str] = (),
+    optional: Sequence[str] = (),
 ) -> dict[str, Any]:
     """Return what a file says about where it came from; the same for every run of one config.
 
@@ -49,7 +49,7 @@ def provenance(
         "units": {"information": information_unit(unit)},
         "estimators": {name: STATUS[name] for name in estimators},
         **({"functions": functions} if (functions := own_functions(config)) else {}),
-        "columns": {column.name: column.status for column in (*FURTHER, *OF_DATA) if column.name in further},
+        "columns": {column.name: column.status for column in (*OPTIONAL, *OF_DATA) if column.name in optional},
     }
 
 

@@ -36,7 +36,7 @@ class Evaluate(Protocol):
         depths: Depths,
         estimators: Sequence[str],
         unit: str,
-        further: Sequence[str],
+        optional: Sequence[str],
         model: Model,
         /,
     ) -> Block:
@@ -105,7 +105,7 @@ class Plan(Protocol):
         ...
 
     @property
-    def further(self) -> Sequence[str]:
+    def optional(self) -> Sequence[str]:
         """Names of the columns behind the contract's."""
         ...
 
@@ -135,7 +135,7 @@ class Plan(Protocol):
 def provenance_of(plan: Plan) -> dict[str, Any]:
     """Return the `provenance.provenance` of the rows of a plan."""
     config = plan.config
-    return provenance(config.canonical(), config.text, config.sha256, plan.estimators, plan.unit, plan.further)
+    return provenance(config.canonical(), config.text, config.sha256, plan.estimators, plan.unit, plan.optional)
 
 
 @dataclass(frozen=True)
@@ -179,9 +179,9 @@ class Task:
         points = self.plan.points(span.start, span.stop)
         plan = self.plan
         block = evaluate_guarded(
-            evaluate, points, plan.depths_for(points), plan.estimators, plan.unit, plan.further, plan.model
+            evaluate, points, plan.depths_for(points), plan.estimators, plan.unit, plan.optional, plan.model
         )
-        columns = columns_with(plan.further, plan.estimators)
+        columns = columns_with(plan.optional, plan.estimators)
         return store.encode(store.to_table(block, store.columns_in(plan.unit, columns)))
 
 
@@ -197,7 +197,7 @@ def evaluate_guarded(
     depths: Depths,
     estimators: Sequence[str],
     unit: str,
-    further: Sequence[str] = (),
+    optional: Sequence[str] = (),
     model: Model = SQUARE,
 ) -> Block:
     """Evaluate points; if the arithmetic fails, one by one, so that only the culprits fail.
@@ -219,13 +219,14 @@ def evaluate_guarded(
         The evaluator's columns; rows of a point that failed have status ``failed`` and what was raised as message.
     """
     if not len(points):
-        return _rows(0, {}, columns_with(further, estimators))
+        return _rows(0, {}, columns_with(optional, estimators))
     try:
-        return evaluate(points, depths, estimators, unit, further, model)
+        return evaluate(points, depths, estimators, unit, optional, model)
     except NUMERICAL:  # one of the points; which one is found out below
         own = np.broadcast_to(np.atleast_1d(depths), (len(points), np.shape(depths)[-1]))
     blocks = [
-        _evaluate_one(evaluate, points[i : i + 1], own[i], estimators, unit, further, model) for i in range(len(points))
+        _evaluate_one(evaluate, points[i : i + 1], own[i], estimators, unit, optional, model)
+        for i in range(len(points))
     ]
     return {name: np.concatenate([block[name] for block in blocks]) for name in blocks[0]}
 
@@ -236,16 +237,16 @@ def _evaluate_one(
     depths: NDArray[np.int64],
     estimators: Sequence[str],
     unit: str,
-    further: Sequence[str],
+    optional: Sequence[str],
     model: Model,
 ) -> Block:
     try:
-        return evaluate(point, depths, estimators, unit, further, model)
+        return evaluate(point, depths, estimators, unit, optional, model)
     except NUMERICAL as error:
         known = {name: getattr(point, name)[0] for name in IDENTITY}
         message = " ".join(f"{type(error).__name__}: {error}".split())
         known |= {"point": point.index[0], "depth": depths, "status": "failed", "message": message}
-        return _rows(len(depths), known, columns_with(further, estimators))
+        return _rows(len(depths), known, columns_with(optional, estimators))
 
 
 _EMPTY: dict[str, tuple[type, Any]] = {

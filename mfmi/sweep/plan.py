@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mfmi.config.config import Config
-from mfmi.config.grid import Axis
+from mfmi.config.grid import SweepAxis
 from mfmi.config.values import Integers, Listed
 from mfmi.networks.model import Model
 from mfmi.networks.points import Points
@@ -107,7 +107,7 @@ class Plan:
         return self.config.estimators
 
     @property
-    def further(self) -> tuple[str, ...]:
+    def optional(self) -> tuple[str, ...]:
         """Names of the columns behind the contract's, in their order."""
         return self.config.columns
 
@@ -152,7 +152,7 @@ class Plan:
         return starts
 
     @property
-    def _depth_axis(self) -> Axis:
+    def _depth_axis(self) -> SweepAxis:
         """The axis of the depths, where every point has its own."""
         return next(axis for axis in self.config.axes if axis.name == "depth")
 

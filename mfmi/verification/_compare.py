@@ -9,8 +9,8 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, cast
 
 import numpy as np
-from numpy.typing import NDArray
 
+from mfmi.arrays import FloatArray
 from mfmi.columns import Column
 from mfmi.processes.pool import run_processes
 from mfmi.simulate import Average, fit_trend
@@ -20,8 +20,6 @@ from mfmi.verification._theory import theory_values
 
 if TYPE_CHECKING:
     from mfmi.sweep.chunks import Task
-
-Array = NDArray[np.float64]
 LIMIT = 3.0
 """Standard errors from which a row disagrees."""
 FRESH_FACTOR = 4
@@ -74,9 +72,9 @@ class Row:
         return replace(self, flag=f"{self.flag}; {flag}" if self.flag else flag)
 
 
-Samples = dict[tuple[str, int], list[dict[str, Array]]]
+Samples = dict[tuple[str, int], list[dict[str, FloatArray]]]
 Key = tuple[str, Comparison, int]
-Theory = dict[tuple[str, str], Array]
+Theory = dict[tuple[str, str], FloatArray]
 
 
 def verify(
@@ -132,7 +130,7 @@ def _simulate(
         for network in networks
     ]
     simulation = Simulation(setting, effort, tuple(entries))
-    results: list[dict[str, Array]] = [{} for _ in entries]
+    results: list[dict[str, FloatArray]] = [{} for _ in entries]
     start = time.monotonic()
     # All that run_processes asks of a task is there: names, pickled, run.
     finished = run_processes(cast("Task", simulation), range(len(entries)), jobs)
@@ -163,7 +161,7 @@ def _compare(setting: Setting, effort: Effort, theory: Theory, samples: Samples)
     return rows
 
 
-def _layers(measure: str, expected: Array) -> Sequence[int]:
+def _layers(measure: str, expected: FloatArray) -> Sequence[int]:
     """Return the layers where the quantity exists; an information that the theory fails to give counts as one."""
     if measure == "information":
         return [len(expected) - 1]

@@ -8,9 +8,9 @@ from dataclasses import dataclass
 from typing import Literal
 
 import numpy as np
-from numpy.typing import NDArray
 
 from mfmi.activations import Activation
+from mfmi.arrays import FloatArray
 from mfmi.names import DEFAULT_ESTIMATORS, LOWER_BOUNDS, UPPER_BOUNDS
 from mfmi.networks.model import SQUARE, Model
 from mfmi.networks.points import Points
@@ -28,7 +28,6 @@ from mfmi.simulate import (
     relative_variance,
 )
 
-Array = NDArray[np.float64]
 BRACKET_WIDTH = 32
 """Largest width at which the true mutual information is bracketed too; nested Monte Carlo costs its cube."""
 MOST_PAIRS = 256
@@ -54,7 +53,7 @@ class Setting:
     depth: int = 10
     input_variance: float = 1.0
     correlation: float = 0.5
-    pairs: tuple[Array, Array] | None = None
+    pairs: tuple[FloatArray, FloatArray] | None = None
 
     def law(self, width: int) -> NetworkLaw:
         """Return the law of this network with all layers of one width."""
@@ -93,7 +92,7 @@ class Setting:
         )
 
 
-def chosen_pairs(inputs: Array, seed: int) -> tuple[Array, Array]:
+def chosen_pairs(inputs: FloatArray, seed: int) -> tuple[FloatArray, FloatArray]:
     """Pair inputs (N, n_0) at random, each at most once, `MOST_PAIRS` at most: the same for every network and width."""
     order = np.random.default_rng(seed).permutation(len(inputs))
     count = min(len(inputs) // 2, MOST_PAIRS)
@@ -161,7 +160,7 @@ class Comparison:
     relation: Literal["equal", "at most", "at least"] = "equal"
     scale: float = 0.0
 
-    def average(self, samples: Sequence[dict[str, Array]]) -> Average:
+    def average(self, samples: Sequence[dict[str, FloatArray]]) -> Average:
         """Average over networks what is measured of each."""
         arrays = [[sample[name] for sample in samples] for name in self.measured]
         return average(arrays[0]) if len(arrays) == 1 else jackknife(relative_variance, *arrays)
@@ -191,28 +190,28 @@ def comparisons(measure: str, estimators: Iterable[str]) -> list[Comparison]:
     return found
 
 
-def _take_maps(setting: Setting, width: int, seed: np.random.SeedSequence, _: Effort) -> dict[str, Array]:
+def _take_maps(setting: Setting, width: int, seed: np.random.SeedSequence, _: Effort) -> dict[str, FloatArray]:
     sample = measure_maps(setting.law(width), seed, correlation=setting.correlation, inputs=setting.pairs)
     return {"q": sample.q, "c": sample.c, "chi": sample.chi}
 
 
-def _take_jacobian(setting: Setting, width: int, seed: np.random.SeedSequence, _: Effort) -> dict[str, Array]:
+def _take_jacobian(setting: Setting, width: int, seed: np.random.SeedSequence, _: Effort) -> dict[str, FloatArray]:
     sample = measure_jacobian(setting.law(width), seed)
     return {"mean": sample.mean, "second": sample.second}
 
 
-def _take_decoder(setting: Setting, width: int, seed: np.random.SeedSequence, effort: Effort) -> dict[str, Array]:
+def _take_decoder(setting: Setting, width: int, seed: np.random.SeedSequence, effort: Effort) -> dict[str, FloatArray]:
     return {"information": measure_decoder(setting.law(width), seed, samples=effort.samples).information}
 
 
-def _take_information(setting: Setting, width: int, seed: np.random.SeedSequence, _: Effort) -> dict[str, Array]:
+def _take_information(setting: Setting, width: int, seed: np.random.SeedSequence, _: Effort) -> dict[str, FloatArray]:
     bracket = measure_information(setting.law(width), seed)
     above = np.full(setting.depth - 1, np.nan)
     found = {"lower": bracket.lower, "upper": bracket.upper, "own_share": bracket.own_share}
     return {name: np.append(above, value) for name, value in found.items()}
 
 
-Take = Callable[[Setting, int, np.random.SeedSequence, Effort], dict[str, Array]]
+Take = Callable[[Setting, int, np.random.SeedSequence, Effort], dict[str, FloatArray]]
 _TAKES: dict[str, Take] = {
     "maps": _take_maps,
     "jacobian": _take_jacobian,

@@ -12,15 +12,14 @@ from itertools import pairwise
 from typing import Literal
 
 import numpy as np
-from numpy.typing import NDArray
 
 from mfmi.activations import Activation
+from mfmi.arrays import FloatArray
 from mfmi.bounds.evaluate import evaluate_points
 from mfmi.networks.model import Model
 from mfmi.networks.points import Points
 from mfmi.simulate import NetworkLaw, measure_real_inputs, network_seed
 
-Array = NDArray[np.float64]
 QUANTITIES = ("linear", "total")
 
 
@@ -47,7 +46,7 @@ class RealInputRow:
 
 def compare_real_inputs(
     activation: Activation,
-    inputs: Array,
+    inputs: FloatArray,
     sigma_w: float,
     *,
     sigma_b: float = 0.0,
@@ -120,7 +119,7 @@ def compare_real_inputs(
     return tuple(rows)
 
 
-def _theory(law: NetworkLaw, weights: str, eigenvalues: Array, quantities: Sequence[str]) -> dict[str, Array]:
+def _theory(law: NetworkLaw, weights: str, eigenvalues: FloatArray, quantities: Sequence[str]) -> dict[str, FloatArray]:
     """Return the theory's values for Gaussian inputs of a given spectrum, a value per layer."""
     points = Points.of(
         [law.activation],  # type: ignore[list-item]

@@ -3,18 +3,16 @@
 from __future__ import annotations
 
 import numpy as np
-from numpy.typing import NDArray
 
+from mfmi.arrays import FloatArray
 from mfmi.bounds.evaluate import evaluate_points
 from mfmi.datasets import pair_covariance
 from mfmi.isometry import jacobian_moments
 from mfmi.meanfield import trajectory
 from mfmi.verification._measures import Effort, Setting, comparisons
 
-Array = NDArray[np.float64]
 
-
-def theory_values(setting: Setting, effort: Effort) -> dict[tuple[str, str], Array]:
+def theory_values(setting: Setting, effort: Effort) -> dict[tuple[str, str], FloatArray]:
     """Return the theory's value by (measure, quantity), one per layer; NaN where it has none."""
     if setting.pairs:
         return {("maps", name): values for name, values in _maps_of_pairs(setting, *setting.pairs).items()}
@@ -34,7 +32,7 @@ def theory_values(setting: Setting, effort: Effort) -> dict[tuple[str, str], Arr
     return values
 
 
-def _jacobian(setting: Setting) -> tuple[Array, Array]:
+def _jacobian(setting: Setting) -> tuple[FloatArray, FloatArray]:
     """Return mean, and variance over its square, of the squared singular values of the Jacobian, theory (21)."""
     hidden2 = setting.sigma_noise**2 if setting.noise_at == "every" else 0.0
     sigma_w2 = setting.sigma_w**2
@@ -53,7 +51,7 @@ def _jacobian(setting: Setting) -> tuple[Array, Array]:
     return mean, np.divide(variance, mean**2, out=np.full(setting.depth, np.nan), where=mean > 0)
 
 
-def _maps_of_pairs(setting: Setting, first: Array, second: Array) -> dict[str, Array]:
+def _maps_of_pairs(setting: Setting, first: FloatArray, second: FloatArray) -> dict[str, FloatArray]:
     """Return q, c and chi averaged over pairs of inputs, each of its own norms and angle, theory (3)-(5)."""
     phi, hidden = setting.activation, setting.sigma_noise**2 if setting.noise_at == "every" else 0.0
     q = np.stack([np.mean(side**2, axis=1) for side in (first, second)])

@@ -6,15 +6,13 @@ from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
 import numpy as np
-from numpy.typing import NDArray
 
+from mfmi.arrays import FloatArray
 from studies.evidence.data import Split
 from studies.evidence.design import Case
 from studies.evidence.predictors import PREDICTORS
 from studies.evidence.ranking import Resample, at_best_rate, drawn_correlations, interval, rank, scores, spearman
 from studies.evidence.runs import Run, array
-
-Array = NDArray[np.float64]
 
 LOSS, ACCURACY = "train_loss", "test_accuracy"
 # Whose correlations are compared draw by draw: does training follow what is linearly readable, or all there is?
@@ -58,9 +56,9 @@ class Trained(NamedTuple):
     accuracy : test accuracy at the same learning rate, shape (n,).
     """
 
-    sigma_w: Array
-    loss: Array
-    accuracy: Array
+    sigma_w: FloatArray
+    loss: FloatArray
+    accuracy: FloatArray
 
 
 def trained(runs: Sequence[Run], split: Split) -> Trained:
@@ -70,7 +68,7 @@ def trained(runs: Sequence[Run], split: Split) -> Trained:
     return Trained(sigma_w, -scores(loss, split.guess), at_best_rate(accuracy, loss, split.guess, split.guessed_right))
 
 
-def findings(case: Case, runs: Sequence[Run], split: Split, said: Mapping[str, Array]) -> list[Finding]:
+def findings(case: Case, runs: Sequence[Run], split: Split, said: Mapping[str, FloatArray]) -> list[Finding]:
     """Rank the networks of a case by every predictor.
 
     Parameters
@@ -108,7 +106,12 @@ def findings(case: Case, runs: Sequence[Run], split: Split, said: Mapping[str, A
 
 
 def _difference(
-    case: Case, quantity: str, values: Array, replicates: Array, resample: Resample, said: Mapping[str, Array]
+    case: Case,
+    quantity: str,
+    values: FloatArray,
+    replicates: FloatArray,
+    resample: Resample,
+    said: Mapping[str, FloatArray],
 ) -> Finding:
     """The correlation of the one rival less that of the other, over the points where both have a value."""
     both = ~np.any([np.isnan(said[name]) for name in RIVALS], axis=0)

@@ -7,11 +7,10 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 from numpy.typing import NDArray
 
+from mfmi.arrays import FloatArray
 from mfmi.bounds.evaluate import evaluate_points
 from mfmi.networks.points import Points
 from studies.evidence.design import Design
-
-Array = NDArray[np.float64]
 
 ESTIMATES = ("mean_field", "linear", "layerwise", "replica")
 # Nats below which a difference of potentials is nothing but rounding, whose order must not be ranked.
@@ -38,7 +37,7 @@ def theory(activation: str, depths: Sequence[int], design: Design) -> dict[int, 
     return {depth: {name: found[name][found["depth"] == depth] for name in ("sigma_w", *COLUMNS)} for depth in depths}
 
 
-def predictions(said: Mapping[str, NDArray[np.generic]]) -> dict[str, Array]:
+def predictions(said: Mapping[str, NDArray[np.generic]]) -> dict[str, FloatArray]:
     """The predictors out of the columns of one depth, each of shape (sigma_w,), NaN where there is none.
 
     Where variances grow without bound there is no chi_1; the slope of the map at the observed layer stands for it.

@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.stats import rankdata
 
-Array = NDArray[np.float64]
+from mfmi.arrays import FloatArray
 
 REPLICATES = 2000
 LEVEL = 0.95
@@ -30,7 +30,7 @@ class Ranking(NamedTuple):
     high: float
 
 
-def scores(loss: Array, guess: float) -> Array:
+def scores(loss: FloatArray, guess: float) -> FloatArray:
     """What trained best, largest: minus the training loss at the best learning rate.
 
     Parameters
@@ -48,7 +48,7 @@ def scores(loss: Array, guess: float) -> Array:
     return np.asarray(-_learnt(loss, guess).mean(axis=-1).min(axis=-1))
 
 
-def at_best_rate(quantity: Array, loss: Array, guess: float, fallback: float) -> Array:
+def at_best_rate(quantity: FloatArray, loss: FloatArray, guess: float, fallback: float) -> FloatArray:
     """Mean over the seeds of another quantity at the learning rate of the best training loss.
 
     Parameters
@@ -65,11 +65,11 @@ def at_best_rate(quantity: Array, loss: Array, guess: float, fallback: float) ->
     return np.asarray(np.take_along_axis(means, best[..., None], axis=-1)[..., 0])
 
 
-def _learnt(loss: Array, guess: float) -> Array:
+def _learnt(loss: FloatArray, guess: float) -> FloatArray:
     return np.minimum(np.where(np.isnan(loss), guess, loss), guess)
 
 
-def spearman(x: Array, y: Array) -> Array:
+def spearman(x: FloatArray, y: FloatArray) -> FloatArray:
     """Spearman's rank correlation along the last axis, ties sharing their mean rank; NaN where a side is constant."""
     a, b = (rankdata(part, axis=-1) for part in (x, y))
     a, b = (part - part.mean(axis=-1, keepdims=True) for part in (a, b))
@@ -97,13 +97,13 @@ class Resample(NamedTuple):
             random.integers(points, size=(replicates, points)), random.integers(seeds, size=(replicates, points, seeds))
         )
 
-    def take(self, values: Array) -> Array:
+    def take(self, values: FloatArray) -> FloatArray:
         """Replicates of values of shape (n, learning rates, seeds): shape (replicates, n, learning rates, seeds)."""
         rates = np.arange(values.shape[1])[None, None, :, None]
         return np.asarray(values[self.points[:, :, None, None], rates, self.seeds[:, :, None, :]])
 
 
-def rank(predictor: Array, observed: Array, replicates: Array, resample: Resample) -> Ranking:
+def rank(predictor: FloatArray, observed: FloatArray, replicates: FloatArray, resample: Resample) -> Ranking:
     """Rank correlation of a predictor with what was observed.
 
     Parameters
@@ -125,7 +125,7 @@ def rank(predictor: Array, observed: Array, replicates: Array, resample: Resampl
     return Ranking(int(known.sum()), found, low, high)
 
 
-def drawn_correlations(predictor: Array, replicates: Array, resample: Resample) -> Array:
+def drawn_correlations(predictor: FloatArray, replicates: FloatArray, resample: Resample) -> FloatArray:
     """Rank correlation in every draw, shape (replicates,), over those of its points where the predictor has a value."""
     drawn = predictor[resample.points]
     if not np.isnan(predictor).any():
@@ -138,7 +138,7 @@ def drawn_correlations(predictor: Array, replicates: Array, resample: Resample) 
     return found
 
 
-def interval(values: Array) -> tuple[float, float]:
+def interval(values: FloatArray) -> tuple[float, float]:
     """Percentile interval of `LEVEL`; NaN where too many of the draws have no correlation to say anything."""
     known = values[~np.isnan(values)]
     if len(known) < LEVEL * len(values):

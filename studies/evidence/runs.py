@@ -9,14 +9,12 @@ from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
-from numpy.typing import NDArray
 
+from mfmi.arrays import FloatArray
 from mfmi.storage.atomic import atomic_path
 from studies.evidence.data import load
 from studies.evidence.design import Case, Design
 from studies.evidence.training import train
-
-Array = NDArray[np.float64]
 
 
 class Run(NamedTuple):
@@ -78,7 +76,7 @@ def read(path: Path) -> list[Run]:
         ]
 
 
-def array(runs: Sequence[Run], quantity: str) -> Array:
+def array(runs: Sequence[Run], quantity: str) -> FloatArray:
     """One measured quantity of a case, shape (sigma_w, learning rates, seeds), each in ascending order."""
     axes = [sorted({getattr(run, name) for run in runs}) for name in ("sigma_w", "learning_rate", "seed")]
     values = np.full([len(axis) for axis in axes], np.nan)

@@ -10,13 +10,12 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
+from mfmi.arrays import FloatArray
 from studies.evidence.design import Design
 
 if TYPE_CHECKING:
     from studies.evidence.data import Split
-
-Array = NDArray[np.float64]
-Pair = tuple[Array, Array]
+Pair = tuple[FloatArray, FloatArray]
 
 
 @dataclass(frozen=True)
@@ -29,9 +28,9 @@ class Outcome:
     train_accuracy, test_accuracy : share of right answers; NaN where training diverged.
     """
 
-    train_loss: Array
-    train_accuracy: Array
-    test_accuracy: Array
+    train_loss: FloatArray
+    train_accuracy: FloatArray
+    test_accuracy: FloatArray
 
 
 def initial_parameters(sizes: Sequence[int], sigma_w: float, sigma_b: float, seeds: Sequence[int]) -> list[Pair]:
@@ -121,7 +120,9 @@ def _batches(size: int, design: Design, seed: int) -> NDArray[np.intp]:
     return drawn[:needed].reshape(design.steps, design.batch)
 
 
-def _measured(parameters: list[tuple[Any, Any]], features: Any, labels: Any, activation: str) -> tuple[Array, Array]:
+def _measured(
+    parameters: list[tuple[Any, Any]], features: Any, labels: Any, activation: str
+) -> tuple[FloatArray, FloatArray]:
     """Mean cross entropy and share of right answers of every network, NaN for those that diverged."""
     import torch
 

@@ -14,7 +14,7 @@ from test_replica import NAMES, SQUARE
 import mfmi
 from mfmi.bounds.evaluate import evaluate_points
 from mfmi.bounds.optional_columns import DERIVED, REGISTRY
-from mfmi.columns import COLUMNS, FURTHER, FURTHER_NAMES, columns_with
+from mfmi.columns import COLUMNS, OPTIONAL, OPTIONAL_NAMES, columns_with
 from mfmi.isometry import jacobian_moments
 from mfmi.meanfield import trajectory
 from mfmi.networks.model import Model
@@ -47,16 +47,16 @@ def mmse(act, depth, w2, o2, weights="gaussian", b2=0.0, noise_at="output", inpu
 
 
 def test_every_column_is_described_and_computed():
-    assert set(REGISTRY) | set(DERIVED) == set(FURTHER_NAMES)
+    assert set(REGISTRY) | set(DERIVED) == set(OPTIONAL_NAMES)
     assert not set(REGISTRY) & set(DERIVED)
-    assert not set(FURTHER_NAMES) & set(CONTRACT)
-    assert all(column.description and column.unit and column.status for column in FURTHER)
+    assert not set(OPTIONAL_NAMES) & set(CONTRACT)
+    assert all(column.description and column.unit and column.status for column in OPTIONAL)
 
 
 def test_they_stand_behind_the_contract_s_in_their_own_order():
-    found = evaluate_points(Points.of("tanh", 1.2), 1, ["linear"], "nats", FURTHER_NAMES[::-1])
-    assert list(found) == [*CONTRACT, *FURTHER_NAMES]
-    assert [column.name for column in columns_with(FURTHER_NAMES[::-1], ["linear"])] == list(found)
+    found = evaluate_points(Points.of("tanh", 1.2), 1, ["linear"], "nats", OPTIONAL_NAMES[::-1])
+    assert list(found) == [*CONTRACT, *OPTIONAL_NAMES]
+    assert [column.name for column in columns_with(OPTIONAL_NAMES[::-1], ["linear"])] == list(found)
     with pytest.raises(ValueError, match=r"columns must be one of mmse.*'mse'"):
         evaluate_points(Points.of("tanh", 1.2), 1, ["linear"], "nats", ["mse"])
 
@@ -125,7 +125,7 @@ def test_jacobian_moments_are_those_of_theory_21():
 
 
 def test_a_step_has_no_jacobian_and_no_capacity():
-    found = evaluate_points(Points.of("sign", 1.0), [1, 2], ["linear"], "nats", FURTHER_NAMES)
+    found = evaluate_points(Points.of("sign", 1.0), [1, 2], ["linear"], "nats", OPTIONAL_NAMES)
     assert found["jacobian_mean"][0] == 1.0
     for name in ("jacobian_mean", "jacobian_variance", "efficiency"):
         assert np.isnan(found[name][1])
@@ -192,8 +192,8 @@ def test_in_every_format_and_in_shares(
     header, first, *_ = Path("m.csv").read_text().splitlines()
     assert header.split(",")[-1] == "mmse"
     assert float(first.split(",")[-1]) == json.loads(piped.out.splitlines()[0])["mmse"]
-    assert "further columns: mmse" in command_line("sweep", "c.yaml", "-n").out
-    assert "; further columns mmse" in command_line("config", "check", "c.yaml").out
+    assert "optional columns: mmse" in command_line("sweep", "c.yaml", "-n").out
+    assert "; optional columns mmse" in command_line("config", "check", "c.yaml").out
 
 
 def test_in_bound(command_line: CommandLine) -> None:

@@ -170,7 +170,7 @@ class SparseInput:
     def error(self, r):
         return np.zeros_like(r)
 
-    def part(self, rows):
+    def take(self, rows):
         return SparseInput(len(np.arange(self.size)[rows]))
 
 

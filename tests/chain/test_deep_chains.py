@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from mfmi.activations import get
-from mfmi.bounds.evaluate import _why_not, evaluate_points
+from mfmi.bounds.evaluate import _failure_reason, evaluate_points
 from mfmi.bounds.problem import Problem, chain_of
 from mfmi.bounds.propagation import Propagation
 from mfmi.chain import newton as chain_descent
@@ -139,4 +139,4 @@ def test_rotations_keep_a_faint_theta():
     [(0.0, "no minimum"), (0.5 * ENOUGH, "no minimum"), (2e-3, "residual 2.0e-03"), (np.inf, "range of numbers")],
 )
 def test_a_search_without_end_says_how_it_ended(residual, word):
-    assert word in _why_not(residual)
+    assert word in _failure_reason(residual)

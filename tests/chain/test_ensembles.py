@@ -88,11 +88,11 @@ def test_each_layer_of_mixed_matrices_is_its_own_kind():
                 np.testing.assert_array_equal(found[:, i], np.broadcast_to(expected, e.shape)[:, i])
         np.testing.assert_array_equal(mixed.bracket(*(e,) * 5)[:, i], kind.bracket(*(e,) * 5)[:, i])
         np.testing.assert_array_equal(mixed.log_volume()[:, i], kind.log_volume()[:, i])
-        assert type(mixed.part(slice(None), slice(i, i + 1))) is type(kind)
+        assert type(mixed.take(slice(None), slice(i, i + 1))) is type(kind)
 
 
 def test_part_keeps_the_layers_apart():
     per_layer = np.array([[1.0, 2.0, 3.0], [4.0, 5.0, 6.0]])
-    part = Orthogonal(per_layer, np.array([1.0, 0.5, 2.0])).part(np.array([1]), slice(1, 3))
+    part = Orthogonal(per_layer, np.array([1.0, 0.5, 2.0])).take(np.array([1]), slice(1, 3))
     np.testing.assert_array_equal(part.sigma_w2, [[5.0, 6.0]])
     np.testing.assert_array_equal(part.alpha, [0.5, 2.0])

@@ -140,7 +140,7 @@ def test_a_search_ends_on_its_way_to_a_known_minimum(ensemble, in_code, monkeypa
     again = descent.descend(_rules(1e-6), [known])
     # Short chains can do the rest of the way in one step.
     deep = LENGTHS > 2
-    for one, other in zip(again.part(deep), known.part(deep), strict=True):
+    for one, other in zip(again.take(deep), known.take(deep), strict=True):
         np.testing.assert_array_equal(one, other)
     assert steps[0] <= whole - 2 * (not in_code)
 
@@ -220,7 +220,7 @@ def test_one_layer_without_hidden_ones(monkeypatch):
 
 def test_what_has_no_answer_has_none_in_both(monkeypatch):
     """No weights, weights that overflow, and a network whose variances are not known."""
-    layers = surrogate(1).part(np.arange(3), slice(None))
+    layers = surrogate(1).take(np.arange(3), slice(None))
     weights = ENSEMBLES["gaussian"](np.array([[0.0], [1e300], [1.0]]), np.ones(2))
     output = GaussianOutput(np.full(3, 0.1))
     chain = Chain(GaussianInput(np.array([1.0, 1e300, 1.0])), weights, layers, output, np.full(3, 2))

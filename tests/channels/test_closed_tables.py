@@ -9,7 +9,7 @@ from mfmi.channels.closed.bounds import EntropyPowerLower, GaussianUpper, Linear
 from mfmi.channels.closed.table import ChannelTable
 from mfmi.networks.model import Model
 from mfmi.networks.points import Points
-from mfmi.quadrature.splines import Axis, missed_between_sites
+from mfmi.quadrature.splines import SplineAxis, missed_between_sites
 
 ERRORS = {name: f"mi_{name}_error" for name in ("layerwise", "fisher", "gaussian_upper")}
 
@@ -89,7 +89,7 @@ def test_beyond_its_end_a_table_says_that_it_knows_less():
 
 def test_splines_know_what_they_miss():
     """The fourth differences of the coefficients against the function between the sites, along two axes."""
-    one, other = Axis(40), Axis(20)
+    one, other = SplineAxis(40), SplineAxis(20)
     values = np.exp(2.0 * one.sites)[:, None] * np.cos(5.0 * other.sites)
     coefficients = one.coefficients @ values @ other.coefficients.T
     missed = missed_between_sites(coefficients)

@@ -129,12 +129,12 @@ def test_surrogate_derivatives():
 def test_parts_are_the_same_channels():
     layer = surrogate()
     r, v = np.full((2, 3), 4.0), np.full((2, 3), 0.5)
-    part = layer.part(np.array([1]), slice(1, 3))
+    part = layer.take(np.array([1]), slice(1, 3))
     np.testing.assert_array_equal(part.information(r[:1, :2], v[:1, :2]), layer.information(r, v)[1:, 1:])
 
 
 def test_first_layer_at_prior_variance_is_the_layer():
-    layer = surrogate().part(slice(None), slice(0, 1))
+    layer = surrogate().take(slice(None), slice(0, 1))
     first = FirstLayer(layer, np.array([0.8, 1.1]))
     r = np.array([2.0, 5.0])
     expected = layer.information(r[:, None], np.array([[0.8], [1.1]]))[:, 0]

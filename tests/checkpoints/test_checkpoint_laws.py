@@ -6,7 +6,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from checkpoint_files import Array, narrow, normal, rng, save, trained, truncated, uniform
+from checkpoint_files import FloatArray, narrow, normal, rng, save, trained, truncated, uniform
 from scipy import integrate
 
 import mfmi
@@ -15,7 +15,7 @@ from mfmi.checkpoints._spectrum import beyond, bulk_median, spectrum_of
 from mfmi.checkpoints._tensor import Tensor, nothing
 
 
-def law(values: Array, dtype: str = "float32") -> str:
+def law(values: FloatArray, dtype: str = "float32") -> str:
     matrices = values.reshape(1, *values.shape[-2:]).astype(np.float32)
     return law_of(matrices, Entries.of(matrices), Tensor("w", values.shape, dtype, nothing)).name
 
@@ -71,7 +71,7 @@ def test_a_draw_in_few_bits_is_not_orthogonal() -> None:
         (normal((64, 64), 1.0) * np.exp(normal((64, 1), 0.5, 1)), "trained"),
     ],
 )
-def test_what_is_no_draw(values: Array, name: str) -> None:
+def test_what_is_no_draw(values: FloatArray, name: str) -> None:
     assert law(values) == name
 
 
@@ -176,7 +176,9 @@ def test_a_single_row_has_no_spectrum() -> None:
         ("fc.weight", trained(256, 64), None, None),
     ],
 )
-def test_the_initialiser(tmp_path: Path, name: str, values: Array, bias: Array | None, init: str | None) -> None:
+def test_the_initialiser(
+    tmp_path: Path, name: str, values: FloatArray, bias: FloatArray | None, init: str | None
+) -> None:
     tensors = {name: values} | ({name.replace("weight", "bias"): bias} if bias is not None else {})
     assert mfmi.audit(save(tmp_path / "a.safetensors", tensors)).init[0] == init
 
@@ -187,9 +189,9 @@ def findings(path: Path) -> list[str]:
     return list(found)
 
 
-def network(**changes: Array) -> dict[str, Array]:
+def network(**changes: FloatArray) -> dict[str, FloatArray]:
     """Three linear layers of torch, with `changes`, in which _ stands for a dot."""
-    tensors: dict[str, Array] = {}
+    tensors: dict[str, FloatArray] = {}
     for place, (inputs, outputs) in enumerate([(64, 256), (256, 256), (256, 100)]):
         tensors[f"{place}.weight"] = uniform((outputs, inputs), inputs, seed=place)
         tensors[f"{place}.bias"] = uniform((outputs,), inputs, seed=9 + place)
@@ -235,7 +237,7 @@ def test_a_truncation_of_ten_percent_is_named(tmp_path: Path) -> None:
     assert "which takes 10 %" in worst
 
 
-def gpt(scale: float) -> dict[str, Array]:
+def gpt(scale: float) -> dict[str, FloatArray]:
     tensors = {}
     for block in range(4):
         for place, (name, shape) in enumerate({"c_attn": (64, 192), "c_fc": (64, 256), "c_proj": (256, 64)}.items()):

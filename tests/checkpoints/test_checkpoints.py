@@ -15,7 +15,7 @@ import numpy as np
 import pandas as pd
 import pytest
 from checkpoint_files import (
-    Array,
+    FloatArray,
     constant,
     narrow,
     normal,
@@ -56,7 +56,7 @@ def sigma(path: Path, name: str, **options: Any) -> float:
 # ---- 1: quantised numbers ------------------------------------------------------------------------------------------
 
 
-def quantised(values: Array, rows_apart: bool) -> tuple[Array, Array]:
+def quantised(values: FloatArray, rows_apart: bool) -> tuple[FloatArray, FloatArray]:
     largest = np.abs(values).max(axis=1, keepdims=True) if rows_apart else np.abs(values).max()
     return np.round(values / largest * 127).astype(np.int8), np.asarray(largest / 127, dtype=np.float32)
 
@@ -242,7 +242,7 @@ def test_what_cannot_be_told_is_asked_for(tmp_path: Path) -> None:
 
 
 def test_a_transposed_kernel_is_found(tmp_path: Path) -> None:
-    tensors: dict[str, Array] = {}
+    tensors: dict[str, FloatArray] = {}
     for place, (inputs, outputs) in enumerate([(20, 64), (64, 48), (48, 30)]):
         tensors[f"{place}.weight"] = uniform((outputs, inputs), inputs, seed=place)
         tensors[f"{place}.bias"] = uniform((outputs,), inputs, seed=9 + place)

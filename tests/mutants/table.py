@@ -451,7 +451,11 @@ _FAULTS: dict[str, tuple[tuple[str, str, str], ...]] = {
             "total = source(r[:, 0]) + output",
         ),
         ("informations for errors", "layers = chain.layers.error if", "layers = chain.layers.information if"),
-        ("rounding is all that can be wrong", "np.asarray(error + ROUNDING * total", "np.asarray(ROUNDING * total"),
+        (
+            "rounding is all that can be wrong",
+            "np.asarray(error + POTENTIAL_ROUNDING * total",
+            "np.asarray(POTENTIAL_ROUNDING * total",
+        ),
     ),
     "mfmi/chain/search.py": (
         (
@@ -542,8 +546,8 @@ _FAULTS: dict[str, tuple[tuple[str, str, str], ...]] = {
         ),
         (
             "a lower bound searches from one side",
-            "_lowered(everything(problem, *(problem.tabulated(channel) for channel in channels)))",
-            "_lowered(everything(problem, *(problem.tabulated(channel) for channel in channels), unique=True))",
+            "_lowered(phi_full(problem, *(problem.tabulated(channel) for channel in channels)))",
+            "_lowered(phi_full(problem, *(problem.tabulated(channel) for channel in channels), unique=True))",
         ),
         ("bounds by tables as they come", "value=found.value - found.error", "value=found.value"),
     ),

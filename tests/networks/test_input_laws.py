@@ -60,8 +60,8 @@ def evaluate(
         noise_at=noise_at,
         input_variance=q_x,
     )
-    further = ["mmse", "efficiency"] if "replica" in estimators else ["efficiency"]
-    found = evaluate_points(points, depth, estimators, "nats", further, model)
+    optional = ["mmse", "efficiency"] if "replica" in estimators else ["efficiency"]
+    found = evaluate_points(points, depth, estimators, "nats", optional, model)
     assert set(found["status"]) <= {"ok", "unbounded"}, found["message"]
     return {name.removeprefix("mi_"): values[0] for name, values in found.items()}
 

@@ -19,7 +19,7 @@ from mfmi.meanfield import trajectory
 from mfmi.names import ESTIMATORS
 from mfmi.networks.model import Model, ratios_of
 from mfmi.networks.points import Points
-from mfmi.networks.spectrum import Spectrum, reduced
+from mfmi.networks.spectrum import WeightSpectrum, reduced
 from mfmi.networks.weights import Weights
 from mfmi.simulate import NetworkLaw, average, measure_decoder, measure_information, over_networks, spectrum_matrix
 
@@ -31,8 +31,8 @@ def evaluate(weights, act="relu", depth=(1, 2, 3), alpha=(), estimators=ESTIMATO
     model = Model(tuple(alpha), weights=() if isinstance(weights, str) else (weights,))
     label = weights if isinstance(weights, str) else weights.label
     points = Points.of(act, point.pop("sigma_w", 1.3), weights=[label], **point)
-    further = ["mmse", "jacobian_mean", "jacobian_variance", "efficiency"]
-    found = evaluate_points(points, np.array(depth), estimators, "nats", further, model)
+    optional = ["mmse", "jacobian_mean", "jacobian_variance", "efficiency"]
+    found = evaluate_points(points, np.array(depth), estimators, "nats", optional, model)
     assert set(found["status"]) <= {"ok", "unbounded"}, found["message"]
     return found
 
@@ -99,9 +99,9 @@ def test_one_layer_is_the_average_over_its_eigenvalues():
 def test_linear_networks_are_exact(noise_at):
     """The determinants of one large network: in total they fluctuate by less than a nat whatever the widths."""
     rng, widths = np.random.default_rng(3), (700, 900, 500, 800)
-    spectra = [Spectrum.of_eigenvalues(np.exp(rng.normal(0.0, 1.5, 700)), "a")]
-    spectra.append(Spectrum.of_eigenvalues(np.concatenate([np.zeros(450), rng.uniform(0.0, 1.0, 450)]), "b"))
-    spectra.append(Spectrum.of_eigenvalues([1.0, 1.0, 0.0, 4.0], "c"))
+    spectra = [WeightSpectrum.of_eigenvalues(np.exp(rng.normal(0.0, 1.5, 700)), "a")]
+    spectra.append(WeightSpectrum.of_eigenvalues(np.concatenate([np.zeros(450), rng.uniform(0.0, 1.0, 450)]), "b"))
+    spectra.append(WeightSpectrum.of_eigenvalues([1.0, 1.0, 0.0, 4.0], "c"))
     found = evaluate(
         Weights(tuple(spectra)), "linear", alpha=ratios_of(widths), noise_at=noise_at, sigma_noise=0.2,
         estimators=["linear", "replica"],
@@ -131,7 +131,7 @@ def linear_problem(spectrum, alpha, noise):
 def test_two_rotations_around_gains_are_theory_12(alpha, noise):
     """The unknowns between the rotations eliminated, the chain's equations and potential are those of theory (12)."""
     eigenvalues = np.exp(np.random.default_rng(1).normal(0.0, 1.0, 50)) * (np.arange(50) < 50 * min(1.0, alpha))
-    problem = linear_problem(Spectrum.of_eigenvalues(eigenvalues, "s"), alpha, noise)
+    problem = linear_problem(WeightSpectrum.of_eigenvalues(eigenvalues, "s"), alpha, noise)
     found = solve(chain_of(problem, problem.source(problem.input_variance), problem.linear()), unique=True)
     r, v = found.r[0, 0], found.v[0, 1]
     e, a = 1.0 / (1.0 + r), 1.0 / (noise + v)
@@ -184,7 +184,7 @@ def relu_behind(spectrum, w2, o2):
 
 
 def test_theory_12_around_an_activation():
-    spectrum = Spectrum.of_eigenvalues([0.3, 0.8, 1.0, 1.9], "mild")
+    spectrum = WeightSpectrum.of_eigenvalues([0.3, 0.8, 1.0, 1.9], "mild")
     found = evaluate(Weights((spectrum,)), depth=[2], sigma_w=1.0, sigma_noise=0.5, estimators=["replica"])
     assert found["mi_replica"][0] == pytest.approx(relu_behind(spectrum, 1.0, 0.25), rel=1e-5)
 
@@ -283,7 +283,10 @@ def test_replica_value_of_finite_networks():
 
 
 def test_jacobian_moments_of_finite_matrices():
-    spectrum, widths = Spectrum.of_eigenvalues(np.exp(np.random.default_rng(4).normal(0, 1, 60)), "s"), (600, 900, 700)
+    spectrum, widths = (
+        WeightSpectrum.of_eigenvalues(np.exp(np.random.default_rng(4).normal(0, 1, 60)), "s"),
+        (600, 900, 700),
+    )
     weights, rng = Weights((spectrum, "gaussian")), np.random.default_rng(5)
     phi, one = get("relu"), np.ones(1)
     path = trajectory(phi, 1.44 * one, 0.0 * one, 0.0 * one, one, one, 2)
@@ -318,23 +321,23 @@ def test_few_nodes_stand_for_many_eigenvalues(power):
 def test_a_matrix_gives_its_shape_and_its_singular_values():
     rng = np.random.default_rng(7)
     matrix = rng.standard_normal((30, 20))
-    found = Spectrum.of_matrix(matrix, "w.npy")
+    found = WeightSpectrum.of_matrix(matrix, "w.npy")
     assert (found.name, found.shape) == ("matrix(w.npy)", (30, 20))
     squares = np.linalg.eigvalsh(matrix.T @ matrix)
     np.testing.assert_allclose(found.eigenvalues, squares / squares.mean(), rtol=1e-12)
     assert found.sigma_w == pytest.approx(np.sqrt(20 * np.mean(matrix**2)))
     # At its own deviation the mean eigenvalue is its own.
     assert found.law(1.5).largest * 1.5 * found.sigma_w**2 == pytest.approx(squares.max())
-    narrow = Spectrum.of_matrix(matrix.T, "w")
+    narrow = WeightSpectrum.of_matrix(matrix.T, "w")
     assert np.count_nonzero(narrow.eigenvalues == 0.0) == 10
     np.testing.assert_allclose(narrow.quantiles(20 / 30, 20), found.quantiles(1.5, 20), rtol=1e-9)
 
 
 def test_rounding_of_zero_is_zero():
     matrix = np.random.default_rng(8).standard_normal((10, 16))
-    by_eigenvalues = Spectrum.of_eigenvalues(np.linalg.eigvalsh(matrix.T @ matrix), "w")
+    by_eigenvalues = WeightSpectrum.of_eigenvalues(np.linalg.eigvalsh(matrix.T @ matrix), "w")
     assert np.count_nonzero(by_eigenvalues.eigenvalues == 0.0) == 6
-    np.testing.assert_allclose(by_eigenvalues.eigenvalues, Spectrum.of_matrix(matrix).eigenvalues, atol=1e-12)
+    np.testing.assert_allclose(by_eigenvalues.eigenvalues, WeightSpectrum.of_matrix(matrix).eigenvalues, atol=1e-12)
 
 
 @pytest.mark.parametrize(

@@ -12,7 +12,7 @@ from conftest import Outcome
 import mfmi
 from mfmi.config.config import load_config
 from mfmi.errors import ConfigError
-from mfmi.networks.spectrum import Spectrum
+from mfmi.networks.spectrum import WeightSpectrum
 from mfmi.networks.weights import Weights
 
 CommandLine = Callable[..., Outcome]
@@ -56,7 +56,7 @@ def test_one_ensemble_is_a_constant_and_points_have_their_own(folder: Path) -> N
     points = load_config(text + "network: {widths: [4, 3, 3]}\n", "c.yaml")
     axis = next(axis for axis in points.axes if axis.name == "weights")
     assert axis.at(np.arange(2)).tolist() == ["matrix(w.npy),gaussian", "gaussian"]
-    assert points.model.weights[0].at(1) == Spectrum.of_matrix(MATRIX, "w.npy")
+    assert points.model.weights[0].at(1) == WeightSpectrum.of_matrix(MATRIX, "w.npy")
 
 
 def test_excluded_by_file(folder: Path) -> None:

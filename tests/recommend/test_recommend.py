@@ -25,17 +25,17 @@ from mfmi.recommend.search import (
     BIASES_UP_TO,
     PLATEAU,
     QUANTITIES,
-    Network,
+    NetworkFamily,
     Recommendation,
     optimum,
     recommend,
 )
 
 CommandLine = Callable[..., Outcome]
-NETWORK = Network(get("erf"), 5)
+NETWORK = NetworkFamily(get("erf"), 5)
 
 
-def information(network: Network, quantity: str, sigma_w: Any, sigma_b: Any = 0.0) -> Any:
+def information(network: NetworkFamily, quantity: str, sigma_w: Any, sigma_b: Any = 0.0) -> Any:
     rows = mfmi.evaluate(
         network.activation.name,
         sigma_w,
@@ -71,13 +71,13 @@ def test_nothing_on_a_fine_grid_is_better(found: Recommendation) -> None:
 @pytest.mark.parametrize(
     "network",
     [
-        Network(get("erf"), 8, noise_at="every", weights="orthogonal"),
-        Network(get("relu"), 4),
-        Network(get("gelu"), 3, sigma_noise=0.3),
+        NetworkFamily(get("erf"), 8, noise_at="every", weights="orthogonal"),
+        NetworkFamily(get("relu"), 4),
+        NetworkFamily(get("gelu"), 3, sigma_noise=0.3),
     ],
     ids=lambda network: network.activation.name,
 )
-def test_nothing_around_in_both_deviations_is_better(network: Network) -> None:
+def test_nothing_around_in_both_deviations_is_better(network: NetworkFamily) -> None:
     best = optimum(network, "linear", plateau=False)
     w, b = np.meshgrid(best.sigma_w * np.linspace(0.8, 1.2, 21), np.linspace(0.0, BIASES_UP_TO, 11))
     end = mfmi.fixed_point(network.activation, sigma_w=w, sigma_b=b, sigma_noise=network.hidden_noise)
@@ -110,20 +110,20 @@ def test_total_and_linear_peak_at_different_places(found: Recommendation) -> Non
     assert other.sigma_w > 1.1 * best.sigma_w
     assert found.crossed["linear"] < best.value
     assert found.crossed["total"] < other.value
-    assert recommend(Network(get("erf"), 2), "total", 0.0).other.quantity == "linear"
+    assert recommend(NetworkFamily(get("erf"), 2), "total", 0.0).other.quantity == "linear"
 
 
 @pytest.mark.parametrize(("depth", "ratio"), [(10, 0.894), (20, 0.949), (40, 0.992)])
 def test_depth_draws_the_optimum_to_the_edge_of_chaos(depth: int, ratio: float) -> None:
     # The ratios of theory section 8, which come from a grid with steps of five percent.
-    best = optimum(Network(get("tanh"), depth, noise_at="every"), "linear", math.sqrt(0.3), plateau=False)
+    best = optimum(NetworkFamily(get("tanh"), depth, noise_at="every"), "linear", math.sqrt(0.3), plateau=False)
     quiet = mfmi.edge_of_chaos("tanh", math.sqrt(0.3), [0.0, 0.1]).sigma_w
     assert best.edge == quiet[1]
     assert min(abs(best.sigma_w / quiet - ratio)) < 0.025
 
 
 def test_relu_is_recommended_what_he_recommends() -> None:
-    best = optimum(Network(get("relu"), 20), "linear", 0.0)
+    best = optimum(NetworkFamily(get("relu"), 20), "linear", 0.0)
     assert best.sigma_w == pytest.approx(math.sqrt(2.0), rel=1e-12)
     assert best.phase == "critical"
     assert "unbounded" in best.limits
@@ -131,14 +131,14 @@ def test_relu_is_recommended_what_he_recommends() -> None:
 
 
 def test_what_is_unbounded_is_never_recommended() -> None:
-    best = optimum(Network(get("relu"), 3), "linear", 0.5, plateau=False)
+    best = optimum(NetworkFamily(get("relu"), 3), "linear", 0.5, plateau=False)
     assert mfmi.fixed_point("relu", sigma_w=best.sigma_w, sigma_b=0.5).phase != "unbounded"
     assert best.sigma_w < math.sqrt(2.0)
 
 
 def test_an_end_of_the_search_is_told() -> None:
     # One layer: nothing limits the signal, and it is all the better the larger.
-    assert "sigma_w" in optimum(Network(get("erf"), 1), "linear", 0.0).limits
+    assert "sigma_w" in optimum(NetworkFamily(get("erf"), 1), "linear", 0.0).limits
 
 
 def test_bits_are_nats_in_other_units() -> None:
@@ -168,7 +168,7 @@ def test_unknown_quantities_and_those_without_value() -> None:
     with pytest.raises(ValueError, match="quantity must be one of"):
         optimum(NETWORK, "entropy")
     with pytest.raises(ValueError, match="entropy_power has no value for relu"):
-        optimum(Network(get("relu"), 3), "entropy_power", 0.0)
+        optimum(NetworkFamily(get("relu"), 3), "entropy_power", 0.0)
 
 
 def test_the_command_line_offers_what_there_is() -> None:
@@ -217,7 +217,7 @@ def check(found: Recommendation, weights: Any, biases: Any) -> None:
 
 @pytest.fixture(scope="module", params=["gaussian", "orthogonal"])
 def pasted(request: pytest.FixtureRequest) -> Recommendation:
-    return recommend(Network(get("erf"), 3, weights=request.param), sigma_b=0.1)
+    return recommend(NetworkFamily(get("erf"), 3, weights=request.param), sigma_b=0.1)
 
 
 @pytest.mark.parametrize("library", LIBRARIES)
@@ -283,23 +283,23 @@ def test_nothing_is_linearly_readable_behind_an_even_activation(name: str, comma
     for quantity in ("linear", "total"):
         if (name, quantity) != ("cos", "total"):
             with pytest.raises(ValueError, match="replica"):
-                optimum(Network(get(name), 2), quantity, 0.0)
+                optimum(NetworkFamily(get(name), 2), quantity, 0.0)
     done = command_line("recommend", "--act", name, "--depth", "2", "--sb", "0")
     assert done.code == 2
     assert "no linear decoder reads anything" in done.err
-    assert optimum(Network(get(name), 1), "linear", 0.0, plateau=False).value > 1.0
+    assert optimum(NetworkFamily(get(name), 1), "linear", 0.0, plateau=False).value > 1.0
 
 
 def test_a_point_that_repels_is_told() -> None:
     # The variance of the first layer lies by a fixed point that repels, where no finite width stays.
-    best = optimum(Network(get("gelu"), 30), "linear", 0.0, plateau=False)
+    best = optimum(NetworkFamily(get("gelu"), 30), "linear", 0.0, plateau=False)
     repelling = mfmi.meanfield.fixed_points("gelu", sigma_w=best.sigma_w)
     first = best.sigma_w**2
     assert min(abs(repelling.q_star[~repelling.stable] / first - 1.0)) < 0.25
     assert best.swing > 10.0
     assert not best.steady
     assert math.isnan(best.edge)
-    assert optimum(Network(get("tanh"), 30), "linear", 0.0, plateau=False).steady
+    assert optimum(NetworkFamily(get("tanh"), 30), "linear", 0.0, plateau=False).steady
 
 
 def test_what_does_not_train_so_deep_is_not_praised(command_line: CommandLine) -> None:

@@ -18,7 +18,7 @@ from mfmi.bounds.evaluate import evaluate_points
 from mfmi.cli.plot import command
 from mfmi.columns import COLUMNS
 from mfmi.networks.points import Points
-from mfmi.report.axes import Axis, ticks
+from mfmi.report.axes import FigureAxis, ticks
 from mfmi.report.character_map import CharacterMap
 from mfmi.report.figure_choice import Wishes, choose
 from mfmi.report.figure_data import Curves, Heat, build, to_block
@@ -374,7 +374,7 @@ def test_the_largest_value_stands_where_it_is(command_line: CommandLine, file: P
 
 
 def test_a_character_map_puts_marks_in_their_cells() -> None:
-    drawn = CharacterMap(Axis.of("x", [0.0, 1.0, 2.0, 3.0]), Axis.of("y", [0.0, 1.0]), 4, 2)
+    drawn = CharacterMap(FigureAxis.of("x", [0.0, 1.0, 2.0, 3.0]), FigureAxis.of("y", [0.0, 1.0]), 4, 2)
     drawn.fill(np.array([list("abcd"), list("efgh")]), np.full((2, 4), "", dtype=object))
     assert ["".join(row) for row in drawn.glyphs] == ["abcd", "efgh"]
     drawn.mark([3.0, 9.0, np.nan], [0.0, 0.0, 0.0], "X", "")
@@ -392,7 +392,7 @@ def test_a_character_map_puts_marks_in_their_cells() -> None:
     ],
 )
 def test_axes_know_their_scale(values: Any, logarithmic: bool) -> None:
-    axis = Axis.of("x", values)
+    axis = FigureAxis.of("x", values)
     assert axis.logarithmic == logarithmic
     assert axis.nearest(axis.values).tolist() == list(range(len(axis)))
     assert np.all(np.diff(axis.borders) > 0.0)
@@ -478,7 +478,7 @@ def test_a_ranking_as_a_file_in_characters_and_as_data(
 
 def test_depth_scales_are_coloured_by_ratios() -> None:
     values = np.array([[0.5, 1.0, 2.0], [3.0, 4.0, 9000.0]])
-    x, y = Axis.of("sigma_w", [1.0, 2.0, 3.0]), Axis.of("sigma_b", [0.0, 1.0])
+    x, y = FigureAxis.of("sigma_w", [1.0, 2.0, 3.0]), FigureAxis.of("sigma_b", [0.0, 1.0])
     panel = Heat({}, "xi_c", x, y, values, np.full(values.shape, ""), (), None, np.full(2, np.nan))
     from mfmi.report.heat_panels import color_scales
 

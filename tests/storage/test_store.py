@@ -13,6 +13,7 @@ import pyarrow.parquet as pq
 import pytest
 from fake_sweep import FakePlan, rows
 
+from mfmi.api import to_frame
 from mfmi.columns import COLUMNS, INFORMATION
 from mfmi.errors import OutputError
 from mfmi.networks.points import Points
@@ -79,7 +80,7 @@ def test_nan_and_none_become_nulls_and_come_back(tmp_path: Path) -> None:
 def test_frame_of_a_block_is_the_frame_that_pandas_reads(tmp_path: Path) -> None:
     path = tmp_path / "a.parquet"
     store.write_blocks(path, [block()], COLUMNS, ABOUT)
-    frame = store.to_frame(block())
+    frame = to_frame(block())
     assert frame["point"].dtype == np.int64
     assert frame["depth"].dtype == np.int32
     pd.testing.assert_frame_equal(frame, pd.read_parquet(path), check_dtype=True)

@@ -11,6 +11,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from mfmi.arrays import FloatArray
 from mfmi.channels.closed.coordinates import (
     S_LEAST,
     TAU_CELLS,
@@ -24,7 +25,6 @@ from mfmi.channels.closed.coordinates import (
 )
 from mfmi.channels.layers import FAINTEST
 
-Array = NDArray[np.float64]
 AtS = tuple[float, float, float, float]
 # Of value, first and second derivative.
 Weights = tuple[float, float, float, float, float, float, float, float, float, float, float, float]
@@ -52,26 +52,26 @@ class Layers(NamedTuple):
     """
 
     tabulated: bool
-    hidden_noise: Array
-    gain: Array
-    residual: Array
-    weight: Array
-    total: Array
+    hidden_noise: FloatArray
+    gain: FloatArray
+    residual: FloatArray
+    weight: FloatArray
+    total: FloatArray
     slot: NDArray[np.int64]
     column: NDArray[np.int64]
-    at_s: Array
-    frame: Array
-    ratios: Array
-    log_powers: Array
+    at_s: FloatArray
+    frame: FloatArray
+    ratios: FloatArray
+    log_powers: FloatArray
     errors: NDArray[np.float32]
     columns: int
     cells: int
     place: NDArray[np.int64]
-    eigenvalue: Array
-    share: Array
+    eigenvalue: FloatArray
+    share: FloatArray
 
 
-def evaluate_layer(layers: Layers, point: int, layer: int, r: float, v: float, out: Array) -> None:
+def evaluate_layer(layers: Layers, point: int, layer: int, r: float, v: float, out: FloatArray) -> None:
     """Fill `out` with the derivatives of `interfaces.Derivatives` and J, in the order of this module's constants."""
     place = layers.place[layer]
     if place < 0:
@@ -82,7 +82,7 @@ def evaluate_layer(layers: Layers, point: int, layer: int, r: float, v: float, o
         _evaluate_surrogate(layers, point, place, r, v, out)
 
 
-def layer_information(layers: Layers, point: int, layer: int, r: float, v: float, found: Array) -> float:
+def layer_information(layers: Layers, point: int, layer: int, r: float, v: float, found: FloatArray) -> float:
     """`J(r, V)`, of a table as `evaluate_layer` has found it; else apart from it, because logarithms are dear."""
     place = layers.place[layer]
     if place < 0:
@@ -93,7 +93,7 @@ def layer_information(layers: Layers, point: int, layer: int, r: float, v: float
     return _surrogate_information(layers, point, place, r, v)
 
 
-def layer_error(layers: Layers, layer: int, found: Array) -> float:
+def layer_error(layers: Layers, layer: int, found: FloatArray) -> float:
     """Estimated error of J in nats at what `evaluate_layer` has found; closed forms have none."""
     if layers.place[layer] < 0 or not layers.tabulated:
         return 0.0
@@ -101,7 +101,7 @@ def layer_error(layers: Layers, layer: int, found: Array) -> float:
     return error
 
 
-def _evaluate_gains(layers: Layers, layer: int, r: float, v: float, out: Array) -> None:
+def _evaluate_gains(layers: Layers, layer: int, r: float, v: float, out: FloatArray) -> None:
     """See `channels.gains.Gains`."""
     eigenvalues, shares = layers.eigenvalue[layer], layers.share[layer]
     mean = square = cross = rest = 0.0
@@ -127,7 +127,7 @@ def _gains_information(layers: Layers, layer: int, r: float, v: float) -> float:
     return 0.5 * total
 
 
-def _evaluate_surrogate(layers: Layers, point: int, layer: int, r: float, v: float, out: Array) -> None:
+def _evaluate_surrogate(layers: Layers, point: int, layer: int, r: float, v: float, out: FloatArray) -> None:
     """See `interfaces.Surrogate`."""
     noise = layers.hidden_noise[point]
     gains, residuals, weights = layers.gain[point, layer], layers.residual[point, layer], layers.weight[point, layer]
@@ -159,7 +159,7 @@ def _surrogate_information(layers: Layers, point: int, layer: int, r: float, v: 
     return 0.5 * total
 
 
-def _evaluate_table(layers: Layers, point: int, layer: int, r: float, v: float, out: Array) -> None:
+def _evaluate_table(layers: Layers, point: int, layer: int, r: float, v: float, out: FloatArray) -> None:
     """See `interfaces.Tabulated`."""
     tau, s = v + layers.hidden_noise[point], layers.total[point, layer]
     if tau == 0.0 or s < FAINTEST:
@@ -176,7 +176,7 @@ def _evaluate_table(layers: Layers, point: int, layer: int, r: float, v: float, 
     out[REST_V] = 1.0 - out[A] * v
 
 
-def _look_up(layers: Layers, point: int, layer: int, r: float, tau: float, s: float, out: Array) -> None:
+def _look_up(layers: Layers, point: int, layer: int, r: float, tau: float, s: float, out: FloatArray) -> None:
     """See `channels.closed.table.ChannelTable.evaluate`."""
     width = layers.columns
     whole = 1.0 if width == 1 else max(s, S_LEAST)
@@ -243,7 +243,7 @@ def _weights(t: float, cells: int) -> Weights:
     )
 
 
-def _contract(flat: Array, base: int, width: int, by_row: Weights, at_column: AtS) -> tuple[float, float, float]:
+def _contract(flat: FloatArray, base: int, width: int, by_row: Weights, at_column: AtS) -> tuple[float, float, float]:
     """See `channels.closed.table._contract`."""
     a = _along(flat, base, width, at_column)
     b = _along(flat, base + width, width, at_column)
@@ -257,7 +257,7 @@ def _contract(flat: Array, base: int, width: int, by_row: Weights, at_column: At
     )
 
 
-def _along(flat: Array, start: int, width: int, at_column: AtS) -> float:
+def _along(flat: FloatArray, start: int, width: int, at_column: AtS) -> float:
     """Spline along s."""
     along: float = flat[start] * at_column[0]
     if width > 1:

@@ -6,8 +6,8 @@ No array is made here, because counting the references to arrays costs more than
 from __future__ import annotations
 
 import numpy as np
-from numpy.typing import NDArray
 
+from mfmi.arrays import FloatArray
 from mfmi.chain.compiled._channel import (
     A_V,
     E_R,
@@ -21,10 +21,8 @@ from mfmi.chain.compiled._channel import (
     layer_error,
     layer_information,
 )
-from mfmi.chain.compiled._state import Found, Known, Points, Rules, Work
+from mfmi.chain.compiled._state import Found, Known, PackedPoints, Rules, Work
 from mfmi.chain.ensembles import EXHAUSTED, VANISHING
-
-Array = NDArray[np.float64]
 
 _TINY, _EPSILON = float(np.finfo(np.float64).tiny), float(np.finfo(np.float64).eps)
 
@@ -32,7 +30,7 @@ _TINY, _EPSILON = float(np.finfo(np.float64).tiny), float(np.finfo(np.float64).e
 V_GAP, R_GAP, V_BY_R, V_BY_V, R_BY_R, R_BY_V = range(6)
 
 
-def descend(points: Points, rules: Rules, known: Known, work: Work, found: Found) -> None:
+def descend(points: PackedPoints, rules: Rules, known: Known, work: Work, found: Found) -> None:
     """Search every point's minimum from one start; see `chain.newton.descend`."""
     for point in range(points.length.size):
         depth = points.length[point]
@@ -56,7 +54,7 @@ def descend(points: Points, rules: Rules, known: Known, work: Work, found: Found
             found.r[point, matrix], found.v[point, matrix] = np.exp(work.log_r[matrix]), np.exp(work.log_v[matrix])
 
 
-def _to_first_order(points: Points, rules: Rules, point: int, work: Work, found: Found) -> None:
+def _to_first_order(points: PackedPoints, rules: Rules, point: int, work: Work, found: Found) -> None:
     """See `chain.newton._to_first_order`; `work` is that of a forward pass without precisions."""
     depth, units = points.length[point], 1.0
     for matrix in range(depth):
@@ -70,7 +68,7 @@ def _to_first_order(points: Points, rules: Rules, point: int, work: Work, found:
         found.error[point] = units * work.m[depth, J] + rules.rounding * value
 
 
-def _begin(points: Points, rules: Rules, point: int, work: Work) -> None:
+def _begin(points: PackedPoints, rules: Rules, point: int, work: Work) -> None:
     depth = points.length[point]
     if rules.share < 1.0:
         for matrix in range(depth):
@@ -81,7 +79,7 @@ def _begin(points: Points, rules: Rules, point: int, work: Work) -> None:
         work.step_r[matrix] = work.step_v[matrix] = 0.0
 
 
-def _sweep(points: Points, point: int, work: Work) -> None:
+def _sweep(points: PackedPoints, point: int, work: Work) -> None:
     """Precisions from variances and variances from precisions: one pass from the output inwards and one back."""
     _backward(points, point, work)
     _forward(points, point, work)
@@ -90,7 +88,7 @@ def _sweep(points: Points, point: int, work: Work) -> None:
         work.log_r[matrix], work.log_v[matrix] = np.log(work.r[matrix]), np.log(work.v[matrix])
 
 
-def _search(points: Points, rules: Rules, known: Known, point: int, work: Work, found: Found) -> None:
+def _search(points: PackedPoints, rules: Rules, known: Known, point: int, work: Work, found: Found) -> None:
     depth, passes = points.length[point], 0
     for step in range(rules.max_steps):
         mismatch = _linearise(points, point, work)
@@ -152,7 +150,7 @@ def _ahead(rules: Rules, known: Known, point: int, depth: int, work: Work) -> in
     return -1
 
 
-def _pass(points: Points, rules: Rules, point: int, passes: int, work: Work) -> None:
+def _pass(points: PackedPoints, rules: Rules, point: int, passes: int, work: Work) -> None:
     """See `chain.newton._pass`."""
     depth, before, longest = points.length[point], work.step_v, 0.0
     for matrix in range(depth):
@@ -168,7 +166,7 @@ def _pass(points: Points, rules: Rules, point: int, passes: int, work: Work) -> 
     _sweep(points, point, work)
 
 
-def _largest(r: Array, v: Array, depth: int) -> float:
+def _largest(r: FloatArray, v: FloatArray, depth: int) -> float:
     """Largest absolute entry; NaN where there is one."""
     largest = 0.0
     for matrix in range(depth):
@@ -180,7 +178,7 @@ def _largest(r: Array, v: Array, depth: int) -> float:
     return largest
 
 
-def _source(points: Points, point: int, r: float, out: Array) -> None:
+def _source(points: PackedPoints, point: int, r: float, out: FloatArray) -> None:
     """See `interfaces.Source`."""
     if points.from_layer:
         evaluate_layer(points.first, point, 0, r, points.source[point], out)
@@ -191,7 +189,7 @@ def _source(points: Points, point: int, r: float, out: Array) -> None:
     out[J] = 0.5 * np.log1p(variance * r)
 
 
-def _output(points: Points, point: int, v: float, out: Array) -> None:
+def _output(points: PackedPoints, point: int, v: float, out: FloatArray) -> None:
     """See `channels.observed.outputs.GaussianOutput`."""
     noise = points.noise[point]
     a = 1.0 / (noise + v)
@@ -199,7 +197,7 @@ def _output(points: Points, point: int, v: float, out: Array) -> None:
     out[J] = 0.5 * np.log1p(v / noise)
 
 
-def _variance(points: Points, point: int, matrix: int, message: Array, out: Array) -> None:
+def _variance(points: PackedPoints, point: int, matrix: int, message: FloatArray, out: FloatArray) -> None:
     """See `ensembles.Ensemble.variance`."""
     log = np.log(points.sigma_w2[point, matrix] * message[E])
     if points.rotates[matrix]:
@@ -210,7 +208,7 @@ def _variance(points: Points, point: int, matrix: int, message: Array, out: Arra
         out[0], out[1], out[2] = log, 1.0, 0.0
 
 
-def _precision(points: Points, point: int, matrix: int, message: Array, v: float, out: Array) -> None:
+def _precision(points: PackedPoints, point: int, matrix: int, message: FloatArray, v: float, out: FloatArray) -> None:
     """See `ensembles.Ensemble.precision`."""
     a, scale = message[A], points.alpha[matrix] * points.sigma_w2[point, matrix]
     if not points.rotates[matrix]:
@@ -227,7 +225,7 @@ def _precision(points: Points, point: int, matrix: int, message: Array, v: float
     out[1], out[2] = (1.0 / left, (1.0 - left) / left) if inside else (0.0, -1.0)
 
 
-def _forward(points: Points, point: int, work: Work) -> None:
+def _forward(points: PackedPoints, point: int, work: Work) -> None:
     """Variances that belong to given precisions, and all messages: one pass from the source outwards."""
     depth = points.length[point]
     _source(points, point, work.r[0], work.m[0])
@@ -239,7 +237,7 @@ def _forward(points: Points, point: int, work: Work) -> None:
     _output(points, point, work.v[depth - 1], work.m[depth])
 
 
-def _backward(points: Points, point: int, work: Work) -> None:
+def _backward(points: PackedPoints, point: int, work: Work) -> None:
     """Precisions that belong to given variances: one pass from the output inwards."""
     depth = points.length[point]
     _output(points, point, work.v[depth - 1], work.m[depth])
@@ -250,7 +248,7 @@ def _backward(points: Points, point: int, work: Work) -> None:
             evaluate_layer(points.layers, point, matrix - 1, work.r[matrix], work.v[matrix - 1], work.m[matrix])
 
 
-def _messages(points: Points, point: int, work: Work) -> None:
+def _messages(points: PackedPoints, point: int, work: Work) -> None:
     """See `chain.messages`."""
     depth = points.length[point]
     _source(points, point, work.r[0], work.m[0])
@@ -259,7 +257,7 @@ def _messages(points: Points, point: int, work: Work) -> None:
     _output(points, point, work.v[depth - 1], work.m[depth])
 
 
-def _linearise(points: Points, point: int, work: Work) -> float:
+def _linearise(points: PackedPoints, point: int, work: Work) -> float:
     """See `chain.newton._linearise`; returns the largest mismatch, NaN where there is one."""
     depth, linear, slopes = points.length[point], work.linear, work.map
     for matrix in range(depth):
@@ -303,7 +301,7 @@ def _newton_step(depth: int, work: Work) -> float:
     return least
 
 
-def _evaluate(points: Points, rules: Rules, point: int, work: Work, found: Found, stepped: bool) -> None:
+def _evaluate(points: PackedPoints, rules: Rules, point: int, work: Work, found: Found, stepped: bool) -> None:
     """The potential where the search has ended and its error, see `chain.potential.potential_error`.
 
     r, V and the mean squared error of the source are those after one more step if `stepped`.

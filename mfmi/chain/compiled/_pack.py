@@ -7,9 +7,10 @@ from collections.abc import Callable
 import numpy as np
 from numpy.typing import NDArray
 
+from mfmi.arrays import FloatArray
 from mfmi.chain.compiled._channel import N_OUT, Layers
 from mfmi.chain.compiled._compiler import compiled
-from mfmi.chain.compiled._state import Found, Known, Points, Rules, Work
+from mfmi.chain.compiled._state import Found, Known, PackedPoints, Rules, Work
 from mfmi.chain.ensembles import Ensemble, Gaussian, Mixed, Orthogonal
 from mfmi.channels.closed.table import ChannelTable
 from mfmi.channels.gains import Interleaved
@@ -17,8 +18,6 @@ from mfmi.channels.layers import Surrogate, Tabulated
 from mfmi.channels.observed.outputs import GaussianOutput, Output
 from mfmi.channels.protocols import LayerChannel, Source
 from mfmi.channels.sources import FirstLayer, GaussianInput
-
-Array = NDArray[np.float64]
 
 _NO_VALUES, _NO_LAYERS = np.empty(0), np.empty((0, 0))
 _NO_NODES, _NO_PLACES = np.empty((0, 0, 0)), np.empty((0, 0), dtype=np.int64)
@@ -37,7 +36,7 @@ class Packed:
     points : the chains.
     """
 
-    def __init__(self, code: Callable[..., None], points: Points) -> None:
+    def __init__(self, code: Callable[..., None], points: PackedPoints) -> None:
         self._code, self._points = code, points
         most = points.rotates.size
         self._work = Work(np.zeros((most + 1, N_OUT)), np.zeros((6, most)), np.zeros(3), *np.zeros((11, most)))
@@ -92,7 +91,7 @@ def pack(
     n, most = len(length), len(ensemble.alpha)
     sigma_w2 = np.ascontiguousarray(np.broadcast_to(ensemble.sigma_w2, (n, most)))
     rotates = ensemble.rotates if isinstance(ensemble, Mixed) else np.full(most, isinstance(ensemble, Orthogonal))
-    points = Points(
+    points = PackedPoints(
         np.ascontiguousarray(rotates),
         isinstance(source, FirstLayer),
         _own(source.variance),
@@ -147,7 +146,7 @@ def _each(count: int) -> NDArray[np.int64]:
     return np.arange(count, dtype=np.int64)
 
 
-def _own(values: Array) -> Array:
+def _own(values: FloatArray) -> FloatArray:
     """Contiguous and writable, for each kind of array is one more compilation."""
     array = np.ascontiguousarray(values)
     return array if array.flags.writeable else array.copy()

@@ -7,12 +7,11 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from mfmi.arrays import FloatArray
 from mfmi.chain.compiled._channel import Layers
 
-Array = NDArray[np.float64]
 
-
-class Points(NamedTuple):
+class PackedPoints(NamedTuple):
     """n chains of at most L matrices.
 
     Attributes
@@ -27,12 +26,12 @@ class Points(NamedTuple):
 
     rotates: NDArray[np.bool_]
     from_layer: bool
-    source: Array
+    source: FloatArray
     first: Layers
     layers: Layers
-    sigma_w2: Array
-    alpha: Array
-    noise: Array
+    sigma_w2: FloatArray
+    alpha: FloatArray
+    noise: FloatArray
     length: NDArray[np.int64]
 
 
@@ -60,27 +59,27 @@ class Rules(NamedTuple):
 class Known(NamedTuple):
     """Logarithms of r and V at k minima of every point, shape (k, n, L); NaN where there is none."""
 
-    log_r: Array
-    log_v: Array
+    log_r: FloatArray
+    log_v: FloatArray
 
 
 class Work(NamedTuple):
     """Arrays for one point: messages (L + 1, 8), equations (6, L), three results of a map, and twelve of length L."""
 
-    m: Array
-    linear: Array
-    map: Array
-    r: Array
-    v: Array
-    log_r: Array
-    log_v: Array
-    slope: Array
-    shift: Array
-    pivot: Array
-    new_r: Array
-    new_v: Array
-    step_r: Array
-    step_v: Array
+    m: FloatArray
+    linear: FloatArray
+    map: FloatArray
+    r: FloatArray
+    v: FloatArray
+    log_r: FloatArray
+    log_v: FloatArray
+    slope: FloatArray
+    shift: FloatArray
+    pivot: FloatArray
+    new_r: FloatArray
+    new_v: FloatArray
+    step_r: FloatArray
+    step_v: FloatArray
 
 
 class Found(NamedTuple):
@@ -90,12 +89,12 @@ class Found(NamedTuple):
     then.
     """
 
-    value: Array
-    error: Array
-    mmse: Array
-    residual: Array
-    pivot: Array
-    rest: Array
-    r: Array
-    v: Array
+    value: FloatArray
+    error: FloatArray
+    mmse: FloatArray
+    residual: FloatArray
+    pivot: FloatArray
+    rest: FloatArray
+    r: FloatArray
+    v: FloatArray
     known: NDArray[np.int64]

@@ -11,14 +11,12 @@ from dataclasses import dataclass
 from itertools import pairwise
 
 import numpy as np
-from numpy.typing import NDArray
 from scipy.interpolate import make_interp_spline
 
 from mfmi.activations import Activation
+from mfmi.arrays import FloatArray
 from mfmi.channels.closed.offsets import offset_blocks
 from mfmi.quadrature.gaussian import legendre_rule
-
-Array = NDArray[np.float64]
 
 # Elements of a (points, nodes, precisions) work array.
 _BLOCK = 1 << 18
@@ -28,7 +26,7 @@ _FINER_POLE = 0.25
 _DEEP = 1.5
 
 
-def _mean(log: Callable[[slice], Array], weight: Array, precisions: int) -> Array:
+def _mean(log: Callable[[slice], FloatArray], weight: FloatArray, precisions: int) -> FloatArray:
     """`E log(rows)` over the nodes, block by block; `log` returns shape (rows, M, R), the result has shape (n, R)."""
     out = np.empty((len(weight), precisions))
     step = max(1, _BLOCK // (weight.shape[1] * precisions))
@@ -38,12 +36,12 @@ def _mean(log: Callable[[slice], Array], weight: Array, precisions: int) -> Arra
     return out
 
 
-def _capacities(r: Array, power: Array) -> Callable[[slice], Array]:
+def _capacities(r: FloatArray, power: FloatArray) -> Callable[[slice], FloatArray]:
     """`ln(1 + r power)` at some of the rows, for `_mean`."""
     return lambda rows: np.log1p(r[rows, None, :] * power[rows, :, None])
 
 
-def _beside(omega: Array, tau: Array) -> Array:
+def _beside(omega: FloatArray, tau: FloatArray) -> FloatArray:
     """The inner variance at every node."""
     return np.broadcast_to(tau[:, None], omega.shape)
 
@@ -54,7 +52,9 @@ class GaussianUpper:
 
     name: str = "gaussian"
 
-    def information(self, phi: Activation, r: Array, tau: Array, s: Array, refine: float = 1.0) -> Array:
+    def information(
+        self, phi: Activation, r: FloatArray, tau: FloatArray, s: FloatArray, refine: float = 1.0
+    ) -> FloatArray:
         """See `channels.closed.table.Channel.information`."""
         out = np.empty_like(r)
         for rows, omega, weight in offset_blocks(phi, tau, s, valleys=_DEEP, refine=refine):
@@ -69,7 +69,9 @@ class LinearLower:
 
     name: str = "linear"
 
-    def information(self, phi: Activation, r: Array, tau: Array, s: Array, refine: float = 1.0) -> Array:
+    def information(
+        self, phi: Activation, r: FloatArray, tau: FloatArray, s: FloatArray, refine: float = 1.0
+    ) -> FloatArray:
         """See `channels.closed.table.Channel.information`."""
         out = np.empty_like(r)
         for rows, omega, weight in offset_blocks(phi, tau, s, curvature=True, pole=_FINER_POLE, refine=refine):
@@ -80,10 +82,10 @@ class LinearLower:
         return out
 
 
-def _readings(r: Array, signal: Array, residual: Array) -> Callable[[slice], Array]:
+def _readings(r: FloatArray, signal: FloatArray, residual: FloatArray) -> Callable[[slice], FloatArray]:
     """`ln(1 + r signal / (1 + r residual))` at some of the rows: one logarithm, for a difference of two cancels."""
 
-    def log(rows: slice) -> Array:
+    def log(rows: slice) -> FloatArray:
         precision = r[rows, None, :]
         return np.asarray(np.log1p(precision * signal[rows, :, None] / (1.0 + precision * residual[rows, :, None])))
 
@@ -99,7 +101,9 @@ class EntropyPowerLower:
 
     name: str = "entropy_power"
 
-    def information(self, phi: Activation, r: Array, tau: Array, s: Array, refine: float = 1.0) -> Array:
+    def information(
+        self, phi: Activation, r: FloatArray, tau: FloatArray, s: FloatArray, refine: float = 1.0
+    ) -> FloatArray:
         """See `channels.closed.table.Channel.information`."""
         out = np.zeros_like(r)
         for rows, omega, weight in offset_blocks(phi, tau, s, valleys=0.0, refine=refine):
@@ -131,7 +135,9 @@ class FisherLower:
 
     name: str = "fisher"
 
-    def information(self, phi: Activation, r: Array, tau: Array, s: Array, refine: float = 1.0) -> Array:
+    def information(
+        self, phi: Activation, r: FloatArray, tau: FloatArray, s: FloatArray, refine: float = 1.0
+    ) -> FloatArray:
         """See `channels.closed.table.Channel.information`."""
         out = np.empty_like(r)
         for variance in np.unique(s):
@@ -140,7 +146,7 @@ class FisherLower:
         return out
 
 
-def _along_ladder(phi: Activation, r: Array, tau: Array, s: float, refine: float) -> Array:
+def _along_ladder(phi: Activation, r: FloatArray, tau: FloatArray, s: float, refine: float) -> FloatArray:
     """The channel of `FisherLower` at one s: one ladder of variances t and one of precisions serve all its points."""
     steps = _ladder(tau, s)
     log_r = np.log(r)
@@ -161,7 +167,7 @@ def _along_ladder(phi: Activation, r: Array, tau: Array, s: float, refine: float
     return np.asarray(np.exp(np.stack(rows)))
 
 
-def _ladder(tau: Array, s: float) -> Array:
+def _ladder(tau: FloatArray, s: float) -> FloatArray:
     """Ends of the cells in t: all values of tau, nowhere too far apart, from where the activation is linear."""
     stops = np.unique(np.append(tau, min(float(tau.min()), _STRAIGHT * s)))
     parts = [
@@ -170,14 +176,14 @@ def _ladder(tau: Array, s: float) -> Array:
     return np.append(np.concatenate(parts), stops[-1]) if parts else stops
 
 
-def _curvature(phi: Activation, precision: Array, t: Array, s: float, refine: float) -> Array:
+def _curvature(phi: Activation, precision: FloatArray, t: FloatArray, s: float, refine: float) -> FloatArray:
     """`E_omega r kappa^2 / (1 + r Var(u|omega))` at every variance t and precision r, shape (t, r)."""
     out = np.empty((len(t), len(precision)))
     for block, omega, mass in offset_blocks(phi, t, np.full_like(t, s), pole=_FINER_POLE, refine=refine):
         moments = phi.conditional(omega, _beside(omega, t[block]))
         speed, power = np.square(moments.kappa), moments.variance
 
-        def information(rows: slice, speed: Array = speed, power: Array = power) -> Array:
+        def information(rows: slice, speed: FloatArray = speed, power: FloatArray = power) -> FloatArray:
             return np.asarray(precision * speed[rows, :, None] / (1.0 + precision * power[rows, :, None]))
 
         out[block] = _mean(information, mass, len(precision))

@@ -9,10 +9,10 @@ from __future__ import annotations
 from typing import TypeVar
 
 import numpy as np
-from numpy.typing import NDArray
 
-Array = NDArray[np.float64]
-Number = TypeVar("Number", float, Array)
+from mfmi.arrays import FloatArray
+
+Number = TypeVar("Number", float, FloatArray)
 
 # End of the table along X, and its cells along asinh(X) and the share of tau.
 X_MAX = 48.0
@@ -39,7 +39,7 @@ def scaled(tau: Number, s: Number, whole: Number) -> tuple[Number, Number]:
     return tau / inside, inside
 
 
-def share_of(tau: Array, s: Array) -> tuple[Array, Array, Array]:
+def share_of(tau: FloatArray, s: FloatArray) -> tuple[FloatArray, FloatArray, FloatArray]:
     """Coordinate of tau in [0, 1], and its first and second derivative in tau; for arrays and, compiled, for numbers.
 
     Logarithmic in tau down to a millionth of s, because a kink of width sqrt(tau) and a residual of size tau^2 matter
@@ -48,7 +48,7 @@ def share_of(tau: Array, s: Array) -> tuple[Array, Array, Array]:
     return share_within(tau, s, *share_frame(s))
 
 
-def share_frame(s: Array) -> tuple[Array, Array, Array, Array]:
+def share_frame(s: FloatArray) -> tuple[FloatArray, FloatArray, FloatArray, FloatArray]:
     """What `share_within` needs to know of s: the square of the small scale, the large one, begin and length."""
     bounded = s / (1.0 + s)
     small, large = 1e-3 * np.sqrt(bounded), 0.3 * bounded
@@ -136,7 +136,7 @@ def missed(x: Number, relative: Number) -> Number:
     return 0.5 * (x * relative + beyond)
 
 
-def tau_of_share(share: Array, s: Array) -> Array:
+def tau_of_share(share: FloatArray, s: FloatArray) -> FloatArray:
     """Invert `share_of` by bisection on ln tau; only the sites of a table come here."""
     low, high = np.log(s) - 60.0, np.log(s)
     for _ in range(60):

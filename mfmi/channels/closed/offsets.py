@@ -14,10 +14,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mfmi.activations import Activation
+from mfmi.arrays import FloatArray
 from mfmi.quadrature.gaussian import blocked_rules, blocks, legendre_rule
 from mfmi.quadrature.normal import folded_density
-
-Array = NDArray[np.float64]
 
 _TOLERANCE = 1e-9
 # Standard deviations of the offset that are looked at for valleys.
@@ -29,14 +28,14 @@ _FOLDED, _FOLDED_NODES, _TRANSITION = 0.1, 64, 1.4
 
 def offset_blocks(
     phi: Activation,
-    tau: Array,
-    s: Array,
+    tau: FloatArray,
+    s: FloatArray,
     *,
     valleys: float = 1.0,
     curvature: bool = False,
     pole: float = 1.0,
     refine: float = 1.0,
-) -> Iterator[tuple[NDArray[np.int64], Array, Array]]:
+) -> Iterator[tuple[NDArray[np.int64], FloatArray, FloatArray]]:
     """Nodes and weights of `omega ~ N(0, s - tau)`, block by block of rows that need equally many.
 
     For an odd or even activation they are those of a mean over both signs.
@@ -100,7 +99,9 @@ def _valleys(phi: Activation, reach: float, curvature: bool) -> tuple[float, ...
     return tuple(np.sort(np.concatenate((turning, between))) if curvature else turning)
 
 
-def _folded(phi: Activation, deviation: Array, width: Array, nodes: int, curvature: bool) -> tuple[Array, Array]:
+def _folded(
+    phi: Activation, deviation: FloatArray, width: FloatArray, nodes: int, curvature: bool
+) -> tuple[FloatArray, FloatArray]:
     """Offsets wider than a wave's period, by their distance from the next turning point, up to a quarter of it."""
     x, w = legendre_rule(nodes)
     quarter = 0.25 * phi.period

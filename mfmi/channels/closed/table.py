@@ -20,6 +20,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mfmi.activations import Activation
+from mfmi.arrays import FloatArray
 from mfmi.channels.closed.coordinates import (
     S_LEAST,
     TAU_CELLS,
@@ -33,9 +34,7 @@ from mfmi.channels.closed.coordinates import (
     terms,
 )
 from mfmi.channels.protocols import TableValue
-from mfmi.quadrature.splines import Axis, from_coarse_sites, largest_around, missed_between_sites
-
-Array = NDArray[np.float64]
+from mfmi.quadrature.splines import SplineAxis, from_coarse_sites, largest_around, missed_between_sites
 
 # Every so many sites a finer rule is asked, of so many more nodes. What is found that way is a typical miss of a place,
 # and the largest of 100 of them is about that times the margin.
@@ -61,14 +60,16 @@ class Channel(Protocol):
     def name(self) -> str:
         """Name of the channel."""
 
-    def information(self, phi: Activation, r: Array, tau: Array, s: Array, refine: float = 1.0) -> Array:
+    def information(
+        self, phi: Activation, r: FloatArray, tau: FloatArray, s: FloatArray, refine: float = 1.0
+    ) -> FloatArray:
         """`J` in nats at precisions `r`, shape (n, R), and variances `tau`, `s`, shape (n,); returns shape (n, R).
 
         `refine` multiplies the numbers of nodes; another value than 1 gives a second opinion for an error estimate.
         """
 
 
-_X_AXIS, _TAU_AXIS, _S_AXIS = Axis(X_CELLS), Axis(TAU_CELLS), Axis(_S_CELLS)
+_X_AXIS, _TAU_AXIS, _S_AXIS = SplineAxis(X_CELLS), SplineAxis(TAU_CELLS), SplineAxis(_S_CELLS)
 
 
 class Place(NamedTuple):
@@ -85,10 +86,10 @@ class Place(NamedTuple):
 
     slot: NDArray[np.int64]
     column: NDArray[np.int64]
-    at_s: Array
-    frame: Array
-    ratios: Array
-    log_powers: Array
+    at_s: FloatArray
+    frame: FloatArray
+    ratios: FloatArray
+    log_powers: FloatArray
     errors: NDArray[np.float32]
     columns: int
     cells: int
@@ -107,13 +108,13 @@ class _Coordinates(NamedTuple):
     powers : D, and the first and second derivative of ln(D / tau) in the share.
     """
 
-    x: Array
+    x: FloatArray
     cell: tuple[NDArray[np.intp], NDArray[np.intp], NDArray[np.intp]]
-    scaling: tuple[Array, Array, Array]
-    by_share: list[list[Array]]
-    at_s: list[Array]
-    by_tau: tuple[Array, Array]
-    powers: tuple[Array, tuple[Array, Array]]
+    scaling: tuple[FloatArray, FloatArray, FloatArray]
+    by_share: list[list[FloatArray]]
+    at_s: list[FloatArray]
+    by_tau: tuple[FloatArray, FloatArray]
+    powers: tuple[FloatArray, tuple[FloatArray, FloatArray]]
 
 
 class ChannelTable:
@@ -134,7 +135,7 @@ class ChannelTable:
         self._ratios, self._log_powers = np.empty(0), np.empty(0)
         self._errors = np.empty(0, dtype=np.float32)
 
-    def evaluate(self, r: Array, tau: Array, s: Array) -> TableValue:
+    def evaluate(self, r: FloatArray, tau: FloatArray, s: FloatArray) -> TableValue:
         """`J` and its derivatives at precisions `r`, remaining variances `tau` and total variances `s`, one shape.
 
         Parameters
@@ -154,7 +155,7 @@ class ChannelTable:
             out[:, rows] = self._values(r[rows], tau[rows], s[rows])
         return TableValue(*(part.reshape(shape) for part in out))
 
-    def error(self, r: Array, tau: Array, s: Array) -> Array:
+    def error(self, r: FloatArray, tau: FloatArray, s: FloatArray) -> FloatArray:
         """Estimate the absolute error of `J`, in nats; arguments as for `evaluate`.
 
         It is that of interpolation, as the splines themselves tell it, and of the quadrature behind them, as a finer
@@ -177,7 +178,7 @@ class ChannelTable:
             out[rows] = missed(x, self._errors[cell])
         return out.reshape(shape)
 
-    def place(self, s: Array) -> Place:
+    def place(self, s: FloatArray) -> Place:
         """Where the channels of given total variances, shape (n, K), stand in the table; not at 0 or infinity."""
         flat = s.ravel()
         flat = np.where(np.isfinite(flat) & (flat > 0.0), flat, 1.0)
@@ -197,7 +198,7 @@ class ChannelTable:
             self._s_cells,
         )
 
-    def _values(self, r: Array, tau: Array, s: Array) -> Array:
+    def _values(self, r: FloatArray, tau: FloatArray, s: FloatArray) -> FloatArray:
         x, cell, scaling, by_share, at_s, by_tau, powers = self._coordinates(r, tau, s)
         scale, r, tau = scaling
         power, slopes = powers
@@ -206,7 +207,7 @@ class ChannelTable:
         j, e, a, e_r, e_v, a_v, rest = terms(r, tau, power, x, by_tau, slopes, ratio)
         return np.stack([j, e * scale, a / scale, e_r * scale * scale, e_v, a_v / scale / scale, rest])
 
-    def _coordinates(self, r: Array, tau: Array, s: Array) -> _Coordinates:
+    def _coordinates(self, r: FloatArray, tau: FloatArray, s: FloatArray) -> _Coordinates:
         """Where the arguments stand in the table."""
         whole = np.ones_like(s) if self.phi.homogeneous else np.maximum(s, S_LEAST)
         scale, tau = scaled(np.minimum(tau, s), s, whole)
@@ -227,7 +228,7 @@ class ChannelTable:
             (power, (log_power[1], log_power[2])),
         )
 
-    def _place(self, s: Array) -> tuple[NDArray[np.intp], NDArray[np.intp], list[Array]]:
+    def _place(self, s: FloatArray) -> tuple[NDArray[np.intp], NDArray[np.intp], list[FloatArray]]:
         """Slot of the tile, cell and weights of every s; a tile that is not there yet is built."""
         coordinate = np.zeros_like(s) if self.phi.homogeneous else _coordinate(s)
         number = np.floor(coordinate).astype(np.intp)
@@ -244,11 +245,11 @@ class ChannelTable:
 
     def _ratio(
         self,
-        x: Array,
+        x: FloatArray,
         place: tuple[NDArray[np.intp], NDArray[np.intp], NDArray[np.intp]],
-        by_share: list[list[Array]],
-        at_s: list[Array],
-    ) -> list[list[Array]]:
+        by_share: list[list[FloatArray]],
+        at_s: list[FloatArray],
+    ) -> list[list[FloatArray]]:
         """Q and its derivatives by asinh(X) / XI_MAX (first index) and by the share (second), up to total order two."""
         xi = np.arcsinh(x)
         line, by_x = _X_AXIS.locate(np.minimum(xi / XI_MAX, 1.0))
@@ -287,7 +288,7 @@ class ChannelTable:
         self._log_powers = np.concatenate((self._log_powers, log_power.ravel()))
         self._errors = np.concatenate((self._errors, errors.ravel().astype(np.float32)))
 
-    def _second_opinion(self, power: Array, tau: Array, s: Array, q: Array) -> Array:
+    def _second_opinion(self, power: FloatArray, tau: FloatArray, s: FloatArray, q: FloatArray) -> FloatArray:
         """Relative difference of Q from a finer quadrature, for all cells of a tile, shape (x, share, 1).
 
         It is asked at some sites of the tile's largest s, and within the first cell along X: where few offsets carry
@@ -312,12 +313,12 @@ class ChannelTable:
         return cells[:, :, None]
 
 
-def _coordinate(s: Array) -> Array:
+def _coordinate(s: FloatArray) -> FloatArray:
     """Coordinate of s: tiles are its unit intervals."""
     return np.asarray(np.arcsinh(np.sqrt(s / _S_SCALE)) / _TILE)
 
 
-def _variance_at(coordinate: Array) -> Array:
+def _variance_at(coordinate: FloatArray) -> FloatArray:
     return np.asarray(np.maximum(_S_SCALE * np.sinh(coordinate * _TILE) ** 2, S_LEAST))
 
 
@@ -327,8 +328,8 @@ def _blocks(rows: NDArray[np.intp]) -> Iterator[NDArray[np.intp]]:
 
 
 def _contract(
-    flat: Array, base: NDArray[np.intp], width: int, by_row: list[list[Array]], at_column: list[Array]
-) -> list[Array]:
+    flat: FloatArray, base: NDArray[np.intp], width: int, by_row: list[list[FloatArray]], at_column: list[FloatArray]
+) -> list[FloatArray]:
     """Spline over (row, column): value, first and second derivative along the rows."""
     result = [np.zeros(len(base)) for _ in range(3)]
     for j in range(4):

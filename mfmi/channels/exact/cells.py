@@ -5,7 +5,8 @@ from functools import lru_cache
 
 import numpy as np
 
-from mfmi.quadrature.panels import FloatArray, ScalarFunction
+from mfmi.arrays import FloatArray
+from mfmi.quadrature.panels import ScalarFunction
 
 CELL_NODES = 12
 MAX_LEVEL = 48

@@ -12,18 +12,19 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import ArrayLike
 
+from mfmi.arrays import FloatArray
 from mfmi.channels.exact.cells import activation_cells
 from mfmi.channels.exact.piecewise_linear import Segments, linear_segments, segment_channel
 from mfmi.channels.exact.smooth import SmoothChannel
 from mfmi.quadrature.normal import folded_density
-from mfmi.quadrature.panels import REACH, FloatArray, ScalarFunction, panel_nodes, partition, sum_by_row
+from mfmi.quadrature.panels import REACH, ScalarFunction, panel_nodes, partition, sum_by_row
 
 OFFSET_GRADING = np.array([0.0, 1.0, 2.0, 3.2, 4.6, 6.4, REACH, 12.0])
 GAUSSIAN_GRADING = np.array([0.0, 1.2, 2.4, 3.7, 5.2, 6.8, REACH])
 CELL_SPACING = 0.4
 CELL_TOLERANCE = 1e-7
 NO_PRECISION = 1e-24
-ROUNDING = 1e-13
+CHANNEL_ROUNDING = 1e-13
 SHARED_WIDTH = 16.0
 """Width of a panel of offsets, in sqrt(tau), up to which its offsets share their panels: the prior reaches over 17."""
 BLOCK = 8_000
@@ -256,7 +257,7 @@ def exact_channel_with_error(
     """
     rough = exact_channel(phi, r, tau, s, order)
     fine = exact_channel(phi, r, tau, s, order + 4)
-    differences = (np.abs(b - a) + ROUNDING * np.abs(b) for a, b in zip(rough, fine, strict=True))
+    differences = (np.abs(b - a) + CHANNEL_ROUNDING * np.abs(b) for a, b in zip(rough, fine, strict=True))
     return ChannelEstimate(fine, ChannelValue(*differences))
 
 

@@ -4,7 +4,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from mfmi.quadrature.panels import FloatArray, IntArray, ScalarFunction
+from mfmi.arrays import FloatArray
+from mfmi.quadrature.panels import IntArray, ScalarFunction
 
 INVERSION_STEPS = 40
 INVERSION_TOLERANCE = 0.01

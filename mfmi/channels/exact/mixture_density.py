@@ -7,7 +7,8 @@ window of the panel, against the polynomials that interpolate the laws there.
 
 import numpy as np
 
-from mfmi.quadrature.panels import SQRT_TWO_PI, FloatArray, IntArray
+from mfmi.arrays import FloatArray
+from mfmi.quadrature.panels import SQRT_TWO_PI, IntArray
 
 PAIR_REACH = 13.0
 """Noise widths between y and an image after which the pair is dropped; weak signals need the density's far tail."""

@@ -12,10 +12,10 @@ from dataclasses import dataclass
 import numpy as np
 from scipy.special import ndtr
 
+from mfmi.arrays import FloatArray
 from mfmi.channels.exact.step import scaled_equivocation, step_entropy
 from mfmi.quadrature.panels import (
     REACH,
-    FloatArray,
     IntArray,
     information_of_density,
     normal_density,

@@ -10,13 +10,13 @@ from collections.abc import Iterator
 
 import numpy as np
 
+from mfmi.arrays import FloatArray
 from mfmi.channels.exact.cells import CELL_NODES, activation_cells
 from mfmi.channels.exact.input_panels import FLATTEST, InputPanels, invert
 from mfmi.channels.exact.mixture_density import LAW_NODES, PAIR_REACH, MixtureDensity, likelihood
 from mfmi.quadrature.chebyshev import lobatto
 from mfmi.quadrature.panels import (
     REACH,
-    FloatArray,
     IntArray,
     ScalarFunction,
     information_of_density,

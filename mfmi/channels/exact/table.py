@@ -17,11 +17,12 @@ from functools import lru_cache
 import numpy as np
 from numpy.typing import ArrayLike
 
+from mfmi.arrays import FloatArray
 from mfmi.channels.exact.tile_builder import TileBuilder
 from mfmi.channels.exact.tile_cache import TileCache
-from mfmi.channels.exact.tiles import ORDERS, STRETCH, WIDTHS, Place, Tile, logarithms
+from mfmi.channels.exact.tiles import ORDERS, STRETCH, WIDTHS, ChannelTile, Place, logarithms
 from mfmi.channels.protocols import TableValue
-from mfmi.quadrature.panels import FloatArray, IntArray, ScalarFunction
+from mfmi.quadrature.panels import IntArray, ScalarFunction
 
 SMALLEST_SIGNAL = 1e-7
 """r tau below which J is proportional to r to the accuracy of the table."""
@@ -51,7 +52,7 @@ class ExactTable:
         self.identity = phi.identity
         self.cache = TileCache.of_user(phi) if cache is None else cache
         self._builder = TileBuilder(phi)
-        self._tiles: dict[Place, Tile] = {}
+        self._tiles: dict[Place, ChannelTile] = {}
 
     def evaluate(self, r: ArrayLike, tau: ArrayLike, s: ArrayLike) -> TableValue:
         """J and its derivatives up to the second.
@@ -105,7 +106,7 @@ class ExactTable:
         out[usable] = found
         return out.reshape(shape)
 
-    def tile(self, place: Place) -> Tile:
+    def tile(self, place: Place) -> ChannelTile:
         """Return the tile at a place, from memory, from the cache or by quadrature.
 
         Parameters
@@ -127,13 +128,13 @@ class ExactTable:
             self._tiles[place] = tile
         return self._tiles[place]
 
-    def _load(self, place: Place) -> Tile | None:
+    def _load(self, place: Place) -> ChannelTile | None:
         shape = self._builder.orders
         size, tail = int(np.prod(shape)), ORDERS[2] if self._builder.saturates(place) else 0
         stored = self.cache.load(place, size + tail + 1)
         if stored is None:
             return None
-        return Tile(stored[:size].reshape(shape), stored[size:-1] if tail else None, float(stored[-1]))
+        return ChannelTile(stored[:size].reshape(shape), stored[size:-1] if tail else None, float(stored[-1]))
 
     def _arguments(
         self, r: ArrayLike, tau: ArrayLike, s: ArrayLike

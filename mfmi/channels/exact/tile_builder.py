@@ -10,6 +10,7 @@ from typing import NamedTuple
 
 import numpy as np
 
+from mfmi.arrays import FloatArray
 from mfmi.channels.exact.channel import (
     OFFSET_GRADING,
     channel_at_offset,
@@ -20,10 +21,10 @@ from mfmi.channels.exact.channel import (
 )
 from mfmi.channels.exact.piecewise_linear import linear_segments
 from mfmi.channels.exact.step import scaled_equivocation, step_entropy
-from mfmi.channels.exact.tiles import ORDERS, PERIODIC_ORDER, STRETCH, WIDTHS, Place, Tile, logarithms
+from mfmi.channels.exact.tiles import ORDERS, PERIODIC_ORDER, STRETCH, WIDTHS, ChannelTile, Place, logarithms
 from mfmi.quadrature.chebyshev import chebyshev_coefficients, lobatto
 from mfmi.quadrature.normal import folded_density
-from mfmi.quadrature.panels import REACH, FloatArray, ScalarFunction, panel_nodes, partition
+from mfmi.quadrature.panels import REACH, ScalarFunction, panel_nodes, partition
 
 NODES = 6
 OFFSET_RATIO = 1.6
@@ -88,7 +89,7 @@ class TileBuilder:
         """
         return self.degree == 0 and place[0] >= 0
 
-    def build(self, place: Place) -> Tile:
+    def build(self, place: Place) -> ChannelTile:
         """Compute a tile by quadrature, and measure its error.
 
         Parameters
@@ -110,8 +111,8 @@ class TileBuilder:
         coefficients = chebyshev_coefficients(np.log(values), self.orders)
         last = [np.take(coefficients, -1, axis) for axis, order in enumerate(self.orders) if order > 1]
         tail = max(float(np.max(np.abs(part))) for part in last)
-        miss = self._miss(place, Tile(coefficients, limit, tail))
-        return Tile(coefficients, limit, MARGIN * (tail + miss))
+        miss = self._miss(place, ChannelTile(coefficients, limit, tail))
+        return ChannelTile(coefficients, limit, MARGIN * (tail + miss))
 
     def _axes(self, place: Place) -> tuple[FloatArray, FloatArray, FloatArray]:
         """Interpolation points r, tau and c of a tile."""
@@ -190,7 +191,7 @@ class TileBuilder:
             known[0] = np.log(2.0)
         return left[:, None, :], known
 
-    def _miss(self, place: Place, tile: Tile) -> float:
+    def _miss(self, place: Place, tile: ChannelTile) -> float:
         """Largest relative difference from the quadrature of a higher order at places between the nodes."""
         local = CHECKS.copy()
         log_r, log_tau, c = (0.5 * (local + 1.0) + np.array(place)).T * np.array(WIDTHS)[:, None]

@@ -9,8 +9,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from mfmi.arrays import FloatArray
 from mfmi.quadrature.chebyshev import _chebyshev
-from mfmi.quadrature.panels import FloatArray
 
 Place = tuple[int, int, int]
 """Numbers of a tile along a, b and c."""
@@ -35,7 +35,7 @@ DERIVATIVES = (
 
 
 @dataclass(frozen=True)
-class Tile:
+class ChannelTile:
     """Chebyshev coefficients of ln J on one tile.
 
     Parameters
@@ -79,7 +79,7 @@ def contract(coefficients: FloatArray, local: FloatArray) -> FloatArray:
     return np.stack(result)
 
 
-def logarithms(tile: Tile, local: FloatArray, r: FloatArray) -> FloatArray:
+def logarithms(tile: ChannelTile, local: FloatArray, r: FloatArray) -> FloatArray:
     """Ln J and its derivatives, also on a saturating tile.
 
     Parameters

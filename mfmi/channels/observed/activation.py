@@ -13,9 +13,10 @@ import numpy as np
 from numpy.typing import ArrayLike
 from scipy.special import log_ndtr, ndtr
 
+from mfmi.arrays import FloatArray
 from mfmi.channels.exact.table import ExactTable, exact_table
 from mfmi.channels.observed.folded import MonotonePiece, confusion, confusion_of_wave, folds_once
-from mfmi.quadrature.panels import REACH, FloatArray, ScalarFunction, normal_density, panel_nodes, partition, sum_by_row
+from mfmi.quadrature.panels import REACH, ScalarFunction, normal_density, panel_nodes, partition, sum_by_row
 
 ROOT_SHARE = 1e-10
 """V / q below which what a step tells without noise is a root of V, to that accuracy."""

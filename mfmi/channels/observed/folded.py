@@ -13,7 +13,8 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.special import expit
 
-from mfmi.quadrature.panels import FloatArray, ScalarFunction, normal_density
+from mfmi.arrays import FloatArray
+from mfmi.quadrature.panels import ScalarFunction, normal_density
 
 # Panels of a branch and Gauss nodes in each; they are graded towards the turning point, where the branches meet.
 _PANELS, _NODES = 20, 8

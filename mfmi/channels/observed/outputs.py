@@ -12,25 +12,25 @@ from typing import Protocol
 import numpy as np
 from numpy.typing import NDArray
 
+from mfmi.arrays import FloatArray
 from mfmi.channels.observed.activation import OutputChannel, PiecewiseMonotone, observation_error, observed_activation
 
-Array = NDArray[np.float64]
 Rows = NDArray[np.intp] | slice
 
 
 class Output(Protocol):
     """Where the chain ends: the channel from the observed layer's pre-activation to what is observed of it."""
 
-    def derivatives(self, v: Array) -> tuple[Array, Array, Array]:
+    def derivatives(self, v: FloatArray) -> tuple[FloatArray, FloatArray, FloatArray]:
         """`A = 2 J_out'(V)`, `dA/dV` and `1 - A V`, each of shape (n,)."""
 
-    def information(self, v: Array) -> Array:
+    def information(self, v: FloatArray) -> FloatArray:
         """`J_out(V)` in nats, shape (n,)."""
 
-    def error(self, v: Array) -> Array:
+    def error(self, v: FloatArray) -> FloatArray:
         """Estimated error of `J_out(V)` in nats, shape (n,): 0 in closed form, NaN where there is no estimate."""
 
-    def part(self, rows: Rows) -> Output:
+    def take(self, rows: Rows) -> Output:
         """The output channel of some of the points."""
 
 
@@ -38,23 +38,23 @@ class Output(Protocol):
 class GaussianOutput:
     """The observed layer: `J_out = ln(1 + V / sigma_o^2) / 2`, with `noise` the variance `sigma_o^2`, shape (n,)."""
 
-    noise: Array
+    noise: FloatArray
 
-    def derivatives(self, v: Array) -> tuple[Array, Array, Array]:
+    def derivatives(self, v: FloatArray) -> tuple[FloatArray, FloatArray, FloatArray]:
         """See `Output.derivatives`."""
         a = 1.0 / (self.noise + v)
         return a, -a * a, self.noise * a
 
-    def information(self, v: Array) -> Array:
+    def information(self, v: FloatArray) -> FloatArray:
         """See `Output.information`."""
         return 0.5 * np.log1p(v / self.noise)
 
-    def error(self, v: Array) -> Array:
+    def error(self, v: FloatArray) -> FloatArray:
         """See `Output.error`."""
         return np.zeros_like(v)
 
-    def part(self, rows: Rows) -> GaussianOutput:
-        """See `Output.part`."""
+    def take(self, rows: Rows) -> GaussianOutput:
+        """See `Output.take`."""
         return GaussianOutput(self.noise[rows])
 
 
@@ -70,19 +70,19 @@ class ActivationOutput:
     """
 
     phi: PiecewiseMonotone
-    noise: Array
-    total: Array
+    noise: FloatArray
+    total: FloatArray
 
-    def derivatives(self, v: Array) -> tuple[Array, Array, Array]:
+    def derivatives(self, v: FloatArray) -> tuple[FloatArray, FloatArray, FloatArray]:
         """See `Output.derivatives`."""
         found = self._evaluate(v)
         return found.a, found.a_v, found.rest
 
-    def information(self, v: Array) -> Array:
+    def information(self, v: FloatArray) -> FloatArray:
         """See `Output.information`."""
         return self._evaluate(v).j
 
-    def _evaluate(self, v: Array) -> OutputChannel:
+    def _evaluate(self, v: FloatArray) -> OutputChannel:
         """The channel where V is a number; a step of the solver that leaves the domain ends in NaN."""
         good = np.isfinite(v) & np.isfinite(self.total)
         total = np.where(good, self.total, 1.0)
@@ -91,15 +91,15 @@ class ActivationOutput:
         found = observed_activation(self.phi, inside, self.noise, total)
         return OutputChannel(*(np.where(good, part, np.nan) for part in found))
 
-    def error(self, v: Array) -> Array:
+    def error(self, v: FloatArray) -> FloatArray:
         """See `Output.error`: from a second quadrature."""
         good = np.isfinite(v) & np.isfinite(self.total)
         total = np.where(good, self.total, 1.0)
         found = observation_error(self.phi, np.where(good, np.clip(v, 0.0, total), total), self.noise, total)
         return np.where(good, found, np.nan)
 
-    def part(self, rows: Rows) -> ActivationOutput:
-        """See `Output.part`."""
+    def take(self, rows: Rows) -> ActivationOutput:
+        """See `Output.take`."""
         return ActivationOutput(self.phi, self.noise[rows], self.total[rows])
 
 
@@ -116,24 +116,24 @@ class LinearOutput:
     weight : of the nodes, shape (n, M).
     """
 
-    gain: Array
-    weight: Array
+    gain: FloatArray
+    weight: FloatArray
 
-    def derivatives(self, v: Array) -> tuple[Array, Array, Array]:
+    def derivatives(self, v: FloatArray) -> tuple[FloatArray, FloatArray, FloatArray]:
         """See `Output.derivatives`."""
         rest = 1.0 / (1.0 + self.gain * v[:, None])
         left = self.gain * rest
         a, a_v, rest = (np.einsum("nm,nm->n", self.weight, part) for part in (left, -left * left, rest))
         return a, a_v, rest
 
-    def information(self, v: Array) -> Array:
+    def information(self, v: FloatArray) -> FloatArray:
         """See `Output.information`."""
         return np.asarray(0.5 * np.einsum("nm,nm->n", self.weight, np.log1p(self.gain * v[:, None])))
 
-    def error(self, v: Array) -> Array:
+    def error(self, v: FloatArray) -> FloatArray:
         """See `Output.error`."""
         return np.zeros_like(v)
 
-    def part(self, rows: Rows) -> LinearOutput:
-        """See `Output.part`."""
+    def take(self, rows: Rows) -> LinearOutput:
+        """See `Output.take`."""
         return LinearOutput(self.gain[rows], self.weight[rows])
