@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import re
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -156,13 +157,12 @@ def _only(evidence: Evidence, name: str) -> bool:
 
 def _recurrent(tensor: Tensor) -> str:
     last = _names.leaf(tensor.name)
-    if last.startswith("weight_ih") or (tensor.layer == "cell" and last == "kernel") or last == "w_i":
-        return "recurrent_input"
-    if last.startswith("weight_hh") or last in ("recurrent_kernel", "w_h"):
+    if re.search(r"(^|_)w(eight)?_hh", last) or last in ("recurrent_kernel", "w_h"):
         return "recurrent_state"
-    if last == "kernel" and any(
-        word in part for part in _names.parents(tensor.name) for word in ("lstm", "gru", "rnn")
-    ):
+    is_cell = tensor.layer == "cell" or any(
+        re.search("lstm|gru|rnn", part.lower()) for part in _names.parents(tensor.name)
+    )
+    if re.search(r"(^|_)w(eight)?_ih", last) or last == "w_i" or (is_cell and last in ("kernel", "w")):
         return "recurrent_input"
     return "dense"
 

@@ -11,9 +11,11 @@ from dataclasses import dataclass
 import numpy as np
 
 from mfmi.checkpoints._judge import Judged
+from mfmi.checkpoints._match import bias_fits
 
 BAD, ODD, NOTE = 2, 1, 0
 LEVELS = ("note", "odd", "bad")
+_FEWEST = 1024  # entries that tell a scale well enough to call it off
 _NAMED = 4  # layers named in one finding
 
 
@@ -98,9 +100,13 @@ def _factors(layers: Sequence[Judged]) -> Iterable[Finding]:
         match = one.match
         if match is None or match.fits or not one.is_draw or one.layer.folded or one.layer.kind == "embedding":
             continue
-        if not 0.0 < match.factor < math.inf or (one.law.name == "truncated_normal" and _is_cut(one)):
+        if (
+            one.entries.count < _FEWEST
+            or not 0.0 < match.factor < math.inf
+            or (one.law.name == "truncated_normal" and _is_cut(one))
+        ):
             continue
-        if has_trained and not match.cause:
+        if has_trained and (not match.cause or match.row.library == "recipe" or not bias_fits(match, one.bias)):
             continue  # weight decay alone may have shrunk what no gradient has reached
         groups[(match.label, round(match.factor, 2), match.cause)].append(one)
     for (label, _, cause), group in groups.items():
@@ -184,8 +190,9 @@ def _residual(layers: Sequence[Judged]) -> Iterable[Finding]:
 
 def _untrained(layers: Sequence[Judged]) -> Iterable[Finding]:
     """Find draws that nothing has touched in a network whose other layers have been trained."""
-    drawn = [one for one in layers if one.is_draw and one.layer.kind != "embedding"]
     trained = [one for one in layers if one.law.name == "trained"]
+    drawn = [one for one in layers if one.is_untouched or (one.is_draw and not trained)]
+    drawn = [one for one in drawn if one.layer.kind != "embedding"]
     if not drawn:
         return
     entries = sum(one.entries.count for one in drawn)

@@ -17,6 +17,9 @@ from mfmi.errors import OutputError
 
 _NOTHING = Entries(0, math.nan, math.nan, math.nan, math.nan, True)
 _UNKNOWN = Law("other")
+# What it takes to say that a matrix was never trained: entries with a library's edge and without, the smaller
+# dimension, and the probability of the law.
+_FEW, _MANY, _NARROW, _LIKELY = 1024, 8192, 16, 1e-3
 
 
 @dataclass(frozen=True)
@@ -48,6 +51,20 @@ class Judged:
     def is_draw(self) -> bool:
         """Whether law, edge and, as far as it is known, spectrum are those of an untouched draw."""
         return self.law.is_draw
+
+    @property
+    def is_untouched(self) -> bool:
+        """Whether it can be said that nothing has trained it.
+
+        The edge of a library's uniform law is known to one part in the number of entries; any other law takes many
+        entries and directions to be told from a trained matrix that looks like it.
+        """
+        if not self.is_draw or self.layer.kind == "embedding":
+            return False
+        if self.match is not None and self.match.fits and self.law.name == "uniform" and self.entries.count >= _FEW:
+            return True
+        narrow = min(self.layer.fan_in, self.layer.outputs // self.layer.groups)
+        return self.entries.count >= _MANY and narrow >= _NARROW and self.law.p > _LIKELY
 
     @property
     def sigma_b(self) -> float:

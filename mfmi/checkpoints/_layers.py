@@ -162,6 +162,8 @@ def layers_of(checkpoint: Checkpoint, axes: Axes = None) -> list[Layer]:
     found: list[Layer] = []
     for tensor in tensors:
         why = _aside(tensor, plain)
+        if not why and checkpoint.format == "onnx" and tensor.use is None and not _names.convention(tensor.name):
+            why = "the graph multiplies no signal with it"
         made = [Layer(tensor.name, "skipped", tensor, message=why)] if why else list(_layers(tensor, biases, evidence))
         found += made
         used.update(bias.name for layer in made if layer.kind != "skipped" for bias in layer.biases)
@@ -180,7 +182,9 @@ def _aside(tensor: Tensor, plain: set[str]) -> str:
     if _names.ema_twin(tensor.name) in plain:
         return "an averaged copy of another tensor"
     bare = _names.unwrapped(tensor.name)
-    why = "" if tensor.use is not None else _names.aside(tensor.name)
+    why = _names.aside(tensor.name)
+    if tensor.use is not None:  # the graph knows better than the name, but for what it was given
+        why = why if why == _names.FIXED else ""
     if tensor.skip:
         return why or tensor.skip
     if why:

@@ -46,6 +46,7 @@ _MODELS = (
     (r"encoder\.layer\.\d+\.", "Bert"),
     (r"layers\.\d+\.(self_attn|mlp)\.", "Llama"),
     (r"blocks\.\d+\.(attn|mlp)\.", "VisionTransformer"),
+    (r"(^|\.)layer\d\.\d+\.conv\d", "ResNet"),
     (r"block\.\d+\.layer\.\d+\.(SelfAttention|DenseReluDense)", "T5"),
 )
 # Layers of one name only, which say nothing about others of the same law.
@@ -54,6 +55,8 @@ _SPECIAL = {
     "torch.nn.TransformerEncoderLayer": r"(^|\.)linear[12]\.",
     "mup.MuReadout": r"readout",
 }
+# A scale that is known to no better than this, as of some hundred entries, names no initialiser.
+_LOOSE = 0.1
 _NARROW = 1e-3  # relative difference of two scales that is not worth a word
 
 
@@ -175,9 +178,9 @@ def match(
     if not law.is_draw or sigma_w <= 0.0 or layer.kind == "skipped":
         return None
     libraries = _ECOSYSTEMS[ecosystem(layer, context.format)]
-    depth = context.depth
     found = [
-        _beside(row, layer, entries, law, sigma_w, bias, sizes) for row, sizes in _rows(layer, law, libraries, depth)
+        _beside(row, layer, entries, law, sigma_w, bias, sizes)
+        for row, sizes in _rows(layer, law, libraries, context.depth, context.model)
     ]
     if not found:
         return None
@@ -185,7 +188,7 @@ def match(
 
 
 def _rows(
-    layer: Layer, law: Law, libraries: Sequence[str], depth: int
+    layer: Layer, law: Law, libraries: Sequence[str], depth: int, model: str | None
 ) -> Iterator[tuple[Initialiser, dict[str, float]]]:
     sizes = {
         "inputs": float(layer.inputs),
@@ -202,6 +205,8 @@ def _rows(
     laws = {law.name, *law.rivals}
     for row, kinds in _table():
         if row.library not in libraries or row.law not in laws or layer.kind not in kinds:
+            continue
+        if row.library in ("timm", "torchvision") and (model is None or model not in row.name):
             continue
         if not set(row.needs) <= set(sizes):
             continue
@@ -235,6 +240,7 @@ def _beside(
     if law.name == "orthogonal":
         tolerance = max(2e-2, 4.0 * 2.0**-layer.tensor.significant)
     fits = abs(factor - 1.0) < tolerance and row.law in (law.name, *law.rivals)
+    fits = fits and (tolerance < _LOOSE or law.name == "uniform")
     if law.name == "uniform" and row.law == "uniform" and own > 0.0:
         # The edge is known much better than the standard deviation.
         edge = entries.largest * math.sqrt(layer.fan_in / 3.0) / own
@@ -252,6 +258,8 @@ def _beside(
 def _cause(layer: Layer, factor: float, tolerance: float) -> str:
     """Return the mistake in counting that would give this factor, if there is one."""
     inputs, outputs = layer.fan_in, layer.fan_out
+    if tolerance > _LOOSE:
+        return ""
     causes = {
         "the fan counted is the output's instead of the input's": inputs / max(outputs, 1),
         "the window of the kernel is not counted in the fan": float(layer.window),

@@ -5,6 +5,8 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable
 
+FIXED = "a fixed transform"
+
 # name pattern -> why such a tensor is not a layer
 _ASIDE: tuple[tuple[str, str], ...] = (
     (
@@ -16,8 +18,8 @@ _ASIDE: tuple[tuple[str, str], ...] = (
     (r"position_ids$|token_type_ids$|relative_position_index$", "indices"),
     (r"inv_freq$|rotary.*(cos|sin)|(cos|sin)_cached$", "a table of rotary positions"),
     (
-        r"(forward|inverse)_basis$|(^|[./_])(stft|istft|mel_?basis|mel_?fb|filter_?banks?|cqt)([./_]|$)|dft_matrix",
-        "a fixed transform",
+        r"(forward|inverse)_basis(_buffer)?$|(^|[./_])(stft|istft|mel_?basis|mel_?fb|filter_?banks?|cqt)([./_]|$)|dft_matrix",
+        FIXED,
     ),
     (r"running_(mean|var)$|moving_(mean|variance)$", "running statistics of a normalisation"),
     (r"(attn|attention|causal|tri).?(mask|bias)$|masked_bias$|\.attn\.bias$", "a mask"),

@@ -32,14 +32,19 @@ def read(path: str) -> Checkpoint:
             content = torch.load(path, map_location="cpu", weights_only=True, mmap=is_zip or None)
     except pickle.UnpicklingError as error:
         raise OutputError(f"{path}: {_refusal(str(error))}") from error
-    except MemoryError:
-        raise
+    except RuntimeError as error:
+        if "TorchScript" not in str(error):
+            raise OutputError(f"{path}: not a whole PyTorch file: {_line(error)}") from error
+        raise OutputError(f"{path}: a TorchScript archive, which holds code: save the state_dict alone") from error
     except Exception as error:  # torch raises what its parser meets: RuntimeError, EOFError, KeyError, ...
-        reason = " ".join(str(error).split())[:160] or type(error).__name__
-        raise OutputError(f"{path}: not a whole PyTorch file: {reason}") from error
+        raise OutputError(f"{path}: not a whole PyTorch file: {_line(error)}") from error
     seen: dict[tuple[int, int, tuple[int, ...], tuple[int, ...]], str] = {}
     tensors = [_tensor(name, value, seen) for name, value in _flat(content, "", torch)]
     return Checkpoint(path, "torch", tensors)
+
+
+def _line(error: Exception) -> str:
+    return " ".join(str(error).split())[:160] or type(error).__name__
 
 
 def _refusal(message: str) -> str:

@@ -275,13 +275,25 @@ def test_an_untouched_matrix_among_trained_ones_is_named(tmp_path: Path) -> None
 def test_the_entries_of_a_trained_matrix_may_look_drawn_but_not_its_spectrum(tmp_path: Path) -> None:
     """A few directions of a large matrix change no entry much: only the singular values tell."""
     draw = normal((400, 300), 0.05)
-    left, right = normal((400, 1), 1.0, 1), normal((1, 300), 1.0, 2)
-    values = draw + 3.5 * (left / np.linalg.norm(left)) @ (right / np.linalg.norm(right))
+    left, right = np.sign(normal((400, 1), 1.0, 1)), np.sign(normal((1, 300), 1.0, 2))
+    values = draw + 3.5 * left @ right / math.sqrt(400 * 300)
     path = save(tmp_path / "a.safetensors", {"fc.weight": values})
     row = mfmi.audit(path).iloc[0]
     assert (row.law, row.outliers) == ("trained", 1)
     assert "look normal" in row.message
     assert mfmi.audit(path, quick=True).law[0] == "normal"
+
+
+def test_uneven_rows_tell_a_trained_matrix_without_its_spectrum(tmp_path: Path) -> None:
+    """Units that moved by some percent leave the law of all entries as it was."""
+    values = normal((400, 300), 0.05) * np.linspace(0.8, 1.2, 400, dtype=np.float32)[:, None]
+    for path in (
+        save(tmp_path / "rows.safetensors", {"fc.weight": values}),
+        save(tmp_path / "columns.safetensors", {"fc.kernel": values.T, "fc.bias": np.zeros(400, np.float32)}),
+    ):
+        row = mfmi.audit(path, quick=True).iloc[0]
+        assert row.law == "trained"
+        assert "the lengths of its rows vary" in row.message
 
 
 def test_zeros_and_infinite_entries_are_named(tmp_path: Path) -> None:
