@@ -64,10 +64,11 @@ class Propagation:
         """
         places, found = [], []
         for rows, m, weight in self._rules(total, inner):
+            moments = self._conditional(inner[rows], m)
             places.append(rows)
-            found.append((*self._conditional(inner[rows], m), weight))
-        *moments, weights = (_assembled(list(part), places, total.shape) for part in zip(*found, strict=True))
-        return Conditional(*moments), weights
+            found.append((moments.mean, moments.variance, moments.kappa, moments.residual, weight))
+        *parts, weights = (_assembled(list(part), places, total.shape) for part in zip(*found, strict=True))
+        return Conditional(*parts), weights
 
     def _rules(
         self, total: FloatArray, inner: FloatArray

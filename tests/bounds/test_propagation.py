@@ -41,3 +41,12 @@ def test_a_row_has_its_own_nodes() -> None:
     count = alone.weight.shape[2]
     np.testing.assert_array_equal(alone.gain, beside.gain[:, :4, :count])
     assert not beside.weight[:, :4, count:].any()
+
+
+def test_moments_at_an_offset_are_all_there() -> None:
+    total, inner = np.array([2.0, 0.5]), np.array([0.7, 0.5])
+    moments, weight = propagation("relu", 3).moments(total, inner)
+    power = np.square(moments.kappa) * inner[:, None] + moments.residual
+    np.testing.assert_allclose(power, moments.variance, rtol=1e-12)
+    mean = np.sum(weight * moments.mean, axis=1)
+    np.testing.assert_allclose(mean, np.sqrt(total / (2.0 * np.pi)), rtol=1e-9)
