@@ -6,6 +6,8 @@ Everything public is here and loads on first use, so that ``import mfmi`` costs 
 from importlib import import_module
 from typing import TYPE_CHECKING
 
+from mfmi.names import __version__
+
 if TYPE_CHECKING:
     from mfmi import initialisers
     from mfmi.activations import get as activation
@@ -15,8 +17,6 @@ if TYPE_CHECKING:
     from mfmi.errors import ConfigError, MfmiError, NumericsError, OutputError, ResumeError
     from mfmi.meanfield import edge_of_chaos, fixed_point, fixed_points
     from mfmi.networks.weights import Weights
-
-__version__ = "0.1.0"
 
 __all__ = [
     "ConfigError",

@@ -5,7 +5,7 @@ from functools import lru_cache
 import numpy as np
 
 from mfmi.activations.user import UserActivation
-from mfmi.arrays import FloatArray
+from mfmi.arguments.arrays import FloatArray
 
 
 def softsign(u: FloatArray) -> FloatArray:

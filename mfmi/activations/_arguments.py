@@ -3,7 +3,7 @@
 import numpy as np
 from numpy.typing import ArrayLike
 
-from mfmi.arrays import FloatArray
+from mfmi.arguments.arrays import FloatArray
 
 # Arguments may exceed their limits by this many units in the last place: the caller's own rounding.
 _SLACK = 8.0 * np.finfo(np.float64).eps

@@ -15,7 +15,7 @@ from numpy.typing import ArrayLike, NDArray
 from mfmi.activations import _pairs, _probe, _quadrature
 from mfmi.activations._arguments import checked_covariance, checked_finite, checked_gap, checked_variance
 from mfmi.activations._conditional import Conditional
-from mfmi.arrays import FloatArray
+from mfmi.arguments.arrays import FloatArray
 from mfmi.quadrature import gaussian
 from mfmi.quadrature.normal import truncated_power
 

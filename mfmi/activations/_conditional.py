@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from mfmi.arrays import FloatArray
+from mfmi.arguments.arrays import FloatArray
 
 
 @dataclass(frozen=True)

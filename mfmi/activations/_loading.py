@@ -86,3 +86,6 @@ def restored(spec: str, code_digest: str | None) -> UserActivation:
     if code_digest is not None and activation.code_digest != code_digest:
         raise OutputError(f"activation {spec!r}: its code is not that of the process that named it; start both anew")
     return activation
+
+
+UserActivation.restored = staticmethod(restored)

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from mfmi.activations import _quadrature
 from mfmi.activations._tables import DECORRELATION, EVEN, MIRROR_SLOPE, ODD, SLOPE, Tabulated, pair_table
-from mfmi.arrays import FloatArray
+from mfmi.arguments.arrays import FloatArray
 
 PairMoment = Literal["decorrelation", "slope_correlation_gap", "correlation"]
 

@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 import numpy as np
 
-from mfmi.arrays import FloatArray
+from mfmi.arguments.arrays import FloatArray
 
 Function = Callable[[FloatArray], FloatArray]
 

@@ -11,7 +11,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from mfmi.activations import _uniform
 from mfmi.activations._window import smooth_rules
-from mfmi.arrays import FloatArray
+from mfmi.arguments.arrays import FloatArray
 from mfmi.quadrature import gaussian
 
 RowArray = NDArray[np.int64]

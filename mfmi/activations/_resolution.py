@@ -15,7 +15,7 @@ from numpy.polynomial import legendre
 from numpy.typing import NDArray
 
 from mfmi.activations import _probe
-from mfmi.arrays import FloatArray
+from mfmi.arguments.arrays import FloatArray
 from mfmi.quadrature import gaussian
 
 Function = Callable[[FloatArray], FloatArray]

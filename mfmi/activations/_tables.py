@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 
 from mfmi.activations import _quadrature
 from mfmi.activations._quadrature import Integrand
-from mfmi.arrays import FloatArray
+from mfmi.arguments.arrays import FloatArray
 
 # Rows of a tile's coefficients.
 DECORRELATION, ODD, EVEN, SLOPE, MIRROR_SLOPE = range(5)

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from mfmi.activations import _probe
 from mfmi.activations._uniform import FAR
-from mfmi.arrays import FloatArray
+from mfmi.arguments.arrays import FloatArray
 from mfmi.quadrature import gaussian
 
 Function = Callable[[FloatArray], FloatArray]

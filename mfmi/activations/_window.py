@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.special import roots_hermitenorm
 
-from mfmi.arrays import FloatArray
+from mfmi.arguments.arrays import FloatArray
 from mfmi.quadrature import gaussian
 
 # Largest sqrt(v) / pole at which a fixed rule reaches 1e-11 of sup |phi| and its number of nodes, measured for tanh

@@ -11,7 +11,7 @@ from scipy.special import erfcx, ndtr
 
 from mfmi.activations._base import PAIR_MOMENTS, Activation
 from mfmi.activations.relu import TwoSlopes
-from mfmi.arrays import FloatArray
+from mfmi.arguments.arrays import FloatArray
 from mfmi.quadrature.normal import ramp_moments
 
 _SELU_ALPHA = 1.6732632423543772848170429916717

@@ -10,7 +10,7 @@ from numpy.typing import ArrayLike
 from scipy.special import erf
 
 from mfmi.activations._base import Activation
-from mfmi.arrays import FloatArray
+from mfmi.arguments.arrays import FloatArray
 from mfmi.quadrature import gaussian
 
 _SLOPE = 2.0 / math.sqrt(math.pi)

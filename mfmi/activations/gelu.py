@@ -10,7 +10,7 @@ from numpy.typing import ArrayLike
 from scipy.special import ndtr
 
 from mfmi.activations._base import Activation, Piece
-from mfmi.arrays import FloatArray
+from mfmi.arguments.arrays import FloatArray
 from mfmi.quadrature.normal import density, inverse_mills
 
 _MINIMUM_AT = -0.75179152469356445

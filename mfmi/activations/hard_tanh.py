@@ -10,7 +10,7 @@ from numpy.typing import ArrayLike
 from scipy.special import erf, erfc, gammainc, ndtr
 
 from mfmi.activations._base import PAIR_MOMENTS, Activation, Piece
-from mfmi.arrays import FloatArray
+from mfmi.arguments.arrays import FloatArray
 from mfmi.quadrature import gaussian
 from mfmi.quadrature.normal import ramp_moments, ramp_residual
 

@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from mfmi.activations._base import Activation
-from mfmi.arrays import FloatArray
+from mfmi.arguments.arrays import FloatArray
 
 
 class Linear(Activation):

@@ -10,7 +10,7 @@ from numpy.typing import ArrayLike
 from scipy.special import ndtr
 
 from mfmi.activations._base import WHOLE_LINE, Activation, Piece
-from mfmi.arrays import FloatArray
+from mfmi.arguments.arrays import FloatArray
 from mfmi.quadrature.normal import ramp_moments, ramp_residual
 
 # Below this angle sin - angle cos is summed as a series, which reaches rounding error within its terms.

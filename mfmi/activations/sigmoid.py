@@ -13,7 +13,7 @@ from mfmi.activations import _quadrature
 from mfmi.activations._base import PAIR_MOMENTS, Activation, Piece
 from mfmi.activations.relu import relu
 from mfmi.activations.tanh import Tanh
-from mfmi.arrays import FloatArray
+from mfmi.arguments.arrays import FloatArray
 
 _SILU_MINIMUM_AT = -1.2784645427610738
 _SILU_STEEPEST = 1.0998393194954884

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from mfmi.activations._base import PAIR_MOMENTS, Activation
-from mfmi.arrays import FloatArray
+from mfmi.arguments.arrays import FloatArray
 
 # From this mean on 1 - tanh is averaged instead of tanh: saturation then costs no relative accuracy.
 _SATURATED = 3.0

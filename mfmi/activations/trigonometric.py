@@ -10,7 +10,7 @@ from numpy.typing import ArrayLike
 from scipy.special import comb
 
 from mfmi.activations._base import Activation
-from mfmi.arrays import FloatArray
+from mfmi.arguments.arrays import FloatArray
 from mfmi.quadrature import gaussian
 
 # From this variance on the Fourier series of ln|cos| is summed; below, at most one of its poles is within reach.

@@ -5,7 +5,7 @@ from __future__ import annotations
 import itertools
 import math
 from collections.abc import Callable
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 from numpy.typing import ArrayLike
@@ -13,7 +13,7 @@ from numpy.typing import ArrayLike
 from mfmi.activations import _choice, _identity, _probe, _quadrature, _resolution, _uniform, _waves
 from mfmi.activations._base import PAIR_MOMENTS, Activation, Piece
 from mfmi.activations._vectorised import RANGE, SINGLE, check_vectorised
-from mfmi.arrays import FloatArray
+from mfmi.arguments.arrays import FloatArray
 
 _DERIVATIVE_MISMATCH = 1e-6
 _DERIVATIVE_ERROR = 1e-7
@@ -47,6 +47,8 @@ class UserActivation(Activation):
     `period`. What is not given is found from values within [-30, 30] and checked.
     """
 
+    restored: ClassVar[Callable[[str, str | None], UserActivation]]
+    """The loader, which makes an activation again from its name and digest when it is unpickled."""
     citation = "user's function: quadrature split at its kinks, pair moments tabulated where that is accurate"
     derivative_error: float
     largest_variance: float
@@ -82,9 +84,7 @@ class UserActivation(Activation):
         return self._known.digest if self._known.complete else None
 
     def __reduce__(self) -> tuple[Callable[..., Any], tuple[Any, ...]]:
-        from mfmi.activations._loading import restored
-
-        return restored, (self.name, self.code_digest)
+        return type(self).restored, (self.name, self.code_digest)
 
     def __call__(self, u: ArrayLike) -> FloatArray:
         """Return the user's phi(u)."""

@@ -10,7 +10,7 @@ from collections.abc import Callable
 import numpy as np
 from numpy.typing import NDArray
 
-from mfmi.arrays import FloatArray
+from mfmi.arguments.arrays import FloatArray
 from mfmi.bounds.estimate import Estimate, closed, smaller
 from mfmi.bounds.problem import Channels, Problem, chain_of, less_noise, phi_full, phi_known
 from mfmi.chain.search import solve

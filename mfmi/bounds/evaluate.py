@@ -10,8 +10,8 @@ from numpy.typing import ArrayLike, NDArray
 
 from mfmi.activations import Activation
 from mfmi.activations import get as get_activation
+from mfmi.arguments.arrays import FloatArray
 from mfmi.arguments.ranges import LAYERS_AT_ONCE
-from mfmi.arrays import FloatArray
 from mfmi.bounds.estimate import Estimate
 from mfmi.bounds.estimators import REGISTRY
 from mfmi.bounds.optional_columns import DERIVED, pairwise

@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mfmi.activations import get as get_activation
-from mfmi.arrays import FloatArray
+from mfmi.arguments.arrays import FloatArray
 from mfmi.bounds.estimate import Estimate, closed
 from mfmi.bounds.estimators import fisher, gaussian_upper, layerwise
 from mfmi.bounds.problem import Problem

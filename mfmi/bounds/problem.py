@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mfmi.activations.linear import Linear
-from mfmi.arrays import FloatArray
+from mfmi.arguments.arrays import FloatArray
 from mfmi.bounds.estimate import Estimate, closed, largest, smaller
 from mfmi.bounds.propagation import Propagation
 from mfmi.chain.ensembles import Ensemble, ensemble_of

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mfmi.activations import Activation, Conditional
-from mfmi.arrays import FloatArray
+from mfmi.arguments.arrays import FloatArray
 from mfmi.channels.layers import Surrogate
 from mfmi.meanfield import Trajectory
 

@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 from scipy.optimize import brentq
 
-from mfmi.arrays import FloatArray
+from mfmi.arguments.arrays import FloatArray
 
 
 @dataclass(frozen=True)

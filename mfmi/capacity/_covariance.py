@@ -9,9 +9,9 @@ from math import prod
 import numpy as np
 from numpy.typing import ArrayLike
 
+from mfmi.arguments.arrays import FloatArray
 from mfmi.arguments.checks import check_size
 from mfmi.arguments.ranges import MOST_ENTRIES, NUMBERS
-from mfmi.arrays import FloatArray
 from mfmi.capacity._symmetry import Orbits, invariant_covariance, reynolds
 
 

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import ArrayLike
 
-from mfmi.arrays import FloatArray
+from mfmi.arguments.arrays import FloatArray
 from mfmi.capacity._architecture import Architecture, Dense, initial_gain
 from mfmi.capacity._covariance import InputCovariance
 

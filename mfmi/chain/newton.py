@@ -13,7 +13,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from mfmi.arrays import FloatArray
+from mfmi.arguments.arrays import FloatArray
 from mfmi.chain.compiled import Found, Known, Rules
 from mfmi.chain.potential import Chain, information, messages, potential, potential_error
 

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from mfmi.arrays import FloatArray
+from mfmi.arguments.arrays import FloatArray
 from mfmi.chain.ensembles import Ensemble
 from mfmi.channels.observed.outputs import Output
 from mfmi.channels.protocols import LayerChannel, Source

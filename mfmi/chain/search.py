@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from mfmi.arrays import FloatArray
+from mfmi.arguments.arrays import FloatArray
 from mfmi.chain.compiled import Found, Known, Rules, pack
 from mfmi.chain.ensembles import Gaussian
 from mfmi.chain.newton import descend

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from mfmi.arrays import FloatArray
+from mfmi.arguments.arrays import FloatArray
 from mfmi.channels.exact.table import ExactTable
 from mfmi.channels.layers import Surrogate, Tabulated
 from mfmi.channels.protocols import Derivatives, LayerChannel, Rows

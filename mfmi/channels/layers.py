@@ -12,7 +12,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from mfmi.arrays import FloatArray
+from mfmi.arguments.arrays import FloatArray
 from mfmi.channels.closed.coordinates import remaining
 from mfmi.channels.exact.table import ExactTable
 from mfmi.channels.protocols import ChannelValues, Derivatives, Rows, TableValue

@@ -12,7 +12,7 @@ from typing import NamedTuple, Protocol
 import numpy as np
 from numpy.typing import ArrayLike
 
-from mfmi.arrays import FloatArray
+from mfmi.arguments.arrays import FloatArray
 from mfmi.quadrature.panels import REACH, information_of_density, normal_density, panel_nodes, partition, sum_by_row
 
 LAYER = np.array([0.0, 1.0, 2.0, 3.0, 4.2, 5.4, 6.8, REACH])

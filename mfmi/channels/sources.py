@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from mfmi.arrays import FloatArray
+from mfmi.arguments.arrays import FloatArray
 from mfmi.channels.closed.coordinates import remaining
 from mfmi.channels.priors import InputChannel, InputPrior
 from mfmi.channels.protocols import LayerChannel, Rows

@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from mfmi.arrays import FloatArray
+from mfmi.arguments.arrays import FloatArray
 from mfmi.checkpoints._laws import Entries, Law, law_of
 from mfmi.checkpoints._layers import Layer
 from mfmi.checkpoints._match import Context, Match, bias_fits, match

@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from mfmi.arrays import FloatArray
+from mfmi.arguments.arrays import FloatArray
 from mfmi.checkpoints import _names
 from mfmi.checkpoints._axes import Axes, Evidence, axes_of
 from mfmi.checkpoints._derived import with_derived

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from mfmi.arrays import FloatArray
+from mfmi.arguments.arrays import FloatArray
 from mfmi.checkpoints._laws import Entries, Law, truncated_std
 from mfmi.checkpoints._layers import Layer
 from mfmi.checkpoints._names import depth_of

@@ -9,7 +9,7 @@ import zlib
 import numpy as np
 from numpy.lib import format as npy
 
-from mfmi.arrays import FloatArray
+from mfmi.arguments.arrays import FloatArray
 from mfmi.checkpoints._tensor import Checkpoint, Tensor, nothing, widened
 from mfmi.errors import OutputError
 

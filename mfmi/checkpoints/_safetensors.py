@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from mfmi.arrays import FloatArray
+from mfmi.arguments.arrays import FloatArray
 from mfmi.checkpoints._need import need
 from mfmi.checkpoints._tensor import Checkpoint, Tensor, nothing, widened
 from mfmi.errors import OutputError

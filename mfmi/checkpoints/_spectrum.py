@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from mfmi.arrays import FloatArray
+from mfmi.arguments.arrays import FloatArray
 
 # The largest eigenvalue fluctuates by this many times its scale above the edge once in about a million matrices
 # (Tracy and Widom 1996; Johnstone 2001).

@@ -8,7 +8,7 @@ import warnings
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from mfmi.arrays import FloatArray
+from mfmi.arguments.arrays import FloatArray
 from mfmi.checkpoints._need import need
 from mfmi.checkpoints._tensor import Checkpoint, Tensor, widened
 from mfmi.errors import OutputError

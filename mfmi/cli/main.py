@@ -10,10 +10,10 @@ from typing import NoReturn
 
 import click
 
-import mfmi
 from mfmi.cli import exits
 from mfmi.cli.command import Group, group
 from mfmi.cli.terminal import Terminal
+from mfmi.names import __version__
 
 # Arrays here are too small to share among threads, and threads would make sums depend on the machine; numpy reads these
 # when it is imported.
@@ -65,7 +65,7 @@ class LazyGroup(Group):
     name="mfmi",
     examples=("mfmi bound --act tanh --sw 1.5", "mfmi sweep configs/edge_of_chaos.yaml -o build/eoc.parquet"),
 )
-@click.version_option(mfmi.__version__, message="mfmi %(version)s")
+@click.version_option(__version__, message="mfmi %(version)s")
 def cli() -> None:
     """How much a random network tells about its input, layer by layer, before any training.
 

@@ -7,9 +7,9 @@ from collections.abc import Iterator
 
 import click
 
-import mfmi
 from mfmi.cli.command import CONTEXT_SETTINGS, Command
 from mfmi.cli.main import cli
+from mfmi.names import __version__
 
 EXIT_CODES = {
     "0": "All is well. A reader that closes the pipe is no failure either.",
@@ -39,7 +39,7 @@ def page() -> str:
 def _lines() -> Iterator[str]:
     context = click.Context(cli, info_name="mfmi", **CONTEXT_SETTINGS)
     summary, _, description = (cli.help or "").partition("\n\n")
-    yield f'.TH MFMI 1 "" "mfmi {mfmi.__version__}" "User Commands"'
+    yield f'.TH MFMI 1 "" "mfmi {__version__}" "User Commands"'
     yield ".SH NAME"
     yield f"mfmi \\- {_text(' '.join(summary.split()).rstrip('.'))}"
     yield ".SH SYNOPSIS"

@@ -7,8 +7,8 @@ from importlib.metadata import PackageNotFoundError, version
 
 import click
 
-import mfmi
 from mfmi.cli.command import command as make_command
+from mfmi.names import __version__
 
 PACKAGES = ("numpy", "scipy", "pandas", "pyarrow", "click", "rich", "PyYAML", "matplotlib", "dask", "numba")
 
@@ -16,7 +16,7 @@ PACKAGES = ("numpy", "scipy", "pandas", "pyarrow", "click", "rich", "PyYAML", "m
 @make_command(name="version", examples=("mfmi version", "mfmi --version"))
 def command() -> None:
     """Show the versions of mfmi, Python and the packages that mfmi computes with."""
-    click.echo(f"mfmi {mfmi.__version__}")
+    click.echo(f"mfmi {__version__}")
     click.echo(f"python {platform.python_version()} ({platform.system()} {platform.machine()})")
     for package in PACKAGES:
         try:

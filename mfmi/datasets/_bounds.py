@@ -18,7 +18,7 @@ from scipy.interpolate import make_interp_spline
 from scipy.ndimage import map_coordinates
 
 from mfmi.activations import Activation
-from mfmi.arrays import FloatArray
+from mfmi.arguments.arrays import FloatArray
 from mfmi.datasets._pair_chain import pair_factors
 
 # Inputs per side of a block of pairs.

@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from mfmi.activations import Activation
-from mfmi.arrays import FloatArray
+from mfmi.arguments.arrays import FloatArray
 
 # Neurons drawn per layer and node by default: the number of chains is this over the width, within limits.
 _NEURONS = 1 << 15

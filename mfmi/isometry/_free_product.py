@@ -19,7 +19,7 @@ from itertools import pairwise
 import numpy as np
 from numpy.typing import NDArray
 
-from mfmi.arrays import FloatArray
+from mfmi.arguments.arrays import FloatArray
 from mfmi.errors import NumericsError
 from mfmi.isometry._slope_law import NEAR, ROUGHLY_NEAR, SlopeLaw, log_lower
 

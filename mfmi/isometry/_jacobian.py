@@ -14,8 +14,8 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from mfmi.activations import Activation
+from mfmi.arguments.arrays import FloatArray
 from mfmi.arguments.ranges import LARGEST
-from mfmi.arrays import FloatArray
 from mfmi.errors import NumericsError
 from mfmi.isometry._slope_law import SlopeLaw, slope_law
 from mfmi.isometry._spectrum import JacobianSpectrum, spectrum

@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import ArrayLike
 
-from mfmi.arrays import FloatArray
+from mfmi.arguments.arrays import FloatArray
 from mfmi.isometry._free_product import Product, Solution, atom_products, atoms_of_product, product
 from mfmi.isometry._real_branch import RealBranch
 from mfmi.isometry._slope_law import SlopeLaw

@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mfmi.activations import Activation
-from mfmi.arrays import FloatArray
+from mfmi.arguments.arrays import FloatArray
 from mfmi.quadrature.roots import solve
 
 # |chi_1 - 1| within which a network is critical: what a sigma_w given to twelve digits leaves undecided.

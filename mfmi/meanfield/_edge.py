@@ -13,9 +13,9 @@ from scipy.optimize import elementwise
 
 from mfmi.activations import Activation
 from mfmi.activations import get as get_activation
+from mfmi.arguments.arrays import FloatArray
 from mfmi.arguments.checks import number
 from mfmi.arguments.ranges import DEVIATION
-from mfmi.arrays import FloatArray
 from mfmi.meanfield._fixed_points import broadcast, fixed_point, slope_moment
 from mfmi.meanfield._length_map import MAP_ROUNDING, length_map_grid
 from mfmi.meanfield._table import PointTable

@@ -10,9 +10,9 @@ from numpy.typing import ArrayLike, NDArray
 
 from mfmi.activations import Activation
 from mfmi.activations import get as get_activation
+from mfmi.arguments.arrays import FloatArray
 from mfmi.arguments.checks import broadcast_arrays, numbers
 from mfmi.arguments.ranges import DEVIATION, LARGEST, SMALLEST, Range
-from mfmi.arrays import FloatArray
 from mfmi.meanfield._correlation_map import CRITICAL, correlation_fixed_point
 from mfmi.meanfield._length_map import length_map_grid, reached, roots
 from mfmi.meanfield._table import PointTable

@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 from scipy.ndimage import maximum_filter1d
 
 from mfmi.activations import Activation
-from mfmi.arrays import FloatArray
+from mfmi.arguments.arrays import FloatArray
 from mfmi.quadrature.roots import Brackets, blocks, brackets, merged, signs, solve
 
 # Below the first a fixed point counts as zero, beyond the last as absent unless V hardly grows there.

@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from mfmi.activations import Activation
-from mfmi.arrays import FloatArray
+from mfmi.arguments.arrays import FloatArray
 
 # The largest gap there can be over V, with room for rounding.
 _TWICE = 2.0 * (1.0 + 1e-9)

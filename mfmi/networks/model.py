@@ -11,9 +11,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from mfmi.arguments.arrays import FloatArray
 from mfmi.arguments.checks import check_size
 from mfmi.arguments.ranges import DEVIATION, INPUT_VARIANCE, LAYERS_AT_ONCE, NUMBERS, PAIRS_AT_ONCE, ROWS_AT_ONCE
-from mfmi.arrays import FloatArray
 from mfmi.channels.priors import GaussianPrior, MixturePrior, gaussian, gaussian_spectrum, rademacher, spike_slab
 from mfmi.names import OBSERVABLES, PRIORS, WEIGHTS
 from mfmi.networks.weights import Weights

@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass, fields
 from typing import TYPE_CHECKING, Any
 
-from mfmi.arrays import FloatArray
+from mfmi.arguments.arrays import FloatArray
 
 if TYPE_CHECKING:
     import numpy as np

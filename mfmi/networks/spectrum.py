@@ -10,9 +10,9 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import ArrayLike
 
+from mfmi.arguments.arrays import FloatArray
 from mfmi.arguments.checks import check_size
 from mfmi.arguments.ranges import DEVIATION, VARIANCE, Range
-from mfmi.arrays import FloatArray
 
 # The rounding of eigenvalues that are 0, beside the largest of n, over n.
 _EIGENVALUE_ROUNDING = 4.0 * np.finfo(np.float64).eps

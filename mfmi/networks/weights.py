@@ -14,7 +14,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from mfmi.arrays import FloatArray
+from mfmi.arguments.arrays import FloatArray
 from mfmi.channels.gains import Gains
 from mfmi.names import WEIGHTS
 from mfmi.networks.spectrum import Law, WeightSpectrum

@@ -6,7 +6,7 @@ from functools import lru_cache
 
 import numpy as np
 
-from mfmi.arrays import FloatArray
+from mfmi.arguments.arrays import FloatArray
 
 
 @lru_cache(maxsize=8)

@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from scipy.special import roots_legendre
 
-from mfmi.arrays import FloatArray
+from mfmi.arguments.arrays import FloatArray
 
 Kinks = Sequence[float] | FloatArray
 

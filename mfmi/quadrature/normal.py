@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 from scipy.special import erfcx, log_ndtr, ndtr
 
-from mfmi.arrays import FloatArray
+from mfmi.arguments.arrays import FloatArray
 from mfmi.quadrature.panels import REACH, ScalarFunction, normal_density
 
 _SQRT_HALF_PI = float(np.sqrt(0.5 * np.pi))

@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.optimize import elementwise
 
-from mfmi.arrays import FloatArray
+from mfmi.arguments.arrays import FloatArray
 
 _TOLERANCE = 1e-15
 

@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.interpolate import BSpline
 
-from mfmi.arrays import FloatArray
+from mfmi.arguments.arrays import FloatArray
 
 _CUBIC = 384.0
 

@@ -8,7 +8,7 @@ from functools import cached_property
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from mfmi.arrays import FloatArray
+from mfmi.arguments.arrays import FloatArray
 
 # From this ratio of the ends on, values whose ratios vary less than their steps lie on a logarithmic axis.
 _WIDE = 4.0

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from mfmi.arrays import FloatArray
+from mfmi.arguments.arrays import FloatArray
 from mfmi.report.axes import axis_ticks
 from mfmi.report.figure_data import Curve, Curves, Figure
 from mfmi.report.figure_words import SHORT_AXES, number, quantity_name

@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mfmi.activations import get
-from mfmi.arrays import FloatArray
+from mfmi.arguments.arrays import FloatArray
 from mfmi.columns import COLUMNS, Column
 from mfmi.meanfield import edge_curve, edge_of_chaos, fixed_point
 from mfmi.report.axes import FigureAxis

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from mfmi.arrays import FloatArray
+from mfmi.arguments.arrays import FloatArray
 from mfmi.report.axes import axis_ticks
 from mfmi.report.figure_data import Heat
 from mfmi.report.figure_words import SHORT_AXES

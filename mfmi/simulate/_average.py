@@ -6,7 +6,7 @@ from typing import TypeVar
 
 import numpy as np
 
-from mfmi.arrays import FloatArray
+from mfmi.arguments.arrays import FloatArray
 from mfmi.simulate._network import NetworkLaw, network_seed
 
 Sample = TypeVar("Sample")

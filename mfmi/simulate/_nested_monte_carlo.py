@@ -22,7 +22,7 @@ import numpy as np
 from scipy.linalg import cho_factor, cho_solve
 from scipy.special import log_softmax, logsumexp
 
-from mfmi.arrays import FloatArray
+from mfmi.arguments.arrays import FloatArray
 from mfmi.simulate._network import BLOCK_ELEMENTS, Network, NetworkLaw
 
 STARTS = 8

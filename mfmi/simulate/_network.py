@@ -7,7 +7,7 @@ from typing import Literal, Protocol
 
 import numpy as np
 
-from mfmi.arrays import FloatArray
+from mfmi.arguments.arrays import FloatArray
 from mfmi.networks.spectrum import WeightSpectrum
 from mfmi.networks.weights import Weights
 

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import numpy as np
 from scipy.special import logsumexp
 
-from mfmi.arrays import FloatArray
+from mfmi.arguments.arrays import FloatArray
 from mfmi.simulate._network import BLOCK_ELEMENTS, NetworkLaw
 
 _RANK = 1e-10

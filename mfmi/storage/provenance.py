@@ -6,9 +6,8 @@ from collections.abc import Mapping, Sequence
 from importlib.metadata import version
 from typing import Any
 
-import mfmi
 from mfmi.columns import INFORMATION, OF_DATA, OPTIONAL
-from mfmi.names import STATUS
+from mfmi.names import STATUS, __version__
 
 SCHEMA_VERSION = 1
 
@@ -65,7 +64,7 @@ def package_versions() -> dict[str, str]:
     """Versions of all packages whose arithmetic or encoding shows in a file's bytes."""
     from mfmi.chain.compiled import version as compiler_version
 
-    found = {"mfmi": mfmi.__version__} | {name: version(name) for name in ("numpy", "scipy", "pandas", "pyarrow")}
+    found = {"mfmi": __version__} | {name: version(name) for name in ("numpy", "scipy", "pandas", "pyarrow")}
     compiler = compiler_version()
     return found | ({"numba": compiler} if compiler else {})
 

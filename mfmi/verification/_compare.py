@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, cast
 
 import numpy as np
 
-from mfmi.arrays import FloatArray
+from mfmi.arguments.arrays import FloatArray
 from mfmi.columns import Column
 from mfmi.processes.pool import run_processes
 from mfmi.simulate import Average, fit_trend

@@ -10,7 +10,7 @@ from typing import Literal
 import numpy as np
 
 from mfmi.activations import Activation
-from mfmi.arrays import FloatArray
+from mfmi.arguments.arrays import FloatArray
 from mfmi.names import DEFAULT_ESTIMATORS, LOWER_BOUNDS, UPPER_BOUNDS
 from mfmi.networks.model import SQUARE, Model
 from mfmi.networks.points import Points

@@ -14,7 +14,7 @@ from typing import Literal
 import numpy as np
 
 from mfmi.activations import Activation
-from mfmi.arrays import FloatArray
+from mfmi.arguments.arrays import FloatArray
 from mfmi.bounds.evaluate import evaluate_points
 from mfmi.networks.model import Model
 from mfmi.networks.points import Points

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from mfmi.arrays import FloatArray
+from mfmi.arguments.arrays import FloatArray
 from mfmi.bounds.evaluate import evaluate_points
 from mfmi.datasets import pair_covariance
 from mfmi.isometry import jacobian_moments

@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from mfmi.arrays import FloatArray
+from mfmi.arguments.arrays import FloatArray
 from studies.evidence.data import Split
 from studies.evidence.design import Case
 from studies.evidence.predictors import PREDICTORS

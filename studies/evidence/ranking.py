@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.stats import rankdata
 
-from mfmi.arrays import FloatArray
+from mfmi.arguments.arrays import FloatArray
 
 REPLICATES = 2000
 LEVEL = 0.95

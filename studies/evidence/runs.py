@@ -10,7 +10,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from mfmi.arrays import FloatArray
+from mfmi.arguments.arrays import FloatArray
 from mfmi.storage.atomic import atomic_path
 from studies.evidence.data import load
 from studies.evidence.design import Case, Design

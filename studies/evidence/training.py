@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from mfmi.arrays import FloatArray
+from mfmi.arguments.arrays import FloatArray
 from studies.evidence.design import Design
 
 if TYPE_CHECKING:

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from mfmi.arrays import FloatArray
+from mfmi.arguments.arrays import FloatArray
 from mfmi.chain.compiled._channel import (
     A_V,
     E_R,

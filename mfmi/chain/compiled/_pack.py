@@ -7,7 +7,7 @@ from collections.abc import Callable
 import numpy as np
 from numpy.typing import NDArray
 
-from mfmi.arrays import FloatArray
+from mfmi.arguments.arrays import FloatArray
 from mfmi.chain.compiled._channel import N_OUT, Layers
 from mfmi.chain.compiled._compiler import compiled
 from mfmi.chain.compiled._state import Found, Known, PackedPoints, Rules, Work

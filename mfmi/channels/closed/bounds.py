@@ -14,7 +14,7 @@ import numpy as np
 from scipy.interpolate import make_interp_spline
 
 from mfmi.activations import Activation
-from mfmi.arrays import FloatArray
+from mfmi.arguments.arrays import FloatArray
 from mfmi.channels.closed.offsets import offset_blocks
 from mfmi.quadrature.gaussian import legendre_rule
 

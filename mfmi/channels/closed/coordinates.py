@@ -10,7 +10,7 @@ from typing import TypeVar
 
 import numpy as np
 
-from mfmi.arrays import FloatArray
+from mfmi.arguments.arrays import FloatArray
 
 Number = TypeVar("Number", float, FloatArray)
 

@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mfmi.activations import Activation
-from mfmi.arrays import FloatArray
+from mfmi.arguments.arrays import FloatArray
 from mfmi.quadrature.gaussian import blocked_rules, blocks, legendre_rule
 from mfmi.quadrature.normal import folded_density
 

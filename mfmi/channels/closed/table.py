@@ -20,7 +20,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mfmi.activations import Activation
-from mfmi.arrays import FloatArray
+from mfmi.arguments.arrays import FloatArray
 from mfmi.channels.closed.coordinates import (
     S_LEAST,
     TAU_CELLS,

@@ -5,7 +5,7 @@ from functools import lru_cache
 
 import numpy as np
 
-from mfmi.arrays import FloatArray
+from mfmi.arguments.arrays import FloatArray
 from mfmi.quadrature.panels import ScalarFunction
 
 CELL_NODES = 12

@@ -12,7 +12,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import ArrayLike
 
-from mfmi.arrays import FloatArray
+from mfmi.arguments.arrays import FloatArray
 from mfmi.channels.exact.cells import activation_cells
 from mfmi.channels.exact.piecewise_linear import Segments, linear_segments, segment_channel
 from mfmi.channels.exact.smooth import SmoothChannel

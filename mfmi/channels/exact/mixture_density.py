@@ -7,7 +7,7 @@ window of the panel, against the polynomials that interpolate the laws there.
 
 import numpy as np
 
-from mfmi.arrays import FloatArray
+from mfmi.arguments.arrays import FloatArray
 from mfmi.quadrature.panels import SQRT_TWO_PI, IntArray
 
 PAIR_REACH = 13.0

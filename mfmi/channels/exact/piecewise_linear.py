@@ -12,7 +12,7 @@ from dataclasses import dataclass
 import numpy as np
 from scipy.special import ndtr
 
-from mfmi.arrays import FloatArray
+from mfmi.arguments.arrays import FloatArray
 from mfmi.channels.exact.step import scaled_equivocation, step_entropy
 from mfmi.quadrature.panels import (
     REACH,

@@ -10,7 +10,7 @@ from collections.abc import Iterator
 
 import numpy as np
 
-from mfmi.arrays import FloatArray
+from mfmi.arguments.arrays import FloatArray
 from mfmi.channels.exact.cells import CELL_NODES, activation_cells
 from mfmi.channels.exact.input_panels import FLATTEST, InputPanels, invert
 from mfmi.channels.exact.mixture_density import LAW_NODES, PAIR_REACH, MixtureDensity, likelihood

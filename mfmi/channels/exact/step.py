@@ -8,7 +8,7 @@ those before y, both are sqrt(p (1-p)) exp(-r/2) times a mean over t ~ N(a, 4 r)
 import numpy as np
 from scipy.special import log_ndtr
 
-from mfmi.arrays import FloatArray
+from mfmi.arguments.arrays import FloatArray
 
 _SIZE = np.abs(np.arange(-240, 241) / 3.0)
 _TAIL = np.log1p(np.exp(-_SIZE))

@@ -10,7 +10,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from mfmi.arrays import FloatArray
+from mfmi.arguments.arrays import FloatArray
 from mfmi.channels.exact.channel import (
     OFFSET_GRADING,
     channel_at_offset,

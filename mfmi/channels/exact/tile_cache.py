@@ -15,13 +15,13 @@ from pathlib import Path
 
 import numpy as np
 
-from mfmi.arrays import FloatArray
+from mfmi.arguments.arrays import FloatArray
 from mfmi.processes.cache_folder import cache_directory, digest_of_sources, is_own, is_trusted, make_folder
 from mfmi.quadrature.panels import ScalarFunction
 
 SOURCES = (
     "activations",
-    "arrays.py",
+    "arguments/arrays.py",
     "channels/exact/cells.py",
     "channels/exact/channel.py",
     "channels/exact/input_panels.py",

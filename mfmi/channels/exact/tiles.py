@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from mfmi.arrays import FloatArray
+from mfmi.arguments.arrays import FloatArray
 from mfmi.quadrature.chebyshev import _chebyshev
 
 Place = tuple[int, int, int]

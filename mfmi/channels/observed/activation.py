@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 from scipy.special import log_ndtr, ndtr
 
-from mfmi.arrays import FloatArray
+from mfmi.arguments.arrays import FloatArray
 from mfmi.channels.exact.table import ExactTable, exact_table
 from mfmi.channels.observed.folded import MonotonePiece, confusion, confusion_of_wave, folds_once
 from mfmi.quadrature.panels import REACH, ScalarFunction, normal_density, panel_nodes, partition, sum_by_row

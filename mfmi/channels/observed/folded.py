@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.special import expit
 
-from mfmi.arrays import FloatArray
+from mfmi.arguments.arrays import FloatArray
 from mfmi.quadrature.panels import ScalarFunction, normal_density
 
 # Panels of a branch and Gauss nodes in each; they are graded towards the turning point, where the branches meet.

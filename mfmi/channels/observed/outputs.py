@@ -12,7 +12,7 @@ from typing import Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from mfmi.arrays import FloatArray
+from mfmi.arguments.arrays import FloatArray
 from mfmi.channels.observed.activation import OutputChannel, PiecewiseMonotone, observation_error, observed_activation
 
 Rows = NDArray[np.intp] | slice
