@@ -1,4 +1,4 @@
-"""What ``import mfmi`` offers beyond activations and mean field: networks in, a data frame out."""
+"""Python interface beyond activations and mean field: networks in, a data frame out."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What can go wrong for a user, one class a cause; the command line turns each into one line and an exit code."""
+"""Errors that a user can correct, one class per cause; the command line reports each in one line with an exit code."""
 
 import os
 import traceback
@@ -28,7 +28,7 @@ class ResumeError(MfmiError):
 
 
 class MfmiWarning(UserWarning):
-    """What the user should know of, such as a line that was passed over; the command line shows it as one line."""
+    """Warning for the user, such as a skipped line; the command line shows it as one line."""
 
 
 def place_of(error: BaseException) -> str:

@@ -1,4 +1,4 @@
-"""Which lines of the numerical modules the fast tests run, room by room; fails below 95 %.
+"""Coverage of the numerical modules by the fast tests, package by package; fails below 95 %.
 
     python tests/coverage_report.py [--data build/coverage.json]        (make coverage)
 

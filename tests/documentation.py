@@ -126,7 +126,7 @@ def blocks(text: str) -> list[Block]:
 
 
 def steps(text: str) -> list[Step]:
-    """What to run of a document, in order; a ValueError for a block that says nothing of how it is checked."""
+    """Return the blocks of a document to run, in order; ValueError for a block without a mark of its check."""
     found: list[Step] = []
     lines = text.splitlines()
     before: Block | None = None

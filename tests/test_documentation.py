@@ -114,7 +114,7 @@ def test_the_readme_says_what_every_estimator_rests_on(name: str) -> None:
 
 
 def spans(program: str) -> list[tuple[str, str]]:
-    """What stands between backticks and begins with a program's name, by document."""
+    """Texts between backticks that begin with a program's name, by document."""
     found = {
         (name, " ".join(span.split()))
         for name, text in TEXTS.items()

@@ -18,7 +18,7 @@ NAMES = sorted(set(re.findall(r"`(mfmi\.[\w.]+)`", TABLE)))
 
 
 def cited(paths: list[Path]) -> list[tuple[str, str]]:
-    """Where an equation or section is cited, and its number; a range counts as all that it spans."""
+    """Places that cite an equation or section, and its number; a range counts as all that it spans."""
     found = []
     for path in paths:
         text = " ".join(path.read_text().split())

@@ -1,4 +1,4 @@
-"""What every activation offers: values, slopes, and Gaussian moments that fall back on quadrature."""
+"""Base class of activations: values, slopes, and Gaussian moments, by quadrature unless in closed form."""
 
 from __future__ import annotations
 
@@ -151,7 +151,7 @@ class Activation(ABC):
 
     @cached_property
     def wave_turning(self) -> float | None:
-        """Where a wave turns, next to 0; None if a period is not two mirror images between turning points."""
+        """Turning point of a wave nearest 0; None if a period is not two mirror images between turning points."""
         if not math.isfinite(self.period) or not (self.odd or self.even) or self.kinks:
             return None
         first = 0.0 if self.even else 0.25 * self.period

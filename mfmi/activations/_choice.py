@@ -1,4 +1,4 @@
-"""Which of the quadrature rules serves a function, and up to which variance: by comparison with reference moments."""
+"""Choice of the quadrature rule for a function, and of the variance up to which it holds, against reference moments."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ _NARROW, _CENTRES = 0.1, 3
 
 
 class Examined(Integrand, Protocol):
-    """What is set and read of the function."""
+    """Attributes of the function that the choice reads and sets."""
 
     derivative_error: float
     jumps: tuple[float, ...]

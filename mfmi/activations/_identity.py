@@ -1,4 +1,4 @@
-"""Whether a user's function is still the same: a digest of all that its values follow from.
+"""Digest of all that a user's function computes its values from, to recognise the function again.
 
 That is its byte code with constants, defaults and attributes, what it finds in its closure and among its globals, and
 the same of every Python function among these. Objects of numpy and scipy are known by their names. Where something
@@ -41,7 +41,7 @@ _GRID = np.sinh(np.linspace(-9.0, 9.0, 20_011))
 
 @dataclass(frozen=True)
 class Identity:
-    """What tells a function from another of the same name.
+    """Digest that differs between two functions of the same name.
 
     Attributes
     ----------

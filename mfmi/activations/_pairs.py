@@ -29,7 +29,7 @@ class FarActivation(Protocol):
 
 
 class PairActivation(Tabulated, Protocol):
-    """What this module needs to know of an activation."""
+    """Interface that pair moments require of an activation."""
 
     tabulated: frozenset[str]
 

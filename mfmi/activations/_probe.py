@@ -1,4 +1,4 @@
-"""What can be found out about a function of one variable from its values: kinks, slope, monotone pieces."""
+"""Properties of a function of one variable estimated from its values: kinks, slope, monotone pieces."""
 
 from __future__ import annotations
 

@@ -46,7 +46,7 @@ _SMALLEST_VARIANCE_OFFSET = 1e-14
 
 
 class Integrand(Protocol):
-    """What quadrature needs to know of an activation."""
+    """Interface that quadrature requires of an activation."""
 
     kinks: tuple[float, ...]
     pole: float

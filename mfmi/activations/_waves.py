@@ -79,7 +79,7 @@ class Wave:
 
 
 class Examined(Protocol):
-    """What `average` needs to know of a function."""
+    """Interface that `average` requires of a function."""
 
     kinks: tuple[float, ...]
     slope_zeros: tuple[float, ...]
@@ -181,7 +181,7 @@ def _spread(f: Function, places: FloatArray, periods: FloatArray) -> FloatArray:
 
 
 def _bottom(spread: Callable[[FloatArray], FloatArray], lower: float, upper: float) -> float:
-    """Where the spread, a V around the period, is least: golden section."""
+    """Minimise the spread, which is V-shaped around the period, by golden section."""
     for _ in range(80):
         first, second = upper - _GOLDEN * (upper - lower), lower + _GOLDEN * (upper - lower)
         left, right = spread(np.array([first, second]))

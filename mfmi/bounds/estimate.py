@@ -1,4 +1,4 @@
-"""What an estimator says of points: a value, how well it is known, and what is left of the input."""
+"""Result of an estimator: its values, their errors, and the uncertainty left about the input."""
 
 from __future__ import annotations
 

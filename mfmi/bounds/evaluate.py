@@ -268,7 +268,7 @@ def _failure_reason(residual: float) -> str:
 
 
 def _missed(columns: dict[str, NDArray[Any]], estimators: Sequence[str]) -> dict[str, NDArray[np.bool_]]:
-    """Where a value lies above another that cannot be smaller, by estimator: its search has missed a minimum.
+    """Points, by estimator, whose value exceeds an upper bound on it because the search missed a minimum.
 
     The row says so. The value stays, for a column must not depend on what else is asked for.
     """

@@ -36,7 +36,7 @@ from mfmi.networks.weights import Factors, Weights
 
 
 class Channels(NamedTuple):
-    """What the layers of n points are taken for.
+    """Choice of the channel that stands for each layer of n points.
 
     Attributes
     ----------
@@ -110,7 +110,7 @@ class Problem:
 
     @cached_property
     def layer_weights(self) -> Weights:
-        """What the weights of every layer are drawn from."""
+        """Ensemble of every layer's weights."""
         return self.model.weights_of(self.weights)
 
     @cached_property
@@ -140,7 +140,7 @@ class Problem:
         return np.add.reduceat(self.ensemble(0).log_volume(), starts, axis=1) + self.factors.log_volume
 
     def maximum_entropy(self, variance: FloatArray) -> FloatArray:
-        """What the observed layer can know at most of signals of that variance per pre-activation, in all its layers.
+        """Upper bound on the observed layer's information about signals of that variance per pre-activation.
 
         Their covariance has the rank of the layer's matrix, and information is largest where all directions are alike.
         Where the activation is observed, the layer knows no more than its units would of independent signals.
@@ -209,7 +209,7 @@ class Problem:
         return Channels(self._interleaved(Tabulated(known, total, self.hidden_noise[:, None])), self.output)
 
     def linear(self) -> Channels:
-        """What a linear decoder makes of all layers (theory (18))."""
+        """Information read by a linear decoder, all layers linearised (theory (18))."""
         layers = self._interleaved(self.propagation.surrogate.take(self.rows, slice(0, self.deepest - 1)))
         if self.hides_nothing:
             return Channels(layers, self.output, has_error=False)
@@ -222,13 +222,13 @@ class Problem:
 
     @cached_property
     def replica(self) -> Estimate:
-        """What the observed layer knows of the input, by the exact channel."""
+        """Information of the observed layer about the input, by the exact channel."""
         found = less_noise(self, self.exact(), self.posterior)
         return found._replace(value=np.maximum(found.value, 0.0))
 
     @cached_property
     def posterior(self) -> Estimate:
-        """What the observed layer knows of the input and of all noise together, by the exact channel."""
+        """Information of the observed layer about the input and all noise together, by the exact channel."""
         found = phi_full(self, self.exact())
         return found if self.decoded is None else smaller(found, self.decoded)
 
@@ -266,7 +266,7 @@ class Problem:
         return {}
 
     def once(self, name: str, estimator: Callable[[], Estimate]) -> Estimate:
-        """What an estimator finds, which a column of its value and one of its error both ask for."""
+        """Return the result of an estimator, computed once for the columns of its value and of its error."""
         if name not in self._found:
             self._found[name] = estimator()
         return self._found[name]

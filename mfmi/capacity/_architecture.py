@@ -69,7 +69,7 @@ class Stage:
 
     @property
     def total_rank(self) -> int:
-        """What its own shape allows as rank of the whole map."""
+        """Largest rank of the whole map that the layer's own shape permits."""
         return prod(self.sizes) * self.rank
 
     def keep(self, spectra: FloatArray, binding: bool = True) -> FloatArray:

@@ -1,4 +1,4 @@
-"""What is known of the input's second moments: white, a spectrum, or a whole matrix."""
+"""Second moments of the input: white, a spectrum, or a full matrix."""
 
 from __future__ import annotations
 

@@ -20,7 +20,7 @@ from mfmi.capacity._covariance import InputCovariance
 
 @dataclass(frozen=True)
 class LayerLimit:
-    """What one layer allows on its own.
+    """Limits set by one layer on its own.
 
     Attributes
     ----------

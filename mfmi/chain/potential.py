@@ -55,7 +55,7 @@ class Chain:
 
     @property
     def inside(self) -> NDArray[np.bool_]:
-        """Which entries of an array of shape (n, L) belong to the points."""
+        """Mask of the entries of an (n, L) array that belong to the points."""
         return np.arange(self.depth) < self.length[:, None]
 
     @property
@@ -89,7 +89,7 @@ class Messages:
 
 
 def messages(chain: Chain, r: FloatArray, v: FloatArray) -> Messages:
-    """What all channels of a chain say at precisions `r_0..r_{L-1}` and variances `V_1..V_L`, both of shape (n, L)."""
+    """Values of all channels of a chain at precisions `r_0..r_{L-1}` and variances `V_1..V_L`, both of shape (n, L)."""
     zero = np.zeros((len(r), 1))
     e, e_r, rest_r = (part[:, None] for part in chain.source.derivatives(r[:, 0]))
     e_v, a_r = zero, np.zeros_like(r)
@@ -123,7 +123,7 @@ def potential(chain: Chain, r: FloatArray, v: FloatArray, m: Messages, total: Fl
 
 
 def potential_error(chain: Chain, r: FloatArray, v: FloatArray, total: FloatArray) -> FloatArray:
-    """What the errors of the channels make of the potential at its stationary point, shape (n,); as `potential`.
+    """Error of the potential at its stationary point due to those of the channels, shape (n,); as `potential`.
 
     There the unknowns do not move it, and each channel's error enters as it is. Rounding counts with
     `POTENTIAL_ROUNDING` of all that is summed up, and with that of a number near 1 for every matrix, whose bracket is

@@ -142,7 +142,7 @@ def solve_rivals(chains: Sequence[Chain]) -> list[Solution]:
 
 
 def _at_most(found: Sequence[Solution]) -> FloatArray:
-    """What the least value of every chain cannot exceed, shape (chains, n): a minimum of it, if one is known."""
+    """Upper bound on the least value of every chain, shape (chains, n): a minimum of it, if one is known."""
     return np.stack([np.where(np.isnan(one.value), np.inf, one.value) for one in found])
 
 
@@ -157,7 +157,7 @@ def _least(search: _Search, first: Solution, starts: Sequence[Rules]) -> Solutio
 
 
 def _starts(chain: Chain, unique: bool) -> list[Rules]:
-    """Where to begin: a channel that is a bound can have several minima."""
+    """Choose the starting points; the potential of a channel that is a bound can have several minima."""
     if not unique:
         around_gains = isinstance(chain.layers, Interleaved) and chain.layers.is_bound
         return [_rules(share) for share in (STARTS_AROUND_GAINS if around_gains else STARTS)]
@@ -256,7 +256,7 @@ def _put(found: tuple[NDArray[Any], ...], rows: NDArray[np.intp], part: tuple[ND
 
 
 def _logarithms(known: Sequence[Solution], shape: tuple[int, int, int]) -> Known:
-    """Where the known minima are."""
+    """Positions of the known minima."""
     log_r, log_v = np.empty(shape), np.empty(shape)
     with np.errstate(invalid="ignore", divide="ignore"):
         for number, one in enumerate(known):

@@ -66,7 +66,7 @@ class LayerChannel(Protocol):
 
 
 class Source(Protocol):
-    """Where the chain begins: the channel from the input to its noisy observation."""
+    """Beginning of the chain: the channel from the input to its noisy observation."""
 
     def derivatives(self, r: FloatArray) -> tuple[FloatArray, FloatArray, FloatArray]:
         """`E = 2 J_0'(r)`, `dE/dr` and `1 - r E`, each of shape (n,)."""

@@ -56,7 +56,7 @@ OF_COMPARISON: tuple[Column, ...] = (
 
 @dataclass(frozen=True)
 class Audit:
-    """What an audit found.
+    """Result of an audit.
 
     Attributes
     ----------

@@ -1,4 +1,4 @@
-"""Which axis of a tensor is the input's and which the output's: by the graph, the names, the biases, the chain."""
+"""Assignment of a tensor's axes to input and output, from the graph, the names, the biases and the chain of shapes."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ class Decided:
 
 @dataclass(frozen=True)
 class Evidence:
-    """What the tensors of a file say about each other.
+    """Evidence about axes from the other tensors of a file.
 
     Attributes
     ----------

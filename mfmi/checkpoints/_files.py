@@ -1,4 +1,4 @@
-"""Which files are steps of a training, and what format each has: its first bytes decide, whatever its name says."""
+"""Files of a training run in order of their steps, and the format of each, recognised by its first bytes."""
 
 from __future__ import annotations
 

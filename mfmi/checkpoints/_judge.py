@@ -24,7 +24,7 @@ _FEW, _MANY, _NARROW, _LIKELY = 1024, 8192, 16, 1e-3
 
 @dataclass(frozen=True)
 class Judged:
-    """What has been found of a layer.
+    """Findings about a layer.
 
     Attributes
     ----------

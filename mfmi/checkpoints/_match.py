@@ -136,7 +136,7 @@ def ecosystem(layer: Layer, file_format: str) -> str:
 
 @dataclass(frozen=True)
 class Context:
-    """What the other layers of a file say about one.
+    """Evidence about a layer from the other layers of a file.
 
     Attributes
     ----------

@@ -39,7 +39,7 @@ def read(path: str) -> Checkpoint:
 
 @dataclass(frozen=True)
 class _Scope:
-    """What a name stands for where a node stands: a constant, or the node that makes it."""
+    """Value of a name at a node: a constant, or the node that produces it."""
 
     constants: dict[str, Any]
     producers: dict[str, tuple[Any, _Scope]]

@@ -1,4 +1,4 @@
-"""What all commands share: examples first in the help, colour and noise options, suggestions for wrong words."""
+"""Base of all commands: examples first in the help, colour and verbosity options, suggestions for misspelt words."""
 
 from __future__ import annotations
 

@@ -67,7 +67,7 @@ class LazyGroup(Group):
 )
 @click.version_option(__version__, message="mfmi %(version)s")
 def cli() -> None:
-    """How much a random network tells about its input, layer by layer, before any training.
+    """Information that a random network carries about its input, layer by layer, before any training.
 
     Bounds on the mutual information between the input and each layer of a wide random network, in nats per input
     dimension, with the mean-field phases that explain them.

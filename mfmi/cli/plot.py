@@ -111,7 +111,7 @@ def command(
 
 
 def _figure_path(file: str, output: str | None, force: bool) -> Path:
-    """Where the figure goes; refused now rather than after the work."""
+    """Return the output path of the figure; refuse a bad one before the work is done."""
     from mfmi.report.figures import available
     from mfmi.storage.atomic import refuse_existing
 

@@ -1,4 +1,4 @@
-"""How far a sweep is: a bar on a terminal, now and then a line elsewhere."""
+"""Progress of a sweep: a bar on a terminal, an occasional line elsewhere."""
 
 from __future__ import annotations
 

@@ -44,7 +44,7 @@ TABLE_ROWS = 1000
 
 @dataclass(frozen=True)
 class Sink:
-    """Where the rows go, and how they are written.
+    """Destination and format of the rows.
 
     Attributes
     ----------

@@ -70,7 +70,7 @@ class Shard(ShardBase):
 
 @dataclass(frozen=True)
 class Run:
-    """How a sweep is to be run."""
+    """Options of running a sweep."""
 
     jobs: int
     resume: bool

@@ -1,4 +1,4 @@
-"""How much to say, in which colours, on which stream."""
+"""Verbosity, colours and streams of the output."""
 
 from __future__ import annotations
 

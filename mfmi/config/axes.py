@@ -21,7 +21,7 @@ Axes = tuple[list[SweepAxis], tuple[int, ...]]
 
 @dataclass(frozen=True)
 class Sweep:
-    """What the sweep section says.
+    """Parsed sweep section.
 
     Attributes
     ----------

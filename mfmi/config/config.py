@@ -102,7 +102,7 @@ class Config:
 
     @property
     def exclude(self) -> tuple[Exclusion, ...]:
-        """What is left out of the grid."""
+        """Points excluded from the grid."""
         return self.grid.exclude
 
     @cached_property

@@ -1,4 +1,4 @@
-"""What a sweep leaves out: entries of `exclude` to positions on the axes."""
+"""Points excluded from a sweep: entries of `exclude` to positions on the axes."""
 
 from collections.abc import Collection, Sequence
 

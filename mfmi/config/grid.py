@@ -79,7 +79,7 @@ class Grid:
 
     @cached_property
     def size(self) -> int:
-        """How many points there are before any is excluded."""
+        """Number of points before any is excluded."""
         lengths = [len(axis) for axis in self.axes]
         return math.prod(lengths) if self.product else max(lengths)
 

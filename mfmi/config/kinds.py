@@ -1,4 +1,4 @@
-"""What a config may hold at one place: each kind reads a node, says what is wrong, and knows its JSON Schema."""
+"""Kinds of value in a config: each parses a node, reports what is wrong, and gives its JSON Schema."""
 
 import math
 from collections.abc import Mapping

@@ -20,7 +20,7 @@ _FILES: Mapping[str, Field] = {
 
 @dataclass(frozen=True)
 class LayerEnsemble:
-    """What the weights of one layer are drawn from, or of all: a word, ``{spectrum: FILE}`` or ``{matrix: FILE}``.
+    """Ensemble of the weights of one layer or of all: a word, ``{spectrum: FILE}`` or ``{matrix: FILE}``.
 
     Attributes
     ----------

@@ -1,4 +1,4 @@
-"""How much a layer tells about which input of a finite data set it was: pairwise bounds (theory 4.3)."""
+"""Pairwise bounds on a layer's information about which input of a finite data set was given (theory 4.3)."""
 
 from mfmi.datasets._bounds import InputPairs, PairwiseBounds, equicorrelated_bounds, pairwise_bounds
 from mfmi.datasets._pair_chain import PairFactors, pair_factors

@@ -1,4 +1,4 @@
-"""How much a layer tells about which input of a finite data set it was: pairwise bounds (theory (20)).
+"""Pairwise bounds on a layer's information about which input of a finite data set was given (theory (20)).
 
 The N inputs are equally likely, so the information is at most ln N. Kolchinsky & Tracey (2017) bound it by sums over
 pairs: below by Bhattacharyya, above by Kullback-Leibler distances. Averages over networks move inside by Jensen's

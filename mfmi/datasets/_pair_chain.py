@@ -34,7 +34,7 @@ _SHOWING = 20.0
 
 @dataclass(frozen=True)
 class PairFactors:
-    """What layers of finite width make of a pair, per neuron of the observed layer.
+    """Law of a pair of inputs after layers of finite width, per neuron of the observed layer.
 
     Attributes
     ----------

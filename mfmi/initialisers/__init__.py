@@ -1,4 +1,4 @@
-"""What libraries really start with: a measured table, and names for it.
+"""Initialisers of deep-learning libraries as measured: a table, and names for its rows.
 
 A row is the law of one kind of layer in one release of one library: sigma_w^2 as the second moment of an entry times
 the true fan-in, which is what mean-field theory (4) calls it, whatever fan the library itself counts.

@@ -1,4 +1,4 @@
-"""How far the Jacobian of a random network is from an isometry: moments, whole spectrum, best weights (theory 5)."""
+"""Distance of a random network's Jacobian from an isometry: moments, spectrum, best weights (theory 5)."""
 
 from mfmi.isometry._jacobian import (
     IsometricWeights,

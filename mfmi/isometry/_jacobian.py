@@ -1,4 +1,4 @@
-"""How far the input-output Jacobian of a random network is from an isometry (theory (21)).
+"""Distance of a random network's input-output Jacobian from an isometry (theory (21)).
 
 `J = W^L D_{L-1} W^{L-1} ... D_1 W^1` maps a change of the input to one of the observed pre-activation; D_l holds the
 slopes of layer l. Dynamical isometry: all squared singular values are 1 (Pennington et al. 2017, Weng et al. 2022).
@@ -98,7 +98,7 @@ def jacobian_moments(
 
 
 def _added(weights: ArrayLike, n: int, alpha: FloatArray) -> FloatArray:
-    """What a matrix adds to `R - 1`, behind its change of dimensions, shape (n, depth)."""
+    """Contribution of each matrix to `R - 1` after its change of dimensions, shape (n, depth)."""
     given = np.asarray(weights)
     if given.dtype.kind == "f":
         return np.broadcast_to(alpha * given + alpha - 1.0, (n, len(alpha)))

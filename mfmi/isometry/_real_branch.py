@@ -96,7 +96,7 @@ class RealBranch:
 
 
 class _Bracket(NamedTuple):
-    """Where a real w_l may lie: the range of ln|w|, and the angle of omega = -w."""
+    """Interval of a real w_l: the range of ln|w|, and the angle of omega = -w."""
 
     low: float
     high: float

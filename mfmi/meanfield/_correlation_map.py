@@ -34,7 +34,7 @@ def correlation_fixed_point(
     q_star: FloatArray,
     chi_1: FloatArray,
 ) -> tuple[FloatArray, FloatArray]:
-    """Where the correlation of two inputs ends, and the slope of the map there.
+    """Fixed point of the correlation of two inputs, and the slope of the map there.
 
     In `c` the map is `sum_n a_n^2 c^n` with an offset, convex and increasing on [0, 1]: there is one fixed point below
     1 where the slope at 1 exceeds 1 or hidden noise pulls the map down at 1, and none otherwise. Inputs of negative
@@ -80,7 +80,7 @@ def _polish(
     c_star: FloatArray,
     chi_c: FloatArray,
 ) -> None:
-    """Where the slope is close to 1, an error of the map grows by 1 / (1 - chi_c)^2 on its way to xi_c.
+    """If the slope is close to 1, an error of the map is amplified by 1 / (1 - chi_c)^2 in xi_c.
 
     Tables of pair moments are good to about 1e-12; where that is not enough, one Newton step with moments by direct
     quadrature follows.

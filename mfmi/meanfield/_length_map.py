@@ -109,7 +109,7 @@ class Roots(NamedTuple):
 
 
 class Ends(NamedTuple):
-    """Where inputs end.
+    """Fixed point of the variance that inputs reach.
 
     Attributes
     ----------
@@ -278,7 +278,7 @@ def _reached_homogeneous(phi: Activation, w2: FloatArray, shift: FloatArray, s_1
 
 
 def _settled(phi: Activation, w2: FloatArray, shift: FloatArray, s_1: FloatArray) -> FloatArray:
-    """Where V falls, iterates may jump over fixed points: follow them until they approach one from one side."""
+    """If V decreases, iterates may jump over fixed points: follow them until they approach one from one side."""
     s = s_1
     for _ in range(_STEPS):
         with np.errstate(over="ignore", invalid="ignore"):

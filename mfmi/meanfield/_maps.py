@@ -23,7 +23,7 @@ _FAINTEST = 1e-300
 
 @dataclass(frozen=True)
 class Trajectory:
-    """What a wide random network does to its input, layer by layer (theory (3)-(5)).
+    """Propagation of an input through a wide random network, layer by layer (theory (3)-(5)).
 
     Every field has shape (n, depth); column `l - 1` is layer `l`. Variances and gaps are those of the pre-activation
     `y^l`, before that layer's noise.

@@ -1,4 +1,4 @@
-"""What the results of the mean field have in common."""
+"""Base of the results of the mean field."""
 
 from __future__ import annotations
 

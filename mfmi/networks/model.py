@@ -1,4 +1,4 @@
-"""What all networks of a grid have in common besides their points: the shape of the layers, real inputs."""
+"""Properties shared by all networks of a grid: the shape of the layers, real inputs."""
 
 from __future__ import annotations
 
@@ -61,7 +61,7 @@ class DataSet:
         return float(np.mean(np.square(self.inputs)))
 
     def described(self) -> dict[str, Any]:
-        """What there is to say of it in a file's metadata, ready for JSON."""
+        """Metadata of a file, ready for JSON."""
         rows, entries = self.inputs.shape
         about = {"sha256": self.sha256, "inputs": rows, "entries": entries, "seed": self.seed}
         return {"input.dataset": about, "network.width": self.width}
@@ -172,7 +172,7 @@ class Model:
         return np.array(self.alpha[:depth])
 
     def points_at_once(self, depths: ArrayLike) -> int:
-        """How many points are evaluated together at these depths: large enough to pay, and bounded in memory.
+        """Number of points evaluated together at these depths: large enough to be fast, and bounded in memory.
 
         Parameters
         ----------
@@ -205,7 +205,7 @@ class Model:
         return Weights((label,))
 
     def described(self) -> dict[str, Any]:
-        """What there is to say of the model in a file's metadata, ready for JSON; equal for equal models."""
+        """Metadata of the model for a file, ready for JSON; equal for equal models."""
         found: dict[str, Any] = {"network.alpha": list(self.alpha)} if self.alpha else {}
         spectra = {name: about for weights in self.weights for name, about in weights.described().items()}
         found |= {"weights": dict(sorted(spectra.items()))} if spectra else {}

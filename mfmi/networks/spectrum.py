@@ -152,7 +152,7 @@ class WeightSpectrum:
         return _law(self, float(alpha))
 
     def described(self) -> dict[str, Any]:
-        """What there is to say of it in a file's metadata, ready for JSON."""
+        """Metadata of a file, ready for JSON."""
         about: dict[str, Any] = {"eigenvalues": len(self.eigenvalues), "sha256": self.sha256}
         return about | ({"shape": list(self.shape)} if self.shape else {})
 

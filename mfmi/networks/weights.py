@@ -1,4 +1,4 @@
-"""What a network's weight matrices are drawn from: an ensemble per layer, and singular values of one's own.
+"""Ensembles of a network's weight matrices, one per layer, with user-supplied singular values if wanted.
 
 A file gives the *shape* of a spectrum, `sigma_w` its scale: the mean eigenvalue of `W^T W` is `alpha sigma_w^2`, for
 the entries have the variance `sigma_w^2 / columns` in every ensemble.
@@ -44,7 +44,7 @@ class Factors(NamedTuple):
 
     @property
     def linear(self) -> NDArray[np.bool_]:
-        """Which of the layers between the matrices are singular values, shape (F - 1,)."""
+        """Mask of the layers between the matrices that are singular values, shape (F - 1,)."""
         return ~np.isin(np.arange(len(self.alpha) - 1), self.last)
 
 
@@ -116,7 +116,7 @@ class Weights:
 
     @cached_property
     def label(self) -> str:
-        """What a table calls them: the names of the layers' ensembles with commas between them."""
+        """Name in tables: the names of the layers' ensembles, separated by commas."""
         return ",".join(one if isinstance(one, str) else one.name for one in self.layers)
 
     def at(self, layer: int) -> str | WeightSpectrum:
@@ -171,7 +171,7 @@ class Weights:
         return found
 
     def described(self) -> dict[str, Any]:
-        """What there is to say of the spectra among them in a file's metadata, by their names, ready for JSON."""
+        """Metadata of the spectra among them for a file, by name, ready for JSON."""
         return {one.name: one.described() for one in self.layers if isinstance(one, WeightSpectrum)}
 
 

@@ -10,7 +10,7 @@ ATTEMPTS = 2
 
 
 class Agenda:
-    """Which chunk is to be started next.
+    """Order in which chunks are started.
 
     Parameters
     ----------

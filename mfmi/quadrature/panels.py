@@ -21,13 +21,13 @@ REACH = 8.5
 HALF_LN_TWO_PI_E = 0.5 * float(np.log(2.0 * np.pi * np.e))
 SQRT_TWO_PI = float(np.sqrt(2.0 * np.pi))
 TINY = 1e-300
-"""What a density is raised to under a logarithm, where 0 ln 0 = 0."""
+"""Floor of a density under a logarithm, where 0 ln 0 = 0."""
 SMALL = 1e-3
 """Relative difference of densities below which its logarithm is a series."""
 
 
 class ScalarFunction(Protocol):
-    """What the channel needs to know of an activation."""
+    """Interface that the channel requires of an activation."""
 
     @property
     def name(self) -> str:

@@ -57,7 +57,7 @@ PLATEAU = 0.01
 
 @dataclass(frozen=True)
 class NetworkFamily:
-    """What an initialisation is looked for.
+    """Network whose best initialisation is searched for.
 
     Attributes
     ----------
@@ -106,7 +106,7 @@ class NetworkFamily:
 
 @dataclass(frozen=True)
 class Optimum:
-    """Where a quantity is largest.
+    """Maximum of a quantity.
 
     Attributes
     ----------

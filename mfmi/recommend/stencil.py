@@ -74,7 +74,7 @@ class Stencil:
 
 
 def _highest(x: FloatArray, y: FloatArray, table: FloatArray) -> tuple[float, float] | None:
-    """Where the quadratic through the logarithms of the values is largest within the stencil; None without one."""
+    """Maximiser, within the stencil, of the quadratic through the logarithms of the values; None without one."""
     if not np.all(np.isfinite(table) & (table > 0.0)):
         return None
     f = np.log(table)

@@ -72,7 +72,7 @@ class FigureAxis:
         return np.exp(at) if self.logarithmic else at
 
     def cell_of(self, x: ArrayLike, count: int) -> NDArray[np.intp]:
-        """Which of `count` even cells holds x; -1 outside and for NaN."""
+        """Index of the one of `count` equal cells that holds x; -1 outside and for NaN."""
         low, high = self.scaled(self.borders[[0, -1]])
         place = (self.scaled(x) - low) / (high - low) * count
         inside = (place >= 0.0) & (place <= count)

@@ -1,4 +1,4 @@
-"""Which figure a table of results asks for: its axes, its panels, and what is held fixed."""
+"""Choice of the figure for a table of results: axes, panels, and the values held fixed."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ _FILLED = 0.5
 
 @dataclass(frozen=True)
 class Wishes:
-    """What was asked for; None where the choice is left open.
+    """Requested figure; None leaves a choice open.
 
     Attributes
     ----------

@@ -1,4 +1,4 @@
-"""What figures say: names of axes and quantities with their units, and the network that a figure is about."""
+"""Texts of figures: names of axes and quantities with their units, and the network of a figure."""
 
 from __future__ import annotations
 
@@ -66,7 +66,7 @@ def quantity_name(name: str, *, short: bool = False) -> str:
 
 
 def words_title(words: Mapping[str, str]) -> str:
-    """What a panel stands for; in few letters where it is more than one word, for two panels share a column."""
+    """Title of a panel; abbreviated if longer than one word, because two panels share a column."""
     if len(words) == 1:
         return "".join(_phrase(name, word) for name, word in words.items())
     return ", ".join(_NOISE[word] if name == "noise_at" else word for name, word in words.items())

@@ -1,4 +1,4 @@
-"""What a file of rows, or a folder of finished chunks, says about itself."""
+"""Metadata of a file of rows or of a folder of finished chunks."""
 
 from __future__ import annotations
 

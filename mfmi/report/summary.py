@@ -78,7 +78,7 @@ class Line:
 
 @dataclass(frozen=True)
 class Summary:
-    """What a sweep came to.
+    """Summary of a sweep.
 
     Attributes
     ----------

@@ -130,7 +130,7 @@ def _controlled_mean(values: FloatArray, controls: FloatArray) -> tuple[float, f
 
 @dataclass(frozen=True)
 class _Latent:
-    """What is integrated over: all of zeta, or the hidden noise alone at a given input (in units of sqrt(q_x))."""
+    """Integration variables: all of zeta, or the hidden noise alone at a given input (in units of sqrt(q_x))."""
 
     network: Network
     known_input: FloatArray | None

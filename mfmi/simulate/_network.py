@@ -16,7 +16,7 @@ BLOCK_ELEMENTS = 1 << 18
 
 
 class Nonlinearity(Protocol):
-    """What a network asks of its activation: phi and phi', elementwise."""
+    """Interface of an activation in a finite network: phi and phi', elementwise."""
 
     def __call__(self, u: FloatArray, /) -> FloatArray:
         """Return phi(u)."""

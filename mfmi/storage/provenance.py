@@ -1,4 +1,4 @@
-"""What a file says about where it came from: config, versions, seed, units."""
+"""Provenance in a file's metadata: config, versions, seed, units."""
 
 from __future__ import annotations
 

@@ -22,7 +22,7 @@ Block = dict[str, NDArray[Any]]
 Depths = Sequence[int] | NDArray[np.int64]
 
 NUMERICAL = (NumericsError, ArithmeticError, np.linalg.LinAlgError)
-"""What a point can be to blame for; anything else that is raised is a bug, and no row stands for it."""
+"""Errors that a point can cause, recorded in its row; any other exception is a bug and propagates."""
 
 IDENTITY = ("activation", "weights", "noise_at", "sigma_w", "sigma_b", "sigma_noise", "input_variance")
 
@@ -59,7 +59,7 @@ class Span(Protocol):
 
 
 class Config(Protocol):
-    """What a file and its parts repeat of a config."""
+    """Interface of a config that a file and its parts record."""
 
     @property
     def text(self) -> str:
@@ -77,11 +77,11 @@ class Config(Protocol):
 
 
 class Plan(Protocol):
-    """What running a sweep needs to know of its plan."""
+    """Interface that running a sweep requires of its plan."""
 
     @property
     def config(self) -> Config:
-        """Where the plan comes from."""
+        """Source of the plan."""
         ...
 
     @property
@@ -111,7 +111,7 @@ class Plan(Protocol):
 
     @property
     def model(self) -> Model:
-        """What all networks have in common."""
+        """Properties shared by all networks."""
         ...
 
     @property

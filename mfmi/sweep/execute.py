@@ -1,4 +1,4 @@
-"""Who evaluates the chunks: this process, worker processes or a Dask cluster."""
+"""Evaluation of the chunks by this process, worker processes or a Dask cluster."""
 
 from __future__ import annotations
 

@@ -74,7 +74,7 @@ class Plan:
 
     @property
     def n_grid(self) -> int:
-        """How many points the grid has, the excluded ones included."""
+        """Number of points of the grid, excluded ones included."""
         return self.config.grid.size
 
     @property
@@ -84,7 +84,7 @@ class Plan:
 
     @cached_property
     def n_points(self) -> int | None:
-        """How many points are left after exclusion, or None where that is too intricate to count."""
+        """Number of points after exclusion, or None if it is too costly to count."""
         return self.config.grid.count()
 
     @property
@@ -113,7 +113,7 @@ class Plan:
 
     @property
     def model(self) -> Model:
-        """What all networks have in common."""
+        """Properties shared by all networks."""
         return self.config.model
 
     @property
@@ -123,13 +123,13 @@ class Plan:
 
     @cached_property
     def chunk_size(self) -> int:
-        """How many grid points a chunk has at most."""
+        """Largest number of grid points in a chunk."""
         starts = self._starts
         return starts.step if isinstance(starts, range) else int(np.diff([*starts, self.n_grid]).max())
 
     @property
     def n_chunks(self) -> int:
-        """How many chunks there are."""
+        """Number of chunks."""
         return len(self.chunks())
 
     def chunks(self) -> Chunks:

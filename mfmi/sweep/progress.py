@@ -1,4 +1,4 @@
-"""How far a sweep is, and what it has done in the end."""
+"""Progress and final counts of a sweep."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ PROGRESS_INTERVAL = 0.1
 
 @dataclass(frozen=True)
 class Progress:
-    """How far a sweep is.
+    """Progress of a sweep.
 
     Attributes
     ----------
@@ -36,7 +36,7 @@ OnProgress = Callable[[Progress], None]
 
 @dataclass(frozen=True)
 class SweepResult:
-    """What a run has done.
+    """Counts of a finished run.
 
     Attributes
     ----------

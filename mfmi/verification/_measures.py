@@ -1,4 +1,4 @@
-"""What is measured of a finite network, and which values of the theory it is for; all that a worker process needs."""
+"""Measurements of a finite network and the theory values they correspond to; self-contained for a worker process."""
 
 from __future__ import annotations
 
@@ -70,12 +70,12 @@ class Setting:
 
     @property
     def model(self) -> Model:
-        """What the theory has to know besides the grid point."""
+        """Arguments of the theory besides the grid point."""
         return Model(weights=(self.weights,)) if isinstance(self.weights, Weights) else SQUARE
 
     @property
     def label(self) -> str:
-        """What the weights are called."""
+        """Name of the weights."""
         return self.weights.label if isinstance(self.weights, Weights) else self.weights
 
     def points(self) -> Points:
@@ -101,7 +101,7 @@ def chosen_pairs(inputs: FloatArray, seed: int) -> tuple[FloatArray, FloatArray]
 
 @dataclass(frozen=True)
 class Effort:
-    """How much to measure.
+    """Extent of the measurements.
 
     Parameters
     ----------

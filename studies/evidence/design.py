@@ -1,4 +1,4 @@
-"""What is trained: data sets, activations, depths, deviations, learning rates, budget; all in one place."""
+"""Design of the experiment: data sets, activations, depths, standard deviations, learning rates, budget."""
 
 from __future__ import annotations
 

@@ -20,7 +20,7 @@ RIVALS = ("linear", "replica")
 
 
 class Finding(NamedTuple):
-    """How a predictor ranked the networks of a case.
+    """Agreement of a predictor's ranking with the networks of a case.
 
     Attributes
     ----------
@@ -47,7 +47,7 @@ class Finding(NamedTuple):
 
 
 class Trained(NamedTuple):
-    """How well the networks of a case trained, by sigma_w.
+    """Training results of the networks of a case, by sigma_w.
 
     Attributes
     ----------

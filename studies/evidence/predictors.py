@@ -1,4 +1,4 @@
-"""What the theory says before training: the estimators, and the distance from the edge of chaos."""
+"""Predictions of the theory before training: the estimators, and the distance from the edge of chaos."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ COLUMNS = ("phase", "chi", "chi_1", "xi_c", *(f"mi_{name}" for name in ESTIMATES
 
 
 def theory(activation: str, depths: Sequence[int], design: Design) -> dict[int, Mapping[str, NDArray[np.generic]]]:
-    """What the program says of the grid, by depth: the columns `COLUMNS` and sigma_w, each of shape (sigma_w,)."""
+    """Results of the program on the grid, by depth: the columns `COLUMNS` and sigma_w, each of shape (sigma_w,)."""
     points = Points.of(
         activation, design.sigma_w, sigma_b=design.sigma_b, sigma_noise=design.sigma_noise, noise_at="every"
     )

@@ -1,4 +1,4 @@
-"""How well a number known before training orders networks by how they trained: Spearman's rank correlation."""
+"""Spearman's rank correlation between a number known before training and the training results."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ class Ranking(NamedTuple):
 
 
 def scores(loss: FloatArray, guess: float) -> FloatArray:
-    """What trained best, largest: minus the training loss at the best learning rate.
+    """Training result, larger is better: minus the training loss at the best learning rate.
 
     Parameters
     ----------

@@ -32,7 +32,7 @@ class Run(NamedTuple):
 
     @property
     def case(self) -> Case:
-        """What it is ranked with."""
+        """Networks that it is ranked with."""
         return Case(self.data_set, self.activation, self.depth)
 
 

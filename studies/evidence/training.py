@@ -20,7 +20,7 @@ Pair = tuple[FloatArray, FloatArray]
 
 @dataclass(frozen=True)
 class Outcome:
-    """How far the networks of one sigma_w got, each of shape (learning rates, seeds).
+    """Training results of the networks of one sigma_w, each of shape (learning rates, seeds).
 
     Attributes
     ----------

@@ -1,4 +1,4 @@
-"""What tells a user's function from another of its name: in a process, between processes, on disk."""
+"""Identity of a user's function among others of its name: in a process, between processes, on disk."""
 
 import importlib
 import pickle

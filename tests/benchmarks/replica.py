@@ -1,4 +1,4 @@
-"""What the replica value costs: a sweep of 1,000 networks, with tables to be built and with tables from the cache.
+"""Cost of the replica value: a sweep of 1,000 networks, with tables to be built and with tables from the cache.
 
     python tests/benchmarks/replica.py [--activation relu --activation hard_tanh] [--depth 2] [--points 1000]
 

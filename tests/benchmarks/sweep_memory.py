@@ -1,4 +1,4 @@
-"""How much memory a sweep of two million rows needs: peak resident size of the program and of its workers.
+"""Memory of a sweep of two million rows: peak resident size of the program and of its workers.
 
     python tests/benchmarks/sweep_memory.py [--rows 2000000] [--jobs 2] [--estimators entropy_power]
 

@@ -1,4 +1,4 @@
-"""How many rows per second a sweep computes, and where the time goes.
+"""Rows per second of a sweep, and a profile of the time.
 
 Two sweeps: `spine`, 10,000 points of tanh at six depths with three estimators, and `grid`, tanh on 101 x 101 points
 with both ensembles and both noise placements at six depths with four estimators (244,824 rows). Both run on a coarser

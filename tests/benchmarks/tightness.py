@@ -1,4 +1,4 @@
-"""How tight the lower bounds are: bound over replica value at random networks, and what each costs.
+"""Tightness of the lower bounds: bound over replica value at random networks, and the cost of each.
 
     python tests/benchmarks/tightness.py [--activation tanh --activation relu] [--points 40]
 

@@ -128,7 +128,7 @@ def entropy_of_what_is_seen(segments, r, tau, omega):
     [("relu", 179.0, 1.336, 4.0), ("leaky_relu(0.1)", 107.0, 0.8619, 4.0), ("hard_tanh", 400.0, 4.0, 4.0)],
 )
 def test_the_channel_behind_the_reference(act, r, tau, s):
-    """Where the reference and the replica value part, the table is right to 1e-10 against plain sums."""
+    """The reference differs from the replica value by its own error: the table agrees with plain sums to 1e-10."""
     deviation, steps = np.sqrt(s - tau), np.linspace(-9.5, 9.5, 25)
     omega, weight = np.zeros(1), np.ones(1)
     if deviation > 0.0:

@@ -1,4 +1,4 @@
-"""How close each bound comes to the best known value: as close as when it was recorded, or closer."""
+"""Each bound is as close to the best known value as when it was recorded, or closer."""
 
 import json
 

@@ -106,7 +106,7 @@ def test_numpy_looks_as_far_ahead(monkeypatch):
 @pytest.mark.parametrize("channel", [GaussianUpper(), LinearLower(), EntropyPowerLower()], ids=lambda c: c.name)
 @pytest.mark.parametrize("name", ["tanh", "relu"])
 def test_a_table_knows_one_channel_for_all_small_signals(name, channel):
-    """Where s is small, or tau tiny, a factor of both is one of r; squares of either may underflow."""
+    """For small s or tiny tau, scaling both is equivalent to scaling r; squares of either may underflow."""
     found = table(get(name), channel)
     tau = np.array([S_LEAST, 0.1 * S_LEAST, 1e-20 * S_LEAST])
     r, s = 3.0 / tau, np.full(3, S_LEAST)

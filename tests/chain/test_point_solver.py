@@ -176,7 +176,7 @@ def test_a_layer_says_the_same_to_both_searches(which, log_r, share, noise, tota
 @given(TABLES, st.integers(0, 2**32), st.sampled_from(STARTS))
 @settings(max_examples=8, deadline=None)
 def test_both_searches_agree_at_any_noise(ensemble, which, seed, share):
-    """Where one of them does not end, as rounding may have it, it must say so; a value of its own is a fault."""
+    """A search that does not converge, because of rounding, must say so; a different value is a fault."""
     rng = np.random.default_rng(seed)
     n, depth = 4, int(rng.integers(2, 9))
     noise = 10.0 ** rng.uniform(-8.0, 0.0, n)

@@ -1,4 +1,4 @@
-"""What the tables of closed channels miss, and that bounds stay to the safe side of it."""
+"""Errors of the tables of closed channels, and bounds that stay on the safe side of them."""
 
 import numpy as np
 import pytest

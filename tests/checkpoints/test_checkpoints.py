@@ -1,4 +1,4 @@
-"""What checkpoints really look like: each trap as a small file, and files that are no checkpoints."""
+"""Traps of real checkpoints, each as a small file, and files that are no checkpoints."""
 
 import json
 import math

@@ -1,4 +1,4 @@
-"""What scripts rely on: exit codes, streams, colour, signals."""
+"""Contract for scripts: exit codes, streams, colour, signals."""
 
 import io
 import os

@@ -1,4 +1,4 @@
-"""What a valid config means: values, defaults, modes, YAML 1.2, overrides, and the same meaning in other words."""
+"""Meaning of a valid config: values, defaults, modes, YAML 1.2, overrides, and equivalent spellings."""
 
 import hashlib
 import json

@@ -1,4 +1,4 @@
-"""What configs/edge_of_chaos.yaml says it shows: the linear bound is best near the edge of chaos (theory section 8)."""
+"""Claim of configs/edge_of_chaos.yaml: the linear bound is best near the edge of chaos (theory section 8)."""
 
 from pathlib import Path
 

@@ -102,7 +102,7 @@ def test_what_is_wrong_is_said(specification: str, words: str) -> None:
 
 @pytest.mark.parametrize("name", names())
 def test_every_name_has_a_value_or_says_what_it_needs(name: str) -> None:
-    """What an error proposes must work."""
+    """The names that an error proposes are valid."""
     try:
         preset = get(name)
     except ValueError as error:

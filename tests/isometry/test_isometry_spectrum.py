@@ -105,7 +105,7 @@ def test_two_free_projections_make_an_arcsine_law():
 
 
 def test_atoms_of_clipped_layers():
-    """What no layer clips passes untouched: mass 1 - sum(1 - p_l); what any clips is lost: the largest 1 - p_l."""
+    """The mass unclipped by all layers is 1 - sum(1 - p_l); that clipped by any is the largest 1 - p_l."""
     found, _, _ = spectrum_of("hard_tanh", 0.8, 0.0, 3, "orthogonal")
     phi = mfmi.activation("hard_tanh")
     shares = phi.slope_moment(trajectory(phi, 0.8, 0.0, 0.0, 1.0, 0.5, 3).s[0, :2])

@@ -81,7 +81,7 @@ def examine(mutant: Mutant, near: bool = False) -> Outcome:
 
 
 def misplaced(mutant: Mutant) -> str:
-    """What is wrong with a fault that cannot be applied to the code as it stands; else nothing."""
+    """Return the reason why a fault cannot be applied to the code as it is; empty if it can."""
     try:
         mutant.applied_to((ROOT / mutant.file).read_text())
     except ValueError as error:

@@ -170,7 +170,7 @@ def test_correlated_input_of_equal_eigenvalues_is_plain(act, noise_at):
 
 
 def test_faint_signals_of_a_correlated_input():
-    """Where the difference of potentials has lost its digits a short integral takes its place."""
+    """A short integral replaces a difference of potentials that has lost its digits."""
     model = Model.with_spectrum(np.array([0.2, 1.0, 3.0]))
     for q_x in (1e-5, 1e-7):
         found = evaluate("tanh", model, 3, 1.0, 10.0, 0.0, q_x, estimators=["linear"])

@@ -176,7 +176,7 @@ def test_a_bottleneck_caps_what_comes_after_it():
 
 @pytest.mark.parametrize("alpha", [(0.5, 0.5), (2.0, 3.0), (1.0, 1.0), (0.5, 4.0)])
 def test_mean_field_agrees_with_the_decoder_of_orthogonal_linear_networks(alpha):
-    """Where every direction is alike and every one that the narrowest layer lets through is used."""
+    """All directions are equivalent, and all that the narrowest layer passes are used."""
     found = evaluate("linear", alpha, 1.2, 0.1, "orthogonal")
     assert found["mean_field"] == pytest.approx(found["linear"], rel=1e-9)
 

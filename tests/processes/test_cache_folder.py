@@ -248,7 +248,7 @@ def test_tiles_follow_from_all_modules_that_make_them() -> None:
 
 
 def test_machine_code_follows_from_modules_that_are_there() -> None:
-    """What is compiled is `_descent`, `_channel` and what these call; `test_point_solver` looks at the calls."""
+    """The compiled code is `_descent`, `_channel` and the functions they call; `test_point_solver` checks the calls."""
     assert all((PACKAGE / name).is_file() for name in _compiler.SOURCES)
 
 

@@ -62,7 +62,7 @@ def test_first_layer_is_exact(digits):
 
 
 def test_little_noise_leaves_the_covariance_nearer_too(digits):
-    """What a decoder reads is far from linear here, and the covariance predicts it to an eighth."""
+    """The decoder's information is far from linear here, and the covariance predicts it to an eighth."""
     rows = compare_real_inputs(
         mfmi.activation("tanh"), digits, 1.5, sigma_b=0.3, weights="orthogonal", networks=3, quantities=["linear"]
     )

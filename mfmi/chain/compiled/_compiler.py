@@ -154,7 +154,7 @@ def _digests(folder: Path) -> dict[str, str]:
 
 
 def _folder() -> Path | None:
-    """Where this version of the machine code is kept, all of it as it was written; None where nothing can be."""
+    """Return the cache folder of this version of the machine code; None if nothing can be cached."""
     root = cache_directory()
     if root is None:
         return None

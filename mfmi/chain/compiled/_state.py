@@ -1,4 +1,4 @@
-"""What the compiled search reads and writes: chains, rules, known minima, work space and results."""
+"""Arrays that the compiled search reads and writes: chains, rules, known minima, work space and results."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ class PackedPoints(NamedTuple):
 
 
 class Rules(NamedTuple):
-    """When a descent steps and stops; the constants of `chain.search`."""
+    """Step sizes and stopping criteria of a descent; the constants of `chain.search`."""
 
     share: float
     max_steps: int

@@ -49,7 +49,7 @@ def share_of(tau: FloatArray, s: FloatArray) -> tuple[FloatArray, FloatArray, Fl
 
 
 def share_frame(s: FloatArray) -> tuple[FloatArray, FloatArray, FloatArray, FloatArray]:
-    """What `share_within` needs to know of s: the square of the small scale, the large one, begin and length."""
+    """Arguments of `share_within` that depend on s: square of the small scale, large scale, begin and length."""
     bounded = s / (1.0 + s)
     small, large = 1e-3 * np.sqrt(bounded), 0.3 * bounded
     begin = np.arcsinh(s / large) + np.log(large / small)

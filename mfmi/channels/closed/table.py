@@ -179,7 +179,7 @@ class ChannelTable:
         return out.reshape(shape)
 
     def place(self, s: FloatArray) -> Place:
-        """Where the channels of given total variances, shape (n, K), stand in the table; not at 0 or infinity."""
+        """Coordinates in the table of channels with given total variances, shape (n, K), neither 0 nor infinite."""
         flat = s.ravel()
         flat = np.where(np.isfinite(flat) & (flat > 0.0), flat, 1.0)
         flat = np.ones_like(flat) if self.phi.homogeneous else np.maximum(flat, S_LEAST)
@@ -208,7 +208,7 @@ class ChannelTable:
         return np.stack([j, e * scale, a / scale, e_r * scale * scale, e_v, a_v / scale / scale, rest])
 
     def _coordinates(self, r: FloatArray, tau: FloatArray, s: FloatArray) -> _Coordinates:
-        """Where the arguments stand in the table."""
+        """Coordinates of the arguments in the table."""
         whole = np.ones_like(s) if self.phi.homogeneous else np.maximum(s, S_LEAST)
         scale, tau = scaled(np.minimum(tau, s), s, whole)
         r, s = r * scale, whole

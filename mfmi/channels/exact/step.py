@@ -17,7 +17,7 @@ LOG_ODDS = np.arange(-240, 241) / 3.0
 EQUIVOCATION = np.exp(0.5 * _SIZE) * _TAIL + np.exp(-0.5 * _SIZE) * (_SIZE + _TAIL)
 """exp(t/2) ln(1 + exp(-t)) + exp(-t/2) ln(1 + exp(t)) at the nodes."""
 REMAINING = 2.0 / np.cosh(0.5 * _SIZE)
-"""What d/dr makes of it, by the heat equation: 2 / cosh(t/2)."""
+"""Its integrand after d/dr, by the heat equation: 2 / cosh(t/2)."""
 
 
 def step_entropy(x: FloatArray) -> FloatArray:

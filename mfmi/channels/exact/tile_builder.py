@@ -36,7 +36,7 @@ MARGIN = 3.0
 KEPT = 400
 """Shells kept in memory, some 100 kB each."""
 CHECKS = np.array([[0.31, -0.62, 0.17], [-0.83, 0.77, -0.91], [0.91, 0.21, 0.83]])
-"""Where in a tile it is compared with a finer quadrature."""
+"""Places in a tile at which it is compared with a finer quadrature."""
 
 
 class Shell(NamedTuple):

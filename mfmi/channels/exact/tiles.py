@@ -19,7 +19,7 @@ PERIODIC_ORDER = 14
 """Order along b for a periodic phi, whose offset spreads over all of a period within one tile."""
 WIDTHS = (float(np.log(4.0)), float(np.log(4.0)), 1.8)
 STRETCH = 8.0
-"""How closely c looks at tau near s, where an even phi changes most."""
+"""Refinement of c in tau near s, where an even phi changes most."""
 DERIVATIVES = (
     (0, 0, 0),
     (1, 0, 0),

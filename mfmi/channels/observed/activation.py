@@ -27,7 +27,7 @@ ORDER = 10
 SECOND_OPINION = 1.5
 """Factor on the number of nodes of a quadrature that judges another."""
 CANCELLED = 3e-9
-"""What is lost, in nats, to the values next to a turning point from which the other branch is found: they cancel."""
+"""Error, in nats, allowed next to a turning point, where finding the other branch cancels."""
 LIMIT_PRECISION = 1e13
 """Precision at which u counts as known; the confusion of branches near a turning point falls like its inverse root."""
 
@@ -45,7 +45,7 @@ class PiecewiseMonotone(ScalarFunction, Protocol):
 
     @property
     def wave_turning(self) -> float | None:
-        """Where a wave turns; None for any other activation."""
+        """Turning point of a wave; None for any other activation."""
 
 
 class OutputChannel(NamedTuple):

@@ -1,4 +1,4 @@
-"""What the output channel loses where an activation folds: values of z + eps that give the same T.
+"""Information lost by the output channel where an activation folds: values of z + eps that give the same T.
 
 Where phi falls up to a turning point and rises from there on, or the other way round, T tells z + eps up to the branch;
 of a wave up to one of infinitely many.
@@ -35,11 +35,11 @@ class MonotonePiece(Protocol):
 
     @property
     def lower(self) -> float:
-        """Where it begins."""
+        """Lower end."""
 
     @property
     def upper(self) -> float:
-        """Where it ends."""
+        """Upper end."""
 
     @property
     def kind(self) -> str:
@@ -51,7 +51,7 @@ class Wave(ScalarFunction, Protocol):
 
     @property
     def wave_turning(self) -> float | None:
-        """Where a wave turns."""
+        """Turning point of a wave."""
 
 
 class Confusion(NamedTuple):

@@ -1,4 +1,4 @@
-"""What is observed of the last layer, and what a chain needs to know of it (theory section 3).
+"""Observation of the last layer, as a chain needs it (theory section 3).
 
 Either the noisy pre-activation `T = y + eps`, or the activation of it, `T = phi(y + eps)`. A strictly monotone phi
 hides nothing, and its activation is as good as the pre-activation.
@@ -19,7 +19,7 @@ Rows = NDArray[np.intp] | slice
 
 
 class Output(Protocol):
-    """Where the chain ends: the channel from the observed layer's pre-activation to what is observed of it."""
+    """End of the chain: the channel from the observed layer's pre-activation to the observation."""
 
     def derivatives(self, v: FloatArray) -> tuple[FloatArray, FloatArray, FloatArray]:
         """`A = 2 J_out'(V)`, `dA/dV` and `1 - A V`, each of shape (n,)."""
