@@ -26,6 +26,7 @@ from mfmi.arguments.ranges import DEEPEST, MOST_SEED, NUMBERS, WIDEST, WIDEST_DR
 from mfmi.bounds.evaluate import evaluate_points
 from mfmi.columns import DATA_NAMES, OPTIONAL_NAMES
 from mfmi.errors import shown
+from mfmi.initialisers import get as get_initialiser
 from mfmi.names import DEFAULT_ESTIMATORS, DEPTH, ESTIMATORS, NOISE_PLACEMENTS, OBSERVABLES, PRIORS, UNITS, WEIGHTS
 from mfmi.networks.model import SQUARE, DataSet, Model, ratios_of
 from mfmi.networks.points import Points
@@ -37,8 +38,8 @@ if TYPE_CHECKING:
 
 def evaluate(
     activation: str | Activation | Iterable[str | Activation],
-    sigma_w: ArrayLike,
-    sigma_b: ArrayLike = 0.0,
+    sigma_w: ArrayLike | None = None,
+    sigma_b: ArrayLike | None = None,
     sigma_noise: ArrayLike = 0.1,
     depth: int | Iterable[int] | None = None,
     *,
@@ -59,6 +60,7 @@ def evaluate(
     sparsity: float | None = None,
     input_spectrum: ArrayLike | None = None,
     observe: str = "pre-activation",
+    init: str | Iterable[str] | None = None,
 ) -> pd.DataFrame:
     """Mean-field quantities and information bounds of random networks, a row per network and depth.
 
@@ -72,7 +74,7 @@ def evaluate(
     sigma_w
         Standard deviation of the weights, times the root of the fan-in; at least 0.
     sigma_b
-        Standard deviation of the biases; at least 0.
+        Standard deviation of the biases; at least 0, by default 0.
     sigma_noise
         Standard deviation of the noise; greater than 0.
     depth
@@ -116,6 +118,8 @@ def evaluate(
     observe
         What is known of the observed layer: "pre-activation", with its noise, or "activation" of that noisy
         pre-activation, `phi(y + eps)`.
+    init
+        Names of library initialisers (see `mfmi.initialisers`), in place of `sigma_w` and `sigma_b`.
 
     Returns
     -------
@@ -143,6 +147,7 @@ def evaluate(
     model = replace(model, observe=word("observe", observe, OBSERVABLES))
     own = model.data.variance if model.data else 1.0 if model.input_variance is None else model.input_variance
     labels, model = _weights(weights, model)
+    names, sigma_w, sigma_b = _scales(sigma_w, sigma_b, init)
     points = _points(
         activation=_activations(activation),
         weights=labels,
@@ -154,6 +159,7 @@ def evaluate(
             "input_variance", own if input_variance is None else input_variance, NUMBERS["input_variance"]
         ),
         correlation=numbers("correlation", correlation, NUMBERS["correlation"]),
+        init=names,
     )
     observed = _observed(depth, layers, model)
     named = set(words("estimators", DEFAULT_ESTIMATORS if estimators is None else estimators, ESTIMATORS).flat)
@@ -182,6 +188,29 @@ def _observed(depth: object, layers: object, model: Model) -> NDArray[np.int64]:
         argument = "depth" if layers is None else "layers"
         raise ValueError(f"{argument}: {found.max().item()!r} is beyond the {model.layers} layers of the network")
     return found
+
+
+def _scales(sigma_w: Any, sigma_b: Any, init: object) -> tuple[NDArray[np.object_], Any, Any]:
+    """Return the names of the initialisers, None where there are none, and the standard deviations."""
+    if init is None:
+        if sigma_w is None:
+            raise ValueError("sigma_w: None is not a number; give sigma_w, or init in its place")
+        return objects(None), sigma_w, 0.0 if sigma_b is None else sigma_b
+    for argument, given in (("sigma_w", sigma_w), ("sigma_b", sigma_b)):
+        if given is not None:
+            raise ValueError(f"{argument}: {shown(given)} is not asked for; init gives the standard deviations")
+    array = objects(init)
+    wrong = [one for one in array.flat if not isinstance(one, str)]
+    if wrong:
+        raise ValueError(f"init: {shown(wrong[0])} is not a name of mfmi.initialisers")
+    try:
+        presets = [get_initialiser(str(one)) for one in array.flat]
+    except ValueError as error:
+        raise ValueError(f"init: {error}") from None
+    labels = np.array([one.label for one in presets], dtype=object).reshape(array.shape)
+    w = np.array([one.sigma_w for one in presets]).reshape(array.shape)
+    b = np.array([one.sigma_b for one in presets]).reshape(array.shape)
+    return labels, w, b
 
 
 def _points(**arguments: NDArray[Any]) -> Points:
@@ -284,4 +313,13 @@ def to_frame(block: Mapping[str, Any]) -> pd.DataFrame:
     """Pandas frame of a block of rows: nulls of float columns as NaN, the contract's integer widths kept."""
     import pandas as pd
 
-    return pd.DataFrame({name: np.asarray(values) for name, values in block.items()})
+    # A column of text without any text would be of another type than the same column of a file.
+    text = pd.Series(["text"]).dtype
+    return pd.DataFrame({name: _series(np.asarray(values), text) for name, values in block.items()})
+
+
+def _series(values: NDArray[Any], text: Any) -> Any:
+    import pandas as pd
+
+    is_empty = values.dtype == object and values.size > 0 and all(value is None for value in values)
+    return pd.Series(values, dtype=text) if is_empty else values

@@ -44,6 +44,7 @@ COLUMNS: tuple[Column, ...] = (
     Column("sigma_b", "float64", "1", "standard deviation of the biases"),
     Column("sigma_noise", "float64", "1", "standard deviation of the noise"),
     Column("input_variance", "float64", "1", "variance of an input entry"),
+    Column("init", "string", "", "library initialiser that sigma_w and sigma_b come from"),
     Column("depth", "int32", "layers", "the observed layer"),
     Column("q", "float64", "1", "pre-activation variance at that layer, without its noise"),
     Column("c", "float64", "1", "correlation of the tracked pair of inputs at that layer"),

@@ -280,6 +280,8 @@ def _completed(config: Any) -> Any:
         for name in ("sigma_w2", "sigma_b2"):
             if name in sweep:
                 whole["sweep"].pop(name.removesuffix("2"), None)
+        if "init" in sweep:
+            whole["sweep"].pop("sigma_w")
     return whole
 
 

@@ -88,6 +88,7 @@ def evaluate_points(
         columns[column.name] = np.full(shape, "" if text else np.nan, dtype=object if text else np.float64)
     for name in ("activation", "weights", "noise_at", "sigma_w", "sigma_b", "sigma_noise", "input_variance"):
         columns[name] = np.broadcast_to(getattr(points, name)[:, None], shape).copy()
+    columns["init"] = np.broadcast_to(points.initialisers[:, None], shape).copy()
     columns["point"] = np.broadcast_to(points.index[:, None], shape).copy()
     columns["depth"] = layers.astype(np.int32)
     columns["status"][:] = "ok"

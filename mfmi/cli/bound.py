@@ -13,7 +13,7 @@ from click.core import ParameterSource
 from mfmi.cli.command import command as make_command
 from mfmi.cli.model_options import model_options, with_weights
 from mfmi.cli.numbers import known, number
-from mfmi.cli.options import network_option, network_options
+from mfmi.cli.options import network_option, network_options, scale_options
 from mfmi.cli.progress import ProgressDisplay
 from mfmi.cli.sink import Sink, output_options
 from mfmi.cli.terminal import terminal
@@ -35,7 +35,10 @@ if TYPE_CHECKING:
 
     Rows = Mapping[str, np.ndarray[Any, Any]]
 
-IN_HEADLINE = ("activation", "weights", "noise_at", "sigma_w", "sigma_b", "sigma_noise", "q_star", "chi_1", "phase")
+IN_HEADLINE = (
+    *("activation", "weights", "noise_at", "init", "sigma_w", "sigma_b", "sigma_noise"),
+    *("q_star", "chi_1", "phase"),
+)
 IN_TABLE = ("depth", "q", "c", "chi", "mi_linear", "mi_replica", "mi_lower", "mi_upper", "status", "message")
 BARS = "█▓▒"
 BARS_ASCII = "#=-"
@@ -58,7 +61,9 @@ _AHEAD = 4
         "mfmi bound --act tanh --sw 1.1 --depth 1000 --last-layer",
     ),
 )
-@network_options("activation", "sigma_w", "sigma_b", "sigma_noise", "noise_at", "ensembles")
+@network_options("activation")
+@scale_options
+@network_options("sigma_noise", "noise_at", "ensembles")
 @network_option("depth", default=None, show_default=f"{DEPTH}, or all layers")
 @click.option("--last-layer", is_flag=True, help="Only the last layer, not all up to it.")
 @model_options
@@ -68,6 +73,7 @@ def command(
     activation: Activation,
     sigma_w: float,
     sigma_b: float,
+    init: str | None,
     sigma_noise: float,
     noise_at: str,
     ensembles: str | Weights,
@@ -116,6 +122,7 @@ def command(
         noise_at=noise_at,
         input_variance=input_variance,
         correlation=correlation,
+        init=init,
     )
     columns = [column for column in columns_in(unit, columns_with(optional, estimators)) if column.name != "point"]
     layers = np.arange(depth if last_layer else 1, depth + 1)
@@ -199,8 +206,9 @@ def _headline(activation: Activation, rows: Rows, model: Model) -> list[str]:
     sigma_b, noise = float(rows["sigma_b"][0]), float(rows["sigma_noise"][0])
     noise_at = str(rows["noise_at"][0])
     where = "at the output" if noise_at == "output" else "in every layer"
+    init = f"{rows['init'][0]} · " if rows["init"][0] else ""
     first = (
-        f"{activation.name} · sigma_w {rows['sigma_w'][0]:g} · sigma_b {sigma_b:g} · noise {noise:g} {where}"
+        f"{activation.name} · {init}sigma_w {rows['sigma_w'][0]:g} · sigma_b {sigma_b:g} · noise {noise:g} {where}"
         f" · {rows['weights'][0]} weights"
     )
     if rows["input_variance"][0] != 1:

@@ -28,6 +28,7 @@ _EXPANDED = (
     "sigma_b",
     "sigma_noise",
     "input_variance",
+    "init",
     "depth",
 )
 
@@ -140,7 +141,8 @@ def _rows(plan: Plan) -> Iterator[dict[str, np.ndarray[Any, Any]]]:
             continue
         depths = plan.depths_for(points)
         depths = np.broadcast_to(depths, (len(points), depths.shape[-1]))
-        rows = {name: getattr(points, name) for name in _EXPANDED if name not in ("point", "depth")}
+        names = [name for name in _EXPANDED if name not in ("point", "init", "depth")]
+        rows = {name: getattr(points, name) for name in names} | {"init": points.initialisers}
         rows = {name: np.repeat(values, depths.shape[1]) for name, values in {"point": points.index, **rows}.items()}
         yield rows | {"depth": depths.ravel().astype(np.int32)}
 

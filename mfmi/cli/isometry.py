@@ -9,7 +9,7 @@ import click
 
 from mfmi.cli.command import command as make_command
 from mfmi.cli.isometry_view import draw_isometry
-from mfmi.cli.options import network_option, network_options
+from mfmi.cli.options import network_option, network_options, scale_options
 from mfmi.cli.sink import Sink, output_options
 
 if TYPE_CHECKING:
@@ -30,7 +30,9 @@ if TYPE_CHECKING:
         "mfmi isometry --act relu --sw 1.4142 --weights orthogonal --density --format csv",
     ),
 )
-@network_options("activation", "sigma_w", "sigma_b", "sigma_noise")
+@network_options("activation")
+@scale_options
+@network_options("sigma_noise")
 @network_option("noise_at", help="Noise of the hidden layers changes their slopes; noise at the output does not.")
 @network_options("weights", "depth", "input_variance")
 @click.option("--every-layer", is_flag=True, help="The whole spectrum of every layer, not only of the last.")
@@ -40,6 +42,7 @@ def command(
     activation: Activation,
     sigma_w: float,
     sigma_b: float,
+    init: str | None,
     sigma_noise: float,
     noise_at: str,
     weights: str,

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
+from click.core import ParameterSource
 from click.shell_completion import CompletionItem
 
 from mfmi.arguments.ranges import DEEPEST, NUMBERS, Range
@@ -16,14 +18,16 @@ from mfmi.names import DEFAULT_ESTIMATORS, ESTIMATORS, NOISE_PLACEMENTS, UNITS, 
 
 if TYPE_CHECKING:
     from mfmi.activations import Activation
+    from mfmi.initialisers import Preset
     from mfmi.networks.weights import Weights
 
     RealBase = click.ParamType[float]
+    InitialiserBase = click.ParamType[Preset]
     ActivationBase = click.ParamType[Activation]
     WeightsBase = click.ParamType[str | Weights]
     WordBase = click.Choice[str]
 else:  # generic only in recent versions of click
-    RealBase = ActivationBase = WeightsBase = click.ParamType
+    RealBase = InitialiserBase = ActivationBase = WeightsBase = click.ParamType
     WordBase = click.Choice
 
 QUOTES = "'"
@@ -267,6 +271,62 @@ _OPTIONS: dict[str, tuple[tuple[str, ...], dict[str, Any]]] = {
         {"type": Word(UNITS), "default": "nats", "show_default": True, "help": "Unit of information."},
     ),
 }
+
+
+class InitialiserType(InitialiserBase):
+    """The name of a library's initialiser, with a version and sizes where they matter."""
+
+    name = "initialiser"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Preset:
+        """Return the initialiser, or say what is wrong with the name."""
+        from mfmi.initialisers import Preset, get
+
+        if isinstance(value, Preset):
+            return value
+        try:
+            return get(str(value))
+        except ValueError as error:
+            self.fail(str(error), param, ctx)
+
+    def shell_complete(self, ctx: click.Context, param: click.Parameter, incomplete: str) -> list[CompletionItem]:
+        """Return the names that begin with what has been typed."""
+        from mfmi.initialisers import names
+
+        return [CompletionItem(name) for name in names() if name.startswith(incomplete)]
+
+
+def scale_options(function: Callable[..., Any]) -> Callable[..., Any]:
+    """Add --sw, --sb and --init in their place; the function receives `sigma_w`, `sigma_b` and `init`, a name or None.
+
+    Raises
+    ------
+    click.UsageError
+        Neither --sw nor --init, or --init beside one of the two.
+    """
+
+    @network_option("sigma_w", required=False)
+    @network_option("sigma_b")
+    @click.option(
+        "--init",
+        type=InitialiserType(),
+        metavar="NAME",
+        help="A library's initialiser, in place of --sw and --sb: see mfmi inits.",
+    )
+    @functools.wraps(function)
+    def with_scales(*args: Any, sigma_w: float | None, sigma_b: float, init: Preset | None, **options: Any) -> Any:
+        context = click.get_current_context()
+        if init is None:
+            if sigma_w is None:
+                missing = next(option for option in context.command.params if option.name == "sigma_w")
+                raise click.MissingParameter(ctx=context, param=missing)
+            return function(*args, sigma_w=sigma_w, sigma_b=sigma_b, init=None, **options)
+        for argument, flag in (("sigma_w", "--sw"), ("sigma_b", "--sb")):
+            if context.get_parameter_source(argument) is ParameterSource.COMMANDLINE:
+                raise click.UsageError(f"--init gives the standard deviations; {flag} does not go with it.")
+        return function(*args, sigma_w=init.sigma_w, sigma_b=init.sigma_b, init=init.label, **options)
+
+    return with_scales
 
 
 def network_option(argument: str, **changes: Any) -> Callable[[Function], Function]:

@@ -14,7 +14,7 @@ from mfmi.cli.command import command as make_command
 from mfmi.cli.exits import STRICT
 from mfmi.cli.model_options import with_weights
 from mfmi.cli.numbers import number
-from mfmi.cli.options import Count, network_options
+from mfmi.cli.options import Count, network_options, scale_options
 from mfmi.cli.progress import ProgressDisplay
 from mfmi.cli.sink import Sink, output_options
 from mfmi.cli.sweep import Jobs
@@ -69,8 +69,9 @@ class Widths(WidthsBase):
 )
 @network_options(
     "activation",
-    "sigma_w",
-    "sigma_b",
+)
+@scale_options
+@network_options(
     "sigma_noise",
     "noise_at",
     "ensembles",
@@ -122,6 +123,7 @@ def command(
     activation: Activation,
     sigma_w: float,
     sigma_b: float,
+    init: str | None,
     sigma_noise: float,
     noise_at: Any,
     ensembles: Any,

@@ -8,7 +8,7 @@ from mfmi.config.grid import Exclusion, Grid, SweepAxis
 from mfmi.config.kinds import Entry
 from mfmi.config.located import Position, Report, closest
 from mfmi.config.ranges import AxisValues
-from mfmi.config.schema import AXIS_DEFAULTS, AXIS_KINDS, REQUIRED, SQUARES
+from mfmi.config.schema import AXIS_DEFAULTS, AXIS_KINDS, INSTEAD, REQUIRED, SQUARES
 from mfmi.config.values import Listed, Value
 from mfmi.config.yaml import ListNode, MappingNode, describe
 from mfmi.names import DEPTH
@@ -74,6 +74,7 @@ def read_sweep(section: Entry, report: Report, depth: int = DEPTH) -> Sweep | No
     if not axes:
         return None
     names = {axis.name for axis in axes}
+    names |= {part for whole, parts in INSTEAD.items() if whole in names for part in parts}
     axes += [SweepAxis(name, Listed((value,))) for name, value in AXIS_DEFAULTS.items() if name not in names]
     grid = Grid(tuple(axes), mode == "product", exclude)
     if grid.size > _MOST_POINTS:
@@ -91,26 +92,35 @@ def _report_both_forms(node: MappingNode, report: Report) -> None:
         inner = [(f"sweep.points[{i}]", point) for i, point in enumerate(points.items)]
         mappings += [(path, point) for path, point in inner if isinstance(point, MappingNode)]
     seen: dict[str, tuple[str, int]] = {}
+    places: dict[str, tuple[Position, str]] = {}
     for path, mapping in mappings:
         for key, _ in mapping.entries:
             axis = SQUARES.get(key.text, key.text)
             form, line = seen.setdefault(axis, (key.text, key.at.line))
+            places.setdefault(axis, (key.at, f"{path}.{key.text}"))
             if form != key.text:
                 message = f"the same axis as {form} on line {line}; give one of the two forms"
                 report.add(key.at, f"{path}.{key.text}", message)
+    for whole, parts in INSTEAD.items():
+        if whole in seen:
+            for name in parts:
+                if name in seen:
+                    message = f"{whole} on line {seen[whole][1]} stands for it; give one of the two"
+                    report.add(*places[name], message)
 
 
 def _report_missing(node: MappingNode, at: Position, path: str, outside: Sequence[str], report: Report) -> None:
     """Report a quantity without a default that neither `node` nor the keys `outside` give."""
     keys = {key.text for key, _ in node.entries}
     for name in REQUIRED:
-        forms = {name, *(square for square, root in SQUARES.items() if root == name)}
-        if forms & (keys | set(outside)):
+        forms = [name, *(square for square, root in SQUARES.items() if root == name)]
+        forms += [whole for whole, parts in INSTEAD.items() if name in parts]
+        if not (keys | set(outside)).isdisjoint(forms):
             continue
         # A misspelt key is reported as such, not as a missing one too.
         unknown = keys - set(AXIS_KINDS)
         if report.full or not any(closest(key, tuple(AXIS_KINDS)) in forms for key in unknown):
-            report.add(at, f"{path}.{name}", f"missing: give {' or '.join(sorted(forms))}")
+            report.add(at, f"{path}.{name}", f"missing: give {' or '.join(forms)}")
 
 
 def _axis(name: str, values: AxisValues) -> SweepAxis:

@@ -69,6 +69,33 @@ class ActivationName:
         return {"type": "string", "examples": list(names())}
 
 
+@dataclass(frozen=True)
+class InitialiserName:
+    """The name of a library's initialiser, with a version and sizes where they matter."""
+
+    def read(self, node: Node, path: str, report: Report) -> str | None:
+        """Return the name as `mfmi inits` writes it."""
+        from mfmi.initialisers import get, names
+
+        if not isinstance(node, ScalarNode) or not isinstance(node.value, str):
+            report.add(node.at, path, f"expected a name of mfmi inits, got {describe(node)}")
+            return None
+        try:
+            return get(node.value).label
+        except ValueError as error:
+            message, hint = str(error).partition(" Did you mean")[0], None
+            if "is not a name of" in message:
+                hint = None if report.full else closest(node.value.partition("(")[0].partition("@")[0], tuple(names()))
+            report.add(node.at, path, message.rstrip("."), hint)
+            return None
+
+    def json_schema(self) -> dict[str, Any]:
+        """Return the JSON Schema; version and sizes are left to the program."""
+        from mfmi.initialisers import names
+
+        return {"type": "string", "examples": names()}
+
+
 _NEGATIVE = "a standard deviation cannot be negative"
 _DEVIATION = Number(limits.DEVIATION, _NEGATIVE)
 _VARIANCE = Number(limits.VARIANCE, "a variance cannot be negative")
@@ -81,6 +108,7 @@ AXIS_KINDS: Mapping[str, Kind] = {
     "sigma_w2": _VARIANCE,
     "sigma_b": _DEVIATION,
     "sigma_b2": _VARIANCE,
+    "init": InitialiserName(),
     "sigma_noise": _NOISE,
     "noise_at": Choice(NOISE_PLACEMENTS),
     "weights": LayerEnsemble(per_layer=True),
@@ -92,6 +120,7 @@ _ABOUT = {
     "sigma_w2": "variance of the weights, times the fan-in; in place of sigma_w",
     "sigma_b": "standard deviation of the biases",
     "sigma_b2": "variance of the biases; in place of sigma_b",
+    "init": "library initialiser, a name of mfmi inits, in place of sigma_w and sigma_b",
     "sigma_noise": "standard deviation of the noise",
     "noise_at": "where the noise enters: the output only, or every layer",
     "weights": "weight ensemble: gaussian, orthogonal, {spectrum: FILE}, {matrix: FILE}, or {layers: [...]} of these",
@@ -106,6 +135,8 @@ AXIS_DEFAULTS: Mapping[str, str | float] = {
 # The two forms in which an axis may be given: as deviation and as variance.
 SQUARES: Mapping[str, str] = {"sigma_w2": "sigma_w", "sigma_b2": "sigma_b"}
 REQUIRED = ("activation", "sigma_w")
+# What stands for several quantities at once.
+INSTEAD: Mapping[str, tuple[str, ...]] = {"init": ("sigma_w", "sigma_b")}
 
 _SHORT = {"act": "activation", "sw": "sigma_w", "sb": "sigma_b", "sn": "sigma_noise", "noise": "sigma_noise"}
 _IN_SWEEP = {name: f"sweep.{name}" for name in ("mode", "points", "exclude", *AXIS_KINDS)}
@@ -137,7 +168,12 @@ def _axis_fields() -> dict[str, Field]:
     return {name: Field(_axis(name), _ABOUT[name], default=defaults.get(name)) for name in AXIS_KINDS}
 
 
-_ONE_FORM = {"allOf": [{"not": {"required": [square, name]}} for square, name in SQUARES.items()]}
+_ONE_FORM = {
+    "allOf": [
+        {"not": {"required": [square, name]}}
+        for square, name in (*SQUARES.items(), *(("init", name) for name in ("sigma_w", "sigma_b", *SQUARES)))
+    ]
+}
 _POINT = Record(
     {name: Field(kind, _ABOUT[name]) for name, kind in AXIS_KINDS.items()}, elsewhere=_SHORT, rules=_ONE_FORM
 )
@@ -163,7 +199,7 @@ _SWEEP = Record(
         "then": {"required": ["points"]},
         "else": {
             "required": ["activation"],
-            "anyOf": [{"required": ["sigma_w"]}, {"required": ["sigma_w2"]}],
+            "anyOf": [{"required": ["sigma_w"]}, {"required": ["sigma_w2"]}, {"required": ["init"]}],
             "properties": {"points": False},
         },
         **_ONE_FORM,

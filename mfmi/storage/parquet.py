@@ -37,7 +37,7 @@ ROW_GROUP_ROWS = 65_536
 _TYPES = {"int64": pa.int64(), "int32": pa.int32(), "float64": pa.float64(), "string": pa.string(), "bool": pa.bool_()}
 _REQUIRED = {"point", "depth"}
 _REPEATING = ("activation", "weights", "noise_at", "sigma_w", "sigma_b", "sigma_noise", "input_variance", "depth")
-_REPEATING_TEXT = ("phase", "status", "message")
+_REPEATING_TEXT = ("init", "phase", "status", "message")
 
 
 def columns_in(unit: str, columns: Sequence[Column] = COLUMNS) -> tuple[Column, ...]:

@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from mfmi.config.config import Config
 from mfmi.config.grid import SweepAxis
 from mfmi.config.values import Integers, Listed
+from mfmi.initialisers import get as get_initialiser
 from mfmi.networks.model import Model
 from mfmi.networks.points import Points
 
@@ -176,6 +177,10 @@ class Plan:
         index = self.config.grid.kept(start, stop)
         positions = self.config.grid.positions(index)
         columns = {axis.name: axis.at(positions[axis.name]) for axis in self.config.axes if axis.name != "depth"}
+        if "init" in columns:
+            presets = {name: get_initialiser(name) for name in set(columns["init"].tolist())}
+            columns["sigma_w"] = np.array([presets[name].sigma_w for name in columns["init"]])
+            columns["sigma_b"] = np.array([presets[name].sigma_b for name in columns["init"]])
         return Points(
             index=index,
             input_variance=np.full(len(index), self.config.input_variance),

@@ -22,15 +22,15 @@ SMALL = (
 )
 HEADER = [
     *("point", "activation", "weights", "noise_at"),
-    *("sigma_w", "sigma_b", "sigma_noise", "input_variance", "depth"),
+    *("sigma_w", "sigma_b", "sigma_noise", "input_variance", "init", "depth"),
 ]
 ROWS = [
-    ["0", "tanh", "gaussian", "output", "1.0", "0.0", "0.1", "1.0", "2"],
-    ["0", "tanh", "gaussian", "output", "1.0", "0.0", "0.1", "1.0", "3"],
-    ["1", "tanh", "gaussian", "output", "0.1", "0.0", "0.1", "1.0", "2"],
-    ["1", "tanh", "gaussian", "output", "0.1", "0.0", "0.1", "1.0", "3"],
-    ["3", "relu", "gaussian", "output", "0.1", "0.0", "0.1", "1.0", "2"],
-    ["3", "relu", "gaussian", "output", "0.1", "0.0", "0.1", "1.0", "3"],
+    ["0", "tanh", "gaussian", "output", "1.0", "0.0", "0.1", "1.0", "", "2"],
+    ["0", "tanh", "gaussian", "output", "1.0", "0.0", "0.1", "1.0", "", "3"],
+    ["1", "tanh", "gaussian", "output", "0.1", "0.0", "0.1", "1.0", "", "2"],
+    ["1", "tanh", "gaussian", "output", "0.1", "0.0", "0.1", "1.0", "", "3"],
+    ["3", "relu", "gaussian", "output", "0.1", "0.0", "0.1", "1.0", "", "2"],
+    ["3", "relu", "gaussian", "output", "0.1", "0.0", "0.1", "1.0", "", "3"],
 ]
 
 
@@ -101,7 +101,7 @@ def test_expand_lists_the_rows_in_every_format(command_line: CommandLine, small:
     assert header == HEADER
     assert rows == ROWS
     lines = command_line("config", "expand", small, "--format", "jsonl").out.splitlines()
-    assert [[str(cell) for cell in json.loads(line).values()] for line in lines] == rows
+    assert [["" if cell is None else str(cell) for cell in json.loads(line).values()] for line in lines] == rows
     assert json.loads(command_line("config", "expand", small, "--format", "json").out)[5]["sigma_w"] == 0.1
     assert command_line("config", "expand", small, "--format", "tsv").out.splitlines()[1] == "\t".join(ROWS[0])
     assert "relu" in command_line("config", "expand", small, "--format", "table").out
@@ -110,7 +110,7 @@ def test_expand_lists_the_rows_in_every_format(command_line: CommandLine, small:
     import pyarrow.parquet
 
     table = pyarrow.parquet.read_table(tmp_path / "rows.parquet")
-    assert [[str(cell) for cell in row.values()] for row in table.to_pylist()] == rows
+    assert [["" if cell is None else str(cell) for cell in row.values()] for row in table.to_pylist()] == rows
     assert str(table.schema.field("depth").type) == "int32"
 
 

@@ -3,14 +3,20 @@
 import json
 import math
 from collections.abc import Callable
+from pathlib import Path
+from typing import Any
 
 import pytest
 from conftest import Outcome
 
 import mfmi
+from mfmi.config.config import read_config
+from mfmi.errors import ConfigError
 from mfmi.initialisers import get, libraries, names, table
 from mfmi.initialisers._formula import evaluated, limit, variables
+from mfmi.sweep.plan import Plan
 
+THIRD = 1 / math.sqrt(3)
 CommandLine = Callable[..., Outcome]
 MEASURED = [row for row in table() if row.library != "recipe"]
 
@@ -167,3 +173,126 @@ def test_every_label_of_the_command_is_a_name(command_line: CommandLine) -> None
 
 def test_it_is_part_of_the_package() -> None:
     assert mfmi.initialisers.get("he").sigma_w == math.sqrt(2.0)
+
+
+# ---- in place of sigma_w and sigma_b --------------------------------------------------------------------------------
+
+
+def test_a_network_starts_as_a_library_does(command_line: CommandLine) -> None:
+    network = ("bound", "--act", "tanh", "--depth", "3", "--estimator", "linear", "--format", "json")
+    own = json.loads(command_line(*network, "--sw", "1").out)
+    named = json.loads(command_line(*network, "--init", "torch.nn.Linear(  inputs=100)").out)
+    assert {row["init"] for row in own} == {None}
+    assert {row["init"] for row in named} == {"torch.nn.Linear(inputs=100)"}
+    assert named[0]["sigma_b"] == pytest.approx(0.1 * THIRD)
+    scales = ("--sw", repr(named[0]["sigma_w"]), "--sb", repr(named[0]["sigma_b"]))
+    same = json.loads(command_line(*network, *scales).out)
+    assert [row | {"init": None} for row in named] == same
+
+
+@pytest.mark.parametrize("command", ["bound", "isometry", "verify"])
+def test_every_command_that_takes_one_network_takes_its_initialiser(command_line: CommandLine, command: str) -> None:
+    assert (
+        "--init gives the standard deviations; --sw does not"
+        in command_line(command, "--act", "tanh", "--init", "he", "--sw", "1").err
+    )
+    assert "--sb does not" in command_line(command, "--act", "tanh", "--init", "he", "--sb", "1").err
+    assert "Missing option '--sw'" in command_line(command, "--act", "tanh").err
+    assert "Did you mean 'torch.nn.Linear'" in command_line(command, "--act", "tanh", "--init", "torch.nn.Linaer").err
+
+
+def test_the_headline_names_the_initialiser(command_line: CommandLine) -> None:
+    done = command_line(
+        "bound", "--act", "relu", "--init", "he", "--depth", "1", "--estimator", "linear", "--format", "table"
+    )
+    assert done.out.startswith("relu · he · sigma_w 1.41421 · ")
+
+
+def test_evaluate_takes_initialisers() -> None:
+    frame = mfmi.evaluate("tanh", init=["he", "lecun", "torch.nn.Linear(100)"], depth=[1, 2], estimators=["linear"])
+    assert list(frame.init) == ["he", "he", "lecun", "lecun", "torch.nn.Linear(100)", "torch.nn.Linear(100)"]
+    own = mfmi.evaluate("tanh", sigma_w=[math.sqrt(2), 1.0], depth=[1, 2], estimators=["linear"])
+    assert own.init.isna().all()
+    assert list(frame.mi_linear[:4]) == list(own.mi_linear)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        ({}, "sigma_w: None is not a number; give sigma_w, or init"),
+        ({"init": "he", "sigma_w": 1.0}, "sigma_w: 1.0 is not asked for; init gives"),
+        ({"init": "he", "sigma_b": 0.0}, "sigma_b: 0.0 is not asked for; init gives"),
+        ({"init": "hee"}, "init: 'hee' is not a name"),
+        ({"init": 3}, "init: 3 is not a name"),
+    ],
+)
+def test_evaluate_says_what_is_wrong(arguments: dict[str, Any], words: str) -> None:
+    with pytest.raises(ValueError, match=r"^(sigma|init)") as caught:
+        mfmi.evaluate("tanh", **arguments)
+    assert words in str(caught.value)
+
+
+CONFIG = "version: 1\nsweep:\n  activation: [tanh, relu]\n"
+CONFIG += "  init: [torch.nn.Linear, 'keras.layers.MultiHeadAttention@3.14']\n"
+
+
+def plan(tmp_path: Path, text: str) -> Plan:
+    (tmp_path / "a.yaml").write_text(text)
+    return Plan.from_config(read_config(str(tmp_path / "a.yaml")))
+
+
+def test_initialisers_are_an_axis_of_a_sweep(tmp_path: Path) -> None:
+    points = plan(tmp_path, CONFIG).points(0, 4)
+    assert list(points.initialisers) == ["torch.nn.Linear", "keras.layers.MultiHeadAttention@3.14"] * 2
+    assert list(points.sigma_w) == pytest.approx([THIRD, 1 / 6] * 2)
+    assert list(points.sigma_b) == [0.0] * 4
+    assert list(points[1:3].initialisers) == ["keras.layers.MultiHeadAttention@3.14", "torch.nn.Linear"]
+
+
+def test_points_have_initialisers_of_their_own(tmp_path: Path) -> None:
+    text = "version: 1\nsweep:\n  mode: points\n  activation: tanh\n"
+    text += "  points: [{init: he}, {init: 'torch.nn.Linear(100)'}]\n"
+    points = plan(tmp_path, text).points(0, 2)
+    assert list(points.sigma_w) == pytest.approx([math.sqrt(2), THIRD])
+    assert list(points.sigma_b) == pytest.approx([0.0, 0.1 * THIRD])
+
+
+@pytest.mark.parametrize(
+    ("lines", "words"),
+    [
+        ("  init: he\n  sigma_w: 1\n", "4:3: error: sweep.sigma_w: init on line 3 stands for it".replace("4:3", "5:3")),
+        ("  init: he\n  sigma_b2: [0, 1]\n", "sweep.sigma_b2: init on line 4 stands for it; give one of the two"),
+        (
+            "  init: torch.nn.Linaer\n",
+            "sweep.init: 'torch.nn.Linaer' is not a name of `mfmi inits` (did you mean torch.nn.Linear?)",
+        ),
+        ("  init: transformers.GPT2Model\n", "depends on the width"),
+        ("  init: 3\n", "expected a name of mfmi inits, got 3"),
+        ("  init: [he, he]\n", "stands at [0] already"),
+        ("", "sweep.sigma_w: missing: give sigma_w or sigma_w2 or init"),
+    ],
+)
+def test_a_config_says_what_is_wrong(tmp_path: Path, lines: str, words: str) -> None:
+    with pytest.raises(ConfigError) as caught:
+        plan(tmp_path, f"version: 1\nsweep:\n  activation: tanh\n{lines}")
+    text = "\n".join(str(error) for error in getattr(caught.value, "errors", [caught.value]))
+    assert words.replace("line 3", "line 4") in text
+
+
+def test_a_mixture_of_points_is_refused(tmp_path: Path) -> None:
+    text = "version: 1\nsweep:\n  mode: points\n  activation: tanh\n  points: [{init: he}, {sigma_w: 1}]\n"
+    with pytest.raises(ConfigError) as caught:
+        plan(tmp_path, text)
+    assert "sweep.points[1].sigma_w: init on line 5 stands for it" in str(
+        getattr(caught.value, "errors", caught.value)[0]
+    )
+
+
+def test_a_sweep_over_initialisers(command_line: CommandLine, tmp_path: Path) -> None:
+    (tmp_path / "a.yaml").write_text(CONFIG + "  depth: [1, 2]\nestimators: [linear]\n")
+    done = command_line("sweep", tmp_path / "a.yaml", "-o", tmp_path / "a.parquet", "--jobs", "1")
+    assert done.code == 0, done.err
+    rows = [json.loads(line) for line in command_line("show", tmp_path / "a.parquet", "--rows").out.splitlines()]
+    assert len(rows) == 8
+    found = {(row["init"], round(row["sigma_w"], 6)) for row in rows}
+    assert found == {("torch.nn.Linear", 0.57735), ("keras.layers.MultiHeadAttention@3.14", 0.166667)}
