@@ -12,7 +12,7 @@ from typing import Any, ClassVar, Literal, cast, overload
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from mfmi.activations import _pairs, _probe, _quadrature
+from mfmi.activations import _hermite, _pairs, _probe, _quadrature
 from mfmi.activations._arguments import checked_covariance, checked_finite, checked_gap, checked_variance
 from mfmi.activations._conditional import Conditional
 from mfmi.arguments.arrays import FloatArray
@@ -336,6 +336,10 @@ class Activation(ABC):
             period=self.period,
             half=self.odd or self.even,
         )
+
+    def hermite(self, m: FloatArray, v: FloatArray, count: int) -> FloatArray:
+        """Coefficients `E phi(m + sqrt(v) g) He_n(g) / sqrt(n!)`, n < count, of flat arrays; shape (k, count)."""
+        return _hermite.coefficients(self, m, v, count)
 
     # ---- private moments on flat arrays: quadrature unless an activation knows better -----------------------------
 

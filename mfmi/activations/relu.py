@@ -10,11 +10,15 @@ from numpy.typing import ArrayLike
 from scipy.special import ndtr
 
 from mfmi.activations._base import WHOLE_LINE, Activation, Piece
+from mfmi.activations._hermite import polynomials
 from mfmi.arguments.arrays import FloatArray
 from mfmi.quadrature.normal import ramp_moments, ramp_residual
+from mfmi.quadrature.panels import normal_density
 
 # Below this angle sin - angle cos is summed as a series, which reaches rounding error within its terms.
 _SMALL_ANGLE = 0.5
+# Standard deviations from which on a kink is out of reach.
+_FAR_OUT = 40.0
 _SERIES = [(-1.0) ** (n + 1) * 2 * n / math.factorial(2 * n + 1) for n in range(8, 0, -1)]
 
 
@@ -114,6 +118,20 @@ class TwoSlopes(Activation):
         kappa = self.right * ndtr(t) + self.left * ndtr(-t)
         residual = 4.0 * self._even_part**2 * v * ramp_residual(size)
         return np.stack([mean, kappa * kappa * v + residual, kappa, residual])
+
+    def hermite(self, m: FloatArray, v: FloatArray, count: int) -> FloatArray:
+        """Coefficients as `Activation.hermite` has them, from the jump of the slope at 0."""
+        sigma = np.sqrt(v)
+        t = _offset(m, sigma)
+        result = np.empty((m.size, count))
+        mean, _, kappa, _ = self._conditional(m, v)
+        result[:, :2] = np.stack([mean, sigma * kappa], axis=1)[:, :count]
+        n = np.arange(2, count)
+        # The density outgrows every polynomial of the offset.
+        near = np.clip(t, -_FAR_OUT, _FAR_OUT)
+        he = polynomials(-near, max(count - 2, 1))[: count - 2].T
+        result[:, 2:] = 2.0 * self._even_part * (sigma * normal_density(near))[:, None] * he / np.sqrt(n * (n - 1.0))
+        return result
 
     def _conditional_log_slope(self, m: FloatArray, v: FloatArray, refine: float = 1.0) -> FloatArray:
         t = _offset(m, np.sqrt(v))

@@ -152,3 +152,16 @@ def folded_density(phi: ScalarFunction, omega: FloatArray, deviation: FloatArray
     for turn in range(-turns, turns + 1):
         total += normal_density((omega + turn * phi.period) / deviation)
     return np.asarray(sides * total / deviation)
+
+
+def interval_probability(ends: FloatArray) -> FloatArray:
+    """Probabilities of the intervals between ascending ends along the last axis, the open ones at both ends included.
+
+    Relative accuracy in both tails: the larger end's tail is taken where both lie above 0.
+    """
+    shape = (*ends.shape[:-1], 1)
+    edges = np.concatenate([np.full(shape, -np.inf), ends, np.full(shape, np.inf)], axis=-1)
+    low, high = edges[..., :-1], edges[..., 1:]
+    above = low > 0.0
+    found: FloatArray = ndtr(np.where(above, -low, high)) - ndtr(np.where(above, -high, low))
+    return found
