@@ -40,8 +40,8 @@ class Propagation:
         total, within = self.path.s[:, :-1].ravel(), inner.ravel()
         parts: list[list[FloatArray]] = [[], [], []]
         places = []
-        for rows, m, weight in self._rules(total, within):
-            moments = self._conditional(within[rows], m)
+        for rows, m, weight in _rules(self.phi, total, within):
+            moments = _conditional(self.phi, within[rows], m)
             places.append(rows)
             for part, values in zip(parts, (np.square(moments.kappa), moments.residual, weight), strict=True):
                 part.append(values)
@@ -56,43 +56,50 @@ class Propagation:
         return np.asarray(self.phi.log_slope(np.where(np.isfinite(s), s, 1.0)))
 
     def moments(self, total: FloatArray, inner: FloatArray) -> tuple[Conditional, FloatArray]:
-        """Moments of phi given a neuron's offset, and the offsets' weights, each of shape (k, M).
+        """Moments of phi given a neuron's offset, see `offset_moments`."""
+        return offset_moments(self.phi, total, inner)
 
-        Parameters
-        ----------
-        total, inner : variance of what the activation sees, and what of it varies around the offset, shape (k,).
-        """
-        places, found = [], []
-        for rows, m, weight in self._rules(total, inner):
-            moments = self._conditional(inner[rows], m)
-            places.append(rows)
-            found.append((moments.mean, moments.variance, moments.kappa, moments.residual, weight))
-        *parts, weights = (_assembled(list(part), places, total.shape) for part in zip(*found, strict=True))
-        return Conditional(*parts), weights
 
-    def _rules(
-        self, total: FloatArray, inner: FloatArray
-    ) -> Iterator[tuple[NDArray[np.int64], FloatArray, FloatArray]]:
-        """Offsets of neurons and their weights, block by block of rows that need equally many.
+def offset_moments(phi: Activation, total: FloatArray, inner: FloatArray) -> tuple[Conditional, FloatArray]:
+    """Moments of phi given a neuron's offset, and the offsets' weights, each of shape (k, M).
 
-        Deep in the ordered phase the variance around an offset falls like a power of the depth, and with it the width
-        of the transition at a kink; nodes graded towards it would grow in number without end. Below `_NARROWEST` of
-        the offset's deviation a transition is taken for as wide as that: it holds no more than that share of the
-        offsets, and all moments are bounded there, so that no mean is off by more. A jump has moments that are not,
-        and is followed to the end.
-        """
-        phi = self.phi
-        finite = np.isfinite(inner) & np.isfinite(total)
-        variance = np.where(finite, np.maximum(total - inner, 0.0), 1.0)
-        width = np.sqrt(np.where(finite, inner, 1.0))
-        if phi.differentiable:
-            width = np.where(width > 0.0, np.maximum(width, _NARROWEST * np.sqrt(variance)), 0.0)
-        return phi.offset_rules(variance, width, tolerance=_TOLERANCE)
+    Parameters
+    ----------
+    phi : the activation.
+    total, inner : variance of what the activation sees, and what of it varies around the offset, shape (k,).
+    """
+    places, found = [], []
+    for rows, m, weight in _rules(phi, total, inner):
+        moments = _conditional(phi, inner[rows], m)
+        places.append(rows)
+        found.append((moments.mean, moments.variance, moments.kappa, moments.residual, weight))
+    *parts, weights = (_assembled(list(part), places, total.shape) for part in zip(*found, strict=True))
+    return Conditional(*parts), weights
 
-    def _conditional(self, inner: FloatArray, m: FloatArray) -> Conditional:
-        # A variance that has overflowed has no moments; its rows are marked by their q and any number will do.
-        within = np.where(np.isfinite(inner), inner, 1.0)
-        return self.phi.conditional(m, np.broadcast_to(within[:, None], m.shape))
+
+def _rules(
+    phi: Activation, total: FloatArray, inner: FloatArray
+) -> Iterator[tuple[NDArray[np.int64], FloatArray, FloatArray]]:
+    """Offsets of neurons and their weights, block by block of rows that need equally many.
+
+    Deep in the ordered phase the variance around an offset falls like a power of the depth, and with it the width of
+    the transition at a kink; nodes graded towards it would grow in number without end. Below `_NARROWEST` of the
+    offset's deviation a transition is taken for as wide as that: it holds no more than that share of the offsets, and
+    all moments are bounded there, so that no mean is off by more. A jump has moments that are not, and is followed to
+    the end.
+    """
+    finite = np.isfinite(inner) & np.isfinite(total)
+    variance = np.where(finite, np.maximum(total - inner, 0.0), 1.0)
+    width = np.sqrt(np.where(finite, inner, 1.0))
+    if phi.differentiable:
+        width = np.where(width > 0.0, np.maximum(width, _NARROWEST * np.sqrt(variance)), 0.0)
+    return phi.offset_rules(variance, width, tolerance=_TOLERANCE)
+
+
+def _conditional(phi: Activation, inner: FloatArray, m: FloatArray) -> Conditional:
+    # A variance that has overflowed has no moments; its rows are marked by their q and any number will do.
+    within = np.where(np.isfinite(inner), inner, 1.0)
+    return phi.conditional(m, np.broadcast_to(within[:, None], m.shape))
 
 
 def _assembled(parts: list[FloatArray], places: list[NDArray[np.int64]], shape: tuple[int, ...]) -> FloatArray:

@@ -92,6 +92,12 @@ class Gaussian:
         """See `Ensemble.bracket`: `F(x) = alpha sigma_w^2 x`."""
         return r * e + self.alpha * a * (v - self.sigma_w2 * e)
 
+    def stationary_bracket(
+        self, r: FloatArray, e: FloatArray, a: FloatArray, v: FloatArray, rest: FloatArray
+    ) -> FloatArray:
+        """The bracket close to a stationary point, off by the square of what the two maps are off by."""
+        return self.bracket(r, e, a, v, rest)
+
     def log_volume(self) -> FloatArray:
         """See `Ensemble.log_volume`: the mean of the logarithm under the law of Marchenko and Pastur."""
         wide, narrow = np.maximum(1.0, self.alpha), np.minimum(self.alpha, 1.0 / self.alpha)
@@ -138,6 +144,20 @@ class Orthogonal:
         faint = np.log1p(-narrow * np.clip(theta, 0.0, 0.5))
         strong = np.log((1.0 - narrow) + narrow * np.minimum(rest, 1.0))
         return np.asarray(-np.maximum(1.0, self.alpha) * np.where(theta < 0.5, faint, strong))
+
+    def stationary_bracket(
+        self, r: FloatArray, e: FloatArray, a: FloatArray, v: FloatArray, rest: FloatArray
+    ) -> FloatArray:
+        """The bracket close to a stationary point, off by the square of what the two maps are off by.
+
+        Theory (12) at `theta = A V`, of which it is stationary; `bracket` has used both maps and is off by as much.
+        """
+        alpha, theta = self.alpha, a * v
+        narrow, wide = np.minimum(1.0, alpha), np.maximum(1.0, alpha)
+        left = (1.0 - alpha) + alpha * rest
+        inside = self.sigma_w2 * wide * a * e + rest * left
+        zeros = np.where(alpha > 1.0, (alpha - 1.0) * np.log(rest), (1.0 - narrow) * np.log(left))
+        return np.asarray(r * e - alpha * theta - narrow * np.log(inside) - zeros)
 
     def log_volume(self) -> FloatArray:
         """See `Ensemble.log_volume`."""

@@ -47,6 +47,28 @@ def test_the_bracket_of_rotations_is_that_of_their_spectrum(alpha):
     assert found == pytest.approx(r * e + alpha * a * v - f, rel=1e-9)
 
 
+@pytest.mark.parametrize("alpha", [0.25, 1.0, 4.0])
+def test_the_stationary_bracket_is_off_by_squares(alpha):
+    """At a solution it is the bracket; beside one its differential is `r dE + E dr + alpha (A dV + V dA) - dF`."""
+    sigma_w2, e, r = 1.7, 0.6, 0.3
+    eigenvalues = np.where(np.arange(400) < min(alpha, 1.0) * 400, sigma_w2 * max(1.0, alpha), 0.0)
+    v, a = spectrum_maps(eigenvalues, alpha, e, r)
+    ensemble, one = Orthogonal(np.full((1, 1), sigma_w2), np.array([alpha])), np.ones((1, 1))
+
+    def bracket(r, e, a, v):
+        return ensemble.stationary_bracket(r * one, e * one, a * one, v * one, (1 - a * v) * one)[0, 0]
+
+    assert bracket(r, e, a, v) == pytest.approx(
+        ensemble.bracket(r * one, e * one, a * one, v * one, (1 - a * v) * one)[0, 0], rel=1e-9
+    )
+    # dF = F' (A dE + E dA) with r = F' A and alpha V = F' E: nothing is left of dE and dA, and theta is stationary.
+    for step in (1e-4, 1e-5):
+        assert bracket(r, e * (1 + step), a, v) == pytest.approx(bracket(r, e, a, v), abs=30 * step**2)
+        assert bracket(r, e, a * (1 + step), v) == pytest.approx(bracket(r, e, a, v), abs=30 * step**2)
+        moved = bracket(r, e, a, v * (1 + step)) - bracket(r, e, a, v)
+        assert moved == pytest.approx(alpha * a * v * step, abs=30 * step**2)
+
+
 @pytest.mark.parametrize("ensemble", ["gaussian", "orthogonal"])
 @pytest.mark.parametrize("alpha", [0.5, 1.0, 3.0])
 def test_derivatives_of_the_maps(ensemble, alpha):

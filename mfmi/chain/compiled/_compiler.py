@@ -10,7 +10,7 @@ import os
 import secrets
 import shutil
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Collection, Iterable
 from functools import lru_cache
 from importlib.metadata import version as version_of
 from pathlib import Path
@@ -57,26 +57,45 @@ def compiled() -> Callable[..., None] | None:
 
 @lru_cache(maxsize=1)
 def _compile() -> Callable[..., None]:
-    import numba
-    from numba.extending import register_jitable
-
-    # Without arrays of its own the code needs no counting of references, which would cost it most of its time.
-    options: dict[str, Any] = {"error_model": "numpy", "_nrt": False}
     inner: list[Callable[..., Any]] = [
         getattr(coordinates, name) for name in ("scaled", "share_within", "terms", "remaining", "missed")
     ]
     for module in (_channel, _descent):
         inner += [f for f in vars(module).values() if getattr(f, "__module__", "") == module.__name__ and _is_code(f)]
-    for function in inner:
-        if function is not _descent.descend:
-            # The sums over nodes may go in any order, which lets them run side by side.
-            free = {"fastmath": {"reassoc"}} if function in _channel.SUMS else {}
-            register_jitable(**options | free, forceinline=function in _channel.INLINE)(function)
-    folder = _folder()
+    return machine_code(_descent.descend, inner, free=_channel.SUMS, inline=_channel.INLINE)
+
+
+def machine_code(
+    function: Callable[..., None],
+    inner: Iterable[Callable[..., Any]],
+    sources: tuple[str, ...] | None = None,
+    free: Collection[Callable[..., Any]] = (),
+    inline: Collection[Callable[..., Any]] = (),
+) -> Callable[..., None]:
+    """Return a function as machine code, kept between runs.
+
+    Parameters
+    ----------
+    function : what is compiled; it must make no arrays of its own.
+    inner : the functions that it calls.
+    sources : modules that the code follows from, with its constants; `SOURCES` if there is no word of them.
+    free : functions whose sums may go in any order, which lets them run side by side.
+    inline : functions that are put where they are called.
+    """
+    import numba
+    from numba.extending import register_jitable
+
+    # Without arrays of its own the code needs no counting of references, which would cost it most of its time.
+    options: dict[str, Any] = {"error_model": "numpy", "_nrt": False}
+    for part in inner:
+        if part is not function:
+            loose = {"fastmath": {"reassoc"}} if part in free else {}
+            register_jitable(**options | loose, forceinline=part in inline)(part)
+    folder = _folder(sources)
     kept = numba.config.CACHE_DIR
     numba.config.CACHE_DIR = str(folder or "")
     try:
-        code: Callable[..., None] = numba.njit(cache=folder is not None, **options)(_descent.descend)
+        code: Callable[..., None] = numba.njit(cache=folder is not None, **options)(function)
     finally:
         numba.config.CACHE_DIR = kept
     return code if folder is None else _Sealing(code, folder)
@@ -153,13 +172,16 @@ def _digests(folder: Path) -> dict[str, str]:
     return found
 
 
-def _folder() -> Path | None:
+def _folder(sources: tuple[str, ...] | None = None) -> Path | None:
     """Return the cache folder of this version of the machine code; None if nothing can be cached."""
     root = cache_directory()
     if root is None:
         return None
     try:
-        folder = root / f"compiled-{digest_of_sources(SOURCES, ('numba', 'llvmlite', 'numpy'))}"
+        folder = (
+            root
+            / f"compiled-{digest_of_sources(SOURCES if sources is None else sources, ('numba', 'llvmlite', 'numpy'))}"
+        )
         # Closed to others altogether, for numba gives its files the permissions that the umask allows.
         make_folder(folder, 0o700)
         folder.chmod(0o700)
