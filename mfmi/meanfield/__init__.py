@@ -1,18 +1,29 @@
 """Mean field: maps through the layers, fixed points and phases, and the edge of chaos (theory section 2)."""
 
+from mfmi.meanfield._architecture import Architecture
 from mfmi.meanfield._edge import EdgeCurve, EdgeOfChaos, edge_curve, edge_of_chaos
 from mfmi.meanfield._fixed_points import FixedPoint, FixedPoints, fixed_point, fixed_points
 from mfmi.meanfield._maps import Trajectory, trajectory
+from mfmi.meanfield._power_laws import PowerLaws, power_laws
+from mfmi.meanfield._rounding import NUMBER_FORMATS, NumberFormat
+from mfmi.meanfield._stream import Stream, propagate
 
 __all__ = [
+    "NUMBER_FORMATS",
+    "Architecture",
     "EdgeCurve",
     "EdgeOfChaos",
     "FixedPoint",
     "FixedPoints",
+    "NumberFormat",
+    "PowerLaws",
+    "Stream",
     "Trajectory",
     "edge_curve",
     "edge_of_chaos",
     "fixed_point",
     "fixed_points",
+    "power_laws",
+    "propagate",
     "trajectory",
 ]

@@ -92,24 +92,36 @@ def trajectory(
     with np.errstate(over="ignore", invalid="ignore"):
         for layer in range(depth):
             s = q[:, layer] + h2
-            chi[:, layer] = w2 * _finite(phi.slope_moment, s)
+            chi[:, layer] = w2 * finite_moment(phi.slope_moment, s)
             if layer + 1 == depth:
                 break
-            second = w2 * _finite(phi.second_moment, s)
+            second = w2 * finite_moment(phi.second_moment, s)
             q[:, layer + 1] = second + b2
-            # One call for all starts: a table look-up costs far less than three of a third the size.
             inner = np.minimum(gaps[:starts, :, layer] + h2, 2.0 * s)
-            gap = w2 * _finite(phi.decorrelation, np.broadcast_to(s, inner.shape), inner)
-            # Below 1e-308 numbers are steps, and a gap may be one too large.
-            gap = np.where(second < _FAINTEST, np.minimum(gap, 2.0 * second), gap)
-            # Beyond what a moment can resolve, at variances on their way to overflow, there is no value.
-            gaps[:starts, :, layer + 1] = np.where((gap >= 0.0) & (gap <= _TWICE * second), gap, np.nan)
+            gaps[:starts, :, layer + 1] = resolved(phi, w2, s, inner, second)
             gaps[starts:, :, layer + 1] = 0.0
     gaps[:, ~np.isfinite(q)] = np.nan
     return Trajectory(q, q + h2[:, None], chi, gaps[0], gaps[1], gaps[2])
 
 
-def _finite(moment: Callable[..., ArrayLike], s: FloatArray, *rest: FloatArray) -> FloatArray:
+def resolved(phi: Activation, w2: FloatArray, s: FloatArray, inner: FloatArray, second: FloatArray) -> FloatArray:
+    """Map gaps to `w2 (V(s) - K(s, s - inner))`, NaN where a moment cannot resolve them.
+
+    Parameters
+    ----------
+    phi : the activation.
+    w2, s, second : weight variance, variance seen and `w2 V(s)`, shape (n,).
+    inner : gaps seen, shape (starts, n).
+    """
+    # One call for all starts: a table look-up costs far less than three of a third the size.
+    gap = w2 * finite_moment(phi.decorrelation, np.broadcast_to(s, inner.shape), inner)
+    # Below 1e-308 numbers are steps, and a gap may be one too large.
+    gap = np.where(second < _FAINTEST, np.minimum(gap, 2.0 * second), gap)
+    # Beyond what a moment can resolve, at variances on their way to overflow, there is no value.
+    return np.where((gap >= 0.0) & (gap <= _TWICE * second), gap, np.nan)
+
+
+def finite_moment(moment: Callable[..., ArrayLike], s: FloatArray, *rest: FloatArray) -> FloatArray:
     """Apply a moment where its arguments are finite; an overflowed length map stays NaN instead of raising."""
     good = np.isfinite(np.sum((s, *rest), axis=0))
     if good.all():
