@@ -1,0 +1,108 @@
+"""The matrices of a stream's branches, between its precisions and its variances (theory (36)-(37))."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from mfmi.arguments.arrays import FloatArray
+from mfmi.chain.ensembles import Gaussian, Orthogonal
+from mfmi.channels.layers import Surrogate
+
+RowNumbers = NDArray[np.intp]
+Matrices = Gaussian | Orthogonal
+
+
+class Links(Protocol):
+    """The L - 1 branches of n streams."""
+
+    def update(
+        self,
+        r: FloatArray,
+        e: FloatArray,
+        rest_r: FloatArray,
+        a: FloatArray,
+        v: FloatArray,
+        rest_v: FloatArray,
+        rows: RowNumbers,
+    ) -> LogPair:
+        """Logarithms of `V_{l+1}` and `r_l` that follow from what the stream says at both ends of the branches."""
+
+    def bracket(
+        self, r: FloatArray, e: FloatArray, rest_r: FloatArray, a: FloatArray, v: FloatArray, rest_v: FloatArray
+    ) -> FloatArray:
+        """Twice what the branches take off the potential, shape (n, L - 1)."""
+
+
+LogPair = tuple[FloatArray, FloatArray]
+# Logarithm of a variance that stands for none.
+_LEAST = -690.0
+
+
+@dataclass(frozen=True)
+class OneMatrixLinks:
+    """Branches of one matrix: `V(E)` and `r(A)` of its ensemble."""
+
+    ensemble: Matrices
+
+    def update(
+        self,
+        r: FloatArray,
+        e: FloatArray,
+        rest_r: FloatArray,
+        a: FloatArray,
+        v: FloatArray,
+        rest_v: FloatArray,
+        rows: RowNumbers,
+    ) -> LogPair:
+        """See `Links.update`."""
+        some = self.ensemble.take(rows, slice(None))
+        return some.variance(e, rest_r).log, some.precision(a, v, rest_v).log
+
+    def bracket(
+        self, r: FloatArray, e: FloatArray, rest_r: FloatArray, a: FloatArray, v: FloatArray, rest_v: FloatArray
+    ) -> FloatArray:
+        """See `Links.bracket`: `r E + A V - F(A E)`."""
+        return self.ensemble.stationary_bracket(r, e, a, v, rest_v)
+
+
+@dataclass(frozen=True)
+class TwoMatrixLinks:
+    """Branches of two matrices with hidden units between them, `alpha` of them per unit of the stream."""
+
+    first: Matrices
+    second: Matrices
+    units: Surrogate
+
+    def update(
+        self,
+        r: FloatArray,
+        e: FloatArray,
+        rest_r: FloatArray,
+        a: FloatArray,
+        v: FloatArray,
+        rest_v: FloatArray,
+        rows: RowNumbers,
+    ) -> LogPair:
+        """See `Links.update`: what the hidden units say follows from the stream, and is eliminated."""
+        every = slice(None)
+        first, second = self.first.take(rows, every), self.second.take(rows, every)
+        inner = np.exp(np.maximum(first.variance(e, rest_r).log, _LEAST))
+        precision = np.exp(second.precision(a, v, rest_v).log)
+        d = self.units.take(rows, every).derivatives(precision, inner)
+        return second.variance(d.e, d.rest_r).log, first.precision(d.a, inner, d.rest_v).log
+
+    def bracket(
+        self, r: FloatArray, e: FloatArray, rest_r: FloatArray, a: FloatArray, v: FloatArray, rest_v: FloatArray
+    ) -> FloatArray:
+        """See `Links.bracket`: both matrices, less twice the information of the hidden units."""
+        inner = np.exp(np.maximum(self.first.variance(e, rest_r).log, _LEAST))
+        precision = np.exp(self.second.precision(a, v, rest_v).log)
+        d = self.units.derivatives(precision, inner)
+        outer = self.second.stationary_bracket(precision, d.e, a, v, rest_v) - 2.0 * self.units.information(
+            precision, inner
+        )
+        return self.first.stationary_bracket(r, e, d.a, inner, d.rest_v) + self.first.alpha * outer

@@ -1,0 +1,1 @@
+"""Residual streams, whose layers share their sites (theory (35)-(37))."""

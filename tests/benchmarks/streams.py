@@ -1,0 +1,82 @@
+"""Milliseconds per point of the linear bound of residual networks, and of normalised plain networks beside plain ones.
+
+    python tests/benchmarks/streams.py [--points 1000] [--depth 50]
+
+Every case is a batch of points with as many weight variances, once to warm up and once timed; times are processor
+seconds of this process, because the machine may be shared. Mean field, sites, `Phi_full` and `Phi_known` all count.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import time
+from collections.abc import Callable
+from typing import Any
+
+from mfmi.processes.pool import ONE_THREAD
+
+os.environ.update(ONE_THREAD)  # before numpy is there
+
+import numpy as np
+
+from mfmi.activations import get
+from mfmi.bounds.readable import readable
+from mfmi.chain.compiled import version
+from mfmi.meanfield import Architecture
+
+PRE = {"norm": "layernorm", "noise_scale": "relative"}
+CASES: dict[str, tuple[float, str, str, dict[str, Any]]] = {
+    "two matrices, tanh": (10.0, "tanh", "gaussian", {**PRE, "sigma_b2": 0.09, "matrices": 2}),
+    "two matrices, relu, orthogonal": (10.0, "relu", "orthogonal", {**PRE, "sigma_b2": 0.09, "matrices": 2}),
+    "one matrix, one site, tanh": (5.0, "tanh", "gaussian", PRE),
+    "one matrix, one site, orthogonal": (5.0, "tanh", "orthogonal", {"norm": "none"}),
+    "one matrix, 64 sites, tanh": (50.0, "tanh", "gaussian", {**PRE, "sigma_b2": 0.09}),
+    "one matrix, 64 sites, relu": (50.0, "relu", "orthogonal", {**PRE, "sigma_b2": 0.09}),
+}
+
+
+def milliseconds(network: Callable[[int], Architecture], weights: str, points: int) -> tuple[float, float]:
+    """Processor milliseconds per point when warm, and the share of points that converged."""
+    readable(network(8), weights)
+    batch = network(points)
+    start = time.process_time()
+    found = readable(batch, weights)
+    spent = time.process_time() - start
+    return 1e3 * spent / points, float(found.linear.converged.mean())
+
+
+def main() -> None:
+    """Time all cases."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--points", type=int, default=1000)
+    parser.add_argument("--depth", type=int, default=50)
+    options = parser.parse_args()
+    print(f"{options.points} points of depth {options.depth}, compiler {version() or 'none'}")
+
+    def network(name: str, n: int, **settings: Any) -> Architecture:
+        sigma_w2 = np.linspace(1.0, 2.0, n)
+        return Architecture.of(get(name), options.depth, sigma_w2=sigma_w2, output_noise=0.05, **settings)
+
+    branch = options.depth**-0.5
+    for case, (target, name, weights, settings) in CASES.items():
+        points = options.points if "64" not in case else max(8, options.points // 10)
+        spent, share = milliseconds(
+            lambda n, name=name, settings=settings: network(name, n, skip=1.0, branch=branch, **settings),  # type: ignore[misc]
+            weights,
+            points,
+        )
+        print(f"  {case}: {spent:.2f} ms (at most {target:g}), converged {share:.1%}")
+    for name in ("tanh", "relu"):
+        plain, _ = milliseconds(lambda n, name=name: network(name, n, sigma_b2=0.09), "gaussian", options.points)  # type: ignore[misc]
+        for norm in ("layernorm", "batchnorm"):
+            spent, _ = milliseconds(
+                lambda n, name=name, norm=norm: network(name, n, sigma_b2=0.09, norm=norm),  # type: ignore[misc]
+                "gaussian",
+                options.points,
+            )
+            print(f"  plain {name} {plain:.2f} ms, with {norm} {spent:.2f} ms ({spent / plain:.2f} times)")
+
+
+if __name__ == "__main__":
+    main()
