@@ -296,6 +296,29 @@ class InitialiserType(InitialiserBase):
         return [CompletionItem(name) for name in names() if name.startswith(incomplete)]
 
 
+def initialiser_option(function: Function) -> Function:
+    """Add --init; the function receives `init`, a preset or None."""
+    return click.option(
+        "--init",
+        type=InitialiserType(),
+        metavar="NAME",
+        help="A library's initialiser, in place of --sw and --sb: see mfmi inits.",
+    )(function)
+
+
+def refuse_beside_init(**given: object) -> None:
+    """Refuse standard deviations beside --init, those that are not None.
+
+    Raises
+    ------
+    click.UsageError
+        One of `sigma_w` and `sigma_b` was given.
+    """
+    for argument, flag in (("sigma_w", "--sw"), ("sigma_b", "--sb")):
+        if given.get(argument) is not None:
+            raise click.UsageError(f"--init gives the standard deviations; {flag} does not go with it.")
+
+
 def scale_options(function: Callable[..., Any]) -> Callable[..., Any]:
     """Add --sw, --sb and --init in their place; the function receives `sigma_w`, `sigma_b` and `init`, a name or None.
 
@@ -307,12 +330,7 @@ def scale_options(function: Callable[..., Any]) -> Callable[..., Any]:
 
     @network_option("sigma_w", required=False)
     @network_option("sigma_b")
-    @click.option(
-        "--init",
-        type=InitialiserType(),
-        metavar="NAME",
-        help="A library's initialiser, in place of --sw and --sb: see mfmi inits.",
-    )
+    @initialiser_option
     @functools.wraps(function)
     def with_scales(*args: Any, sigma_w: float | None, sigma_b: float, init: Preset | None, **options: Any) -> Any:
         context = click.get_current_context()
@@ -321,9 +339,11 @@ def scale_options(function: Callable[..., Any]) -> Callable[..., Any]:
                 missing = next(option for option in context.command.params if option.name == "sigma_w")
                 raise click.MissingParameter(ctx=context, param=missing)
             return function(*args, sigma_w=sigma_w, sigma_b=sigma_b, init=None, **options)
-        for argument, flag in (("sigma_w", "--sw"), ("sigma_b", "--sb")):
-            if context.get_parameter_source(argument) is ParameterSource.COMMANDLINE:
-                raise click.UsageError(f"--init gives the standard deviations; {flag} does not go with it.")
+        given = {"sigma_w": sigma_w, "sigma_b": sigma_b}
+        source = context.get_parameter_source
+        refuse_beside_init(
+            **{name: value for name, value in given.items() if source(name) is ParameterSource.COMMANDLINE}
+        )
         return function(*args, sigma_w=init.sigma_w, sigma_b=init.sigma_b, init=init.label, **options)
 
     return with_scales

@@ -10,7 +10,7 @@ import click
 
 from mfmi.arguments.ranges import DEVIATION
 from mfmi.cli.command import command as make_command
-from mfmi.cli.options import network_option, network_options
+from mfmi.cli.options import initialiser_option, network_option, network_options, refuse_beside_init
 from mfmi.cli.sink import Sink, output_options
 from mfmi.cli.terminal import terminal
 from mfmi.cli.values import Values
@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 
     from mfmi.activations import Activation
     from mfmi.columns import Column
+    from mfmi.initialisers import Preset
 
     Block = dict[str, np.ndarray[Any, Any]]
 
@@ -48,6 +49,7 @@ MAP_LEAST = 4
 @click.option(
     "--sb", "sigma_b", type=Values(DEVIATION), metavar="S", help="Standard deviation of the biases, likewise."
 )
+@initialiser_option
 @network_options("sigma_noise")
 @network_option(
     "noise_at", help="Noise of the hidden layers changes the maps; noise at the output, the default, does not."
@@ -60,6 +62,7 @@ def command(
     activation: Activation,
     sigma_w: tuple[float, ...] | None,
     sigma_b: tuple[float, ...] | None,
+    init: Preset | None,
     sigma_noise: float,
     noise_at: str,
     input_variance: float,
@@ -74,6 +77,11 @@ def command(
     Without --sw and --sb the map from sigma_w 0.5 to 3 and sigma_b 0 to 1 is drawn.
     """
     network = {"sigma_noise": sigma_noise, "noise_at": noise_at, "input_variance": input_variance}
+    if init is not None:
+        refuse_beside_init(sigma_w=sigma_w, sigma_b=sigma_b)
+        if curve:
+            raise click.UsageError("--init is a point; --curve takes --sw or --sb.")
+        sigma_w, sigma_b = (init.sigma_w,), (init.sigma_b,)
     if curve:
         if everything:
             raise click.UsageError("--all is about points; --curve has every branch anyway.")

@@ -201,6 +201,17 @@ def test_every_command_that_takes_one_network_takes_its_initialiser(command_line
     assert "Did you mean 'torch.nn.Linear'" in command_line(command, "--act", "tanh", "--init", "torch.nn.Linaer").err
 
 
+def test_the_phase_of_a_library(command_line: CommandLine) -> None:
+    row = json.loads(command_line("phase", "--act", "relu", "--init", "torch.nn.Linear(100)", "--format", "json").out)[
+        0
+    ]
+    assert (row["phase"], row["chi_1"]) == ("ordered", pytest.approx(1 / 6))
+    assert (row["sigma_w"], row["sigma_b"]) == (pytest.approx(THIRD), pytest.approx(0.1 * THIRD))
+    for beside, words in (("--sw", "--sw does not go"), ("--sb", "--sb does not go")):
+        assert words in command_line("phase", "--act", "relu", "--init", "he", beside, "1").err
+    assert "--curve takes --sw" in command_line("phase", "--act", "relu", "--init", "he", "--curve").err
+
+
 def test_the_headline_names_the_initialiser(command_line: CommandLine) -> None:
     done = command_line(
         "bound", "--act", "relu", "--init", "he", "--depth", "1", "--estimator", "linear", "--format", "table"
