@@ -9,7 +9,7 @@ import pyarrow.parquet as pq
 import pytest
 from conftest import Outcome
 from exact_laws import deep_linear
-from test_replica import NAMES, SQUARE
+from replica_cases import NAMES, SQUARE
 
 import mfmi
 from mfmi.bounds.evaluate import evaluate_points

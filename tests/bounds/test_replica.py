@@ -1,10 +1,8 @@
 """The replica value against the public replica code's values and those of theory section 8."""
 
-import json
-from pathlib import Path
-
 import numpy as np
 import pytest
+from replica_cases import NAMES, SQUARE
 from scipy.special import ndtr
 
 from mfmi.activations import get
@@ -15,26 +13,6 @@ from mfmi.channels.exact.table import exact_table
 from mfmi.channels.sources import FirstLayer
 from mfmi.networks.model import Model
 from mfmi.networks.points import Points
-
-CASES = json.loads((Path(__file__).parents[1] / "data" / "replica.json").read_text())["cases"]
-NAMES = {"ReLU": "relu", "HardTanh": "hard_tanh", "LeakyReLU": "leaky_relu(0.1)", "Probit": "sign"}
-
-
-def is_square_and_normal(case):
-    *hidden, (last, *_) = case["layers"]
-    kinds, alphas, scales = zip(*case["weights"], strict=True)
-    return (
-        case["prior"] == ["Normal", 0.0, 1.0]
-        and last == "Linear"
-        and len({layer[0] for layer in hidden}) == 1
-        and hidden[0][0] in NAMES
-        and all(layer[1] == 0.0 for layer in hidden)
-        and set(alphas) == {1.0}
-        and len(set(kinds)) == len(set(scales)) == 1
-    )
-
-
-SQUARE = [case for case in CASES if is_square_and_normal(case)]
 
 
 def replica(act, depth, w2, o2, weights="gaussian", b2=0.0, noise_at="output"):

@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 import pytest
 from conftest import Outcome
-from test_replica import CASES, NAMES
+from replica_cases import CASES, NAMES
 
 import mfmi
 from mfmi.bounds.evaluate import evaluate_points

@@ -11,7 +11,7 @@ import pandas as pd
 import pytest
 from conftest import Outcome
 from exact_laws import deep_linear
-from test_replica import CASES, NAMES
+from replica_cases import CASES, NAMES
 
 import mfmi
 from mfmi.activations import get

@@ -6,8 +6,8 @@ from dataclasses import replace
 import numpy as np
 import pytest
 from exact_laws import marchenko_pastur
+from replica_cases import CASES
 from scipy.optimize import brentq
-from test_replica import CASES
 
 from mfmi.activations import get
 from mfmi.bounds.evaluate import evaluate_points

@@ -12,7 +12,7 @@ RESULT = Path(__file__).with_name("tightness.json")
 
 
 def main() -> None:
-    sys.path.insert(0, str(TESTS))
+    sys.path[:0] = [str(TESTS), str(TESTS / "bounds")]
     if not RESULT.exists():
         RESULT.write_text("{}\n")
     from test_tightness import pairs, tightness
