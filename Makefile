@@ -15,7 +15,7 @@ FLOOR_TESTS := $(foreach name,packaging api activations_invariants gaussian poin
   config_errors cli_help cli_show cli_sink cli_phase cli_contract,$(wildcard tests/test_$(name).py tests/*/test_$(name).py))
 OLDEST_OF := $(FLOORS)/bin/uv pip install --quiet --python $(FLOORS) --resolution lowest-direct
 
-.PHONY: demo test test-floors test-slow evidence gallery isometry mutants coverage lint format bench docs man clean
+.PHONY: demo test test-floors test-slow evidence gallery isometry mutants coverage lint format bench docs clean
 
 demo: $(RUN)  ## the main job: sweep the edge of chaos and show the summary
 	mkdir -p build
@@ -72,10 +72,6 @@ bench: $(DEV)  ## timings on this machine
 
 docs: $(RUN)  ## what of docs/ is made: the command reference, of what -h says, and the table of faults
 	$(BIN)/python -m mfmi.cli.reference > docs/commands.md
-
-man: $(RUN)  ## the manual page: man build/mfmi.1
-	mkdir -p build
-	$(BIN)/python -m mfmi.cli.manual > build/mfmi.1
 
 clean:  ## remove all that make has made
 	rm -rf $(VENV) build dist .pytest_cache .hypothesis .mypy_cache .ruff_cache .coverage htmlcov

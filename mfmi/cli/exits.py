@@ -122,35 +122,15 @@ def _bug(error: Exception, settings: Terminal) -> int:
     return BUG
 
 
-# How often a request that came during an import looks whether it is over, in seconds.
-_LOOK_AGAIN = 0.02
+def _stop(signum: int, frame: FrameType | None) -> None:
+    """Turn a signal into an exception, or die by it in the middle of an import.
 
-
-class _Requests:
-    """Handler that turns a request to stop into an exception, but not in the middle of an import.
-
-    What is raised while a compiled module sets itself up comes out of it as an ImportError, after a traceback that the
-    module prints. An import takes a fraction of a second; the request waits for its end.
+    An exception raised while a compiled module sets itself up comes out of it as an ImportError, after a traceback that
+    the module prints, and a caller that can do without the module catches it: the request would be lost.
     """
-
-    def __init__(self) -> None:
-        self.waiting: int | None = None
-
-    def __call__(self, signum: int, frame: FrameType | None) -> None:
-        if signum != signal.SIGALRM:
-            self.waiting = signum
-        if self.waiting is None:
-            return
-        if _is_importing(frame):
-            signal.setitimer(signal.ITIMER_REAL, _LOOK_AGAIN)
-            return
-        self.raise_waiting()
-
-    def raise_waiting(self) -> None:
-        """Raise the request that has not been raised yet."""
-        if self.waiting is not None:
-            signum, self.waiting = self.waiting, None
-            raise Signalled(signum)
+    if _is_importing(frame):
+        _die_by(signum)
+    raise Signalled(signum)
 
 
 def _is_importing(frame: FrameType | None) -> bool:
@@ -164,18 +144,15 @@ def _is_importing(frame: FrameType | None) -> bool:
 @contextlib.contextmanager
 def _signals_raised() -> Iterator[None]:
     """Turn SIGTERM into an exception, so that drafts are removed and finished chunks kept as with Ctrl-C."""
-    requests = _Requests()
-    handled = [signal.SIGTERM, signal.SIGALRM]
+    handled = [signal.SIGTERM]
     if signal.getsignal(signal.SIGINT) is signal.default_int_handler:  # else it is ignored, as in the background
         handled.append(signal.SIGINT)
-    before = {signum: signal.signal(signum, requests) for signum in handled}
+    before = {signum: signal.signal(signum, _stop) for signum in handled}
     try:
         yield
     finally:
-        signal.setitimer(signal.ITIMER_REAL, 0.0)
         for signum, handler in before.items():
             signal.signal(signum, handler)
-    requests.raise_waiting()
 
 
 def _die_by(signum: int) -> NoReturn:

@@ -9,9 +9,26 @@ import click
 
 from mfmi.cli.command import CONTEXT_SETTINGS
 from mfmi.cli.main import COMMANDS, cli
-from mfmi.cli.manual import ENVIRONMENT, EXIT_CODES
 
 WIDTH = 80
+EXIT_CODES = {
+    "0": "Success, also if the reader of a pipe closes it.",
+    "1": "A bug in mfmi.",
+    "2": "Invalid command line.",
+    "3": "Invalid config; every error is reported with its line and column.",
+    "4": "With --strict: rows are failed or unconverged (else 0, and an error line if all are). "
+    "Otherwise: a number cannot be computed to its accuracy.",
+    "5": "A file cannot be read or written, or exists already.",
+    "6": "The output to be resumed belongs to another config or other versions.",
+}
+ENVIRONMENT = {
+    "NO_COLOR": "No colour, unless --color says otherwise.",
+    "FORCE_COLOR": "Colour in pipes and files too, unless --color or NO_COLOR says otherwise.",
+    "TERM": "No colour if `dumb`.",
+    "COLUMNS": "Width of tables.",
+    "MFMI_CACHE_DIR": "Folder of cached tables and machine code, not writable for others; if empty, nothing is cached.",
+    "MFMI_DEBUG": "With 1 errors come with their traceback.",
+}
 
 
 def page() -> str:

@@ -359,7 +359,7 @@ run(program, Terminal(arguments=()))
 
 
 @pytest.mark.parametrize("signum", [signal.SIGINT, signal.SIGTERM])
-def test_a_request_to_stop_waits_for_the_end_of_an_import(signum, tmp_path):
+def test_a_request_to_stop_ends_the_program_during_an_import(signum, tmp_path):
     """A compiled module that is interrupted while it sets itself up raises ImportError in place of the interruption."""
     (tmp_path / "slow_to_start.py").write_text(
         f"import os, time\n"
@@ -374,14 +374,4 @@ def test_a_request_to_stop_waits_for_the_end_of_an_import(signum, tmp_path):
         timeout=30,
     )
     assert (done.stderr, done.returncode) == ("", -signum)
-    assert done.stdout in ("imported", "")  # the request may be faster than the line behind the import
-
-
-def test_a_request_that_comes_during_the_last_import_is_not_lost(tmp_path):
-    (tmp_path / "last.py").write_text("import os, signal\nos.kill(os.getpid(), signal.SIGTERM)\n")
-    code = (
-        f"import sys; sys.path.insert(0, {str(tmp_path)!r}); from mfmi.cli.exits import run; "
-        "from mfmi.cli.terminal import Terminal; run(lambda: __import__('last') and None, Terminal(arguments=()))"
-    )
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=30)
-    assert (done.stderr, done.returncode) == ("", -signal.SIGTERM)
+    assert done.stdout == ""

@@ -17,7 +17,6 @@ import mfmi
 from mfmi.cli import reference
 from mfmi.cli.command import Command, broken
 from mfmi.cli.main import COMMANDS, cli
-from mfmi.cli.manual import page
 from mfmi.cli.terminal import program
 
 CommandLine = Callable[..., Outcome]
@@ -172,22 +171,6 @@ def test_completion(monkeypatch: pytest.MonkeyPatch, command_line: CommandLine, 
 
 def test_completion_knows_every_activation(monkeypatch: pytest.MonkeyPatch, command_line: CommandLine) -> None:
     assert completed("mfmi bound --act ", monkeypatch, command_line) == list(mfmi.activation_names())
-
-
-def test_the_manual_page() -> None:
-    lines = page().splitlines()
-    assert lines[0].startswith('.TH MFMI 1 "" "mfmi ')
-    requests = {line.split()[0] for line in lines if line.startswith((".", "'"))}
-    assert requests == {".TH", ".SH", ".SS", ".PP", ".TP", ".B", ".RS", ".RE", ".nf", ".fi"}
-    assert {line[4:] for line in lines if line.startswith(".SS ")} == {" ".join(path) for path in ALL} - {"mfmi"}
-    assert not any(line == "" for line in lines)
-
-
-@pytest.mark.skipif(shutil.which("groff") is None, reason="needs groff")
-def test_the_manual_page_is_set_without_complaint() -> None:
-    done = subprocess.run(["groff", "-man", "-ww", "-Tutf8"], input=page(), capture_output=True, text=True, check=True)
-    assert done.stderr == ""
-    assert "mfmi bound" in done.stdout
 
 
 def test_the_command_reference_is_current(monkeypatch: pytest.MonkeyPatch) -> None:
