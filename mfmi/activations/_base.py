@@ -7,7 +7,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any, ClassVar, Literal, cast, overload
+from typing import Any, ClassVar, Literal, cast
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -47,6 +47,20 @@ class Piece:
 # Pair moments that an activation without closed forms for them keeps in a table.
 PAIR_MOMENTS = frozenset({"decorrelation", "slope_correlation_gap", "correlation"})
 
+# The moments by which an activation enters the theory.
+MOMENTS = (
+    "second_moment",
+    "second_moment_slope",
+    "slope_moment",
+    "log_slope",
+    "correlation",
+    "slope_correlation",
+    "decorrelation",
+    "slope_correlation_gap",
+    "conditional",
+    "conditional_log_slope",
+)
+
 WHOLE_LINE = (Piece(-math.inf, math.inf, "increasing"),)
 
 
@@ -55,8 +69,7 @@ class Activation(ABC):
 
     Immutable, hashable and picklable; two activations are equal when their names are and, of a user's functions, what
     their values follow from. Moment methods take arrays and
-    broadcast; scalars give a scalar. With ``error=True`` they return the value and an estimate of its absolute error:
-    the difference of two quadrature rules (or a table's error measured when it was built) plus a rounding allowance.
+    broadcast; scalars give a scalar; `with_error` adds an estimate of the absolute error.
 
     Attributes
     ----------
@@ -185,99 +198,74 @@ class Activation(ABC):
 
     # ---- public moments -------------------------------------------------------------------------------------------
 
-    @overload
-    def second_moment(self, s: ArrayLike, *, error: Literal[False] = False) -> FloatArray: ...
-    @overload
-    def second_moment(self, s: ArrayLike, *, error: Literal[True]) -> tuple[FloatArray, FloatArray]: ...
-    def second_moment(self, s: ArrayLike, *, error: bool = False) -> Any:
+    def second_moment(self, s: ArrayLike) -> FloatArray:
         """V(s) = E phi(sqrt(s) z)^2, theory (4), for variances s >= 0."""
-        return self._answer("second_moment", (checked_variance("s", s),), error)
+        return self._value("second_moment", s)
 
-    @overload
-    def second_moment_slope(self, s: ArrayLike, *, error: Literal[False] = False) -> FloatArray: ...
-    @overload
-    def second_moment_slope(self, s: ArrayLike, *, error: Literal[True]) -> tuple[FloatArray, FloatArray]: ...
-    def second_moment_slope(self, s: ArrayLike, *, error: bool = False) -> Any:
+    def second_moment_slope(self, s: ArrayLike) -> FloatArray:
         """V'(s) = dV/ds, theory (5), for variances s >= 0 (at a kink the limit s -> 0)."""
-        return self._answer("second_moment_slope", (checked_variance("s", s),), error)
+        return self._value("second_moment_slope", s)
 
-    @overload
-    def slope_moment(self, s: ArrayLike, k: float = 1, *, error: Literal[False] = False) -> FloatArray: ...
-    @overload
-    def slope_moment(self, s: ArrayLike, k: float = 1, *, error: Literal[True]) -> tuple[FloatArray, FloatArray]: ...
-    def slope_moment(self, s: ArrayLike, k: float = 1, *, error: bool = False) -> Any:
+    def slope_moment(self, s: ArrayLike, k: float = 1) -> FloatArray:
         """E |phi'(sqrt(s) z)|^(2k), theory (5) and (21), for variances s >= 0 and one number k >= 0; NaN for a step."""
-        if not (np.ndim(k) == 0 and math.isfinite(k) and k >= 0):
-            raise ValueError(f"k must be a finite number >= 0, got {k!r}")
-        order = float(k)
-        return self._answer("slope_moment", (checked_variance("s", s),), error, order)
+        return self._value("slope_moment", s, k)
 
-    @overload
-    def log_slope(self, s: ArrayLike, *, error: Literal[False] = False) -> FloatArray: ...
-    @overload
-    def log_slope(self, s: ArrayLike, *, error: Literal[True]) -> tuple[FloatArray, FloatArray]: ...
-    def log_slope(self, s: ArrayLike, *, error: bool = False) -> Any:
+    def log_slope(self, s: ArrayLike) -> FloatArray:
         """E ln phi'(sqrt(s) z)^2, theory (19), for variances s >= 0; -inf where it diverges."""
-        return self._answer("log_slope", (checked_variance("s", s),), error)
+        return self._value("log_slope", s)
 
-    @overload
-    def correlation(self, s: ArrayLike, k: ArrayLike, *, error: Literal[False] = False) -> FloatArray: ...
-    @overload
-    def correlation(self, s: ArrayLike, k: ArrayLike, *, error: Literal[True]) -> tuple[FloatArray, FloatArray]: ...
-    def correlation(self, s: ArrayLike, k: ArrayLike, *, error: bool = False) -> Any:
+    def correlation(self, s: ArrayLike, k: ArrayLike) -> FloatArray:
         """K(s, k) = E phi(u) phi(v), theory (4), u and v of variance s and covariance k, |k| <= s."""
-        return self._answer("correlation", checked_covariance(s, k), error)
+        return self._value("correlation", s, k)
 
-    @overload
-    def slope_correlation(self, s: ArrayLike, k: ArrayLike, *, error: Literal[False] = False) -> FloatArray: ...
-    @overload
-    def slope_correlation(
-        self, s: ArrayLike, k: ArrayLike, *, error: Literal[True]
-    ) -> tuple[FloatArray, FloatArray]: ...
-    def slope_correlation(self, s: ArrayLike, k: ArrayLike, *, error: bool = False) -> Any:
+    def slope_correlation(self, s: ArrayLike, k: ArrayLike) -> FloatArray:
         """E phi'(u) phi'(v) = dK/dk (Price's theorem), u and v of variance s and covariance k, |k| <= s."""
-        variance, covariance = checked_covariance(s, k)
-        return self._answer("slope_correlation_gap", (variance, variance - covariance), error)
+        return self._value("slope_correlation", s, k)
 
-    @overload
-    def decorrelation(self, s: ArrayLike, gap: ArrayLike, *, error: Literal[False] = False) -> FloatArray: ...
-    @overload
-    def decorrelation(self, s: ArrayLike, gap: ArrayLike, *, error: Literal[True]) -> tuple[FloatArray, FloatArray]: ...
-    def decorrelation(self, s: ArrayLike, gap: ArrayLike, *, error: bool = False) -> Any:
+    def decorrelation(self, s: ArrayLike, gap: ArrayLike) -> FloatArray:
         """V(s) - K(s, s - gap) = E (phi(u) - phi(v))^2 / 2, relatively accurate for gap -> 0; 0 <= gap <= 2 s."""
-        return self._answer("decorrelation", checked_gap(s, gap), error)
+        return self._value("decorrelation", s, gap)
 
-    @overload
-    def slope_correlation_gap(self, s: ArrayLike, gap: ArrayLike, *, error: Literal[False] = False) -> FloatArray: ...
-    @overload
-    def slope_correlation_gap(
-        self, s: ArrayLike, gap: ArrayLike, *, error: Literal[True]
-    ) -> tuple[FloatArray, FloatArray]: ...
-    def slope_correlation_gap(self, s: ArrayLike, gap: ArrayLike, *, error: bool = False) -> Any:
+    def slope_correlation_gap(self, s: ArrayLike, gap: ArrayLike) -> FloatArray:
         """E phi'(u) phi'(v) at covariance s - gap, 0 <= gap <= 2 s: the slope of the correlation map, theory (5)."""
-        return self._answer("slope_correlation_gap", checked_gap(s, gap), error)
+        return self._value("slope_correlation_gap", s, gap)
 
-    @overload
-    def conditional(self, m: ArrayLike, v: ArrayLike, *, error: Literal[False] = False) -> Conditional: ...
-    @overload
-    def conditional(self, m: ArrayLike, v: ArrayLike, *, error: Literal[True]) -> tuple[Conditional, Conditional]: ...
-    def conditional(self, m: ArrayLike, v: ArrayLike, *, error: bool = False) -> Any:
+    def conditional(self, m: ArrayLike, v: ArrayLike) -> Conditional:
         """Mean, variance, kappa and residual of phi(m + sqrt(v) g), theory (16), (18); v >= 0.
 
         At v = 0 kappa is phi'(m). For a step kappa is Cov(phi, g) / sqrt(v).
         """
-        answer = self._answer("conditional", (checked_finite("m", m), checked_variance("v", v)), error)
-        return tuple(Conditional(*part) for part in answer) if error else Conditional(*answer)
+        return Conditional(*self._value("conditional", m, v))
 
-    @overload
-    def conditional_log_slope(self, m: ArrayLike, v: ArrayLike, *, error: Literal[False] = False) -> FloatArray: ...
-    @overload
-    def conditional_log_slope(
-        self, m: ArrayLike, v: ArrayLike, *, error: Literal[True]
-    ) -> tuple[FloatArray, FloatArray]: ...
-    def conditional_log_slope(self, m: ArrayLike, v: ArrayLike, *, error: bool = False) -> Any:
+    def conditional_log_slope(self, m: ArrayLike, v: ArrayLike) -> FloatArray:
         """E ln|phi'(m + sqrt(v) g)|, theory (17); -inf where it diverges; v >= 0."""
-        return self._answer("conditional_log_slope", (checked_finite("m", m), checked_variance("v", v)), error)
+        return self._value("conditional_log_slope", m, v)
+
+    def with_error(self, moment: str, *arguments: ArrayLike) -> tuple[Any, Any]:
+        """Return a moment and an estimate of its absolute error.
+
+        Parameters
+        ----------
+        moment : str
+            Name of one of the methods above, such as "second_moment".
+        *arguments : array_like
+            Its arguments, by position.
+
+        Returns
+        -------
+        value, error : ndarray or Conditional
+            The value as that method returns it. The error is the difference of two quadrature rules, or that of a
+            table as measured when it was built, plus an allowance for rounding.
+
+        Raises
+        ------
+        ValueError
+            As that method, and for an unknown moment.
+        """
+        if moment not in MOMENTS:
+            raise ValueError(f"moment must be one of {', '.join(MOMENTS)}, got {moment!r}")
+        value, error = self._answer(*_checked(moment, *arguments), True)
+        return (Conditional(*value), Conditional(*error)) if moment == "conditional" else (value, error)
 
     def entropy_powers(self, m: ArrayLike, v: ArrayLike) -> tuple[FloatArray, FloatArray]:
         """Probabilities and entropy powers of the non-flat pieces of phi(m + sqrt(v) g), theory (17).
@@ -377,7 +365,11 @@ class Activation(ABC):
         """Absolute error to allow for rounding and tails, on top of the difference of two rules."""
         return (_CLOSED_FORM_ROUNDING if moment in self.closed else _TRUNCATION) * np.abs(value)
 
-    def _answer(self, moment: str, arguments: tuple[FloatArray, ...], error: bool, *extra: float) -> Any:
+    def _value(self, moment: str, *arguments: Any) -> FloatArray:
+        value: FloatArray = self._answer(*_checked(moment, *arguments), False)
+        return value
+
+    def _answer(self, moment: str, arguments: tuple[FloatArray, ...], extra: tuple[float, ...], error: bool) -> Any:
         arrays = np.broadcast_arrays(*arguments)
         shape = arrays[0].shape
         flat = [np.ascontiguousarray(array).ravel() for array in arrays]
@@ -396,3 +388,19 @@ class Activation(ABC):
                 difference = np.abs(value - method(*flat, *extra, refine=_quadrature.SECOND_OPINION))
             estimate = estimate + _quadrature.SAFETY * np.where(np.isnan(difference) & np.isinf(value), 0.0, difference)
         return tuple(part.reshape(part.shape[:-1] + shape)[()] for part in (value, estimate))
+
+
+def _checked(moment: str, first: ArrayLike, second: Any = 1.0) -> tuple[str, tuple[FloatArray, ...], tuple[float, ...]]:
+    """Return the private moment that serves a public one, its checked arrays, and its further arguments."""
+    if moment in ("correlation", "slope_correlation"):
+        s, k = checked_covariance(first, second)
+        return ("correlation", (s, k), ()) if moment == "correlation" else ("slope_correlation_gap", (s, s - k), ())
+    if moment in ("decorrelation", "slope_correlation_gap"):
+        return moment, checked_gap(first, second), ()
+    if moment in ("conditional", "conditional_log_slope"):
+        return moment, (checked_finite("m", first), checked_variance("v", second)), ()
+    if moment != "slope_moment":
+        return moment, (checked_variance("s", first),), ()
+    if not (np.ndim(second) == 0 and math.isfinite(second) and second >= 0):
+        raise ValueError(f"k must be a finite number >= 0, got {second!r}")
+    return moment, (checked_variance("s", first),), (float(second),)

@@ -299,7 +299,7 @@ class UserActivation(Activation):
             )
         self._set(**chosen._asdict())
 
-    def _answer(self, moment: str, arguments: tuple[FloatArray, ...], error: bool, *extra: float) -> Any:
+    def _answer(self, moment: str, arguments: tuple[FloatArray, ...], extra: tuple[float, ...], error: bool) -> Any:
         """As for every activation, but NaN for variances at which no rule is right."""
         number = int(moment.startswith("conditional"))
         limit = self.largest_variance
@@ -309,12 +309,12 @@ class UserActivation(Activation):
         arrays = np.broadcast_arrays(*arguments)
         beyond = arrays[number] > limit
         if not beyond.any():
-            return super()._answer(moment, arguments, error, *extra)
+            return super()._answer(moment, arguments, extra, error)
         # Rules that would be wrong may have millions of nodes: any variance within the limit will do.
         known = tuple(
             np.where(beyond, min(limit, 1.0) if i == number else 0.0, array) for i, array in enumerate(arrays)
         )
-        answer = super()._answer(moment, known, error, *extra)
+        answer = super()._answer(moment, known, extra, error)
         mask = tuple(np.where(beyond, np.nan, part)[()] for part in (answer if error else (answer,)))
         return mask if error else mask[0]
 

@@ -92,8 +92,8 @@ def _polish(
     rows, gap, distance = rows[steep], gap[steep], distance[steep]
     w2, h2, s, q_star = (part[rows] for part in network)
     inner = np.minimum(gap + h2, 2.0 * s)
-    _, error = phi.decorrelation(s, inner, error=True)
-    _, slope_error = phi.slope_correlation_gap(s, inner, error=True)
+    _, error = phi.with_error("decorrelation", s, inner)
+    _, slope_error = phi.with_error("slope_correlation_gap", s, inner)
     # Where k* is 0, as under an odd activation without biases, only the slope has an error.
     moves = gap < q_star
     wrong = w2 * np.maximum(np.asarray(error) / q_star * moves, np.asarray(slope_error) * np.abs(distance))

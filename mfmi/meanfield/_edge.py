@@ -179,7 +179,7 @@ def _table(
     w2 = target[index] if by_weight else 1.0 / gain
     # On the boundary lies any variance s of a continuum, of which 1 stands for all.
     boundary = kind != "interior"
-    second, error = phi.second_moment(s, error=True)
+    second, error = phi.with_error("second_moment", s)
     needed = np.where(boundary, 0.0, s - h2[index] - w2 * second)
     b2 = needed if by_weight else target[index]
     chi_q = w2 * np.where(boundary, gain, np.asarray(phi.second_moment_slope(s)))
@@ -231,7 +231,7 @@ def _edge_grid(phi: Activation) -> _EdgeGrid:
     # With its extrema among the nodes a function is monotone between them, and no pair of roots is missed.
     turns = [_turning_points(lambda x: _gain(phi, x), s, 0.0), _turning_points(lambda x: _bias(phi, x), s, 1.0)]
     s = np.unique(np.concatenate((s, *turns)))
-    (gain, gain_error), (second, error) = phi.slope_moment(s, error=True), phi.second_moment(s, error=True)
+    (gain, gain_error), (second, error) = phi.with_error("slope_moment", s), phi.with_error("second_moment", s)
     share = second / (s * gain)
     return _EdgeGrid(s, gain, gain_error, 1.0 - share, share * (gain_error / gain + error / second))
 

@@ -82,7 +82,7 @@ def length_map_grid(phi: Activation) -> LengthMapGrid:
     s = np.concatenate((tiny, np.geomspace(SCALE, S_MAX, round(np.log10(S_MAX / SCALE)) * _PER_DECADE + 1)))
     with np.errstate(over="ignore", invalid="ignore"):
         second, finer = np.asarray(phi.second_moment(s)), phi._second_moment(s, _REFINE)
-        slope, slope_error = phi.second_moment_slope(s, error=True)
+        slope, slope_error = phi.with_error("second_moment_slope", s)
         noise = maximum_filter1d(np.nan_to_num(np.abs(finer / second - 1.0), posinf=0.0), _PER_DECADE + 1)
         gain = np.asarray(phi.slope_moment(s)) if phi.differentiable else np.full_like(s, np.nan)
     bad = ~(np.isfinite(second) & np.isfinite(slope))

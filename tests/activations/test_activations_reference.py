@@ -31,7 +31,7 @@ def public_value(phi, row):
     q = float(row["q"])
     quantity = row["quantity"]
     if quantity == "k1":
-        value, error = phi.conditional(0.0, q, error=True)
+        value, error = phi.with_error("conditional", 0.0, q)
         return value.kappa, error.kappa, "conditional"
     moment, arguments = {
         "V": ("second_moment", (q,)),
@@ -40,7 +40,7 @@ def public_value(phi, row):
         "E_phi_phi": ("correlation", (q, q * float(row.get("c", 0.0)))),
         "E_dphi_dphi": ("slope_correlation", (q, q * float(row.get("c", 0.0)))),
     }[quantity]
-    return *getattr(phi, moment)(*arguments, error=True), moment
+    return *phi.with_error(moment, *arguments), moment
 
 
 @pytest.mark.parametrize("name", sorted({row["activation"] for row in PUBLIC}))

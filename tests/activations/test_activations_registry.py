@@ -204,7 +204,7 @@ def test_arrays_broadcast_and_scalars_stay_scalars(name):
     assert both.mean.shape == both.residual.shape == (2, 3)
     mean, variance, kappa = phi.conditional(0.2, 2.0)
     assert (mean, variance, kappa) == (both.mean[1, 1], both.variance[1, 1], both.kappa[1, 1])
-    value, error = phi.correlation(s, k, error=True)
+    value, error = phi.with_error("correlation", s, k)
     assert value.shape == error.shape == (2, 3)
     assert phi.entropy_powers(k, s)[0].shape[:2] == (2, 3)
     whole = np.array([1, 2])

@@ -10,6 +10,7 @@ import pytest
 
 from mfmi import activations
 from mfmi.activations import Activation
+from mfmi.activations._base import MOMENTS
 from mfmi.activations._pairs import _direct
 from mfmi.activations._tables import DECORRELATION, PairTable
 
@@ -47,7 +48,7 @@ def test_errors_told_bound_the_errors_made(name):
         ("slope_correlation_gap", gap, phi.slope_moment(s)),
         ("correlation", s - gap, power),
     ):
-        value, error = getattr(phi, moment)(s, x, error=True)
+        value, error = phi.with_error(moment, s, x)
         fine = _direct(phi, moment, s, x, 2.0)
         scale = np.maximum(np.abs(fine), size)
         assert np.all(np.abs(value - fine) <= error + 1e-14 * scale), moment
@@ -59,8 +60,22 @@ def test_errors_told_bound_the_errors_made(name):
 def test_errors_told_are_not_zero(name):
     phi = activations.get(name)
     for moment, arguments in (("second_moment", (2.0,)), ("correlation", (2.0, 1.0)), ("decorrelation", (2.0, 1.0))):
-        assert getattr(phi, moment)(*arguments, error=True)[1] > 0.0
-    assert phi.conditional(0.3, 0.5, error=True)[1].variance > 0.0
+        assert phi.with_error(moment, *arguments)[1] > 0.0
+    assert phi.with_error("conditional", 0.3, 0.5)[1].variance > 0.0
+
+
+@pytest.mark.parametrize("moment", MOMENTS)
+def test_the_error_comes_with_the_value_of_the_method_of_that_name(moment):
+    phi = activations.get("gelu")
+    arguments = (1.3,) if moment in MOMENTS[:4] else (1.3, 0.7)
+    value, error = phi.with_error(moment, *arguments)
+    assert value == getattr(phi, moment)(*arguments)
+    assert (error.variance if moment == "conditional" else error) > 0.0
+
+
+def test_an_unknown_moment_is_refused_with_those_that_exist():
+    with pytest.raises(ValueError, match=r"moment must be one of second_moment, .*got 'third_moment'"):
+        activations.get("tanh").with_error("third_moment", 1.0)
 
 
 def test_coarse_rules_tell_larger_errors(monkeypatch):
@@ -74,7 +89,7 @@ def test_coarse_rules_tell_larger_errors(monkeypatch):
         return ordinary(self, s, 0.2 * refine)
 
     monkeypatch.setattr(Activation, "_second_moment", coarse)
-    value, error = phi.second_moment(s, error=True)
+    value, error = phi.with_error("second_moment", s)
     assert np.all(np.abs(value - exact) > 1e-10 * exact)
     assert np.all(error >= np.abs(value - exact))
 
@@ -123,7 +138,7 @@ def test_an_inaccurate_tile_is_not_used(monkeypatch):
     assert np.isnan(value[0])
     assert np.isnan(error[0])
     monkeypatch.setattr("mfmi.activations._pairs.pair_table", lambda _: table)
-    by_quadrature, told = phi.decorrelation(1.0, 0.1, error=True)
+    by_quadrature, told = phi.with_error("decorrelation", 1.0, 0.1)
     monkeypatch.undo()
     assert by_quadrature == pytest.approx(phi.decorrelation(1.0, 0.1), rel=1e-10)
     assert told > 0.0
@@ -145,7 +160,7 @@ def test_at_immense_variances_they_are_relu(name):
     s = 10.0 ** np.arange(10.0, 40.0, 4.0)[:, None]
     gap = s * np.array([1e-9, 1e-3, 0.4, 1.0, 1.6])
     slope = phi.slope_moment(1e60) / relu.slope_moment(1.0)
-    value, error = phi.decorrelation(s, gap, error=True)
+    value, error = phi.with_error("decorrelation", s, gap)
     np.testing.assert_allclose(value, slope * relu.decorrelation(s, gap), rtol=1e-3)
     np.testing.assert_allclose(value[4:], slope * relu.decorrelation(s, gap)[4:], rtol=1e-8)
     assert np.all(error < 1e-6 * value)
@@ -166,7 +181,7 @@ def test_pairs_against_forty_digits():
     for row in rows:
         phi, s, gap = activations.get(row["activation"]), float(row["s"]), float(row["gap"])
         for moment, key in (("decorrelation", "decorrelation"), ("slope_correlation_gap", "slope_correlation")):
-            value, error = getattr(phi, moment)(s, gap, error=True)
+            value, error = phi.with_error(moment, s, gap)
             exact = float(row[key])
             assert abs(value - exact) <= 1e-10 * abs(exact), (row, value)
             assert abs(value - exact) <= error, (row, error)

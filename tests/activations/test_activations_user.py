@@ -87,7 +87,7 @@ def test_moments_agree_with_the_activation_of_the_package(mine, name):
         ("decorrelation", (S[:3], 1e-3 * S[:3])),
         ("decorrelation", (S[:3], 1.7 * S[:3])),
     ):
-        value, error = getattr(phi, moment)(*arguments, error=True)
+        value, error = phi.with_error(moment, *arguments)
         exact = getattr(known, moment)(*arguments)
         np.testing.assert_allclose(value, exact, rtol=1e-8, err_msg=moment)
         assert np.all(np.abs(value - exact) <= error + 1e-12 * np.abs(exact)), moment
@@ -145,7 +145,7 @@ def test_attributes_of_the_function_are_used(mine):
 def test_a_shifted_function_is_resolved(mine):
     phi = mine("shifted")
     for variance in (1e-3, 1.0, 1e3, 1e5):
-        value, error = phi.second_moment(variance, error=True)
+        value, error = phi.with_error("second_moment", variance)
         t = np.linspace(-10.0, 10.0, 2_000_001)
         w = np.exp(-0.5 * t * t)
         assert value == pytest.approx((w * np.tanh(math.sqrt(variance) * t - 3.0) ** 2).sum() / w.sum(), rel=1e-8)
@@ -175,7 +175,7 @@ def test_waves_are_followed_at_every_variance(mine, name, rate):
     np.testing.assert_allclose(phi.second_moment_slope(s), r * r * double, atol=1e-10 * r * r)
     assert phi.log_slope(30.0) == pytest.approx(2.0 * math.log(0.5 * r), rel=1e-9, abs=1e-9)
     k = 0.9 * s[1:4]
-    value, error = phi.correlation(s[1:4], k, error=True)
+    value, error = phi.with_error("correlation", s[1:4], k)
     exact = 0.5 * (np.exp(-r * r * (s[1:4] - k)) - np.exp(-r * r * (s[1:4] + k)))
     np.testing.assert_allclose(value, exact, atol=1e-9)
     assert np.all(np.abs(value - exact) <= error + 1e-12)
@@ -229,7 +229,7 @@ def test_where_no_rule_is_right_the_answer_is_nan(mine):
     # E sin(u^2)^2 = 1/2 - Re (1 - 4 i s)^(-1/2) / 2
     np.testing.assert_allclose(phi.second_moment(s), 0.5 - 0.5 * ((1.0 - 4j * s) ** -0.5).real, rtol=1e-9)
     assert np.isnan(phi.second_moment(1e4))
-    assert np.all(np.isnan(phi.correlation([1e5, 1e6], 0.0, error=True)))
+    assert np.all(np.isnan(phi.with_error("correlation", [1e5, 1e6], 0.0)))
 
 
 def test_a_slope_that_vanishes_at_a_point(mine):

@@ -116,7 +116,9 @@ def test_each_error_has_its_line_and_code(
     monkeypatch.setattr("mfmi.cli.exits._abandon_stdout", lambda: None)
     Meeting(monkeypatch, error)
     done = command_line("version")
-    shown = re.sub(r"\(mfmi/cli/main\.py:\d+\)\nRun again with MFMI_DEBUG=1 [a-z ]+\.$", "(PLACE)", done.err.rstrip("\n"))
+    shown = re.sub(
+        r"\(mfmi/cli/main\.py:\d+\)\nRun again with MFMI_DEBUG=1 [a-z ]+\.$", "(PLACE)", done.err.rstrip("\n")
+    )
     assert (done.code, shown, done.out) == (code, line, "")
 
 
