@@ -16,7 +16,8 @@ from mfmi.bounds.problem import Channels, Problem, chain_of, less_noise, phi_ful
 from mfmi.chain.search import solve
 from mfmi.channels.closed.bounds import EntropyPowerLower, FisherLower, GaussianUpper, LinearLower
 from mfmi.channels.closed.table import Channel
-from mfmi.channels.priors import MixturePrior
+from mfmi.channels.priors import negentropy
+from mfmi.networks.priors import MixturePrior
 
 
 def mean_field(problem: Problem) -> Estimate:
@@ -65,7 +66,7 @@ def linear(problem: Problem) -> Estimate:
     prior = problem.model.prior
     if isinstance(prior, MixturePrior):
         found = linear(problem.gaussian_input)
-        return found._replace(value=np.maximum(found.value - prior.negentropy, 0.0))
+        return found._replace(value=np.maximum(found.value - negentropy(prior), 0.0))
     channels = problem.linear()
     found = less_noise(problem, channels, phi_full(problem, channels, unique=True), unique=True)
     faint = np.flatnonzero(found.converged & (found.value < _FAINT) & (problem.depth > 1))
@@ -111,7 +112,7 @@ def entropy_power(problem: Problem) -> Estimate:
     scale, slope = problem.log_volume, problem.propagation.log_slope[problem.rows]
     log_power = np.empty((len(problem.rows), problem.deepest))
     # An entry's entropy power is less than its variance by twice the negentropy; an atom has none.
-    log_power[:, 0] = np.log(problem.input_variance) - 2.0 * problem.model.prior.negentropy + scale[:, 0]
+    log_power[:, 0] = np.log(problem.input_variance) - 2.0 * negentropy(problem.model.prior) + scale[:, 0]
     for layer in range(problem.deepest - 1):
         noisy = np.logaddexp(log_power[:, layer], np.log(problem.hidden_noise))
         log_power[:, layer + 1] = noisy + slope[:, layer] + scale[:, layer + 1]

@@ -20,12 +20,12 @@ from mfmi.bounds.estimators import fisher, gaussian_upper, layerwise
 from mfmi.bounds.problem import Problem
 from mfmi.capacity import attained, initial_gain
 from mfmi.capacity import efficiency as share_of
-from mfmi.channels.priors import GaussianPrior
 from mfmi.datasets import InputPairs, pairwise_bounds
 from mfmi.isometry import jacobian_moments
 from mfmi.names import OBSERVABLES, WEIGHTS
 from mfmi.networks.model import DataSet, Model
 from mfmi.networks.points import Points
+from mfmi.networks.priors import GaussianPrior
 from mfmi.networks.weights import Weights
 
 Rows = Mapping[str, NDArray[Any]]

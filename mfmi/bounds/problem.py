@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 from mfmi.activations.linear import Linear
 from mfmi.arguments.arrays import FloatArray
 from mfmi.bounds.estimate import Estimate, closed, largest, smaller
+from mfmi.bounds.factors import Factors, factors_of
 from mfmi.bounds.propagation import Propagation
 from mfmi.chain.ensembles import Ensemble, ensemble_of
 from mfmi.chain.potential import POTENTIAL_ROUNDING, Chain
@@ -27,12 +28,12 @@ from mfmi.channels.gains import Interleaved
 from mfmi.channels.layers import Tabulated
 from mfmi.channels.observed.activation import is_step
 from mfmi.channels.observed.outputs import ActivationOutput, GaussianOutput, LinearOutput, Output
-from mfmi.channels.priors import MixturePrior
 from mfmi.channels.protocols import ChannelValues, LayerChannel, Source
 from mfmi.channels.sources import CorrelatedInput, FirstLayer, GaussianInput, PriorInput
 from mfmi.meanfield import Trajectory
 from mfmi.networks.model import GAUSSIAN, SQUARE, Model
-from mfmi.networks.weights import Factors, Weights
+from mfmi.networks.priors import MixturePrior
+from mfmi.networks.weights import Weights
 
 
 class Channels(NamedTuple):
@@ -116,7 +117,7 @@ class Problem:
     @cached_property
     def factors(self) -> Factors:
         """The matrices that the weights of layers 1 to D are made of."""
-        return self.layer_weights.factors(self.alpha)
+        return factors_of(self.layer_weights, self.alpha)
 
     @cached_property
     def length(self) -> NDArray[np.intp]:

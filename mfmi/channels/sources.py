@@ -8,8 +8,9 @@ import numpy as np
 
 from mfmi.arguments.arrays import FloatArray
 from mfmi.channels.closed.coordinates import remaining
-from mfmi.channels.priors import InputChannel, InputPrior
+from mfmi.channels.priors import InputChannel, input_channel
 from mfmi.channels.protocols import LayerChannel, Rows
+from mfmi.networks.priors import InputPrior
 
 
 @dataclass(frozen=True)
@@ -94,7 +95,7 @@ class PriorInput:
     def _evaluate(self, r: FloatArray) -> InputChannel:
         """The channel where r is a number; a step of the solver that leaves the domain ends in NaN."""
         good = np.isfinite(r)
-        found = self.prior.channel(np.where(good, r, 1.0), self.variance)
+        found = input_channel(self.prior, np.where(good, r, 1.0), self.variance)
         return InputChannel(*(np.where(good, part, np.nan) for part in found))
 
     def error(self, r: FloatArray) -> FloatArray:

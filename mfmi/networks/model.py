@@ -14,11 +14,10 @@ from numpy.typing import ArrayLike, NDArray
 from mfmi.arguments.arrays import FloatArray
 from mfmi.arguments.checks import check_size
 from mfmi.arguments.ranges import DEVIATION, INPUT_VARIANCE, LAYERS_AT_ONCE, NUMBERS, PAIRS_AT_ONCE, ROWS_AT_ONCE
-from mfmi.channels.priors import GaussianPrior, MixturePrior, gaussian, gaussian_spectrum, rademacher, spike_slab
 from mfmi.names import OBSERVABLES, PRIORS, WEIGHTS
+from mfmi.networks.priors import InputPrior, MixturePrior, gaussian, gaussian_spectrum, rademacher, spike_slab
 from mfmi.networks.weights import Weights
 
-InputPrior = GaussianPrior | MixturePrior
 GAUSSIAN = gaussian()
 
 

@@ -15,8 +15,9 @@ from mfmi.chain.potential import Chain
 from mfmi.chain.search import STARTS, _rules, _Search, solve, solve_rivals
 from mfmi.channels.layers import Surrogate
 from mfmi.channels.observed.outputs import GaussianOutput
-from mfmi.channels.priors import spike_slab
+from mfmi.channels.priors import input_channel
 from mfmi.channels.sources import GaussianInput
+from mfmi.networks.priors import spike_slab
 
 ENSEMBLES = {"gaussian": Gaussian, "orthogonal": Orthogonal}
 
@@ -161,11 +162,11 @@ class SparseInput:
     size: int
 
     def derivatives(self, r):
-        found = spike_slab(0.1).channel(r, 1.0)
+        found = input_channel(spike_slab(0.1), r, 1.0)
         return found.e, found.e_r, 1.0 - r * found.e
 
     def information(self, r):
-        return spike_slab(0.1).channel(r, 1.0).j
+        return input_channel(spike_slab(0.1), r, 1.0).j
 
     def error(self, r):
         return np.zeros_like(r)
@@ -189,7 +190,7 @@ def precision(e, alpha):
 def potential(e, alpha):
     """Theory (8) for one matrix, V, A and r put in by hand: a function of the remaining variance E alone."""
     r = precision(e, alpha)
-    information = spike_slab(0.1).channel(r, 1.0).j + 0.5 * alpha * np.log1p(e / NOISE2)
+    information = input_channel(spike_slab(0.1), r, 1.0).j + 0.5 * alpha * np.log1p(e / NOISE2)
     return information - 0.5 * r * e
 
 
@@ -197,7 +198,7 @@ def stationary(low, high, alpha):
     """The remaining variance between two others at which the potential has no slope."""
 
     def mismatch(e):
-        return np.log(float(spike_slab(0.1).channel(precision(e, alpha), 1.0).e) / e)
+        return np.log(float(input_channel(spike_slab(0.1), precision(e, alpha), 1.0).e) / e)
 
     return brentq(mismatch, low, high, xtol=1e-16, rtol=1e-14)
 
