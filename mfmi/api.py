@@ -124,7 +124,7 @@ def evaluate(
     Returns
     -------
     pandas.DataFrame
-        The columns `mfmi.columns.COLUMNS`, and behind them those of `columns`. What does not exist or was not asked for
+        The columns `mfmi.columns.COLUMNS`, then those of `columns`. What does not exist or was not requested
         is null. A network without a finite answer is a row whose `status` and `message` say why, never an exception.
 
     Raises

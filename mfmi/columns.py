@@ -70,7 +70,7 @@ COLUMNS: tuple[Column, ...] = (
 
 @dataclass(frozen=True)
 class OptionalColumn(Column):
-    """A column that is there only where it is asked for, behind those of the contract.
+    """A column that is present only on request, after those of the contract.
 
     Attributes
     ----------
@@ -167,6 +167,6 @@ DATA_NAMES = tuple(column.name for column in OF_DATA)
 
 
 def columns_with(optional: Sequence[str], estimators: Sequence[str]) -> tuple[Column, ...]:
-    """The contract's columns; behind them those of further `estimators`; then `further` ones, a data set's last."""
+    """The contract's columns, then those of further `estimators`, then `further` ones, a data set's last."""
     estimated = (column for name, column in OF_ESTIMATOR.items() if name in estimators)
     return (*COLUMNS, *estimated, *(column for column in (*OPTIONAL, *OF_DATA) if column.name in optional))

@@ -142,7 +142,7 @@ class Activation(ABC):
 
     @property
     def identity(self) -> str | None:
-        """Text that is another one for another function, in every process; None where nothing tells."""
+        """Text that differs between different functions, the same in every process; None if there is none."""
         return self.name
 
     def __eq__(self, other: object) -> bool:

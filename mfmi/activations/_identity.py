@@ -2,7 +2,7 @@
 
 That is its byte code with constants, defaults and attributes, what it finds in its closure and among its globals, and
 the same of every Python function among these. Objects of numpy and scipy are known by their names. Where something
-else is reached, such as an object with a state, a file or a generator of random numbers, the code does not tell; the
+else is reached, such as an object with a state, a file or a generator of random numbers, the code does not show it; the
 function's values on a grid have to do then, and what is computed of it is not kept beyond the process.
 """
 
@@ -45,8 +45,9 @@ class Identity:
 
     Attributes
     ----------
-    digest : of its code, and of its values where the code does not tell all; equal for equal functions.
-    complete : whether the code tells all, so that the digest is the same in every process and on every machine.
+    digest : of its code, and of its values where the code is not complete; equal for equal functions.
+    complete : whether the code determines the values, so that the digest is the same in every process and on every
+    machine.
     """
 
     digest: str
@@ -210,7 +211,7 @@ class _Reader:
 
 
 def _is_store(instruction: dis.Instruction, code: types.CodeType) -> bool:
-    """Whether an instruction leaves something behind or imports; a cell of the code itself dies with the call."""
+    """Whether an instruction has a lasting effect or imports; a cell of the code itself dies with the call."""
     if instruction.opname in {"STORE_DEREF", "DELETE_DEREF"}:
         return instruction.argval in code.co_freevars
     return instruction.opname in _STORES

@@ -14,8 +14,8 @@ from mfmi.arguments.arrays import FloatArray
 PairMoment = Literal["decorrelation", "slope_correlation_gap", "correlation"]
 
 
-# Deviation, in scales of variation, from which an activation is replaced by the homogeneous one that it resembles from
-# afar, and the relative error allowed for that: the two differ with a probability of one over that deviation.
+# Standard deviation, in scales of variation, from which an activation is replaced by the homogeneous one that it
+# resembles from afar, and the relative error allowed for that: the two differ with a probability of one over it.
 _FAR = 1e8
 _FAR_ERROR = 1e-7
 

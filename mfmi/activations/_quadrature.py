@@ -30,8 +30,8 @@ _CONDITIONAL = 1e-11
 _OUTER = 1e-10
 _OUTER_KINKED = 1e-7
 
-# Below this deviation phi - mean - kappa x is rounding noise, and the residual is taken from the slope's variance: for
-# the second Hermite order, which is all there is, E (phi' - kappa)^2 v is twice the residual.
+# Below this standard deviation phi - mean - kappa x is rounding noise, and the residual is taken from the slope's
+# variance: for the second Hermite order, which is all there is, E (phi' - kappa)^2 v is twice the residual.
 _TINY_DEVIATION = 1e-4
 
 # Kinks further away than this many standard deviations are out of reach of every rule.

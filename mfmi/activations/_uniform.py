@@ -1,6 +1,6 @@
 """Gaussian rules with steps of one length, for functions that vary as fast far away as near 0.
 
-Without kinks the rule is the trapezoidal one. For exp(i r u) under a Gaussian of deviation sigma its error is
+Without kinks the rule is the trapezoidal one. For exp(i r u) under a Gaussian of standard deviation sigma its error is
 exp(-(2 pi / h - r)^2 sigma^2 / 2) at the step h, so that a square of waves up to the rate 1 / pole asks for
 2 pi / h = 2 / pole + _BELL / sigma. With kinks within reach it is composite Gauss-Legendre, cut at the kinks.
 """
@@ -20,7 +20,7 @@ RowArray = NDArray[np.int64]
 
 TAIL = 8.7
 
-# From this ratio of deviation to period on the phase of a periodic function is uniform to 1e-19.
+# From this ratio of standard deviation to period on the phase of a periodic function is uniform to 1e-19.
 FAR = 1.5
 _BELL = 8.0
 _ORDER = 20
@@ -51,7 +51,7 @@ def transitions(kinks: tuple[float, ...], sigma: FloatArray, width: FloatArray) 
     kinks : tuple of float
         Kinks of the function.
     sigma, width : ndarray, shape (n,)
-        Deviation of the shared part and of what smooths the kinks.
+        Standard deviation of the shared part and of what smooths the kinks.
 
     Returns
     -------
@@ -85,7 +85,7 @@ def rules(
     refine : float
         Multiplies the number of nodes.
     period : float
-        Period of an integrand without kinks; at `FAR` times that deviation its phase is uniform.
+        Period of an integrand without kinks; at `FAR` times that standard deviation its phase is uniform.
 
     Yields
     ------

@@ -17,7 +17,7 @@ SINGLE = "has no more digits than float32: compute and return float64, as it is 
 
 
 def check_vectorised(phi: Activation, function: Callable[..., Any], what: str) -> None:
-    """Refuse a function that is not elementwise on arrays or not finite, and show the first input that tells."""
+    """Refuse a function that is not elementwise on arrays or not finite, and show the first such input."""
     grid = np.concatenate([[-RANGE, -1.0, -0.5, 0.0, 0.5, 1.0, RANGE], np.linspace(-20.0, 20.0, 1601)])
     label = f"activation {phi.name!r}:{what}"
     with np.errstate(all="ignore"):

@@ -1,6 +1,6 @@
 """Functions that are a straight line plus a periodic part: found from values, and their moments at large variances.
 
-Of phi(u) = a u + p(u), p of period P, under a Gaussian of deviation sigma the harmonic n of p has the mean
+Of phi(u) = a u + p(u), p of period P, under a Gaussian of standard deviation sigma the harmonic n of p has the mean
 exp(-2 (pi n sigma / P)^2). From sigma = 1.5 P on that is below 1e-19: p is then as if its phase were uniform, and
 independent of the line.
 """

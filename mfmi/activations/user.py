@@ -73,14 +73,14 @@ class UserActivation(Activation):
 
     @property
     def identity(self) -> str | None:
-        """Name, code and values; None where the code does not tell all, or has changed since it was examined."""
+        """Name, code and values; None if the code is not complete, or has changed since it was examined."""
         known = self._known
         is_same = known.complete and _identity.of_activation(self._function, self._slope) == known
         return f"{self.name} {known.digest} {self._values}" if is_same else None
 
     @property
     def code_digest(self) -> str | None:
-        """Digest of the code and of what it reads, the same on every machine; None where that does not tell all."""
+        """Digest of the code and of what it reads, the same on every machine; None if that is not complete."""
         return self._known.digest if self._known.complete else None
 
     def __reduce__(self) -> tuple[Callable[..., Any], tuple[Any, ...]]:
@@ -101,7 +101,7 @@ class UserActivation(Activation):
             return np.array(self._slope(x), dtype=np.float64)[()]
 
     def log_abs_derivative(self, u: ArrayLike) -> FloatArray:
-        """Return ln|phi'(u)|; -inf where a numerical slope is too small to be told from 0.
+        """Return ln|phi'(u)|; -inf where a numerical slope is too small to be distinguished from 0.
 
         Too small a slope may only make a lower bound on information smaller. Close to an isolated zero of the slope
         a numerical slope is replaced by its tangent.

@@ -137,7 +137,7 @@ def _noise_power(network: Architecture, weights: str, stream: Stream) -> FloatAr
 
 
 def _passed_on(network: Architecture, weights: str, stream: Stream, layer: int, before: FloatArray) -> FloatArray:
-    """Entropy power behind a branch of noise in front of it, by the entropy power inequality."""
+    """Entropy power after a branch of noise in front of it, by the entropy power inequality."""
     if network.matrices == 2 and network.hidden_ratio != 1.0:
         return np.zeros(len(before))
     loss = 1.0 if weights == "gaussian" else 0.0
@@ -219,7 +219,7 @@ def _entropy_of(
 
 
 def contracts(network: Architecture, weights: str, stream: Stream) -> NDArray[np.bool_]:
-    """Condition of (39), `g ||W|| Lip(phi_l) < a`, for the branch behind every layer but the last, shape (n, L - 1)."""
+    """Condition of (39), `g ||W|| Lip(phi_l) < a`, for the branch after every layer but the last, shape (n, L - 1)."""
     before = slice(0, network.depth - 1)
     outer = np.sqrt(network.outer[0][:, before])
     # A stream that has died has no norm, and comes out as no contraction.

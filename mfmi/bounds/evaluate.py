@@ -1,4 +1,4 @@
-"""Arrays of points in, columns out: the one evaluator behind `bound`, `sweep` and the Python interface."""
+"""Arrays of points in, columns out: the one evaluator of `bound`, `sweep` and the Python interface."""
 
 from __future__ import annotations
 
@@ -56,7 +56,7 @@ def evaluate_points(
     depths : observed layers, shape (D,) for all points or (n, D), whole numbers from 1.
     estimators : names out of `mfmi.names.ESTIMATORS`.
     unit : "nats" or "bits" per input dimension, for the `mi_` columns.
-    further : names of columns behind the contract's, out of `mfmi.columns.OPTIONAL`, and of `OF_DATA` where the model
+    further : names of columns after the contract's, out of `mfmi.columns.OPTIONAL`, and of `OF_DATA` where the model
         has a data set.
     model : what all networks have in common, square layers of any depth by default.
     fields : the mean field of the points' networks, where they are asked for again at other depths.

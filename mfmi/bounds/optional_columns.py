@@ -1,4 +1,4 @@
-"""Columns behind the contract's, computed only where they are asked for.
+"""Optional columns after the contract's, computed on request.
 
 Each is a function of the estimators' problem (`REGISTRY`), of the finished columns of the contract (`DERIVED`), or of
 the points and a data set (`pairwise`).
@@ -171,7 +171,7 @@ def pairwise(
         The inputs, and the width of all layers.
     observe
         As in `mfmi.networks.model.Model`. Of an activation that is not strictly monotone the lower bound is NaN, and
-        the upper one that of its pre-activation, which tells more.
+        the upper one that of its pre-activation, which carries more information.
 
     Returns
     -------

@@ -183,7 +183,7 @@ class Problem:
 
     @property
     def hides_nothing(self) -> bool:
-        """Whether what is observed tells all of the noisy pre-activation: a strictly monotone activation does."""
+        """Whether the observation determines the noisy pre-activation, as with a strictly monotone activation."""
         return self.model.observe == "pre-activation" or self.propagation.phi.strictly_monotone
 
     @cached_property
@@ -237,7 +237,7 @@ class Problem:
     def decoded(self) -> Estimate | None:
         """Least potential of the networks where the input or a layer of finitely many values is as good as known.
 
-        At such a minimum nothing behind that layer matters, and what is known is its entropy: the potential of the
+        At such a minimum nothing after that layer matters, and what is known is its entropy: the potential of the
         network that ends there. Without noise on the way the observed layer cannot know more (data processing). None
         where no layer and no input has finitely many values.
         """
@@ -328,7 +328,7 @@ def phi_full(problem: Problem, *rivals: Channels, unique: bool = False) -> Estim
     deep = np.flatnonzero(problem.length > 1)
     if len(deep):
         rest = _behind(1, problem.take(deep), [channels.take(deep) for channels in rivals], first[deep], unique)
-        # The chain begins behind the matrix: its error is one of the layer's pre-activations, and that of the input is
+        # The chain begins after the matrix: its error is one of the layer's pre-activations, and that of the input is
         # `q_x (1 - alpha_1 A_1 V_1)`, as theory (12) gives it where V_1 is the prior variance.
         rest = rest._replace(mmse=problem.input_variance[deep] * (1.0 - wide + wide * rest.mmse))
         for whole, part in zip(found, rest, strict=True):
@@ -345,7 +345,7 @@ def phi_known(problem: Problem, *rivals: Channels, unique: bool = False) -> Esti
 
 
 def _behind(gone: int, problem: Problem, rivals: Sequence[Channels], variance: FloatArray, unique: bool) -> Estimate:
-    """Potential of networks with a given variance behind the first `gone` of their matrices; all longer than that.
+    """Potential of networks with a given variance after the first `gone` of their matrices; all longer than that.
 
     The `mmse` of the result is the share `1 - A V` that is left of that variance, NaN for a bound.
     """
@@ -380,7 +380,7 @@ def _estimate_of(has_error: bool, solution: Solution, units: float, mmse: FloatA
 
 
 def chain_of(problem: Problem, source: Source, channels: Channels, gone: int = 0) -> Chain:
-    """The points' networks behind a source, which stands for the first `gone` of their matrices as well."""
+    """The points' networks after a source, which stands for the first `gone` of their matrices as well."""
     count = len(problem.factors.alpha) - gone
     hidden = channels.hidden.take(slice(None), slice(0, count - 1)) if count > 1 else None
     return Chain(source, problem.ensemble(gone), hidden, channels.output, problem.length - gone)

@@ -14,7 +14,7 @@ from mfmi.arguments.arrays import FloatArray
 from mfmi.channels.layers import Surrogate
 from mfmi.meanfield import Trajectory
 
-# Relative error aimed at in a mean over offsets, and the narrowest transition, in deviations of the offset.
+# Relative error aimed at in a mean over offsets, and the narrowest transition, in standard deviations of the offset.
 _TOLERANCE, _NARROWEST = 1e-10, 1e-11
 
 
@@ -103,7 +103,7 @@ def _conditional(phi: Activation, inner: FloatArray, m: FloatArray) -> Condition
 
 
 def _assembled(parts: list[FloatArray], places: list[NDArray[np.int64]], shape: tuple[int, ...]) -> FloatArray:
-    """Rows of different length as one array of shape (*shape, M), with zeros behind the shorter; empties `parts`."""
+    """Rows of different length as one array of shape (*shape, M), with zeros after the shorter; empties `parts`."""
     found = np.zeros((int(np.prod(shape)), max((part.shape[1] for part in parts), default=1)))
     for rows in places:
         part = parts.pop(0)

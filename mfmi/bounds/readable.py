@@ -203,7 +203,7 @@ class _Chains:
         """`r_0 E_0`: how much of the input's variance is known, in units of what is left."""
         if not self.rotates:
             return np.asarray(solution.r[:, 0] * solution.mmse)
-        # The chain begins behind the rotation, of which A V = r_0 E_0 is 1 less what is left of the variance.
+        # The chain begins after the rotation, of which A V = r_0 E_0 is 1 less what is left of the variance.
         assert self.layers is not None
         first = (variance * self.network.input_sigma_w2)[:, None]
         return first[:, 0] * self.layers.take(slice(None), slice(0, 1)).derivatives(solution.r[:, :1], first).a[:, 0]

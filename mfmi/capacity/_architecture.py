@@ -99,7 +99,7 @@ class Stage:
 
 @dataclass(frozen=True)
 class Architecture:
-    """An input and the layers behind it, convolutions before dense layers.
+    """An input and the layers after it, convolutions before dense layers.
 
     Attributes
     ----------
@@ -228,7 +228,7 @@ def _convolution_stage(layer: Convolution, fan_in: int, positions: tuple[int, ..
 
 
 def _folded(spectra: FloatArray, stride: tuple[int, ...]) -> FloatArray:
-    """Lay the frequencies that a stride cannot tell apart side by side on the last axis."""
+    """Put the frequencies that a stride aliases side by side on the last axis."""
     for axis, step in enumerate(stride):
         size = spectra.shape[axis]
         split = spectra.reshape(*spectra.shape[:axis], step, size // step, *spectra.shape[axis + 1 :])

@@ -87,7 +87,7 @@ def capacity(
     gains
         Limit on the largest squared singular value of each weight matrix, shape (L,).
     lipschitz
-        `sup |phi'|`; infinity for a step, which makes both values infinite behind more than one layer.
+        `sup |phi'|`; infinity for a step, which makes both values infinite after more than one layer.
     noise_variance
         `sigma_o^2` > 0.
     covariance
@@ -224,7 +224,7 @@ def attained(
     Returns
     -------
     ndarray
-        Broadcast shape; infinite where a step of infinite slope stands behind the first layer. For a white input and
+        Broadcast shape; infinite where a step of infinite slope stands after the first layer. For a white input and
         an observed layer that is the smallest it is the ceiling (23) as well.
     """
     layers = np.asarray(depth, dtype=np.intp)

@@ -101,15 +101,15 @@ def descend(chain: Chain, rules: Rules, known: Known) -> Found:
     found = _evaluate(chain, log_r, log_v, last_r, last_v)
     found.value[~ended], found.error[~ended], found.rest[~ended] = np.nan, np.nan, np.nan
     _to_first_order(chain, rules, start, silent, found)
-    told = silent & np.isfinite(found.value)
-    residual[told], least[told] = 0.0, 1.0
+    settled = silent & np.isfinite(found.value)
+    residual[settled], least[settled] = 0.0, 1.0
     return found._replace(residual=residual, pivot=least, known=met)
 
 
 def _to_first_order(chain: Chain, rules: Rules, start: FloatArray, silent: NDArray[np.bool_], found: Found) -> None:
     """Write the results of points whose signal is too faint to search: its first order, in which no layer is known.
 
-    The observed layer then tells of its prior variance; where that is no small information it is not the first order.
+    The observed layer then has information about its prior variance; if that is not small it is not the first order.
     """
     rows = np.flatnonzero(silent)
     if not len(rows):
@@ -184,7 +184,7 @@ def _linearise(chain: Chain, log_r: FloatArray, log_v: FloatArray) -> _Linearisa
         backward.by_message * r_after * m.a_r / a,
         backward.by_message * v * m.a_v / a + backward.by_conjugate,
     )
-    # Behind the observed layer nothing moves.
+    # After the observed layer nothing moves.
     return _Linearisation(*(np.where(chain.inside, part, 0.0) for part in parts))
 
 

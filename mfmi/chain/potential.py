@@ -17,7 +17,7 @@ from mfmi.chain.ensembles import Ensemble
 from mfmi.channels.observed.outputs import Output
 from mfmi.channels.protocols import LayerChannel, Source
 
-# Share of the informations in a potential that rounding may make of it: 2.7e-13 was seen, of 16 rotations with noise in
+# Share of the information in a potential that rounding may make of it: 2.7e-13 was seen, of 16 rotations with noise in
 # every layer against their closed form.
 POTENTIAL_ROUNDING = 4e-13
 
@@ -26,7 +26,7 @@ POTENTIAL_ROUNDING = 4e-13
 class Chain:
     """Cut networks: source, weight matrices, hidden layers and observed layer, for n points of at most L matrices.
 
-    Points of different length share the arrays: what lies behind a point's observed layer is passed over.
+    Points of different length share the arrays: what lies after a point's observed layer is ignored.
 
     Attributes
     ----------
@@ -75,7 +75,7 @@ class Chain:
 class Messages:
     """Derivatives of all channels of a chain, arranged by weight matrix, each of shape (n, L).
 
-    `e`, `e_r`, `e_v`, `rest_r` belong to the channel before the matrix, `a`, `a_v`, `a_r`, `rest_v` to that behind it.
+    `e`, `e_r`, `e_v`, `rest_r` belong to the channel before the matrix, `a`, `a_v`, `a_r`, `rest_v` to that after it.
     """
 
     e: FloatArray
@@ -104,7 +104,7 @@ def messages(chain: Chain, r: FloatArray, v: FloatArray) -> Messages:
 
 
 def information(chain: Chain, r: FloatArray, v: FloatArray) -> FloatArray:
-    """Sum of the informations of all channels, as it stands in the potential (8), shape (n,)."""
+    """Sum of the information of all channels, as it stands in the potential (8), shape (n,)."""
     layers = chain.layers.information if chain.layers is not None else None
     return _summed(chain, r, v, (chain.source.information, layers, chain.output.information))
 

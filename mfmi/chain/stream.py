@@ -23,7 +23,7 @@ _NOTHING = -690.0
 TOLERANCE = 1e-6
 # What multiplies the squares of the mismatches to bound the error of a value: up to 6 was seen at depth 20.
 _CURVATURE = 30.0
-# Share of the informations that rounding makes of a potential.
+# Share of the information that rounding makes of a potential.
 _ROUNDING = 4e-13
 
 

@@ -67,7 +67,7 @@ def _broken(layers: Iterable[Judged]) -> Iterable[Finding]:
     infinite = [one for one in layers if not one.entries.finite]
     if infinite:
         yield _of(
-            BAD, math.inf, infinite, "entries that are not finite; everything behind is lost. Take an earlier step"
+            BAD, math.inf, infinite, "entries that are not finite; all later layers are lost. Take an earlier step"
         )
     zeros = [one for one in layers if one.entries.finite and one.entries.largest == 0.0]
     if zeros:
@@ -162,7 +162,7 @@ def _biases(layers: Sequence[Judged]) -> Iterable[Finding]:
                 abs(math.log(max(match.bias_factor, 1e-12))),
                 [one],
                 f"its biases are {match.bias_factor:.3g} times those of {match.label} (sigma_b {one.sigma_b:.4g} for "
-                f"{match.sigma_b:.4g}) while its weights are untouched; inputs look more alike behind it. "
+                f"{match.sigma_b:.4g}) while its weights are untouched; inputs become more similar after this layer. "
                 "Draw them again",
             )
 

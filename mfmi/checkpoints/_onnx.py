@@ -16,7 +16,7 @@ from mfmi.checkpoints._need import need
 from mfmi.checkpoints._tensor import Checkpoint, Tensor, Use, nothing, widened
 from mfmi.errors import OutputError
 
-# Operations that hand on their first input's numbers; the weight may be behind several.
+# Operations that pass on their first input's numbers; the weight may lie several of them upstream.
 _THROUGH = {"Identity", "Cast", "Transpose", "Unsqueeze", "Squeeze", "Reshape", "DequantizeLinear"}
 _DEPTH = 50  # of nested graphs and of operations that hand on
 
@@ -117,7 +117,7 @@ class _Reader:
                 scope.constants[node.output[0]] = self._kept(node.output[0], attribute.t)
 
     def _source(self, name: str, scope: _Scope, depth: int = 0) -> _Source | None:
-        """Return the constant behind a name, or None where the numbers are a signal."""
+        """Return the constant that a name stands for, or None where the numbers are a signal."""
         if name in scope.constants:
             key, proto = scope.constants[name]
             return _Source(key, proto)

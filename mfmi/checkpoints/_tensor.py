@@ -43,7 +43,7 @@ class Use:
     Attributes
     ----------
     operation : dense, convolution, transposed_convolution, recurrent_input, recurrent_state or embedding.
-    axes : of the tensor as it is read: "oi" or "io", window axes behind; "doi" with directions first.
+    axes : of the tensor as it is read: "oi" or "io", window axes last; "doi" with directions first.
     groups : of a convolution.
     stride : product of the strides over the window's axes.
     bias : name of the tensor that is added.

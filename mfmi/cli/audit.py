@@ -41,7 +41,7 @@ STRICT = 4
 @click.option(
     "--axes",
     type=Word(AXES),
-    help="Axes where names and shapes do not tell: oi (output, input, as torch) or io (as Keras).",
+    help="Axes if names and shapes do not decide: oi (output, input, as torch) or io (as Keras).",
 )
 @click.option("--quick", is_flag=True, help="Leave the singular values out: as fast as the disk.")
 @click.option("--compare", metavar="OTHER", type=click.Path(), help="Another file, its layers of the same name beside.")

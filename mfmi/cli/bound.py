@@ -270,7 +270,7 @@ def _width(name: str) -> int:
 
 
 def _of_data(rows: Rows, model: Model, unit: str, unicode: bool) -> list[str]:
-    """Say what each layer tells about which input of the data set it was."""
+    """Print each layer's information about which input of the data set was given."""
     if not model.data:
         return []
     count, at_most = len(model.data.inputs), "≤" if unicode else "<"

@@ -37,7 +37,9 @@ SYMMETRY_AT = ("output", "first")
     ),
 )
 @network_options("activation")
-@network_option("sigma_w", required=False, help="Deviation of the weights, whose gains at initialisation are taken.")
+@network_option(
+    "sigma_w", required=False, help="Standard deviation of the weights; the gains at initialisation are used."
+)
 @network_options("sigma_noise", "weights", "input_variance")
 @click.option("--widths", type=WidthList(), metavar="N,N,...", help="Units of a dense network, the input first.")
 @click.option(
@@ -166,7 +168,7 @@ def _gains(architecture: Architecture, sigma_w: float | None, weights: str, gain
         return gains * len(architecture.stages) if len(gains) == 1 else gains
     assert sigma_w is not None
     if sigma_w == 0:
-        raise click.BadParameter("weights of deviation 0 carry nothing.", param_hint="--sw")
+        raise click.BadParameter("weights of standard deviation 0 carry no information.", param_hint="--sw")
     return architecture.initial_gains(weights, sigma_w**2)
 
 

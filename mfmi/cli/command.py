@@ -29,7 +29,7 @@ def _add_verbosity(context: click.Context, _: click.Parameter, value: int) -> No
 
 
 def _common_options() -> list[click.Parameter]:
-    """Return the options that stand before as well as behind the name of a command."""
+    """Return the options that are accepted before and after the name of a command."""
     return [
         click.Option(
             ["--color"],

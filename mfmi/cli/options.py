@@ -133,7 +133,7 @@ class WeightsType(WeightsBase):
         return Weights(tuple(layers))
 
     def shell_complete(self, ctx: click.Context, param: click.Parameter, incomplete: str) -> list[CompletionItem]:
-        """Return the ensembles that begin with what has been typed behind the last comma; then, files."""
+        """Return the ensembles that begin with what has been typed after the last comma, then files."""
         before, comma, last = incomplete.rpartition(",")
         kind, colon, _ = last.partition(":")
         if colon and kind in FILES:
@@ -169,7 +169,7 @@ _OPTIONS: dict[str, tuple[tuple[str, ...], dict[str, Any]]] = {
             "type": Real(NUMBERS["sigma_w"]),
             "required": True,
             "metavar": "S",
-            "help": "Deviation of the weights, times sqrt(fan-in).",
+            "help": "Standard deviation of the weights, times sqrt(fan-in).",
         },
     ),
     "sigma_b": (
@@ -179,7 +179,7 @@ _OPTIONS: dict[str, tuple[tuple[str, ...], dict[str, Any]]] = {
             "default": 0,
             "show_default": True,
             "metavar": "S",
-            "help": "Deviation of the biases.",
+            "help": "Standard deviation of the biases.",
         },
     ),
     "sigma_noise": (
@@ -189,7 +189,7 @@ _OPTIONS: dict[str, tuple[tuple[str, ...], dict[str, Any]]] = {
             "default": 0.1,
             "show_default": True,
             "metavar": "S",
-            "help": "Deviation of the noise.",
+            "help": "Standard deviation of the noise.",
         },
     ),
     "noise_at": (
@@ -213,7 +213,7 @@ _OPTIONS: dict[str, tuple[tuple[str, ...], dict[str, Any]]] = {
             "show_default": True,
             "metavar": "NAME[,NAME...]",
             "help": "gaussian, orthogonal, spectrum:FILE of eigenvalues of W^T W or matrix:FILE, at the scale of --sw;"
-            " or one for each layer, the last for all behind it.",
+            " or one for each layer, the last for all after it.",
         },
     ),
     "depth": (

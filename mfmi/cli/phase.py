@@ -72,9 +72,9 @@ def command(
 ) -> None:
     """Show where a wide random network's signals end, and how fast.
 
-    One point, a grid of points or, with --curve, the edge of chaos. Variances that grow without bound are told as the
-    phase "unbounded" and have no numbers. A depth scale may be infinite: inf in CSV and Parquet, "Infinity" in JSON.
-    Without --sw and --sb the map from sigma_w 0.5 to 3 and sigma_b 0 to 1 is drawn.
+    One point, a grid of points or, with --curve, the edge of chaos. Variances that grow without bound are reported as
+    the phase "unbounded" and have no numbers. A depth scale may be infinite: inf in CSV and Parquet, "Infinity" in
+    JSON. Without --sw and --sb the map from sigma_w 0.5 to 3 and sigma_b 0 to 1 is drawn.
     """
     network = {"sigma_noise": sigma_noise, "noise_at": noise_at, "input_variance": input_variance}
     if init is not None:

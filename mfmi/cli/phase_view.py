@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
     Block = Mapping[str, np.ndarray[Any, Any]]
 
-# Glyph, glyph in ASCII, style: told apart without colour, and by hue for every kind of colour vision.
+# Glyph, glyph in ASCII, style: distinguishable without colour, and by hue for every kind of colour vision.
 PHASE_MARKS = {
     "ordered": ("·", ".", "blue"),
     "critical": ("=", "=", "bold"),

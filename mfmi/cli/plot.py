@@ -49,7 +49,7 @@ MOST_ROWS = 20_000_000
 )
 @click.option("--x", type=Word(AXES), metavar="COLUMN", help=f"What runs to the right: {', '.join(AXES)}.")
 @click.option("--y", type=Word(AXES), metavar="COLUMN", help="What runs upwards in a heat map.")
-@click.option("--by", type=Word(AXES), metavar="COLUMN", help="What tells curves apart by colour.")
+@click.option("--by", type=Word(AXES), metavar="COLUMN", help="Column whose values have curves of different colour.")
 @click.option(
     "--quantity",
     "quantities",
@@ -59,7 +59,7 @@ MOST_ROWS = 20_000_000
 )
 @click.option("--where", metavar="CONDITION", help="Only rows where this is true, as in mfmi show.")
 @click.option("--width", type=Real(Range(2, 20)), metavar="INCHES", help="[default: 3.4, or 7 for many panels]")
-@click.option("--data", metavar="FILE", type=click.Path(), help="The data behind the figure: CSV, JSON, Parquet.")
+@click.option("--data", metavar="FILE", type=click.Path(), help="Data of the figure: CSV, JSON, Parquet.")
 @click.option("--force", is_flag=True, help="Replace existing files.")
 def command(
     file: str,
@@ -79,8 +79,8 @@ def command(
 
     Two axes with four values or more make a heat map with the edge of chaos, the phases and the largest values; else
     curves are drawn against the longest axis, the bounds as a band. Every activation, ensemble and place of the noise
-    has a panel; --kind ranking sorts the activations instead, each at its best deviations. The figure is as wide as a
-    column of a paper.
+    has a panel; --kind ranking sorts the activations instead, each at its best standard deviations. The figure is as
+    wide as a column of a paper.
     """
     from mfmi.report import figure_choice
 

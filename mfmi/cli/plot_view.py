@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from mfmi.report.figure_data import Curve
     from mfmi.report.heat_panels import Scale
 
-# From nothing to the largest value; told apart by how much of the cell is covered, not by colour.
+# From nothing to the largest value; distinguished by how much of the cell is covered, not by colour.
 SHADES, SHADES_ASCII = " ·░▒▓█", " .:+%@"
 EDGE = ("o", "bold magenta")
 BEST = ("*", "bold yellow")

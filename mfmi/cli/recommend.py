@@ -46,7 +46,7 @@ LIBRARIES = ("torch", "jax", "keras", "numpy")
     "sigma_b",
     type=Values(DEVIATION),
     metavar="S",
-    help="Deviation of the biases; of several, such as 0,0.1 or 0:1:11, the best for each is ranked.  "
+    help="Standard deviation of the biases; of several, such as 0,0.1 or 0:1:11, the best for each is ranked.  "
     "[default: searched for, 0 to 1]",
 )
 @network_options("weights", "sigma_noise", "noise_at", "input_variance")

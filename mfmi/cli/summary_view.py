@@ -65,7 +65,7 @@ def say(console: Console, text: str, style: str = "") -> None:
 
 
 def chosen(lines: Sequence[Line], room: int) -> list[Line]:
-    """Return the lines that tell most: of each group by all keys but the last, a few spread over it and its last."""
+    """Return the most informative lines: of each group by all keys but the last, a few spread over it and its last."""
     groups: dict[tuple[Any, ...], list[Line]] = {}
     for line in lines:
         groups.setdefault(line.key[:-1], []).append(line)

@@ -36,7 +36,7 @@ class Terminal:
     verbosity
         How many -v; 2 shows tracebacks.
     arguments
-        The command line behind the program's name.
+        The command line after the program's name.
     """
 
     color: str = "auto"

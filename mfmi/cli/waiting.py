@@ -24,5 +24,5 @@ def announce_tables(phi: Activation, estimators: Collection[str], observe: str =
         return
     folder = TileCache.of_user(phi).folder
     if folder is None or not folder.exists():
-        who = "replica" if of_layers else "what the observed activation tells"
+        who = "replica" if of_layers else "the information of the observed activation"
         terminal().note(f"{who} tabulates the exact channel of {phi.name}; the first time that can take some minutes")

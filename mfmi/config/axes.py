@@ -85,7 +85,7 @@ def read_sweep(section: Entry, report: Report, depth: int = DEPTH) -> Sweep | No
 
 
 def _report_both_forms(node: MappingNode, report: Report) -> None:
-    """Report an axis given as deviation and as variance, in the section or in points."""
+    """Report an axis given as standard deviation and as variance, in the section or in points."""
     mappings = [("sweep", node)]
     points = node.get("points")
     if isinstance(points, ListNode):

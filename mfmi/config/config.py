@@ -57,7 +57,7 @@ class Config:
     mode
         "product", "zip" or "points".
     grid
-        The axes, in config order and the constants that were not given behind them, and what is excluded.
+        The axes, in config order, then the constants that were not given, and what is excluded.
     model
         What all networks have in common.
     depths
@@ -65,7 +65,7 @@ class Config:
     estimators
         Names, in the order of their columns.
     columns
-        Names of the columns behind the contract's, in their order.
+        Names of the columns after the contract's, in their order.
     input_variance, input_correlation
         Variance of an input entry; correlation of the tracked pair of inputs.
     output_path
@@ -116,8 +116,8 @@ class Config:
         Returns
         -------
         dict
-            The path of each key and its value, defaults filled in, variances as deviations and short ranges as lists.
-            Neither the output's path nor the spelling of the text shows in it.
+            The path of each key and its value, defaults filled in, variances as standard deviations and short ranges as
+            lists. Neither the output's path nor the spelling of the text shows in it.
         """
         return {
             "version": self.version,
@@ -204,7 +204,7 @@ def load_config(text: str, filename: str, overrides: Sequence[str] = ()) -> Conf
     Raises
     ------
     LocatedConfigError
-        Everything that is wrong with it, in ``errors``, sorted by line; errors of overrides come behind.
+        Everything that is wrong with it, in ``errors``, sorted by line; errors of overrides come last.
     """
     report = Report()
     text = text.removeprefix("\ufeff")

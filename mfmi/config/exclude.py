@@ -27,7 +27,7 @@ def read_exclusions(
     axes
         The axes that the sweep gives.
     keys
-        The keys of the sweep section, to tell an axis that is wrong there from one that is not there.
+        The keys of the sweep section, to distinguish an invalid axis there from a missing one.
     report
         Receives what is wrong.
     """

@@ -42,7 +42,7 @@ class SweepAxis:
         return self.name + "2" * self.squared
 
     def at(self, index: Integers) -> NDArray[Any]:
-        """Return the values at `index`; deviations, where variances were given."""
+        """Return the values at `index`; standard deviations where variances were given."""
         values = self.values.at(index)
         return np.sqrt(values) if self.squared else values
 

@@ -116,7 +116,7 @@ class LocatedConfigError(ConfigError):
 
 @dataclass
 class Report:
-    """Collects what is wrong, so that one pass tells all of it."""
+    """Collects errors, so that one pass reports all of them."""
 
     _found: list[tuple[tuple[int, int, int], LocatedError]] = field(default_factory=list)
     _unread: int = 0

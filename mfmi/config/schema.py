@@ -132,7 +132,7 @@ AXIS_DEFAULTS: Mapping[str, str | float] = {
     "noise_at": "output",
     "weights": "gaussian",
 }
-# The two forms in which an axis may be given: as deviation and as variance.
+# The two forms in which an axis may be given: as standard deviation and as variance.
 SQUARES: Mapping[str, str] = {"sigma_w2": "sigma_w", "sigma_b2": "sigma_b"}
 REQUIRED = ("activation", "sigma_w")
 # What stands for several quantities at once.

@@ -52,7 +52,7 @@ class LayerEnsemble:
         return f"{key}({entry.value})"
 
     def _record(self) -> Record:
-        layers = Field(Several(LayerEnsemble(), bare=False), "one for each layer; the last holds for all behind it")
+        layers = Field(Several(LayerEnsemble(), bare=False), "one for each layer; the last holds for all after it")
         return Record({**_FILES, **({"layers": layers} if self.per_layer else {})})
 
     def json_schema(self) -> dict[str, Any]:

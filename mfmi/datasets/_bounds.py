@@ -24,7 +24,8 @@ from mfmi.datasets._pair_chain import pair_factors
 # Inputs per side of a block of pairs.
 _SIDE = 512
 
-# The grid: nodes per unit of ln(angle), nodes along the norms for norms from 0 on, and what is told apart from 0.
+# The grid: nodes per unit of ln(angle), nodes along the norms for norms from 0 on, and the least angle distinguished
+# from 0.
 _ANGLES_PER_UNIT = 3.0
 _NORMS_PER_UNIT = 8.0
 _FEWEST, _MOST_NORMS = 4, 9
@@ -34,7 +35,7 @@ _LEAST_RADIUS = 0.02
 # Steps into which each cell of the grid is divided for the look-up.
 _REFINED = 8
 
-# A distance smaller than this is one that has underflowed, such as all behind weights of deviation 0.
+# A distance smaller than this is one that has underflowed, such as all after weights of standard deviation 0.
 _TINY = float(np.finfo(np.float64).tiny)
 
 # Pairs of the data that are sampled directly to measure the error of the look-up.

@@ -1,4 +1,4 @@
-"""A pair of inputs through layers of finite width: how far apart it ends, and how well noise can tell it apart.
+"""A pair of inputs through layers of finite width: its final distance, and how well it is distinguished under noise.
 
 Theory (20) holds for given distances. Those of a network of width n scatter around the mean-field ones by parts of
 order sqrt(depth / n), and exp(-n v / (8 sigma_o^2)) averages to far more than its value at the mean distance: with the

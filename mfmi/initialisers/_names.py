@@ -59,7 +59,7 @@ def get(specification: str) -> Preset:
     Parameters
     ----------
     specification
-        ``NAME``, ``NAME@VERSION`` where releases differ, and behind it in brackets the sizes where they matter: inputs,
+        ``NAME``, ``NAME@VERSION`` where releases differ, followed in brackets by the sizes where they matter: inputs,
         outputs (the same without), then others by name, such as ``timm.ConvNeXt.depthwise(96, window=49)``.
 
     Returns

@@ -27,7 +27,7 @@ _CELLS = 160
 # Layers whose variances agree to this share one law.
 _SAME = 1e-9
 
-# Weight deviations among which isometric ones are sought, and bisections until they are found.
+# Standard deviations of weights among which isometric ones are sought, and bisections until they are found.
 _LEAST_SIGMA, _LARGEST_SIGMA, _SCAN = 0.02, 50.0, 800
 _BISECTIONS = 60
 
@@ -35,7 +35,7 @@ _BISECTIONS = 60
 _LARGEST_VARIANCE = 1e100
 
 
-# What overflows is inf and told as such.
+# What overflows is inf and reported as such.
 @np.errstate(over="ignore", invalid="ignore")
 def jacobian_moments(
     phi: Activation, trajectory: Trajectory, sigma_w2: ArrayLike, weights: ArrayLike, alpha: ArrayLike = 1.0
@@ -210,7 +210,7 @@ def _laws(phi: Activation, variances: Sequence[float]) -> list[SlopeLaw]:
 
 @dataclass(frozen=True, eq=False)
 class IsometricWeights:
-    """Weight deviations at which the mean squared singular value is 1.
+    """Standard deviations of the weights at which the mean squared singular value is 1.
 
     Attributes
     ----------
@@ -232,7 +232,7 @@ class IsometricWeights:
         return float(self.variance.min()) if self.sigma_w.size else float("nan")
 
 
-# What overflows is inf and told as such.
+# What overflows is inf and reported as such.
 @np.errstate(over="ignore", invalid="ignore")
 def isometric_weights(
     phi: Activation,
@@ -243,7 +243,7 @@ def isometric_weights(
     sigma_h2: float = 0.0,
     input_variance: float = 1.0,
 ) -> IsometricWeights:
-    """Return the weight deviations at given biases where the mean of the Jacobian's spectrum is 1.
+    """Return the standard deviations of the weights at given biases where the mean of the Jacobian's spectrum is 1.
 
     Parameters
     ----------

@@ -74,7 +74,7 @@ class RealBranch:
         for _ in range(_MOST_EDGE_STEPS):
             if (outer - barrier) * (self.origin - barrier) < 0.0:
                 outer = barrier
-            if not self.at(outer)[1] * first > 0.0:  # it turned, or a law was left behind
+            if not self.at(outer)[1] * first > 0.0:  # it turned, or left the range of a law
                 return self._last_before(inner, outer, first)
             if outer == barrier:
                 return self.at(outer)[0]

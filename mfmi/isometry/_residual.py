@@ -98,7 +98,7 @@ def _two_matrices(
     first, second = _slope_moments(network.phi, stream)
     alpha = network.hidden_ratio
     add = 0.0 if rotates else 1.0
-    # Relative second moments over the rows behind every factor, as `jacobian_moments` has them.
+    # Relative second moments over the rows after every factor, as `jacobian_moments` has them.
     hidden = alpha + (add if not rotates else max(0.0, 1.0 - alpha)) + second / first**2 - 1.0
     spread = hidden / alpha + (add if not rotates else max(0.0, 1.0 - 1.0 / alpha)) - 1.0
     outer = network.outer[0][:, :-1]

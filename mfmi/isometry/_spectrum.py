@@ -28,7 +28,7 @@ _APART = 1e-9
 # Excess that counts as just 1, and the mass that such a peak may hold.
 _CRITICAL, _MOST_MISSING = 1e-9, 1e-4
 
-# Logarithm of the least value that is told apart from 0.
+# Logarithm of the least value that is distinguished from 0.
 _LEAST_LOG = -690.0
 
 # The variable of the half-infinite rule starts here: exp(v - exp(-v)) is then 1e-16.

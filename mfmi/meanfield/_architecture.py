@@ -139,7 +139,7 @@ class Architecture:
                     "set noise_in stream, or noise_scale relative"
                 )
         if self.norm == "batchnorm" and self.norm_at == "output":
-            raise ValueError("batchnorm behind the activation is not covered: use norm_at activation, or layernorm")
+            raise ValueError("batchnorm after the activation is not covered: use norm_at activation, or layernorm")
 
     @property
     def size(self) -> int:

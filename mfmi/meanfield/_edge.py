@@ -69,7 +69,7 @@ class _Points:
     kind: NDArray[np.object_]
 
 
-# What overflows is inf and told as such.
+# What overflows is inf and reported as such.
 @np.errstate(over="ignore", invalid="ignore")
 def edge_of_chaos(
     activation: str | Activation,
@@ -97,7 +97,7 @@ def edge_of_chaos(
     Raises
     ------
     ValueError
-        For an argument out of range, an unknown activation, one without a derivative, or both deviations at
+        For an argument out of range, an unknown activation, one without a derivative, or both standard deviations at
         once.
     """
     phi = get_activation(activation)
@@ -130,7 +130,7 @@ class EdgeCurve(PointTable):
     stable: NDArray[np.bool_]
 
 
-# What overflows is inf and told as such.
+# What overflows is inf and reported as such.
 @np.errstate(over="ignore", invalid="ignore")
 def edge_curve(activation: str | Activation, sigma_noise: float = 0.0, points: int = 3000) -> EdgeCurve:
     """The whole edge of chaos, followed by its variance (theory (7)): no search, and no branch that could be missed.

@@ -81,7 +81,7 @@ class FixedPoints(PointTable):
     phase: NDArray[np.object_]
 
 
-# What overflows is inf and told as such.
+# What overflows is inf and reported as such.
 @np.errstate(over="ignore", invalid="ignore")
 def fixed_point(
     activation: str | Activation,
@@ -119,7 +119,7 @@ def fixed_point(
     return FixedPoint(**{name: value.reshape(shape)[()] for name, value in found.items()})
 
 
-# What overflows is inf and told as such.
+# What overflows is inf and reported as such.
 @np.errstate(over="ignore", invalid="ignore")
 def fixed_points(
     activation: str | Activation,

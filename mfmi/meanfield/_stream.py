@@ -22,10 +22,10 @@ class Stream:
     Attributes
     ----------
     path : variances and gaps of the stream `h^l`, before that layer's noise; `s` is with it, and `chi` the slope of the
-        block behind the layer, `a^2 + g^2 sigma_w^2 E phi_l'^2`.
+        block after the layer, `a^2 + g^2 sigma_w^2 E phi_l'^2`.
     skip, branch : `a_l` and `g_l` as they enter (30); post-norm makes `g_l` depend on the layer.
     scale2 : `D_l^2`, by which the norm divides.
-    gain2 : square of what the output of phi is multiplied by: 1, or what a norm behind phi divides by.
+    gain2 : square of what the output of phi is multiplied by: 1, or what a norm after phi divides by.
     seen, seen_inner : variance of what phi sees, and what of it varies around a neuron's known offset. With two
         matrices in the branch that is the pre-activation between them.
     hidden_noise : `sigma_h^2` of the layer, in units of the stream.

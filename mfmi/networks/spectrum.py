@@ -56,7 +56,7 @@ class WeightSpectrum:
     eigenvalues : of `W^T W` over their mean, ascending, as many as columns or quantiles of their law.
     sha256 : hash of the eigenvalues.
     shape : rows and columns of the matrix that they are of, or None.
-    sigma_w : deviation of the entries of that matrix, times the root of its columns, or None.
+    sigma_w : standard deviation of the entries of that matrix, times the root of its columns, or None.
     """
 
     name: str

@@ -21,7 +21,7 @@ from mfmi.networks.spectrum import WeightSpectrum
 
 @dataclass(frozen=True)
 class Weights:
-    """The ensemble of every layer's weights; the last one named holds for all layers behind it.
+    """The ensemble of every layer's weights; the last one named holds for all later layers.
 
     Attributes
     ----------
@@ -76,7 +76,7 @@ class Weights:
 
         Parameters
         ----------
-        layers : of layers 1, 2, ..., "gaussian", "orthogonal" or weights; the last holds for all layers behind it.
+        layers : of layers 1, 2, ..., "gaussian", "orthogonal" or weights; the last holds for all later layers.
 
         Raises
         ------

@@ -241,7 +241,7 @@ def _listen(connection: Connection, messages: queue.SimpleQueue[bytes]) -> None:
 
 
 def _portable(error: Exception, number: int) -> Exception:
-    """Return an exception that survives pickling and tells where it came from."""
+    """Return an exception that survives pickling and carries its origin."""
     if isinstance(error, MfmiError):
         return type(error)(str(error))
     trace = "".join(traceback.format_exception(error))

@@ -1,6 +1,6 @@
 """Quadrature for expectations over a Gaussian variable, with nodes chosen for scale, kinks and singularities.
 
-The rules know nothing of activations: they are told where the integrand is not smooth and how fast it varies.
+The rules know nothing of activations: their arguments say where the integrand is not smooth and how fast it varies.
 """
 
 from __future__ import annotations

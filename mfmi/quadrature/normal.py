@@ -137,7 +137,7 @@ def folded_density(phi: ScalarFunction, omega: FloatArray, deviation: FloatArray
     ----------
     phi : ScalarFunction
     omega, deviation : ndarray
-        Offset and deviation > 0; they broadcast.
+        Offset and standard deviation > 0; they broadcast.
 
     Returns
     -------

@@ -35,7 +35,7 @@ class ScalarFunction(Protocol):
 
     @property
     def identity(self) -> str | None:
-        """Text that is another one for another function, in every process; None where nothing tells."""
+        """Text that differs between different functions, the same in every process; None if there is none."""
 
     @property
     def kinks(self) -> tuple[float, ...]:

@@ -1,4 +1,4 @@
-"""The initialisation that carries most information: a bounded search over the deviations of weights and biases."""
+"""The initialisation that carries most information: a bounded search over sigma_w and sigma_b."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ _MOST_ROUNDS = 40
 # A network of width 1000 misses the first variance by some percent; more than so many times that leads elsewhere.
 STEADY = 10.0
 
-# Behind an even activation what is not more than this is rounding.
+# After an even activation what is not more than this is rounding.
 _FAINT = 1e-20
 
 # The plateau holds what is within this share of the best.
@@ -64,7 +64,7 @@ class NetworkFamily:
     activation : the activation.
     depth : the observed layer.
     weights, noise_at : ensemble and place of the noise.
-    sigma_noise, input_variance : deviation of the noise, variance of an input entry.
+    sigma_noise, input_variance : standard deviation of the noise, variance of an input entry.
     unit : "nats" or "bits" per input dimension.
     """
 
@@ -78,17 +78,17 @@ class NetworkFamily:
 
     @property
     def hidden_noise(self) -> float:
-        """Deviation of the noise in the hidden layers."""
+        """Standard deviation of the noise in the hidden layers."""
         return self.sigma_noise if self.noise_at == "every" else 0.0
 
     def values(self, quantity: str, sigma_w: ArrayLike, sigma_b: ArrayLike) -> FloatArray:
-        """Information at some deviations, shape (n,); NaN where there is no value."""
+        """Information at some standard deviations, shape (n,); NaN where there is no value."""
         return self.table((quantity,), sigma_w, sigma_b)[quantity]
 
     def table(
         self, quantities: Sequence[str], sigma_w: ArrayLike, sigma_b: ArrayLike, weights: str | Sequence[str] = ""
     ) -> dict[str, FloatArray]:
-        """Several quantities at some deviations, each of shape (n,); `weights` of each, by default the network's."""
+        """Several quantities at some points, each of shape (n,); `weights` of each, by default the network's."""
         points = Points.of(
             self.activation.name,
             sigma_w,
@@ -111,7 +111,7 @@ class Optimum:
     Attributes
     ----------
     quantity : what was maximised, of `QUANTITIES`.
-    sigma_w, sigma_b : the deviations.
+    sigma_w, sigma_b : the standard deviations.
     value : the quantity there, in the network's unit.
     plateau : smallest and largest sigma_w around it, at the same sigma_b, within `PLATEAU` of the value; None where it
         was not asked for.
@@ -221,7 +221,7 @@ class _Search:
 
     @property
     def best(self) -> tuple[float, float]:
-        """Of all places seen the one of the largest value; of several the one of the smallest deviations."""
+        """The point of largest value among all seen; of several that of the smallest standard deviations."""
         return min(self.known, key=lambda place: (-self.known[place], place))
 
 
@@ -235,7 +235,7 @@ def recommend(network: NetworkFamily, by: str = "linear", sigma_b: float | None 
     by
         What to maximise, of `QUANTITIES`; the linearly readable information by default.
     sigma_b
-        Deviation of the biases; searched for between 0 and `BIASES_UP_TO` where None.
+        Standard deviation of the biases; searched for between 0 and `BIASES_UP_TO` where None.
 
     Returns
     -------
@@ -316,7 +316,7 @@ def optimum(
     if quantity == "linear" and _hides_sign(network):
         # E phi' = 0: what comes out is uncorrelated with what goes in, and any value of it is rounding.
         raise NoOptimumError(
-            f"no linear decoder reads anything behind {network.activation.name}, which is even: maximise the total "
+            f"no linear decoder reads anything after {network.activation.name}, which is even: maximise the total "
             "instead (by replica, or by total for its lower bound)"
         )
     search = _Search(network, quantity)
@@ -328,7 +328,7 @@ def optimum(
         )
     if max(search.known.values()) <= (_FAINT if _hides_sign(network) else 0.0):
         raise NoOptimumError(
-            f"{quantity} is 0 up to rounding behind {network.activation.name} at any sigma_w: maximise by replica"
+            f"{quantity} is 0 up to rounding after {network.activation.name} at any sigma_w: maximise by replica"
         )
     _climb(search, probes, tolerance)
     return _described(search, within, sigma_b is None, tolerance, plateau)
@@ -390,7 +390,7 @@ def _probes(search: _Search, within: tuple[float, float], sigma_b: float | None)
 
 
 def _climb(search: _Search, probes: list[Stencil], tolerance: float) -> None:
-    """Let all stencils move and shrink, those that fall behind excepted, until they are small."""
+    """Let all stencils move and shrink, except those that lag far below, until they are small."""
     for _ in range(_MOST_ROUNDS):
         if not probes:
             return

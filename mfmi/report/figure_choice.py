@@ -134,7 +134,7 @@ def _check(wishes: Wishes, values: Mapping[str, Any]) -> None:
     if wishes.y is not None and wishes.kind == "curves":
         raise ValueError("curves have no --y; --quantity says what runs upwards")
     if wishes.kind == "ranking" and named:
-        raise ValueError("a ranking has no --x, --y or --by: every activation is shown at its best deviations")
+        raise ValueError("a ranking has no --x, --y or --by: every activation is shown at its best standard deviations")
     if wishes.by is not None and (wishes.kind == "heat" or wishes.y is not None):
         raise ValueError("a heat map has no --by")
 
@@ -185,7 +185,7 @@ def _spread(values: Any) -> tuple[float, ...]:
 
 
 def _representative(name: str, values: Any) -> float:
-    """The value at which a column that does not appear is held: the deepest layer, the smallest deviation."""
+    """The value at which a column that does not appear is held: the deepest layer, the smallest standard deviation."""
     return float(values[-1] if name == "depth" else values[0])
 
 

@@ -1,4 +1,4 @@
-"""The numbers behind a figure, panel by panel."""
+"""Numbers of a figure, panel by panel."""
 
 from __future__ import annotations
 
@@ -72,7 +72,7 @@ class Curve:
 
     Attributes
     ----------
-    by : value of the column that tells the curves of a panel apart; NaN for a single one.
+    by : value of the column that distinguishes the curves of a panel; NaN for a single one.
     x : shape (n,), increasing.
     series : values by quantity, shape (n,), NaN where there is none.
     """
@@ -90,7 +90,7 @@ class Curves:
     ----------
     words : what the panel stands for, by column.
     x : the axis.
-    curves : one a value of the column that tells them apart.
+    curves : one per value of the column that distinguishes them.
     edges : positions of the edge of chaos on the axis, attracting ones.
     trainable : 6 xi_c where the axis is depth and there is one curve, else NaN.
     """

@@ -24,7 +24,7 @@ COLUMN, PAGE = 3.4, 7.0  # inches: one column of a paper, and both
 DOTS_PER_INCH = 300
 # Letters of the title font that fit an inch.
 LETTERS_PER_INCH = 18.5
-# Letters that a sign of the legend and the gap behind it take.
+# Characters that a sign of the legend and the gap after it take.
 _SIGN_LETTERS = 7
 # Inches that a line of a ranking takes.
 _LINE = 0.15
@@ -217,7 +217,7 @@ def _legend(canvas: Canvas, handles: Sequence[Any], figure: Figure) -> None:
 def _x_label(figure: Figure) -> str:
     if figure.choice.kind != "ranking":
         return axis_label(figure.choice.x)
-    return f"information at the best deviations ({figure.units.get(figure.choice.quantities[0], '')})"
+    return f"information at the best standard deviations ({figure.units.get(figure.choice.quantities[0], '')})"
 
 
 def _signs_in_a_row(handles: Sequence[Any], canvas: Canvas) -> int:

@@ -1,4 +1,4 @@
-"""Activations ranked: what each carries at its own best deviations."""
+"""Activations ranked by their information at the best standard deviations of each."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ DEVIATIONS = ("sigma_w", "sigma_b")
 
 @dataclass(frozen=True)
 class Peak:
-    """The largest value of a quantity for an activation, and the deviations where it is reached."""
+    """The largest value of a quantity for an activation, and the standard deviations where it is reached."""
 
     value: float
     sigma_w: float

@@ -202,7 +202,7 @@ def _widened(ends: tuple[float, float], values: np.ndarray[Any, Any]) -> tuple[f
 
 
 def edge_sigma_w(activation: str, sigma_b: Any, hidden_noise: Any, input_variance: Any = 1.0) -> list[list[float]]:
-    """Return, for each deviation of bias and hidden noise, the sigma_w of every edge of chaos that an input reaches.
+    """Return, for each sigma_b and hidden noise, the sigma_w of every edge of chaos that an input reaches.
 
     A branch on which the fixed point of the length map repels is left out: no network ends there (theory section 7).
     """

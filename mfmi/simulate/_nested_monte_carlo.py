@@ -187,7 +187,7 @@ class _Latent:
 
 @dataclass(frozen=True)
 class _Gaussians:
-    """Concentric Gaussians per observation, which differ by a factor in their deviations.
+    """Concentric Gaussians per observation, which differ by a factor in their standard deviations.
 
     Parameters
     ----------

@@ -1,4 +1,4 @@
-"""One network and the inputs of a data set, each as likely as any other: what its layers tell, without Gaussian inputs.
+"""One network and the inputs of a data set, all equally likely: the information of its layers, without Gaussian inputs.
 
 The law of the inputs is known exactly, so that second moments over them are sums and not estimates, and the density of
 the noisy layer is a mixture of as many Gaussians as there are inputs.
@@ -39,7 +39,7 @@ class RealInputSample:
 def measure_real_inputs(
     law: NetworkLaw, inputs: FloatArray, seed: np.random.SeedSequence, *, with_total: bool = True
 ) -> RealInputSample:
-    """Send every input through one network and measure what each of its layers tells.
+    """Send every input through one network and measure the information of each of its layers.
 
     Parameters
     ----------

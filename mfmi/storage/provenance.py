@@ -33,7 +33,7 @@ def provenance(
     unit
         "nats" or "bits".
     further
-        Names of the columns behind the contract's.
+        Names of the columns after the contract's.
 
     Returns
     -------
@@ -53,7 +53,7 @@ def provenance(
 
 
 def own_functions(config: Mapping[str, Any]) -> dict[str, str | None]:
-    """Digests of the user's functions that a config names, None where the code of one does not tell all."""
+    """Digests of the user's functions that a config names, None if the code of one does not determine its values."""
     from mfmi.activations import get
 
     names = (name for name in config.get("sweep.activation", ()) if ":" in name)

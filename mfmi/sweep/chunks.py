@@ -54,7 +54,7 @@ class Span(Protocol):
 
     @property
     def stop(self) -> int:
-        """First grid index behind the chunk."""
+        """First grid index after the chunk."""
         ...
 
 
@@ -106,7 +106,7 @@ class Plan(Protocol):
 
     @property
     def optional(self) -> Sequence[str]:
-        """Names of the columns behind the contract's."""
+        """Names of the columns after the contract's."""
         ...
 
     @property

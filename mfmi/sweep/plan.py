@@ -109,7 +109,7 @@ class Plan:
 
     @property
     def optional(self) -> tuple[str, ...]:
-        """Names of the columns behind the contract's, in their order."""
+        """Names of the columns after the contract's, in their order."""
         return self.config.columns
 
     @property

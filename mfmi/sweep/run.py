@@ -165,7 +165,7 @@ def _fill(parts: Parts, task: Task, shard: Shard | None, jobs: int, scheduler: s
 
 @contextlib.contextmanager
 def _resumable(parts: Parts, clock: Clock, shared: bool) -> Iterator[None]:
-    """Say on the way out what is kept, and leave nothing behind where nothing is."""
+    """Say on exit what is kept, and remove the folder if nothing is."""
     try:
         yield
     except KeyboardInterrupt as stop:

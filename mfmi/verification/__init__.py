@@ -1,6 +1,6 @@
 """Theory beside finite random networks: what is measured, at which widths, and when the two disagree.
 
-Two things keep a finite network from the theory: its scatter, which the standard error tells, and the correction of
+Two things keep a finite network from the theory: its scatter, which the standard error measures, and the correction of
 order 1/n, which no number of networks removes. So every quantity is measured at two widths or more, the 1/n law is
 fitted, and what is compared with the theory is the value at infinite width. A row beyond three standard errors is
 measured again on four times as many fresh networks, and the fresh value replaces it: chance does not survive that, a

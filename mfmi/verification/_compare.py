@@ -28,7 +28,7 @@ COLUMNS = (
     Column("quantity", "string", "", "what is compared"),
     Column("layer", "int32", "layers", "the layer it belongs to"),
     Column("width", "int64", "1", "units per layer of the measured networks; null: extrapolated to infinite width"),
-    Column("networks", "int64", "1", "independent networks behind the measured value"),
+    Column("networks", "int64", "1", "independent networks averaged in the measured value"),
     Column("relation", "string", "", "how the theory should stand to the measured value: equal, at most, at least"),
     Column("theory", "float64", "1", "value of the theory at infinite width; mi_: nats or bits per input dimension"),
     Column("measured", "float64", "1", "average over networks, or its extrapolation"),

@@ -67,7 +67,7 @@ def compare_real_inputs(
     inputs
         One input a row, shape (N, n_0). Their mean is taken off; it would act as one more bias.
     sigma_w, sigma_b, sigma_noise
-        Deviations of weights, biases and output noise.
+        Standard deviations of weights, biases and output noise.
     weights
         "gaussian" or "orthogonal".
     width

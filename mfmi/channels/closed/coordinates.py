@@ -24,7 +24,7 @@ S_LEAST = 1e-12
 _TAU_LEAST = 1e-30
 # Share of the mean variance below which an E is noise.
 ROUNDING = 1e-12
-# What stands for the E of a layer that is as good as known: without hidden noise all layers behind it are known too,
+# What stands for the E of a layer that is as good as known: without hidden noise all layers after it are known too,
 # and each would have the square of the one before.
 FROZEN = 1e-60
 _TINY = float(np.finfo(np.float64).tiny)
@@ -119,7 +119,7 @@ def terms(
 def remaining(r: Number, j: Number, e: Number, e_r: Number, e_v: Number) -> tuple[Number, Number, Number]:
     """E, dE/dr and dE/dV where rounding leaves something of E; for arrays and, compiled, for numbers.
 
-    J is concave in r, so E lies below its mean 2 J / r from 0 to r. Far below, as behind a step at high precision, it
+    J is concave in r, so E lies below its mean 2 J / r from 0 to r. Far below, as after a step at high precision, it
     is the rounding of J and matters to nothing but the solver, which needs it positive.
     """
     precision = np.maximum(r, _TINY)

@@ -158,7 +158,7 @@ class ChannelTable:
     def error(self, r: FloatArray, tau: FloatArray, s: FloatArray) -> FloatArray:
         """Estimate the absolute error of `J`, in nats; arguments as for `evaluate`.
 
-        It is that of interpolation, as the splines themselves tell it, and of the quadrature behind them, as a finer
+        It is that of interpolation, estimated from the splines themselves, and of their quadrature, as a finer
         one finds it at some of the sites. Past the end of the table J goes on as ln r; a channel between none and that
         of a gaussian signal is not further off than half of that logarithm.
 
@@ -292,7 +292,7 @@ class ChannelTable:
         """Relative difference of Q from a finer quadrature, for all cells of a tile, shape (x, share, 1).
 
         It is asked at some sites of the tile's largest s, and within the first cell along X: where few offsets carry
-        all of the variance, as behind a step, Q falls faster there than a spline shows.
+        all of the variance, as after a step, Q falls faster there than a spline shows.
 
         Parameters
         ----------

@@ -53,13 +53,13 @@ def offset_features(
     segments: Segments | None,
     grading: FloatArray = OFFSET_GRADING,
 ) -> FloatArray:
-    """Offsets between which the channel is smooth: an inner noise of deviation `width` has blurred phi's features.
+    """Offsets between which the channel is smooth, the features of phi being blurred by an inner noise.
 
     Parameters
     ----------
     phi : ScalarFunction
     width, reach : ndarray, shape (n,)
-        Deviation of the inner noise, largest offset of interest.
+        Standard deviation of the inner noise, largest offset of interest.
     segments : Segments or None
         The segments of a piecewise linear phi.
     grading : ndarray, shape (k,), optional
@@ -93,7 +93,7 @@ def offset_scale(phi: ScalarFunction, width: FloatArray, segments: Segments | No
     ----------
     phi : ScalarFunction
     width : ndarray, shape (n,)
-        Deviation of the inner noise.
+        Standard deviation of the inner noise.
     segments : Segments or None
         The segments of a piecewise linear phi.
 

@@ -109,7 +109,7 @@ def _probes(low: float, high: float) -> FloatArray:
 
 @dataclass(frozen=True)
 class Truncated:
-    """Mass, mean and variance of a normal law cut to an interval, in units of its deviation and from its centre."""
+    """Mass, mean and variance of a normal law cut to an interval, all of its standardised variable."""
 
     mass: FloatArray
     mean: FloatArray

@@ -33,7 +33,7 @@ SPACING = 0.9
 LAYER_SPACING = 0.3
 """Noise widths up to which one layer of panels serves two features."""
 GAUSSIAN_STEP = 1.5
-"""Longest panel in x, in units of the prior's deviation."""
+"""Longest panel in x, in units of the prior's standard deviation."""
 INSIDE = 1e-9
 SIMPLE_EXTENT = 3.0
 """Noise widths across which a panel's image may stretch before it is cut."""
@@ -97,7 +97,7 @@ class SmoothChannel:
         return number.ravel(), tuple((share * image[:, None]).ravel() for image in images)
 
     def _input_panels(self) -> InputPanels:
-        """Cut the prior's reach at phi's cells and at multiples of its deviation."""
+        """Cut the prior's reach at phi's cells and at multiples of its standard deviation."""
         first = np.searchsorted(self.cells.edges, self.low, side="right")
         last = np.searchsorted(self.cells.edges, self.high, side="left")
         owner, member = ragged_range(first, np.maximum(last - first, 0))

@@ -26,7 +26,7 @@ def step_entropy(x: FloatArray) -> FloatArray:
     Parameters
     ----------
     x : ndarray
-        Offset over inner deviation.
+        Offset over inner standard deviation.
 
     Returns
     -------
@@ -45,7 +45,7 @@ def scaled_equivocation(r: FloatArray, x: FloatArray) -> tuple[FloatArray, Float
     r : ndarray
         Precision.
     x : ndarray
-        Offset over inner deviation; broadcasts with `r`.
+        Offset over inner standard deviation; broadcasts with `r`.
 
     Returns
     -------

@@ -27,7 +27,7 @@ from mfmi.quadrature.panels import IntArray, ScalarFunction
 SMALLEST_SIGNAL = 1e-7
 """r tau below which J is proportional to r to the accuracy of the table."""
 LARGEST_PRECISION = 1e15
-"""Value of r beyond which a step tells all that it can, and the table of any other activation gives NaN."""
+"""Value of r beyond which a step has reached its limit, and the table of any other activation gives NaN."""
 LARGEST_RATIO = 1e14
 """Value of s / tau beyond which J is the power of tau that it is there."""
 FAINT = 1e-6

@@ -30,7 +30,7 @@ NODES = 6
 OFFSET_RATIO = 1.6
 THINNING = 0.9
 SHARED_GRADING = np.concatenate([OFFSET_GRADING, [17.0, 24.0]])
-"""Reaches as far in the least inner deviation of a tile as `OFFSET_GRADING` in the largest."""
+"""Reaches as far in the least inner standard deviation of a tile as `OFFSET_GRADING` in the largest."""
 MARGIN = 3.0
 """Factor on the last coefficients and the misses at a few places: the largest error lies elsewhere."""
 KEPT = 400

@@ -1,10 +1,10 @@
 """The observed layer when its activation is observed: T = phi(z + eps), theory section 3, "Other ends of the chain".
 
-Where phi is strictly monotone or flat on pieces with disjoint images, T tells z + eps on the former and only the piece
-on the latter: closed forms and one integral over offsets per flat piece. Where phi folds once, T tells z + eps up to
-the branch, and so it does of a wave such as sin (`observed.folded`). Any other activation is the limit of the exact
-scalar channel at a precision so high that u itself is known as far as its slope is not as small as the inverse root of
-that.
+Where phi is strictly monotone or flat on pieces with disjoint images, T determines z + eps on the former and only the
+piece on the latter: closed forms and one integral over offsets per flat piece. Where phi folds once, T determines z +
+eps up to the branch, and so it does of a wave such as sin (`observed.folded`). Any other activation is the limit of the
+exact scalar channel at a precision so high that u itself is known as far as its slope is not as small as the inverse
+root of that.
 """
 
 from typing import NamedTuple, Protocol
@@ -19,7 +19,7 @@ from mfmi.channels.observed.folded import MonotonePiece, confusion, confusion_of
 from mfmi.quadrature.panels import REACH, ScalarFunction, normal_density, panel_nodes, partition, sum_by_row
 
 ROOT_SHARE = 1e-10
-"""V / q below which what a step tells without noise is a root of V, to that accuracy."""
+"""V / q below which a step's information without noise is a root of V, to that accuracy."""
 LEAST_SHARE = 1e-60
 """V / q below which its curvature grows no more."""
 GRADING = np.array([0.0, 1.2, 2.4, 3.7, 5.2, 6.8, REACH])
@@ -41,7 +41,7 @@ class PiecewiseMonotone(ScalarFunction, Protocol):
 
     @property
     def images_disjoint(self) -> bool:
-        """Whether u tells the piece."""
+        """Whether u determines the piece."""
 
     @property
     def wave_turning(self) -> float | None:
@@ -130,7 +130,7 @@ def observation_error(phi: PiecewiseMonotone, variance: FloatArray, noise: Float
 
 
 def tells_by_limit(phi: PiecewiseMonotone) -> bool:
-    """Whether what an activation tells is known only as a limit of its exact scalar channel, from that one's table."""
+    """Whether the information is known only as a limit of the activation's exact scalar channel, from its table."""
     if phi.wave_turning is not None:
         return False
     return not (phi.pieces and (phi.images_disjoint or folds_once(phi.pieces)))

@@ -1,10 +1,10 @@
 """Information lost by the output channel where an activation folds: values of z + eps that give the same T.
 
-Where phi falls up to a turning point and rises from there on, or the other way round, T tells z + eps up to the branch;
-of a wave up to one of infinitely many.
-So `I(z; T) = ln(1 + V / sigma_o^2) / 2 - B(V + sigma_o^2) + B(sigma_o^2)` with the equivocation
-`B(t) = E H(branch | T, omega)`, `w ~ N(omega, t)`, `omega ~ N(0, s - t)`. By the heat equation the curvature of an
-information is the mean square of the score of T in omega, whose variance within a level of T follows from the branches.
+Where phi falls up to a turning point and rises from there on, or the other way round, T determines z + eps up to the
+branch; of a wave up to one of infinitely many. So `I(z; T) = ln(1 + V / sigma_o^2) / 2 - B(V + sigma_o^2) +
+B(sigma_o^2)` with the equivocation `B(t) = E H(branch | T, omega)`, `w ~ N(omega, t)`, `omega ~ N(0, s - t)`. By the
+heat equation the curvature of an information is the mean square of the score of T in omega, whose variance within a
+level of T follows from the branches.
 """
 
 from typing import Any, NamedTuple, Protocol
@@ -18,11 +18,12 @@ from mfmi.quadrature.panels import ScalarFunction, normal_density
 
 # Panels of a branch and Gauss nodes in each; they are graded towards the turning point, where the branches meet.
 _PANELS, _NODES = 20, 8
-# Distance of two branches, over the deviation, beyond which they are never confused, and reach of the offsets.
+# Distance of two branches, over the standard deviation, beyond which they are never confused, and reach of the offsets.
 _APART, _REACH = 17.5, 9.0
-# Spacing of offsets over their deviation: for sigmoids no steeper than that the trapezoidal rule is at rounding.
+# Spacing of offsets over their standard deviation: for sigmoids no steeper than that the trapezoidal rule is at
+# rounding.
 _SPACING = 0.125
-# Spacing of a wave's offsets over the deviation within them.
+# Spacing of a wave's offsets over the standard deviation within them.
 _WAVE_SPACING = 0.2
 # Elements of a work array.
 _BLOCK = 1 << 20
@@ -228,5 +229,5 @@ def _other_branch(phi: ScalarFunction, turning: float, side: float, one: FloatAr
     other = turning - side * 0.5 * (near + far)
     with np.errstate(divide="ignore"):
         log_ratio = np.log(np.abs(phi.derivative(one))) - np.log(np.abs(phi.derivative(other)))
-    # Far out the slope of a branch underflows, and what lies there is told from the rest.
+    # Far out the slope of a branch underflows, and its contribution is estimated from the rest.
     return other, np.clip(log_ratio, -_LARGEST_LOG, _LARGEST_LOG)

@@ -40,7 +40,7 @@ class StreamMessages(NamedTuple):
 
 @dataclass(frozen=True)
 class OneMatrix:
-    """Sites of n streams behind which the last layer is observed.
+    """Sites of n streams after which the last layer is observed.
 
     Attributes
     ----------

@@ -19,7 +19,7 @@ from mfmi.arguments.arrays import FloatArray
 from mfmi.channels.stream.site_code import SiteCode
 from mfmi.meanfield import Stream
 
-# Orders of the Hermite series that are followed one by one; what is left decays like the second order behind them.
+# Orders of the Hermite series that are followed one by one; what is left decays like the second order after them.
 ORDERS = 24
 # A share of the variance below which an offset is none.
 _NO_OFFSET = 1e-12
