@@ -71,7 +71,7 @@ BASE_CONFIG: dict[str, Any] = {"version": 1, "sweep": {"activation": "tanh", "si
 
 
 # Documents that need stand-ins for what a machine may not have, and the test that runs them.
-RUN_ELSEWHERE = {"docs/scaling.md": "test_scaling_recipes.py"}
+RUN_ELSEWHERE = {"docs/scaling.md": "sweep/test_scaling_recipes.py"}
 
 
 @dataclass(frozen=True)
