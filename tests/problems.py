@@ -17,7 +17,7 @@ from scipy.optimize import brentq
 
 from mfmi.activations import get
 from mfmi.bounds.evaluate import evaluate_points
-from mfmi.names import ESTIMATORS
+from mfmi.names import ESTIMATORS, LOWER_BOUNDS, UPPER_BOUNDS
 from mfmi.networks.points import Points
 
 DATA = Path(__file__).parent / "data"
@@ -265,3 +265,19 @@ def estimates(activation: str) -> dict[tuple[str, str], float]:
 def estimate(estimator: str, problem: Problem) -> float:
     """One estimator's value of one problem, nats per input dimension; NaN where it gives none."""
     return estimates(problem.activation)[problem.name, estimator]
+
+
+def tightness(problem: str, estimator: str) -> float:
+    """The bound over the best known value, or the value over the upper bound: 1 where there is no gap."""
+    best, value = PROBLEMS[problem], estimate(estimator, PROBLEMS[problem])
+    return value / best.high if estimator in LOWER_BOUNDS else best.low / value
+
+
+def pairs() -> list[tuple[str, str]]:
+    """Every problem with every bound that exists for it, by name."""
+    return [
+        (name, estimator)
+        for name, problem in PROBLEMS.items()
+        for estimator in (*LOWER_BOUNDS, *UPPER_BOUNDS)
+        if applies(estimator, problem)
+    ]

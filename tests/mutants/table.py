@@ -93,8 +93,7 @@ TESTS_OF = {
     "mfmi/bounds/estimators.py": (
         "tests/bounds/test_estimators.py",
         "tests/networks/test_rectangular.py",
-        "tests/bounds/test_honesty.py",
-        "tests/bounds/test_tightness.py",
+        "tests/bounds/test_problems.py",
         "tests/networks/test_input_laws.py",
     ),
     "mfmi/bounds/propagation.py": ("tests/bounds/test_estimators.py",),

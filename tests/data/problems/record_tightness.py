@@ -1,6 +1,6 @@
 """Record how tight the bounds are today: `python tests/data/problems/record_tightness.py` writes tightness.json.
 
-Run it after a bound has become tighter, and read the difference: test_tightness fails on whatever falls below.
+Run it after a bound has become tighter, and read the difference: test_problems.py fails on whatever falls below.
 """
 
 import json
@@ -12,12 +12,10 @@ RESULT = Path(__file__).with_name("tightness.json")
 
 
 def main() -> None:
-    sys.path[:0] = [str(TESTS), str(TESTS / "bounds")]
-    if not RESULT.exists():
-        RESULT.write_text("{}\n")
-    from test_tightness import pairs, tightness
+    sys.path.insert(0, str(TESTS))
+    from problems import pairs, tightness
 
-    before = json.loads(RESULT.read_text())
+    before = json.loads(RESULT.read_text()) if RESULT.exists() else {}
     after: dict[str, dict[str, float]] = {}
     for problem, estimator in pairs():
         ratio = round(tightness(problem, estimator), 6)
