@@ -22,6 +22,7 @@ def test_the_version_stands_in_one_place() -> None:
 
 def test_dependencies_have_floors_and_no_caps() -> None:
     extras = PROJECT["optional-dependencies"]
+    assert PROJECT["dependencies"]
     for requirement in [*PROJECT["dependencies"], *(one for extra in extras.values() for one in extra)]:
         assert re.fullmatch(r"[A-Za-z0-9_-]+>=[0-9.]+", requirement), requirement
 

@@ -4,7 +4,7 @@ import math
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
 from mfmi import activations
@@ -13,6 +13,8 @@ from mfmi.quadrature import gaussian
 
 NAMES = (*activations.names(), "leaky_relu(0.3)", "elu(alpha=0.5)")
 CONTINUOUS = tuple(name for name in NAMES if name != "sign")
+DIFFERENTIABLE = tuple(name for name in NAMES if activations.get(name).differentiable)
+WITH_PARITY = tuple(name for name in NAMES if activations.get(name).odd or activations.get(name).even)
 SCALE_FREE = ("relu", "leaky_relu", "leaky_relu(0.3)", "abs", "linear")
 
 variances = st.floats(-6.0, 4.0).map(lambda exponent: 10.0**exponent)
@@ -70,15 +72,22 @@ def test_correlation_grows_for_positive_covariance(phi, s, c):
     assert abs(phi.correlation(s, -abs(low) * s)) <= phi.correlation(s, abs(low) * s) + slack
 
 
-@every(NAMES)
+@every(WITH_PARITY)
 @few(15)
 @given(s=common_variances, c=correlations)
 def test_parity(phi, s, c):
-    if phi.odd or phi.even:
-        mirror = phi.correlation(s, -c * s) * (-1.0 if phi.odd else 1.0)
-        assert phi.correlation(s, c * s) == pytest.approx(mirror, rel=1e-10, abs=1e-12 * phi.second_moment(s))
-        u = np.linspace(0.1, 9.0, 50)
-        np.testing.assert_allclose(phi(-u), phi(u) * (-1.0 if phi.odd else 1.0), rtol=1e-15)
+    sign = -1.0 if phi.odd else 1.0
+    mirror = sign * phi.correlation(s, -c * s)
+    assert phi.correlation(s, c * s) == pytest.approx(mirror, rel=1e-10, abs=1e-12 * phi.second_moment(s))
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_an_activation_has_the_parity_it_says(name):
+    u = np.linspace(0.1, 9.0, 50)
+    phi = activations.get(name)
+    right, left = phi(u), phi(-u)
+    assert phi.odd == np.allclose(left, -right, rtol=1e-15, atol=0.0)
+    assert phi.even == np.allclose(left, right, rtol=1e-15, atol=0.0)
 
 
 @every(CONTINUOUS)
@@ -153,11 +162,11 @@ def test_conditional_moments_fit_together(phi, m, v):
 @given(m=means, v=st.floats(-4.0, 2.0).map(lambda exponent: 10.0**exponent))
 def test_kappa_is_the_slope_of_the_conditional_mean(phi, m, v):
     h = 1e-3 * math.sqrt(v)
-    if any(abs(m - kink) < 10.0 * math.sqrt(v) for kink in phi.kinks) or not phi.kinks:
-        stencil = phi.conditional(m + h * np.array([-2.0, -1.0, 1.0, 2.0]), v).mean
-        derivative = (stencil[0] - 8.0 * stencil[1] + 8.0 * stencil[2] - stencil[3]) / (12.0 * h)
-        noise = 1e-13 * max(1.0, abs(float(phi.conditional(m, v).mean))) / h
-        assert phi.conditional(m, v).kappa == pytest.approx(derivative, rel=1e-8, abs=1e-9 + noise)
+    assume(not phi.kinks or any(abs(m - kink) < 10.0 * math.sqrt(v) for kink in phi.kinks))
+    stencil = phi.conditional(m + h * np.array([-2.0, -1.0, 1.0, 2.0]), v).mean
+    derivative = (stencil[0] - 8.0 * stencil[1] + 8.0 * stencil[2] - stencil[3]) / (12.0 * h)
+    noise = 1e-13 * max(1.0, abs(float(phi.conditional(m, v).mean))) / h
+    assert phi.conditional(m, v).kappa == pytest.approx(derivative, rel=1e-8, abs=1e-9 + noise)
 
 
 @every(NAMES)
@@ -177,14 +186,13 @@ def test_entropy_powers_bound_the_conditional_variance(phi, m, v):
         assert p[0] == pytest.approx(1.0, rel=1e-12)
 
 
-@every(NAMES)
+@every(DIFFERENTIABLE)
 @few(10)
 @given(s=common_variances)
 def test_log_slope_obeys_jensen(phi, s):
-    if phi.differentiable:
-        assert phi.log_slope(s) <= math.log(phi.slope_moment(s)) + 1e-11
-        if phi.strictly_monotone:
-            assert phi.log_slope(s) == pytest.approx(2.0 * phi.conditional_log_slope(0.0, s), rel=1e-9, abs=1e-12)
+    assert phi.log_slope(s) <= math.log(phi.slope_moment(s)) + 1e-11
+    if phi.strictly_monotone:
+        assert phi.log_slope(s) == pytest.approx(2.0 * phi.conditional_log_slope(0.0, s), rel=1e-9, abs=1e-12)
 
 
 @every(("relu", "leaky_relu", "erf", "hard_tanh", "gelu", "abs", "elu", "selu"))

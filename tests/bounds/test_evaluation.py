@@ -72,8 +72,10 @@ def test_rows_do_not_depend_on_what_else_is_asked_for():
         noise_at=["every", "output", "output", "every", "output", "every"],
     )
     together = evaluate_points(points, [1, 2, 4], DEFAULT_ESTIMATORS)
+    assert {f"mi_{name}" for name in DEFAULT_ESTIMATORS} < set(together)
     for row in range(len(points)):
         alone = evaluate_points(points[row : row + 1], [1, 2, 4], DEFAULT_ESTIMATORS)
+        assert set(alone) == set(together)
         for name, values in alone.items():
             expected = together[name].reshape(6, 3)[row]
             if values.dtype == object:

@@ -114,7 +114,9 @@ def test_a_strictly_monotone_activation_hides_nothing(act, estimators, noise_at)
         evaluate_points(points, [1, 3], estimators, model=Model(observe=observe))
         for observe in ("activation", "pre-activation")
     )
+    assert len(estimators) >= 3
     for name in estimators:
+        assert np.any(found[f"mi_{name}"] > 0.0)
         np.testing.assert_array_equal(found[f"mi_{name}"], seen[f"mi_{name}"])
 
 

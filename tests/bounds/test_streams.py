@@ -55,6 +55,7 @@ def test_values_of_many_sites() -> None:
 
 @pytest.mark.slow
 def test_values_of_many_sites_in_full() -> None:
+    assert MANY_SITES
     for case in MANY_SITES:
         check(case, 4096)
 
@@ -102,6 +103,7 @@ def test_offsets_at_sites_are_offsets_in_an_integral() -> None:
         network = Architecture.of(get(name), 4, sigma_w2=[1.5], sigma_b2=0.3, output_noise=0.05, **settings)
         stream = propagate(network)
         chain, sites = _plain(network, "orthogonal", stream, 1), _of_stream(network, "orthogonal", stream, 2048)
+        assert len(sites) == len(chain) == 2
         for one, other in zip(sites, chain, strict=True):
             assert abs(one.value[0] - other.value[0]) <= 2.0 * one.error[0] < 3e-3
 
@@ -374,6 +376,7 @@ def test_weak_signals_keep_their_digits() -> None:
 def test_errors_of_sites_are_honest() -> None:
     network = random_networks(11, 10, "relu", 5)
     best = readable(network, "orthogonal", count=4096)
+    assert len(best) == 2
     for count in (64, 512):
         found = readable(network, "orthogonal", count=count)
         for one, other in zip(found, best, strict=True):

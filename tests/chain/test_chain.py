@@ -312,6 +312,7 @@ def test_a_rival_that_did_not_end_but_cannot_be_the_largest_leaves_nothing_open(
 
     monkeypatch.setattr(_Search, "descend", without_end)
     weights = low.ensemble.sigma_w2[0, 0], high.ensemble.sigma_w2[0, 0]
+    assert len(STARTS) > 1
     for share in STARTS:
         lost = weights[0], share
         found = solve_rivals([low, high])

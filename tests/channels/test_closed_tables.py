@@ -113,6 +113,7 @@ def test_the_bounds_are_moved_by_the_errors_that_they_report(monkeypatch, noise_
         ChannelTable, "place", lambda self, s: (known := place(self, s))._replace(errors=0.0 * known.errors)
     )
     plain = evaluate_points(points, [2, 4], list(ERRORS))
+    assert plain["mi_layerwise"].shape == (4,)
     for name, column in ERRORS.items():
         side = 1.0 if name == "gaussian_upper" else -1.0
         assert np.all((found[column] > 0.0) & (found[column] < 1e-5 * plain[f"mi_{name}"]))

@@ -77,6 +77,7 @@ def test_a_spectrum_is_an_average_over_eigenvalues():
 def test_a_slab_without_spike_is_gaussian():
     r = np.geomspace(1e-10, 1e12, 23)
     full, none = input_channel(spike_slab(1.0), r), input_channel(gaussian(), r)
+    assert len(full) == len(none) > 1
     for one, other in zip(full, none, strict=True):
         np.testing.assert_allclose(one, other, rtol=1e-12)
 

@@ -194,6 +194,7 @@ def test_offsets_together_or_alone_give_the_same():
     omega = np.linspace(-0.4, 0.9, 5)
     together = channel_at_offset(phi, np.array([[20.0]]), np.array([[0.5]]), omega[None, :])
     alone = channel_at_offset(phi, np.full((5, 1), 20.0), np.full((5, 1), 0.5), omega[:, None])
+    assert len(together) == len(alone) > 1
     for one, other in zip(together, alone, strict=True):
         np.testing.assert_allclose(one[0, 0, 0], other[:, 0, 0, 0], rtol=1e-10)
 

@@ -127,7 +127,9 @@ def test_scales_that_are_known(released: Released, requirement: str, pattern: st
     [("rapidocr-onnxruntime==1.4.4", "*.onnx"), ("basic-pitch==0.4.0", "nmp.onnx"), ("nudenet==3.4.2", "320n.onnx")],
 )
 def test_folded_normalisations_are_not_attributed(released: Released, requirement: str, pattern: str) -> None:
-    for path in released(requirement, pattern):
+    paths = released(requirement, pattern)
+    assert paths
+    for path in paths:
         found = layers(path)
         assert len(found) > 5
         assert never_trained(path) == []

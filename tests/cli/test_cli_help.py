@@ -86,9 +86,9 @@ def test_every_command_is_documented(name: str) -> None:
     assert re.search(rf"\bmfmi {name}\b", (ROOT / "README.md").read_text())
 
 
-def test_the_nearest_word(command_line: CommandLine) -> None:
-    for name in COMMANDS:
-        assert f"Did you mean {name!r}?" in command_line(name[:1] + name[2:]).err
+@pytest.mark.parametrize("name", COMMANDS)
+def test_the_nearest_word(name: str, command_line: CommandLine) -> None:
+    assert f"Did you mean {name!r}?" in command_line(name[:1] + name[2:]).err
 
 
 @pytest.mark.parametrize("example", EXAMPLES)

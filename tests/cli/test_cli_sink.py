@@ -63,7 +63,9 @@ def test_json_is_strict(tmp_path: Path) -> None:
     def refuse(word: str) -> None:
         raise AssertionError(f"{word} is not JSON")
 
-    json.loads(written(tmp_path / "rows.json"), parse_constant=refuse)
+    assert json.loads(written(tmp_path / "rows.json"), parse_constant=refuse) == JSON_ROWS
+    with pytest.raises(AssertionError, match="NaN is not JSON"):
+        json.loads("[NaN]", parse_constant=refuse)
 
 
 @pytest.mark.parametrize(("suffix", "dialect"), [("csv", "excel"), ("tsv", "excel-tab")])

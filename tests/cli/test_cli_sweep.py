@@ -34,6 +34,7 @@ sweep:
   depth: [1, 3]
 estimators: [linear, mean_field]
 """
+POINTS = 12
 ROWS = 24
 
 
@@ -61,6 +62,7 @@ def test_a_file_of_rows_and_a_summary(command_line: CommandLine, config: Path, t
 def test_the_rows_are_those_of_the_evaluator(command_line: CommandLine, config: Path, tmp_path: Path) -> None:
     command_line("sweep", config, "-o", "rows.parquet", "--jobs", "1")
     frame = pd.read_parquet(tmp_path / "rows.parquet")
+    assert frame["point"].nunique() == POINTS
     for _, group in frame.groupby("point"):
         row = group.iloc[0]
         own = mfmi.evaluate(

@@ -108,6 +108,7 @@ def test_small_networks_hold_bounds_against_the_true_information(command_line, i
 
 def test_bits_are_nats_over_ln_2(command_line, in_this_process):
     nats, bits = (rows_of(command_line(*SMALL, "--unit", unit).out) for unit in ("nats", "bits"))
+    assert "mi_linear" in {row["quantity"] for row in nats}
     for one, other in zip(nats, bits, strict=True):
         factor = math.log(2) if one["quantity"] == "mi_linear" else 1.0
         for name in ("theory", "measured", "standard_error"):

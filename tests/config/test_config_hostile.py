@@ -404,9 +404,10 @@ def test_any_text(text: str) -> None:
 @given(st.text(max_size=30), st.text(max_size=30))
 @settings(max_examples=200, deadline=None)
 def test_any_override(key: str, value: str) -> None:
+    # A colon names a module of one's own, which the command line may do.
+    key, value = key.replace(":", ";"), value.replace(":", ";")
     for argument in (f"{key}={value}", f"sweep.{key}={value}", f"sweep.depth={value}", f"sweep.activation={value}"):
-        if ":" not in argument:  # a module of one's own, which the command line may name
-            survives(VALID, [argument])
+        survives(VALID, [argument])
 
 
 def scrambled(data: bytes, chance: random.Random) -> bytes:

@@ -10,13 +10,15 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import mfmi
-from mfmi.activations import get, names
+from mfmi.activations import get
 from mfmi.meanfield import edge_curve, edge_of_chaos, fixed_point
 
 DATA = Path(__file__).parents[1] / "data"
 REFERENCE = json.loads((DATA / "gaussian_moments.json").read_text())["edge_of_chaos"]
 OURS = {"hardtanh": "hard_tanh"}
-SMOOTH = [name for name in names() if name not in ("sign", "elu", "selu", "hard_tanh")]
+# With biases, whatever they are: those whose edge has a point, and those that have none.
+WITH_EDGE = ["tanh", "erf", "sigmoid", "gelu", "silu", "sin", "cos"]
+WITHOUT_EDGE = ["relu", "leaky_relu", "abs", "linear", "softplus"]
 ROOT_2 = math.sqrt(2.0)
 
 
@@ -36,9 +38,10 @@ def test_reference_points(case: dict[str, str]) -> None:
 
 
 @settings(max_examples=60, deadline=None)
-@given(activation=st.sampled_from(SMOOTH), b=st.floats(1e-3, 2.0), h=st.sampled_from([0.0, 0.01, 0.5]))
+@given(activation=st.sampled_from(WITH_EDGE), b=st.floats(1e-3, 2.0), h=st.sampled_from([0.0, 0.01, 0.5]))
 def test_chi_1_is_1_there(activation: str, b: float, h: float) -> None:
     phi, edge = get(activation), edge_of_chaos(activation, b, h)
+    assert len(edge.sigma_w) >= 1
     for w, q, chi_q, stable, reached in zip(
         edge.sigma_w, edge.q_star, edge.chi_q, edge.stable, edge.reached, strict=True
     ):
@@ -55,10 +58,17 @@ def test_chi_1_is_1_there(activation: str, b: float, h: float) -> None:
             assert found.phase != "critical"
 
 
+@pytest.mark.parametrize("activation", WITHOUT_EDGE)
+@pytest.mark.parametrize("h", [0.0, 0.01, 0.5])
+def test_with_biases_some_have_no_edge(activation: str, h: float) -> None:
+    assert len(edge_of_chaos(activation, np.geomspace(1e-3, 2.0, 9), h).sigma_w) == 0
+
+
 @settings(max_examples=40, deadline=None)
-@given(activation=st.sampled_from(SMOOTH), b=st.floats(0.01, 2.0), h=st.sampled_from([0.0, 0.3]))
+@given(activation=st.sampled_from(WITH_EDGE), b=st.floats(0.01, 2.0), h=st.sampled_from([0.0, 0.3]))
 def test_by_weights_is_the_inverse(activation: str, b: float, h: float) -> None:
     edge = edge_of_chaos(activation, b, h)
+    assert len(edge.sigma_w) >= 1
     for w, q in zip(edge.sigma_w, edge.q_star, strict=True):
         back = edge_of_chaos(activation, None, h, sigma_w=w)
         assert np.min(np.abs(back.sigma_b - b)) < 1e-7 * (1.0 + q)
@@ -171,6 +181,7 @@ def test_bad_arguments_are_named(activation: str, arguments: dict[str, float], w
 @pytest.mark.parametrize("h", [0.0, 0.2])
 def test_the_curve_passes_through_its_points(activation: str, h: float) -> None:
     curve, edge = edge_curve(activation, h), edge_of_chaos(activation, [0.3, 0.8], h)
+    assert set(edge.index) == {0, 1}
     for w, b, q, stable in zip(edge.sigma_w, edge.sigma_b, edge.q_star, edge.stable, strict=True):
         near = int(np.nanargmin(np.abs(np.log(curve.q_star / q))))
         assert curve.sigma_w[near] == pytest.approx(w, rel=1e-2)

@@ -402,7 +402,8 @@ def test_axes_know_their_scale(values: Any, logarithmic: bool) -> None:
 
 
 def test_the_examples_are_for_the_file_of_make_demo() -> None:
-    assert all("build/demo.parquet" in example for example in command.examples)
+    assert command.examples
+    assert [example for example in command.examples if "build/demo.parquet" not in example] == []
 
 
 def test_the_help_names_every_option(command_line: CommandLine) -> None:

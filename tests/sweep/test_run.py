@@ -155,7 +155,7 @@ def test_a_stream_that_nobody_reads_further_holds_few_chunks() -> None:
     time.sleep(0.5)
     next(stream)
     stream.close()  # type: ignore[attr-defined]
-    assert all(progress.chunks_done < 40 for progress in seen)
+    assert 0 < max(progress.chunks_done for progress in seen) < 40
 
 
 def test_what_raises_is_a_failed_row_and_nothing_else_changes(tmp_path: Path, expected: Path) -> None:

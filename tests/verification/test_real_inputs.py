@@ -66,6 +66,7 @@ def test_little_noise_leaves_the_covariance_nearer_too(digits):
     rows = compare_real_inputs(
         mfmi.activation("tanh"), digits, 1.5, sigma_b=0.3, weights="orthogonal", networks=3, quantities=["linear"]
     )
+    assert {row.quantity for row in rows} == {"linear"}
     for row in rows:
         assert row.measured == pytest.approx(row.with_covariance, rel=0.13)
         assert row.white > 1.4 * row.measured
