@@ -71,6 +71,9 @@ def descend(chain: Chain, rules: Rules, known: Known) -> Found:
         minimum = pivot > rules.least_pivot
         close = minimum & (mismatch <= rules.near) & (mismatch * largest <= rules.close)
         done = (mismatch <= rules.tolerance) | settled | close
+        if step == rules.max_steps - 1:
+            here = minimum & (largest <= rules.near)
+            done |= here & (_gradient(active, log_r[rows], log_v[rows], linear) <= rules.tolerance)
         ended[rows] = done
         last_r[rows[close]], last_v[rows[close]] = new_r[close], new_v[close]
         ahead = _ahead(rules, known, rows, (log_r[rows], log_v[rows]), (new_r, new_v))
@@ -186,6 +189,19 @@ def _linearise(chain: Chain, log_r: FloatArray, log_v: FloatArray) -> _Linearisa
     )
     # After the observed layer nothing moves.
     return _Linearisation(*(np.where(chain.inside, part, 0.0) for part in parts))
+
+
+def _gradient(chain: Chain, log_r: FloatArray, log_v: FloatArray, linear: _Linearisation) -> FloatArray:
+    """Largest slope of the potential in a logarithm, relative to the largest share of the variance that is known.
+
+    A mismatch counts with the share r E or A V of its layer: of a layer that is as good as known either is rounding,
+    which keeps its logarithm from coming to rest and changes nothing.
+    """
+    r, v = np.exp(log_r), np.exp(log_v)
+    m = messages(chain, r, v)
+    by_r, by_v = np.where(chain.inside, np.abs(r * m.e), 0.0), np.where(chain.inside, np.abs(m.a * v), 0.0)
+    slope = np.maximum(by_r * np.abs(linear.v_gap), by_v * np.abs(linear.r_gap)).max(axis=1)
+    return np.asarray(slope / np.maximum(by_r, by_v).max(axis=1))
 
 
 def _newton_step(m: _Linearisation) -> tuple[FloatArray, FloatArray, FloatArray]:

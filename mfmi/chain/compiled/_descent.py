@@ -99,7 +99,10 @@ def _search(points: PackedPoints, rules: Rules, known: Known, point: int, work: 
         minimum = pivot > rules.least_pivot
         largest = _largest(work.new_r, work.new_v, depth)
         close = minimum and mismatch <= rules.near and mismatch * largest <= rules.close
-        if mismatch <= rules.tolerance or settled or close:
+        done = mismatch <= rules.tolerance or settled or close
+        if step == rules.max_steps - 1 and minimum and largest <= rules.near:
+            done = done or _gradient(depth, work) <= rules.tolerance
+        if done:
             _evaluate(points, rules, point, work, found, close)
             return
         found.known[point] = _ahead(rules, known, point, depth, work) if minimum else -1
@@ -274,6 +277,16 @@ def _linearise(points: PackedPoints, point: int, work: Work) -> float:
         linear[R_BY_R, matrix] = slopes[1] * work.r[matrix + 1] * message[E_V] / a if behind else 0.0
         linear[R_BY_V, matrix] = slopes[1] * v * message[A_V] / a + slopes[2]
     return _largest(linear[V_GAP], linear[R_GAP], depth)
+
+
+def _gradient(depth: int, work: Work) -> float:
+    """See `chain.newton._gradient`."""
+    slope = largest = 0.0
+    for matrix in range(depth):
+        by_r, by_v = abs(work.r[matrix] * work.m[matrix, E]), abs(work.m[matrix + 1, A] * work.v[matrix])
+        slope = max(slope, by_r * abs(work.linear[V_GAP, matrix]), by_v * abs(work.linear[R_GAP, matrix]))
+        largest = max(largest, by_r, by_v)
+    return slope / largest
 
 
 def _newton_step(depth: int, work: Work) -> float:
