@@ -8,7 +8,6 @@ from __future__ import annotations
 from collections.abc import Callable
 
 import numpy as np
-from numpy.typing import NDArray
 
 from mfmi.arguments.arrays import FloatArray
 from mfmi.bounds.estimate import Estimate, closed, smaller
@@ -71,10 +70,10 @@ def linear(problem: Problem) -> Estimate:
     found = less_noise(problem, channels, phi_full(problem, channels, unique=True), unique=True)
     faint = np.flatnonzero(found.converged & (found.value < _FAINT) & (problem.depth > 1))
     if len(faint):
-        value, converged = _faint(problem.take(faint), channels.take(faint))
+        better = _faint(problem.take(faint), channels.take(faint), unique=True)
         # Where the search has only the first order of the signal there is no noise to subtract.
-        found.value[faint] = np.where(value > 0.0, value, found.value[faint])
-        found.converged[faint] = converged
+        found.value[faint] = np.where(better.value > 0.0, better.value, found.value[faint])
+        found.converged[faint] = better.converged
     return found
 
 
@@ -82,19 +81,23 @@ def linear(problem: Problem) -> Estimate:
 _FAINT = 1e-4
 
 
-def _faint(problem: Problem, channels: Channels) -> tuple[FloatArray, NDArray[np.bool_]]:
-    """`Phi_full - Phi_known` of a linear network without cancellation, and whether the searches ended.
+def _faint(problem: Problem, channels: Channels, unique: bool) -> Estimate:
+    """`Phi_full - Phi_known` of a faint signal without cancellation.
 
     The known potential is the full one at input variance 0, and by stationarity the potential changes with a factor t
     of the input variance only through `J_0(t r_0)`: the difference is the integral of `r_0 E_0 / (2 t)` over t up to 1.
     At weak signals that hardly depends on t, and two Gauss nodes are exact to the fifth order of the signal.
+
+    Its error is that of `r_0`, a product of one slope of every layer: of each as large a share as of the potential.
     """
-    value, converged = np.zeros(len(problem.rows)), np.ones(len(problem.rows), dtype=bool)
+    value, relative = np.zeros((2, len(problem.rows)))
+    converged = np.ones(len(problem.rows), dtype=bool)
     for node in (0.5 - np.sqrt(1.0 / 12.0), 0.5 + np.sqrt(1.0 / 12.0)):
-        found = solve(chain_of(problem, problem.source(node * problem.input_variance), channels), unique=True)
+        found = solve(chain_of(problem, problem.source(node * problem.input_variance), channels), unique)
         value += 0.25 * found.r[:, 0] * found.mmse / node
+        relative = np.maximum(relative, found.error / found.value)
         converged &= found.converged
-    return value, converged
+    return closed(value)._replace(converged=converged, error=problem.length * relative * value)
 
 
 def entropy_power(problem: Problem) -> Estimate:
@@ -201,9 +204,22 @@ def replica(problem: Problem) -> Estimate:
 
     A theorem for two layers with gaussian weights, a conjecture beyond. Both ends of the range of variances are
     searched for a minimum of the potential, and the smaller one counts; so do those where the input or a layer of
-    finitely many values is as good as known.
+    finitely many values is as good as known. Of what is not more than the error of that difference of two potentials,
+    see `_faint`.
     """
-    return problem.replica
+    return problem.once("replica", lambda: _exactly(problem))
+
+
+def _exactly(problem: Problem) -> Estimate:
+    channels = problem.exact()
+    found = less_noise(problem, channels, problem.posterior)
+    noisy = channels.hidden.has_noise & (problem.depth > 1)
+    lost = np.flatnonzero(noisy & found.converged & ~(found.value > found.error))
+    if len(lost):
+        better = _faint(problem.take(lost), channels.take(lost), unique=False)
+        found.value[lost], found.error[lost] = better.value, better.error
+        found.converged[lost] = better.converged
+    return found
 
 
 def _lower_channels(problem: Problem) -> list[Channel]:

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from mfmi.activations import get as get_activation
 from mfmi.arguments.arrays import FloatArray
 from mfmi.bounds.estimate import Estimate, closed
-from mfmi.bounds.estimators import fisher, gaussian_upper, layerwise
+from mfmi.bounds.estimators import fisher, gaussian_upper, layerwise, replica
 from mfmi.bounds.problem import Problem
 from mfmi.capacity import attained, initial_gain
 from mfmi.capacity import efficiency as share_of
@@ -49,7 +49,7 @@ def mi_replica_error(problem: Problem) -> Estimate:
     quadrature estimates them, that of an observed activation, and rounding, of both potentials where there is hidden
     noise. What the conjecture and finite widths make of the value is another matter.
     """
-    return _error_of(problem.replica)
+    return _error_of(replica(problem))
 
 
 def mi_layerwise_error(problem: Problem) -> Estimate:

@@ -222,12 +222,6 @@ class Problem:
         return Channels(layers, LinearOutput(signal / np.where(noise > 0.0, noise, np.inf), weight), has_error=False)
 
     @cached_property
-    def replica(self) -> Estimate:
-        """Information of the observed layer about the input, by the exact channel."""
-        found = less_noise(self, self.exact(), self.posterior)
-        return found._replace(value=np.maximum(found.value, 0.0))
-
-    @cached_property
     def posterior(self) -> Estimate:
         """Information of the observed layer about the input and all noise together, by the exact channel."""
         found = phi_full(self, self.exact())

@@ -193,3 +193,32 @@ def test_a_bound_that_is_equal_to_another_does_not_exceed_it_by_rounding():
     assert np.all(found["mi_linear"] < found["mi_gaussian_upper"])
     # A faint signal is hardly bent: entropy power loses what the variance of the first layers bends it by.
     np.testing.assert_allclose(found["mi_entropy_power"], found["mi_linear"], rtol=0.02)
+
+
+def test_replica_values_below_their_cancellation_keep_their_digits():
+    """Noise in every layer makes them a difference of potentials near one nat, of which nothing would be left."""
+    depths, sigma_w, noise = np.array([3, 10, 20, 40]), 0.3, 0.3
+    points = Points.of("linear", sigma_w, sigma_noise=noise, noise_at="every", weights="orthogonal")
+    found = evaluate_points(points, depths, ["replica"], optional=["mi_replica_error"])
+    signal = sigma_w ** (2.0 * depths)
+    truth = 0.5 * np.log1p(signal * (1.0 - sigma_w**2) / (noise**2 * (1.0 - signal)))
+    assert truth[-1] < 1e-40
+    assert set(found["status"]) == {"ok"}
+    np.testing.assert_allclose(found["mi_replica"][:2], truth[:2], atol=1e-12)
+    np.testing.assert_allclose(found["mi_replica"][2:], truth[2:], rtol=1e-9)
+    assert np.all(np.abs(found["mi_replica"] - truth) <= found["mi_replica_error"] + 1e-10 * truth)
+
+
+def test_faint_replica_values_lie_between_the_bounds():
+    points = Points.of("relu", 0.3, sigma_noise=0.3, noise_at="every")
+    names = ["linear", "layerwise", "fisher", "replica", "gaussian_upper"]
+    found = evaluate_points(points, [6, 10, 18, 30], names)
+    assert set(found["status"]) == {"ok"}
+    # The two potentials behind these are near one nat: their difference is 0, which a lower bound may be.
+    np.testing.assert_array_equal(found["mi_layerwise"], 0.0)
+    np.testing.assert_array_equal(found["mi_fisher"], 0.0)
+    share = found["mi_linear"] / found["mi_replica"]
+    assert np.all((share > 0.5) & (share < 1.0))
+    # Far down each layer takes the same share of both.
+    np.testing.assert_allclose(share[2:], share[1], rtol=0.02)
+    assert np.all(found["mi_replica"] < found["mi_gaussian_upper"])
