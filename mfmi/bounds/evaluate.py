@@ -33,9 +33,10 @@ _TWO_MINIMA = "the replica potential has two minima, of which the smaller counts
 # Columns that speak of the exact potential; a bound's minima are its own affair.
 _EXACT = ("mi_replica", "mmse")
 # What takes the smallest of the minima that it finds, and what is never below the smallest of all: any of its minima.
-_SEARCHED, _ABOVE = ("layerwise", "fisher", "replica"), ("replica", *UPPER_BOUNDS)
+SEARCHED, _ABOVE = ("layerwise", "fisher", "replica"), ("replica", *UPPER_BOUNDS)
 # What the tables of the exact channel may lose, relative and in nats; the bounds have taken their own errors off.
 _RELATIVE, _ABSOLUTE = 1e-5, 1e-8
+_MISSED = "{}: the search missed a minimum"
 _OVERFLOW = "the pre-activation variance overflows at this depth"
 
 
@@ -275,17 +276,22 @@ def _missed(columns: dict[str, NDArray[Any]], estimators: Sequence[str]) -> dict
     """
     out = _View(columns, np.arange(len(columns["status"])))
     missed: dict[str, NDArray[np.bool_]] = {}
-    for name in _SEARCHED:
+    for name in SEARCHED:
         for above in _ABOVE:
             if name == above or not {name, above} <= set(estimators):
                 continue
             value, most = columns[f"mi_{name}"], columns[f"mi_{above}"]
             too_large = value > most * (1.0 + _RELATIVE) + _ABSOLUTE
             rows, layers = np.nonzero(too_large)
-            message = f"{name}: the search missed a minimum, for it ended above {above}"
+            message = f"{_MISSED.format(name)}, for it ended above {above}"
             out.note("unconverged", message, (rows, layers))
             missed[name] = missed.get(name, np.zeros_like(too_large)) | too_large
     return missed
+
+
+def has_missed(name: str, messages: NDArray[Any]) -> NDArray[np.bool_]:
+    """Whether rows say of an estimator that its value is not that of the smallest minimum; shape of `messages`."""
+    return np.array([_MISSED.format(name) in text for text in messages.flat], dtype=bool).reshape(messages.shape)
 
 
 def _bounds(

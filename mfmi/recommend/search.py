@@ -11,7 +11,7 @@ from numpy.typing import ArrayLike
 
 from mfmi.activations import Activation
 from mfmi.arguments.arrays import FloatArray
-from mfmi.bounds.evaluate import evaluate_points
+from mfmi.bounds.evaluate import SEARCHED, evaluate_points, has_missed
 from mfmi.meanfield import edge_of_chaos, fixed_point
 from mfmi.names import DEFAULT_ESTIMATORS, ESTIMATORS, LOWER_BOUNDS
 from mfmi.networks.points import Points
@@ -100,8 +100,12 @@ class NetworkFamily:
         )
         estimators = [q for q in quantities if q != TOTAL]
         estimators += [name for name in _OF_TOTAL if TOTAL in quantities and name not in estimators]
+        # An upper bound tells where a search has missed a minimum; what it has found instead must not win.
+        if set(quantities) & set(SEARCHED) and "gaussian_upper" not in estimators:
+            estimators.append("gaussian_upper")
         found = evaluate_points(points, [self.depth], estimators, self.unit)
-        return {q: np.asarray(found["mi_lower" if q == TOTAL else f"mi_{q}"]) for q in quantities}
+        table = {q: np.asarray(found["mi_lower" if q == TOTAL else f"mi_{q}"]) for q in quantities}
+        return {q: np.where(has_missed(q, found["message"]), np.nan, values) for q, values in table.items()}
 
 
 @dataclass(frozen=True)

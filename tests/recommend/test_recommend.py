@@ -17,6 +17,7 @@ from conftest import Outcome
 
 import mfmi
 from mfmi.activations import get
+from mfmi.bounds import evaluate as evaluation
 from mfmi.cli.recommend import LIBRARIES, command
 from mfmi.cli.recommend import QUANTITIES as OFFERED
 from mfmi.recommend import code as initialisation
@@ -134,6 +135,20 @@ def test_what_is_unbounded_is_never_recommended() -> None:
     best = optimum(NetworkFamily(get("relu"), 3), "linear", 0.5, plateau=False)
     assert mfmi.fixed_point("relu", sigma_w=best.sigma_w, sigma_b=0.5).phase != "unbounded"
     assert best.sigma_w < math.sqrt(2.0)
+
+
+def test_a_value_that_missed_a_minimum_does_not_win(monkeypatch: pytest.MonkeyPatch) -> None:
+    upper = evaluation.REGISTRY["gaussian_upper"]
+
+    def missed(problem: Any) -> Any:
+        found = upper(problem)
+        return found._replace(value=found.value * np.where(problem.sigma_w2 > 1.0, 1.1, 0.9))
+
+    monkeypatch.setitem(evaluation.REGISTRY, "replica", missed)
+    network = NetworkFamily(get("relu"), 2)
+    values = network.values("replica", [0.8, 1.2], [0.0, 0.0])
+    assert np.isfinite(values[0])
+    assert np.isnan(values[1])
 
 
 def test_an_end_of_the_search_is_told() -> None:
