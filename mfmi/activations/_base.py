@@ -12,7 +12,7 @@ from typing import Any, ClassVar, Literal, cast
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from mfmi.activations import _hermite, _pairs, _probe, _quadrature
+from mfmi.activations import _hermite, _pairs, _probe, _quadrature, _uniform
 from mfmi.activations._arguments import checked_covariance, checked_finite, checked_gap, checked_variance
 from mfmi.activations._conditional import Conditional
 from mfmi.arguments.arrays import FloatArray
@@ -22,9 +22,6 @@ from mfmi.quadrature.normal import truncated_power
 # Relative errors allowed for in every reported error: rounding of closed forms; rounding and the tails of quadrature.
 _CLOSED_FORM_ROUNDING = 1e-13
 _TRUNCATION = 1e-12
-
-# Half of the step of slopes that are compared, and share of the largest change that is rounding.
-_SHORT_STEP, _NO_CURVATURE = 1e-4, 1e-6
 
 
 @dataclass(frozen=True)
@@ -82,8 +79,8 @@ class Activation(ABC):
     pole : float
         Distance of the nearest complex singularity from the real axis, or the length on which an entire function
         varies; inf for piecewise linear functions.
-    period : float
-        Period, inf if there is none.
+    period, slope_period, trend : float
+        Period of phi, inf if there is none; that of phi' of a wave plus a line, and the slope of the line.
     uniform : bool
         phi varies on the length `pole` everywhere, not only near 0 and the kinks.
     pieces : tuple of Piece
@@ -110,6 +107,8 @@ class Activation(ABC):
     jumps: tuple[float, ...] = ()
     pole: float = math.inf
     period: float = math.inf
+    slope_period: float = math.inf
+    trend: float = 0.0
     uniform: bool = False
     pieces: tuple[Piece, ...] = WHOLE_LINE
     images_disjoint: bool = True
@@ -178,14 +177,7 @@ class Activation(ABC):
         """Places within 30 of the origin where phi' has an extremum and no kink."""
         if math.isinf(self.pole):
             return ()
-        found = _probe.sign_changes(
-            lambda u: self.derivative(u + _SHORT_STEP) - self.derivative(u - _SHORT_STEP),
-            -_probe.REACH,
-            _probe.REACH,
-            noise=_NO_CURVATURE,
-        )
-        places = [0.0 if abs(place) < _SHORT_STEP else place for place in found]
-        return tuple(x for x in places if all(abs(x - kink) > 2.0 * _SHORT_STEP for kink in self.kinks))
+        return _probe.curvature_zeros(self.derivative, self.kinks)
 
     def log_abs_derivative(self, u: ArrayLike) -> FloatArray:
         """Return ln|phi'(u)|, elementwise; -inf where phi is flat."""
@@ -295,7 +287,14 @@ class Activation(ABC):
         return p.reshape(shape), power.reshape(shape)
 
     def offset_rules(
-        self, variance: FloatArray, width: FloatArray, *, tolerance: float
+        self,
+        variance: FloatArray,
+        width: FloatArray,
+        *,
+        tolerance: float,
+        places: tuple[float, ...] | None = None,
+        pole: float = 1.0,
+        refine: float = 1.0,
     ) -> Iterator[tuple[NDArray[np.int64], FloatArray, FloatArray]]:
         """Nodes and weights for E f(m), m ~ N(0, variance), f built from moments of phi(m + width g).
 
@@ -307,6 +306,10 @@ class Activation(ABC):
             Variance of the neuron offset and standard deviation of the noise inside.
         tolerance : float
             As in `gaussian.offset_rule`.
+        places : tuple of float, optional
+            Where f has transitions as wide as the noise inside, by default the kinks.
+        pole, refine : float
+            Factors on the length on which f varies and on the number of nodes.
 
         Yields
         ------
@@ -315,12 +318,16 @@ class Activation(ABC):
         x, w : ndarray, shape (b, M)
             Their nodes and weights.
         """
+        sigma, cuts = np.sqrt(variance), self.kinks if places is None else places
+        if self.uniform:
+            return _uniform.offset_rules(sigma, width, cuts, pole * self.pole, refine, self.slope_period)
         return gaussian.blocked_rules(
-            np.sqrt(variance),
+            sigma,
             width,
-            self.kinks,
-            self.pole,
+            cuts,
+            pole * self.pole,
             tolerance=tolerance,
+            refine=refine,
             period=self.period,
             half=self.odd or self.even,
         )

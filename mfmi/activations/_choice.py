@@ -20,6 +20,8 @@ _SHORT = 0.3
 _CHOICE = 10.0
 _CHECKED = np.array([1e-6, 1e-4, 0.01, 0.1, 0.3, 1.0, 3.0, _CHOICE, *np.logspace(1.5, 6.0, 10)])
 _MEANS = (1.5, 6.0)
+# Of waves: shares of the variance from which there is a closed form, and of the period.
+_BEFORE_FAR, _PHASES = np.array([0.03, 0.1, 0.3, 0.6, 0.99]), np.array([0.17, -0.41])
 
 # Agreement relative to the moment or to the second number; of large variances, relative to the moment.
 _ACCURACY, _FLOOR = 1e-10, 1e-2
@@ -71,7 +73,9 @@ def choose(phi: Examined, panels: Panels, far: float, given: float | None) -> Ch
     if given is not None:
         return _of_family(phi, wanted, kinks, (given,), False)
     if math.isfinite(far):
-        return _of_family(phi, wanted, kinks, _UNIFORM_POLES, True)
+        # Below the closed form a rule may be right by its many nodes; what reads the length elsewhere has fewer.
+        longest = 1.1 * math.sqrt(far) / (2.0 * math.pi * _uniform.FAR)
+        return _of_family(phi, wanted, kinks, tuple(pole for pole in _UNIFORM_POLES if pole <= longest), True)
     best = _of_family(phi, wanted, kinks, _POLES, False)
     if math.isinf(best.largest_variance) and best.pole >= _SHORT:
         return best
@@ -101,7 +105,11 @@ class _Wanted:
 
     def __init__(self, phi: Examined, panels: Panels, far: float) -> None:
         self.variances = _CHECKED[far > _CHECKED]
-        self.means = (0.0, *_MEANS, *_centres(panels))
+        if math.isfinite(far):
+            self.variances = np.unique(np.concatenate([self.variances, far * _BEFORE_FAR]))
+        self.is_closed = math.isfinite(far)
+        period = math.sqrt(far) / _uniform.FAR
+        self.means = (0.0, *(_PHASES * period if self.is_closed else (*_MEANS, *_centres(panels))))
         self.moments = np.full((self.variances.size, 2 + 3 * len(self.means)), np.nan)
         self.slack = np.zeros_like(self.moments)
         for row, slack, variance in zip(self.moments, self.slack, self.variances.tolist(), strict=True):
@@ -155,15 +163,15 @@ def _of_family(
     for pole in poles:
         phi._set(kinks=kinks, pole=pole, uniform=uniform)
         reached = wanted.reached(phi, _CHOICE)
+        if math.isinf(reached):
+            limit = _uniform.largest_variance(pole, bool(kinks)) if uniform and not wanted.is_closed else math.inf
+            reached = min(wanted.reached(phi, limit), limit)
         if reached > best.largest_variance:
             best = Choice(kinks, pole, uniform, reached)
+        elif best.largest_variance >= _CHOICE:
+            break
         if math.isinf(reached):
             break
-    if math.isinf(best.largest_variance):
-        limit = _uniform.largest_variance(best.pole) if uniform else math.inf
-        closed = wanted.variances.size < _CHECKED.size
-        reached = wanted.reached(phi, limit)
-        best = best._replace(largest_variance=reached if closed else min(reached, limit))
     return best
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Callable
 
 import numpy as np
@@ -29,6 +30,9 @@ _LAST = 4
 
 # Step from which kinks are looked for that lie too close together for `_STEP`.
 _CLOSE = 1e-4
+
+# Half of the step of slopes that are compared, and share of the largest change that is rounding.
+_SHORT_STEP, _NO_CURVATURE = 1e-4, 1e-6
 
 # Found places are moved to a decimal number this close.
 _SNAP = 1e-6
@@ -148,6 +152,38 @@ def sign_changes(g: Function, lower: float, upper: float, points: int = 4001, no
         same = np.sign(g(middle)) == signs[changes]
         left, right = np.where(same, middle, left), np.where(same, right, middle)
     return [float(place) for place in 0.5 * (left + right)]
+
+
+def curvature_zeros(derivative: Function, kinks: tuple[float, ...]) -> tuple[float, ...]:
+    """Places within 30 of the origin where a slope has an extremum and no kink is near."""
+    found = sign_changes(
+        lambda u: derivative(u + _SHORT_STEP) - derivative(u - _SHORT_STEP), -REACH, REACH, noise=_NO_CURVATURE
+    )
+    places = [0.0 if abs(place) < _SHORT_STEP else place for place in found]
+    return tuple(x for x in places if all(abs(x - kink) > 2.0 * _SHORT_STEP for kink in kinks))
+
+
+def images_disjoint(f: Function, pieces: list[tuple[float, float]], reach: float) -> bool:
+    """Whether the images of monotone pieces, each from its lower to its upper end, overlap at most in end points.
+
+    Parameters
+    ----------
+    f : callable
+        Vectorised function.
+    pieces : list of tuple of float
+        Ends of the pieces, possibly infinite.
+    reach : float
+        Distance from 0 at which the function is looked at where a piece has no end.
+
+    Returns
+    -------
+    bool
+    """
+    step = 1e-9
+    ends = np.array([(max(lower, -reach) + step, min(upper, reach) - step) for lower, upper in pieces])
+    images = sorted(tuple(sorted(row)) for row in f(ends).tolist())
+    slack = 1e-7 * max(1.0, *(abs(value) for image in images for value in image))
+    return all(later[0] >= earlier[1] - slack for earlier, later in itertools.pairwise(images))
 
 
 def _fourth_difference(f: Function, x: FloatArray, step: float) -> FloatArray:

@@ -51,6 +51,8 @@ class Integrand(Protocol):
     kinks: tuple[float, ...]
     pole: float
     period: float
+    slope_period: float
+    trend: float
     uniform: bool
     odd: bool
     even: bool
@@ -150,7 +152,7 @@ def conditional(
     """
     result = np.empty((4, m.size))
     sigma = np.sqrt(v)
-    kinks = np.sort(np.asarray(phi.kinks)) - m[:, None]
+    kinks = np.asarray(_kinks_in_reach(phi)) - m[:, None]
     split = np.any(np.abs(kinks) <= _REACH * sigma[:, None], axis=1)
     tiny = ~split & (sigma < _TINY_DEVIATION * min(phi.pole, 1.0))
     stein = np.where(split, stein_split | (v >= stein_from), v >= stein_from) & ~tiny
@@ -161,6 +163,14 @@ def conditional(
         ):
             result[:, rows] = _conditional_sums(phi, m[rows], v[rows], x, w, by_stein, is_tiny)
     return result
+
+
+def _kinks_in_reach(phi: Integrand) -> tuple[float, ...]:
+    """Kinks in ascending order; of a wave, whose means are reduced to a period, those that a rule can meet."""
+    if not (phi.uniform and math.isfinite(phi.slope_period)):
+        return tuple(sorted(phi.kinks))
+    reach = (_uniform.FAR * _uniform.TAIL + 1.0) * phi.slope_period
+    return tuple(sorted(kink for kink in phi.kinks if abs(kink) <= reach))
 
 
 def _conditional_rules(
@@ -230,29 +240,38 @@ def pair_moments(phi: Integrand, k: FloatArray, gap: FloatArray, refine: float) 
         Decorrelation E Var(phi | m); even and odd part of the correlation, E phi(u) phi(v) = even + odd and
         E phi(u) phi(-v) = even - odd; likewise for E phi'(u) phi'(v) and E phi'(u) phi'(-v).
     """
-    kinks = tuple(sorted({*phi.kinks, *(-kink for kink in phi.kinks)}))
+    kinks = _kinks_in_reach(phi)
+    kinks = tuple(sorted({*kinks, *(-kink for kink in kinks)}))
+    # What is folded on one period has a period: the line is left out, and added in closed form.
+    trend = np.where(phi.uniform & (np.sqrt(k) >= _uniform.FAR * phi.slope_period), phi.trend, 0.0)
 
     def integrand(x: FloatArray, rows: RowArray) -> FloatArray:
         m = x.ravel()
         v = np.repeat(gap[rows], x.shape[1])
+        line = np.repeat(trend[rows], x.shape[1])
         mean, variance, kappa, _ = phi._conditional(m, v, refine)
+        mean -= line * m
+        slope = kappa - line
         if phi.odd or phi.even:
             zero = np.zeros_like(mean)
             even, odd = (zero, mean * mean) if phi.odd else (mean * mean, zero)
             slope_even, slope_odd = (kappa * kappa, zero) if phi.odd else (zero, kappa * kappa)
         else:
             mirror_mean, mirror_variance, mirror_kappa, _ = phi._conditional(-m, v, refine)
+            mirror_mean += line * m
+            slope = 0.5 * (kappa + mirror_kappa) - line
             variance = 0.5 * (variance + mirror_variance)
             even, odd = 0.25 * (mean + mirror_mean) ** 2, 0.25 * (mean - mirror_mean) ** 2
             slope_even, slope_odd = 0.25 * (kappa + mirror_kappa) ** 2, 0.25 * (kappa - mirror_kappa) ** 2
-        return np.stack([variance, even, odd, slope_even, slope_odd]).reshape(5, *x.shape)
+        return np.stack([variance, even, odd, slope_even, slope_odd, slope]).reshape(6, *x.shape)
 
     if phi.uniform:
-        moments = np.empty((5, k.size))
+        moments = np.empty((6, k.size))
         places = _uniform.transitions(kinks, np.sqrt(k), np.sqrt(gap))
-        for rows, x, w in _uniform.rules(np.sqrt(k), places, phi.pole, refine, phi.period):
+        for rows, x, w in _uniform.rules(np.sqrt(k), places, phi.pole, refine, phi.slope_period):
             moments[:, rows] = np.einsum("kij,ij->ki", integrand(x, rows), w)
-        return moments
+        moments[2] += trend * k * (trend + 2.0 * moments[5])
+        return moments[:5]
     return gaussian.expectation(
         integrand,
         np.sqrt(k),
@@ -261,10 +280,10 @@ def pair_moments(phi: Integrand, k: FloatArray, gap: FloatArray, refine: float) 
         phi.pole,
         tolerance=_OUTER_KINKED if kinks else _OUTER,
         period=phi.period,
-        outputs=5,
+        outputs=6,
         refine=refine,
         even=True,
-    )
+    )[:5]
 
 
 def _power(square: FloatArray, k: float) -> FloatArray:

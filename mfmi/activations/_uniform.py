@@ -20,8 +20,10 @@ RowArray = NDArray[np.int64]
 
 TAIL = 8.7
 
-# From this ratio of standard deviation to period on the phase of a periodic function is uniform to 1e-19.
-FAR = 1.5
+# From this ratio of standard deviation to period on a Gaussian is folded on one period: harmonics from
+# `HARMONICS` + 1 on are below 1e-26 of the first there.
+FAR = 0.25
+HARMONICS = 7
 _BELL = 8.0
 _ORDER = 20
 # A panel is at most so many standard deviations and so many lengths of variation wide.
@@ -30,17 +32,33 @@ _PANEL_DEVIATIONS, _PANEL_POLES = 2.0, 5.0
 # Around a smoothed kink panels grow by this factor, so many times.
 _GRADE, _GRADES = 4.0, 16
 
-# Largest number of nodes of one rule; what asks for more is not resolved.
-_LARGEST = 1 << 17
+# Logarithms of moments have singularities nearer than the moments'.
+_FINER = 0.5
+
+# Largest numbers of nodes of one rule, without and with kinks: a moment of a pair takes their square, and what asks for
+# more is not resolved.
+_LARGEST_SMOOTH, _LARGEST_KINKED = 1 << 11, 1 << 11
 
 # Labels of classes hold the number of panels and that of cuts, which is below this.
 _CUTS = 1 << 24
 
 
-def largest_variance(pole: float) -> float:
+def largest_variance(pole: float, kinked: bool) -> float:
     """Largest variance at which a function of this length of variation is resolved within the nodes of one rule."""
-    panels = (_LARGEST / _ORDER) * _PANEL_POLES * pole / (2.0 * TAIL)
-    return panels * panels
+    if kinked:
+        sigma = (_LARGEST_KINKED / _ORDER) * _PANEL_POLES * pole / (2.0 * TAIL)
+    else:
+        sigma = 0.5 * pole * (np.pi * _LARGEST_SMOOTH / TAIL - _BELL)
+    return float(sigma * sigma)
+
+
+def wrapped(x: FloatArray, sigma: FloatArray, period: float) -> FloatArray:
+    """Density of N(0, sigma^2) folded on one period, times the period; sigma at least `FAR` periods, shape (n, 1)."""
+    density = np.ones(np.broadcast_shapes(x.shape, sigma.shape))
+    for harmonic in range(1, HARMONICS + 1):
+        rate = 2.0 * np.pi * harmonic / period
+        density += 2.0 * np.exp(-0.5 * (rate * sigma) ** 2) * np.cos(rate * x)
+    return density
 
 
 def transitions(kinks: tuple[float, ...], sigma: FloatArray, width: FloatArray) -> FloatArray:
@@ -58,7 +76,7 @@ def transitions(kinks: tuple[float, ...], sigma: FloatArray, width: FloatArray) 
     ndarray, shape (n, K)
         Sorted along the last axis.
     """
-    if not kinks:
+    if not kinks or not sigma.size:
         return np.empty((sigma.size, 0))
     narrow = (width > 0.0) & (width < TAIL * sigma)
     ratio = np.max(sigma[narrow] / width[narrow], initial=0.0)
@@ -85,7 +103,7 @@ def rules(
     refine : float
         Multiplies the number of nodes.
     period : float
-        Period of an integrand without kinks; at `FAR` times that standard deviation its phase is uniform.
+        Period of the integrand; from `FAR` times that standard deviation on the rule covers one period.
 
     Yields
     ------
@@ -94,14 +112,12 @@ def rules(
     x, w : ndarray, shape (b, M)
         Nodes relative to the mean, and weights that add up to 1.
     """
-    inside = np.count_nonzero(np.abs(kinks) < TAIL * sigma[:, None], axis=1)
     far = sigma >= FAR * period
-    if far.any():
-        count = math.ceil(refine * (16.0 + 2.0 * period / (np.pi * pole)))
-        x, w = period * (np.arange(count) / count - 0.5), np.full(count, 1.0 / count)
-        for _, at in gaussian.blocks(np.full(np.count_nonzero(far), count), lambda label: label):
-            shape = at.size, count
-            yield np.flatnonzero(far)[at], np.broadcast_to(x, shape), np.broadcast_to(w, shape)
+    reach = np.where(far, 0.5 * period, TAIL * sigma)
+    inside = np.count_nonzero(np.abs(kinks) < reach[:, None], axis=1)
+    members = np.flatnonzero(far)
+    for label, at in gaussian.blocks(inside[members], lambda cuts: _period_nodes(cuts, pole, period)):
+        yield members[at], *_period_rule(sigma[members[at]], kinks[members[at]], label, pole, refine, period)
     for split in (False, True):
         members = np.flatnonzero(((inside > 0) == split) & ~far)
         if not members.size:
@@ -114,9 +130,37 @@ def rules(
         for label, at in gaussian.blocks(labels, lambda label: _elements(label, split)):  # noqa: B023
             rows = members[at]
             if split:
-                yield rows, *_panel_rule(sigma[rows], kinks[rows], label // _CUTS, label % _CUTS, refine)
+                z = kinks[rows] / sigma[rows, None]
+                nodes, w = _panel_rule(z, TAIL, label // _CUTS, label % _CUTS, refine)
+                w *= np.exp(-0.5 * nodes * nodes)
+                yield rows, sigma[rows, None] * nodes, w / w.sum(axis=1, keepdims=True)
             else:
                 yield rows, *_equal_rule(sigma[rows], max(4, round(label * refine)))
+
+
+def offset_rules(
+    sigma: FloatArray, width: FloatArray, places: tuple[float, ...], pole: float, refine: float, period: float
+) -> Iterator[tuple[RowArray, FloatArray, FloatArray]]:
+    """As `rules`, for functions such as ln(1 + r kappa^2) of moments that `width` has smoothed.
+
+    Parameters
+    ----------
+    sigma, width : ndarray, shape (n,)
+        Standard deviation of the offset and of the noise inside.
+    places : tuple of float
+        Where there are transitions of that width.
+    pole, refine, period
+        As in `rules`.
+
+    Yields
+    ------
+    rows, x, w : ndarray
+        As in `rules`.
+    """
+    # A wave is folded on a period as soon as more of them are within reach.
+    near = (FAR * TAIL + 1.0) * period
+    cuts = transitions(tuple(place for place in places if abs(place) <= near), sigma, width)
+    return rules(sigma, cuts, _FINER * pole, refine, period)
 
 
 def _elements(label: int, split: bool) -> int:
@@ -134,17 +178,36 @@ def _equal_rule(sigma: FloatArray, nodes: int) -> tuple[FloatArray, FloatArray]:
     return sigma[:, None] * z, np.broadcast_to(w / w.sum(), (sigma.size, z.size))
 
 
-def _panel_rule(
-    sigma: FloatArray, kinks: FloatArray, panels: int, inside: int, refine: float
+def _period_nodes(cuts: int, pole: float, period: float) -> int:
+    if not cuts:
+        return math.ceil(16.0 + 2.0 * period / (np.pi * pole))
+    return (math.ceil(period / (_PANEL_POLES * pole)) + cuts) * _ORDER
+
+
+def _period_rule(
+    sigma: FloatArray, kinks: FloatArray, cuts: int, pole: float, refine: float, period: float
 ) -> tuple[FloatArray, FloatArray]:
-    """Gauss-Legendre between equal steps and the `inside` kinks of every row that are within reach."""
-    z = kinks / sigma[:, None]
-    first = np.argmax(z > -TAIL, axis=1)
-    cuts = np.take_along_axis(z, first[:, None] + np.arange(inside), axis=1)
-    lattice = np.broadcast_to(np.linspace(-TAIL, TAIL, panels + 1), (sigma.size, panels + 1))
-    edges = np.sort(np.concatenate([lattice, cuts], axis=1), axis=1)
+    """One period, in equal steps or cut at the `cuts` kinks of every row within it, under the folded density."""
+    if cuts:
+        panels = math.ceil(period / (_PANEL_POLES * pole))
+        x, w = _panel_rule(kinks, 0.5 * period, panels, cuts, refine)
+    else:
+        count = math.ceil(refine * _period_nodes(0, pole, period))
+        x = np.broadcast_to(period * (np.arange(count) / count - 0.5), (sigma.size, count))
+        w = np.ones_like(x)
+    w = np.maximum(wrapped(x, sigma[:, None], period), 0.0) * w
+    return x, w / w.sum(axis=1, keepdims=True)
+
+
+def _panel_rule(
+    places: FloatArray, reach: float, panels: int, cuts: int, refine: float
+) -> tuple[FloatArray, FloatArray]:
+    """Gauss-Legendre on [-reach, reach] between equal steps and the `cuts` places of every row within it."""
+    first = np.argmax(places > -reach, axis=1)
+    inner = np.take_along_axis(places, first[:, None] + np.arange(cuts), axis=1)
+    lattice = np.broadcast_to(np.linspace(-reach, reach, panels + 1), (len(places), panels + 1))
+    edges = np.sort(np.concatenate([lattice, inner], axis=1), axis=1)
     t, weight = gaussian.legendre_rule(math.ceil(_ORDER * refine))
     width = np.diff(edges, axis=1)[:, :, None]
-    nodes = (edges[:, :-1, None] + width * t).reshape(sigma.size, -1)
-    w = (width * weight).reshape(sigma.size, -1) * np.exp(-0.5 * nodes * nodes)
-    return sigma[:, None] * nodes, w / w.sum(axis=1, keepdims=True)
+    nodes = (edges[:, :-1, None] + width * t).reshape(len(places), -1)
+    return nodes, (width * weight).reshape(len(places), -1)

@@ -1,8 +1,9 @@
 """Functions that are a straight line plus a periodic part: found from values, and their moments at large variances.
 
 Of phi(u) = a u + p(u), p of period P, under a Gaussian of standard deviation sigma the harmonic n of p has the mean
-exp(-2 (pi n sigma / P)^2). From sigma = 1.5 P on that is below 1e-19: p is then as if its phase were uniform, and
-independent of the line.
+exp(-2 (pi n sigma / P)^2). From sigma = P / 4 on those beyond the seventh are below 1e-26, and the moments of phi are
+sums over the others: with p_n and (p^2)_n the harmonics of p and its square, E p(m + sqrt(v) g), its slope kappa - a
+and E p^2, of which the variance is kappa^2 v + E p^2 - (E p)^2 - (kappa - a)^2 v by Stein's lemma.
 """
 
 from __future__ import annotations
@@ -15,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mfmi.activations import _probe
-from mfmi.activations._uniform import FAR
+from mfmi.activations._uniform import FAR, HARMONICS
 from mfmi.arguments.arrays import FloatArray
 from mfmi.quadrature import gaussian
 
@@ -35,7 +36,10 @@ _ORDER = 24
 _HALVINGS = 40
 
 
-@dataclass(frozen=True)
+ComplexArray = NDArray[np.complex128]
+
+
+@dataclass(frozen=True, eq=False)
 class Wave:
     """The two parts of a function.
 
@@ -45,14 +49,17 @@ class Wave:
         Period P of the periodic part.
     trend : float
         Slope a of the line.
-    mean, variance : float
-        Mean and variance of the periodic part over a period.
+    mean : float
+        Mean of the periodic part over a period.
+    values, squares : ndarray of complex, shape (HARMONICS + 1,)
+        Fourier coefficients of the periodic part less its mean, and of the square of that.
     """
 
     period: float
     trend: float
     mean: float
-    variance: float
+    values: ComplexArray
+    squares: ComplexArray
 
     def reduced(self, m: FloatArray) -> FloatArray:
         """The place within half a period of 0 at which the periodic part is the same."""
@@ -60,22 +67,53 @@ class Wave:
         return place
 
     def is_far(self, s: FloatArray) -> NDArray[np.bool_]:
-        """Whether the phase is uniform at a variance."""
+        """Whether the harmonics tell all at a variance."""
         far: NDArray[np.bool_] = s >= (FAR * self.period) ** 2
         return far
 
     def joined(self, s: FloatArray, far: FloatArray, near: Function) -> FloatArray:
-        """Values `far`, and those of a function of the variance where the phase is not uniform."""
+        """Values `far`, and those of a function of the variance where the harmonics do not tell all."""
         rows = ~self.is_far(s)
         if rows.any():
             far[rows] = near(s[rows])
         return far
 
+    def smoothed(self, coefficients: ComplexArray, m: FloatArray, v: FloatArray, order: int = 0) -> FloatArray:
+        """Mean of a periodic function over N(m, v), by its coefficients, or a derivative of that by m; shape (n,)."""
+        rate = 2.0 * np.pi / self.period
+        turn = np.exp(1j * rate * m)
+        total = np.full(m.shape, coefficients[0].real if order == 0 else 0.0)
+        power = np.ones_like(turn)
+        for n in range(1, len(coefficients)):
+            power = power * turn
+            factor = coefficients[n] * (1j * n * rate) ** order
+            total += 2.0 * np.exp(-0.5 * (n * rate) ** 2 * v) * (factor * power).real
+        return total
+
     def conditional(self, m: FloatArray, v: FloatArray) -> FloatArray:
-        """Mean, variance, kappa and residual of phi(m + sqrt(v) g) where the phase is uniform, shape (4, n)."""
-        kappa = np.full_like(v, self.trend)
-        residual = np.full_like(v, self.variance)
-        return np.stack([self.trend * m + self.mean, self.trend**2 * v + residual, kappa, residual])
+        """Mean, variance, kappa and residual of phi(m + sqrt(v) g) where the harmonics tell all, shape (4, n)."""
+        place = self.reduced(m)
+        value, slope = (self.smoothed(self.values, place, v, order) for order in (0, 1))
+        residual = np.maximum(self.smoothed(self.squares, place, v) - value * value - slope * slope * v, 0.0)
+        kappa = self.trend + slope
+        return np.stack([self.trend * m + self.mean + value, kappa * kappa * v + residual, kappa, residual])
+
+    def second_moment(self, s: FloatArray) -> FloatArray:
+        """E phi^2 where the harmonics tell all."""
+        zero = np.zeros_like(s)
+        value, slope = (self.smoothed(self.values, zero, s, order) for order in (0, 1))
+        square = self.smoothed(self.squares, zero, s)
+        total: FloatArray = (
+            self.trend**2 * s + self.mean**2 + square + 2.0 * (self.trend * s * slope + self.mean * value)
+        )
+        return total
+
+    def second_moment_slope(self, s: FloatArray) -> FloatArray:
+        """Its slope in s; that of a mean is half of its second derivative by the place."""
+        zero = np.zeros_like(s)
+        slope, second, third = (self.smoothed(self.values, zero, s, order) for order in (1, 2, 3))
+        square = 0.5 * self.smoothed(self.squares, zero, s, 2)
+        return np.asarray(self.trend**2 + square + self.trend * (2.0 * slope + s * third) + self.mean * second)
 
 
 class Examined(Protocol):
@@ -85,9 +123,9 @@ class Examined(Protocol):
     slope_zeros: tuple[float, ...]
 
 
-def average(f: Function, phi: Examined, period: float) -> float:
-    """Mean over a period of a function of the slope of phi, which may have logarithmic poles where that vanishes."""
-    return averages([f], phi.kinks, period, phi.slope_zeros)[0]
+def coefficients(f: Function, phi: Examined, period: float) -> ComplexArray:
+    """Fourier coefficients of a periodic function of the slope of phi, perhaps with logarithms where that vanishes."""
+    return _coefficients(f, phi.kinks, period, phi.slope_zeros)
 
 
 def find(f: Function, kinks: tuple[float, ...], given: float) -> tuple[float, float] | None:
@@ -131,16 +169,19 @@ def find(f: Function, kinks: tuple[float, ...], given: float) -> tuple[float, fl
 
 
 def wave(f: Function, cuts: tuple[float, ...], period: float, trend: float) -> Wave:
-    """Measure the periodic part; `cuts` are its kinks."""
-    mean, square = averages([lambda u: f(u) - trend * u, lambda u: (f(u) - trend * u) ** 2], cuts, period, ())
-    variance = averages([lambda u: (f(u) - trend * u - mean) ** 2], cuts, period, ())[0] if square > 0.0 else 0.0
-    return Wave(period, trend, mean, variance)
+    """Measure the periodic part; `cuts` are its kinks and other places between which it is a polynomial."""
+    mean = float(_coefficients(lambda u: f(u) - trend * u, cuts, period, ())[0].real)
+
+    def centred(u: FloatArray) -> FloatArray:
+        return f(u) - trend * u - mean
+
+    values = _coefficients(centred, cuts, period, ())
+    values[0] = 0.0
+    return Wave(period, trend, mean, values, _coefficients(lambda u: centred(u) ** 2, cuts, period, ()))
 
 
-def averages(
-    functions: Iterable[Function], cuts: tuple[float, ...], period: float, poles: tuple[float, ...]
-) -> list[float]:
-    """Means over one period of functions that are smooth but for kinks at `cuts` and logarithms at `poles`."""
+def _coefficients(f: Function, cuts: tuple[float, ...], period: float, poles: tuple[float, ...]) -> ComplexArray:
+    """Means over one period of f exp(-i n u), f smooth but for kinks at `cuts` and logarithms at `poles`."""
     singular = np.unique(np.round(_within(poles, period), 12))
     edges = np.unique(np.concatenate([np.linspace(-0.5, 0.5, 65) * period, _within(cuts, period), singular]))
     if singular.size:
@@ -152,7 +193,9 @@ def averages(
     width = np.diff(edges)[:, None]
     x = (edges[:-1, None] + width * t).ravel()
     weights = (width * w).ravel() / period
-    return [float(weights @ g(x)) for g in functions]
+    phase = np.exp(-2j * np.pi / period * np.arange(HARMONICS + 1)[:, None] * x)
+    found: ComplexArray = phase @ (weights * f(x))
+    return found
 
 
 def continued(kinks: tuple[float, ...], period: float, reach: float) -> tuple[float, ...]:

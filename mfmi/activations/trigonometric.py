@@ -35,7 +35,7 @@ class Wave(Activation):
 
     citation: ClassVar[str] = "Gaussian characteristic function; Hermite series for the residual"
     pole = 1.5
-    period = 2.0 * math.pi
+    period = slope_period = 2.0 * math.pi
     pieces = ()
     images_disjoint = False
     strictly_monotone = False

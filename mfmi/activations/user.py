@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 import math
 from collections.abc import Callable
+from functools import cached_property
 from typing import Any, ClassVar
 
 import numpy as np
@@ -53,14 +54,17 @@ class UserActivation(Activation):
     derivative_error: float
     largest_variance: float
     wave: _waves.Wave | None = None
+    private: bool = False
+    """Whether its name means something in this process alone."""
     _step: float
     _function: Callable[[FloatArray], Any]
     _slope: Callable[[FloatArray], Any] | None
     _known: _identity.Identity
     _values: str
+    _powers: dict[float, _waves.ComplexArray]
 
     def __init__(self, spec: str, function: Callable[..., Any], slope: Callable[..., Any] | None) -> None:
-        super().__init__(spec, _function=function, _slope=slope)
+        super().__init__(spec, _function=function, _slope=slope, _powers={})
         known = _identity.of_activation(function, slope)
         digest = f"{known.digest} {_identity.place_of(function)} {_identity.place_of(slope)}"
         self._set(_known=known, _digest=digest, _values=_identity.values_of(function).hex())
@@ -84,6 +88,11 @@ class UserActivation(Activation):
         return self._known.digest if self._known.complete else None
 
     def __reduce__(self) -> tuple[Callable[..., Any], tuple[Any, ...]]:
+        if self.private:
+            raise ValueError(
+                f"activation {self.name!r} is known to this process only; put the function in a module and name it "
+                "module:function, for other processes and the command line"
+            )
         return type(self).restored, (self.name, self.code_digest)
 
     def __call__(self, u: ArrayLike) -> FloatArray:
@@ -145,7 +154,7 @@ class UserActivation(Activation):
         wave = None
         if repeats is not None:
             reach = max(_probe.REACH, (_uniform.FAR * _uniform.TAIL + 1.0) * repeats[0])
-            wave = _waves.wave(self, kinks, *repeats)
+            wave = _waves.wave(self, (*kinks, *panels.lower[np.abs(panels.lower) <= repeats[0]].tolist()), *repeats)
             jumps = _waves.continued(jumps, repeats[0], reach) if jumps else ()
             if kinks:
                 kinks = _waves.continued(kinks, repeats[0], reach)
@@ -155,6 +164,8 @@ class UserActivation(Activation):
             kinks=tuple(sorted(kinks)),
             jumps=jumps,
             period=math.inf if wave is None or wave.trend or kinks else wave.period,
+            slope_period=math.inf if wave is None else wave.period,
+            trend=0.0 if wave is None else wave.trend,
             wave=wave,
             differentiable=not jumps,
             tabulated=frozenset() if jumps else PAIR_MOMENTS,
@@ -247,7 +258,7 @@ class UserActivation(Activation):
             "slope_zeros": tuple(zeros),
             "pieces": pieces,
             "strictly_monotone": len(pieces) == 1 and len(active) == 1 and not self.jumps,
-            "images_disjoint": self._disjoint(pieces),
+            "images_disjoint": _probe.images_disjoint(self, [(piece.lower, piece.upper) for piece in pieces], RANGE),
             "lipschitz": math.inf if self.jumps else steepest * (1.0 + 1e-6),
         }
 
@@ -275,17 +286,6 @@ class UserActivation(Activation):
             else:
                 merged.append(piece)
         return tuple(merged)
-
-    def _disjoint(self, pieces: tuple[Piece, ...]) -> bool:
-        """Whether the images of the pieces overlap at most in end points."""
-        step = 1e-9
-        images = []
-        for piece in pieces:
-            lower, upper = max(piece.lower, -RANGE) + step, min(piece.upper, RANGE) - step
-            images.append(sorted((float(self(lower)), float(self(upper)))))
-        images.sort()
-        slack = 1e-7 * max(1.0, *(abs(value) for image in images for value in image))
-        return all(later[0] >= earlier[1] - slack for earlier, later in itertools.pairwise(images))
 
     def _choose_rule(self, panels: _resolution.Panels) -> None:
         """Find the rule that quadrature is done with, and the variance up to which it is right."""
@@ -324,13 +324,12 @@ class UserActivation(Activation):
         wave = self.wave
         if wave is None:
             return super()._second_moment(s, refine)
-        far = wave.trend**2 * s + wave.mean**2 + wave.variance
-        return wave.joined(s, far, lambda near: _quadrature.second_moment(self, near, refine))
+        return wave.joined(s, wave.second_moment(s), lambda near: _quadrature.second_moment(self, near, refine))
 
     def _second_moment_slope(self, s: FloatArray, refine: float = 1.0) -> FloatArray:
         if self.wave is None:
             return self._near_second_moment_slope(s, refine)
-        far = np.full_like(s, self.wave.trend**2)
+        far = self.wave.second_moment_slope(s)
         return self.wave.joined(s, far, lambda near: self._near_second_moment_slope(near, refine))
 
     def _near_second_moment_slope(self, s: FloatArray, refine: float) -> FloatArray:
@@ -346,26 +345,35 @@ class UserActivation(Activation):
             return np.full_like(s, np.nan)
         if self.wave is None:
             return super()._slope_moment(s, k, refine)
-        far = _waves.average(lambda u: np.abs(self.derivative(u)) ** (2.0 * k), self, self.wave.period)
-        return self.wave.joined(s, np.full_like(s, far), lambda near: _quadrature.slope_moment(self, near, k, refine))
+        if k not in self._powers:
+            self._powers[k] = _waves.coefficients(
+                lambda u: np.abs(self.derivative(u)) ** (2.0 * k), self, self.wave.period
+            )
+        far = self.wave.smoothed(self._powers[k], np.zeros_like(s), s)
+        return self.wave.joined(s, far, lambda near: _quadrature.slope_moment(self, near, k, refine))
 
     def _log_slope(self, s: FloatArray, refine: float = 1.0) -> FloatArray:
         if self.jumps or any(piece.kind == "flat" for piece in self.pieces):
             return np.full_like(s, -np.inf)
         if self.wave is None:
             return super()._log_slope(s, refine)
-        far = 2.0 * _waves.average(self.log_abs_derivative, self, self.wave.period)
-        return self.wave.joined(s, np.full_like(s, far), lambda near: _quadrature.log_slope(self, near, refine))
+        far = 2.0 * self.wave.smoothed(self._logarithm, np.zeros_like(s), s)
+        return self.wave.joined(s, far, lambda near: _quadrature.log_slope(self, near, refine))
+
+    @cached_property
+    def _logarithm(self) -> _waves.ComplexArray:
+        """Fourier coefficients of ln|phi'| of a wave."""
+        assert self.wave is not None
+        return _waves.coefficients(self.log_abs_derivative, self, self.wave.period)
 
     def _conditional_log_slope(self, m: FloatArray, v: FloatArray, refine: float = 1.0) -> FloatArray:
         wave = self.wave
         if wave is None:
             return super()._conditional_log_slope(m, v, refine)
-        far = _waves.average(self.log_abs_derivative, self, wave.period)
         at = wave.reduced(m)
         return wave.joined(
             v,
-            np.full_like(v, far),
+            wave.smoothed(self._logarithm, at, v),
             lambda near: _quadrature.conditional_log_slope(self, at[~wave.is_far(v)], near, refine),
         )
 

@@ -74,16 +74,21 @@ def offset_blocks(
     if not len(plain):
         return
     places = _valleys(phi, _REACH * float(deviation[plain].max()), curvature) if valleys > 0.0 else phi.kinks
-    rules = blocked_rules(
-        deviation[plain],
-        width[plain],
-        places,
-        pole * phi.pole,
-        tolerance=_TOLERANCE,
-        period=math.inf if wave else phi.period,
-        refine=refine * (valleys if valleys > 0.0 and places else 1.0),
-        half=phi.odd or phi.even,
-    )
+    finer = refine * (valleys if valleys > 0.0 and places else 1.0)
+    if wave:
+        rules = blocked_rules(
+            deviation[plain],
+            width[plain],
+            places,
+            pole * phi.pole,
+            tolerance=_TOLERANCE,
+            refine=finer,
+            half=phi.odd or phi.even,
+        )
+    else:
+        rules = phi.offset_rules(
+            deviation[plain] ** 2, width[plain], tolerance=_TOLERANCE, places=places, pole=pole, refine=finer
+        )
     for rows, omega, weight in rules:
         yield plain[rows], omega, weight
 
