@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import replace
 from numbers import Real
 from typing import TYPE_CHECKING, Any
@@ -37,7 +37,7 @@ if TYPE_CHECKING:
 
 
 def evaluate(
-    activation: str | Activation | Iterable[str | Activation],
+    activation: str | Activation | Callable[..., Any] | Iterable[str | Activation | Callable[..., Any]],
     sigma_w: ArrayLike | None = None,
     sigma_b: ArrayLike | None = None,
     sigma_noise: ArrayLike = 0.1,
@@ -70,7 +70,7 @@ def evaluate(
     Parameters
     ----------
     activation
-        Names such as "tanh" or "leaky_relu(0.1)", or activations (see `mfmi.activation`).
+        Names such as "tanh" or "leaky_relu(0.1)", vectorised functions, or activations (see `mfmi.activation`).
     sigma_w
         Standard deviation of the weights, times the root of the fan-in; at least 0.
     sigma_b

@@ -5,9 +5,14 @@ from __future__ import annotations
 import difflib
 import importlib
 import os
+import re
 import sys
 from collections.abc import Callable
+from functools import partial
 from typing import Any
+
+import numpy as np
+import scipy.special
 
 from mfmi.activations import _identity
 from mfmi.activations.user import UserActivation
@@ -15,6 +20,10 @@ from mfmi.errors import OutputError
 
 # Functions that a process remembers as examined.
 _REMEMBERED = 64
+
+# Functions that have names in this process only.
+_MOST_CALLABLES = 4096
+_callables: dict[str, Callable[..., Any]] = {}
 
 _known: dict[tuple[str, _identity.Identity, int, int], UserActivation] = {}
 
@@ -38,6 +47,8 @@ def load(spec: str) -> UserActivation:
         which.
     """
     module_name, _, function_name = spec.partition(":")
+    if spec in _callables:
+        return _examined(spec, _callables[spec], _slope_of(_callables[spec]))
     here = os.getcwd()
     added = here not in sys.path
     if added:
@@ -56,8 +67,67 @@ def load(spec: str) -> UserActivation:
         close = difflib.get_close_matches(function_name, [name for name in dir(module) if not name.startswith("_")])
         hint = f"; did you mean {' or '.join(close)}?" if close else ""
         raise ValueError(f"activation {spec!r}: module {module_name!r} has no function {function_name!r}{hint}")
-    slope = getattr(function, "derivative", None) or getattr(module, f"{function_name}_derivative", None)
-    return _examined(spec, function, slope)
+    return _examined(spec, function, _slope_of(function) or getattr(module, f"{function_name}_derivative", None))
+
+
+def of_callable(function: Callable[..., Any]) -> UserActivation:
+    """Return the activation of a function that is given itself.
+
+    It has the name under which its module gives it. What no module gives, such as a lambda or a closure, gets one that
+    this process alone knows.
+
+    Parameters
+    ----------
+    function : callable
+        Takes and returns arrays.
+
+    Returns
+    -------
+    UserActivation
+    """
+    spec = _name_of(function)
+    module_name, _, function_name = spec.partition(":")
+    if getattr(sys.modules.get(module_name), function_name, None) is function:
+        return load(spec)
+    taken, identity = 1, _identity.of_activation(function, _slope_of(function))
+    name = spec
+    while not _is_free(name, function, identity):
+        taken += 1
+        name = f"{spec}_{taken}"
+    while len(_callables) >= _MOST_CALLABLES:
+        _callables.pop(next(iter(_callables)))
+    # One of the same code and data stands for all of them, and is examined once.
+    function = _callables.get(name, function)
+    activation = _examined(name, function, _slope_of(function))
+    activation._set(private=True)
+    _callables[name] = function
+    return activation
+
+
+def _is_free(name: str, function: Callable[..., Any], identity: _identity.Identity) -> bool:
+    """Whether a name stands for nothing else: another function has another, one of the same code and data may share."""
+    known = _callables.get(name)
+    if known is None:
+        module_name, _, function_name = name.partition(":")
+        return not hasattr(sys.modules.get(module_name), function_name)
+    return known is function or (identity.complete and _identity.of_activation(known, _slope_of(known)) == identity)
+
+
+def _name_of(function: Callable[..., Any]) -> str:
+    """Name of a function as "module:function"."""
+    while isinstance(function, partial):
+        function = function.func
+    named = function if hasattr(function, "__name__") else type(function)
+    module = "numpy" if getattr(np, named.__name__, None) is function else getattr(named, "__module__", None)
+    if isinstance(function, np.ufunc) and module != "numpy":
+        module = "scipy.special" if getattr(scipy.special, named.__name__, None) is function else "numpy"
+    word = re.sub(r"\W", "", named.__name__)
+    return f"{module or type(function).__module__}:{word}"
+
+
+def _slope_of(function: Callable[..., Any]) -> Callable[..., Any] | None:
+    slope: Callable[..., Any] | None = getattr(function, "derivative", None)
+    return slope
 
 
 def current(activation: UserActivation) -> UserActivation:

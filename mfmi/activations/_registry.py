@@ -8,6 +8,7 @@ import inspect
 import re
 from collections.abc import Callable
 from functools import lru_cache
+from typing import Any
 
 from mfmi.activations import _loading, elu, relu, trigonometric, user
 from mfmi.activations._base import Activation
@@ -49,13 +50,14 @@ def names() -> tuple[str, ...]:
     return tuple(_FACTORIES)
 
 
-def get(spec: str | Activation) -> Activation:
+def get(spec: str | Activation | Callable[..., Any]) -> Activation:
     """Return the activation of a name such as "tanh", "leaky_relu(0.1)", "elu(alpha=0.5)" or "module:function".
 
     Parameters
     ----------
-    spec : str or Activation
-        An activation is returned as it is; a user's function that has changed since it was examined is examined again.
+    spec : str, Activation or callable
+        A callable is a numpy ufunc or another vectorised function. An activation is returned as it is; a user's
+        function that has changed since it was examined is examined again.
 
     Returns
     -------
@@ -70,8 +72,10 @@ def get(spec: str | Activation) -> Activation:
         return _loading.current(spec)
     if isinstance(spec, Activation):
         return spec
+    if callable(spec):
+        return _loading.of_callable(spec)
     if not isinstance(spec, str):
-        raise ValueError(f"activation must be a name or an activation, got {spec!r}")
+        raise ValueError(f"activation must be a name, a vectorised function or an activation, got {spec!r}")
     # Nothing but its code and values says whether a user's function is the one that had this name before.
     return _loading.load(spec.strip()) if _USER.match(spec) else _parse(spec)
 

@@ -26,7 +26,8 @@ def check_vectorised(phi: Activation, function: Callable[..., Any], what: str) -
         except Exception as problem:
             raise ValueError(
                 f"{label} is not vectorised: an array of {grid.size} numbers from {grid[0]} on raises "
-                f"{type(problem).__name__}: {problem}"
+                f"{type(problem).__name__}: {problem}; write it with numpy functions of arrays, or pass "
+                "numpy.vectorize of it, which is slow"
             ) from problem
         if result.shape != grid.shape:
             raise ValueError(
