@@ -1,6 +1,6 @@
 """The documentation as a program: its blocks are run, and what they print is compared with what stands below them.
 
-    python tests/documentation.py [--fast] README.md docs/*.md
+    python tests/documentation.py [--fast] README.md docs/*.md docs/howto/*.md
 
 puts what the commands print today in place of what differs.
 
@@ -47,7 +47,7 @@ from typing import Any
 import yaml
 
 ROOT = Path(__file__).parent.parent
-DOCUMENTS = ("README.md", *sorted(f"docs/{path.name}" for path in (ROOT / "docs").glob("*.md")))
+DOCUMENTS = ("README.md", *sorted(str(path.relative_to(ROOT)) for path in (ROOT / "docs").rglob("*.md")))
 COLUMNS, LINES = 80, 40
 MOST_SECONDS = 900.0
 LANGUAGES = ("", "console", "python", "yaml", "sh", "bash", "text")
@@ -71,7 +71,7 @@ BASE_CONFIG: dict[str, Any] = {"version": 1, "sweep": {"activation": "tanh", "si
 
 
 # Documents that need stand-ins for what a machine may not have, and the test that runs them.
-RUN_ELSEWHERE = {"docs/scaling.md": "sweep/test_scaling_recipes.py"}
+RUN_ELSEWHERE = {"docs/howto/cluster.md": "sweep/test_scaling_recipes.py"}
 
 
 @dataclass(frozen=True)

@@ -101,6 +101,13 @@ def test_links_lead_somewhere(name: str, link: str) -> None:
     assert not heading or heading in {re.sub(r"[^\w -]", "", title.lower()).replace(" ", "-") for title in titles}
 
 
+def test_the_index_of_recipes_leads_to_each() -> None:
+    recipes = {path.name for path in (ROOT / "docs" / "howto").glob("*.md")} - {"README.md"}
+    assert len(recipes) >= 3
+    assert recipes <= set(re.findall(r"\]\((\w+\.md)\)", TEXTS["docs/howto/README.md"]))
+    assert "docs/howto/README.md" in TEXTS["README.md"]
+
+
 def test_the_readme_leads_to_every_document() -> None:
     assert {f"docs/{path.name}" for path in (ROOT / "docs").glob("*.md")} <= {
         *re.findall(r"\]\((docs/\w+\.md)\)", TEXTS["README.md"]),

@@ -11,7 +11,7 @@ from mfmi.names import ESTIMATORS
 ROOT = Path(__file__).parent.parent
 THEORY = (ROOT / "docs" / "theory.md").read_text()
 ARCHITECTURES = (ROOT / "docs" / "theory_architectures.md").read_text()
-SOURCES = sorted([*(ROOT / "mfmi").rglob("*.py"), *(ROOT / "tests").rglob("*.py"), *(ROOT / "docs").glob("*.md")])
+SOURCES = sorted([*(ROOT / "mfmi").rglob("*.py"), *(ROOT / "tests").rglob("*.py"), *(ROOT / "docs").rglob("*.md")])
 NUMBERED = re.findall(r"^(?:    |>).* \((\d+[ab]?)\)$", f"{THEORY}\n{ARCHITECTURES}", re.MULTILINE)
 SECTIONS = re.findall(r"^##+ (\d+(?:\.\d+)?)\.? ", THEORY, re.MULTILINE)
 TABLE = THEORY.partition("## 11. Symbols")[2] + ARCHITECTURES.partition("## Symbols")[2]

@@ -1,4 +1,4 @@
-"""The recipes of docs/scaling.md run as they are written, on a small config and with a stand-in for Slurm."""
+"""The recipes of docs/howto/cluster.md run as they are written, on a small config and with a stand-in for Slurm."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ print(1234)
 
 def recipe(title: str) -> list[str]:
     """Return the blocks of code under a heading."""
-    text = (ROOT / "docs" / "scaling.md").read_text()
+    text = (ROOT / "docs" / "howto" / "cluster.md").read_text()
     section = re.search(rf"^## {title}\n(.*?)(?=^## |\Z)", text, re.MULTILINE | re.DOTALL)
     assert section, title
     return re.findall(r"^```bash\n(.*?)^```", section[1], re.MULTILINE | re.DOTALL)
