@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import hashlib
 import pickle
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -17,119 +17,17 @@ from mfmi.networks.model import SQUARE, Model
 from mfmi.networks.points import Points
 from mfmi.storage import parquet as store
 from mfmi.storage.provenance import provenance
+from mfmi.sweep.plan import Plan
 
 Block = dict[str, NDArray[Any]]
 Depths = Sequence[int] | NDArray[np.int64]
+Evaluate = Callable[[Points, Depths, Sequence[str], str, Sequence[str], Model], Block]
+"""The evaluator, `mfmi.bounds.evaluate.evaluate_points` or a stand-in of the same signature."""
 
 NUMERICAL = (NumericsError, ArithmeticError, np.linalg.LinAlgError)
 """Errors that a point can cause, recorded in its row; any other exception is a bug and propagates."""
 
 IDENTITY = ("activation", "weights", "noise_at", "sigma_w", "sigma_b", "sigma_noise", "input_variance")
-
-
-class Evaluate(Protocol):
-    """The evaluator, `mfmi.bounds.evaluate.evaluate_points` or a stand-in of the same signature."""
-
-    def __call__(
-        self,
-        points: Points,
-        depths: Depths,
-        estimators: Sequence[str],
-        unit: str,
-        optional: Sequence[str],
-        model: Model,
-        /,
-    ) -> Block:
-        """Return the rows of `points` at `depths`."""
-        ...
-
-
-class Span(Protocol):
-    """Grid indices [start, stop) of one chunk."""
-
-    @property
-    def start(self) -> int:
-        """First grid index."""
-        ...
-
-    @property
-    def stop(self) -> int:
-        """First grid index after the chunk."""
-        ...
-
-
-class Config(Protocol):
-    """Interface of a config that a file and its parts record."""
-
-    @property
-    def text(self) -> str:
-        """The config as it was written."""
-        ...
-
-    @property
-    def sha256(self) -> str:
-        """Hash of the text."""
-        ...
-
-    def canonical(self) -> dict[str, Any]:
-        """Return the meaning, ready for JSON, with every default filled in."""
-        ...
-
-
-class Plan(Protocol):
-    """Interface that running a sweep requires of its plan."""
-
-    @property
-    def config(self) -> Config:
-        """Source of the plan."""
-        ...
-
-    @property
-    def n_chunks(self) -> int:
-        """Number of chunks."""
-        ...
-
-    @property
-    def n_grid(self) -> int:
-        """Number of grid points before exclusion."""
-        ...
-
-    @property
-    def n_points(self) -> int | None:
-        """Number of points after exclusion, if it is known."""
-        ...
-
-    @property
-    def estimators(self) -> Sequence[str]:
-        """Names of the estimators."""
-        ...
-
-    @property
-    def optional(self) -> Sequence[str]:
-        """Names of the columns after the contract's."""
-        ...
-
-    @property
-    def model(self) -> Model:
-        """Properties shared by all networks."""
-        ...
-
-    @property
-    def unit(self) -> str:
-        """Unit of information, nats or bits."""
-        ...
-
-    def chunk(self, number: int, /) -> Span:
-        """Return the span of a chunk."""
-        ...
-
-    def points(self, start: int, stop: int, /) -> Points:
-        """Return the points with grid indices [start, stop) that are not excluded."""
-        ...
-
-    def depths_for(self, points: Points, /) -> Depths:
-        """Return the depths of all points, or a row of depths for each."""
-        ...
 
 
 def provenance_of(plan: Plan) -> dict[str, Any]:

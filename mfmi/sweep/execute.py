@@ -6,8 +6,9 @@ from collections.abc import Generator, Iterable
 
 from mfmi.errors import ConfigError
 from mfmi.processes.pool import has_one_thread, run_processes
-from mfmi.sweep.chunks import Plan, Task
+from mfmi.sweep.chunks import Task
 from mfmi.sweep.cluster import run_cluster
+from mfmi.sweep.plan import Plan
 
 
 def check_size(plan: Plan, jobs: int, max_points: int | None) -> None:

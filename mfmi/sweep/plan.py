@@ -4,10 +4,9 @@ A plan holds axes, not points; the cost of anything it answers is that of the po
 from the config alone, so that a sweep can be divided, interrupted and resumed without any effect on its result.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from typing import overload
 
 import numpy as np
 from numpy.typing import NDArray
@@ -33,28 +32,6 @@ class Chunk:
     number: int
     start: int
     stop: int
-
-
-class Chunks(Sequence[Chunk]):
-    """All chunks of a plan in order, each made when it is asked for."""
-
-    def __init__(self, n_grid: int, starts: Sequence[int]) -> None:
-        self._n_grid, self._starts = n_grid, starts
-
-    def __len__(self) -> int:
-        """Return how many chunks there are."""
-        return len(self._starts)
-
-    @overload
-    def __getitem__(self, number: int) -> Chunk: ...
-    @overload
-    def __getitem__(self, number: slice) -> list[Chunk]: ...
-    def __getitem__(self, number: int | slice) -> Chunk | list[Chunk]:
-        """Return the chunk of that number, or those of a slice of numbers."""
-        if isinstance(number, slice):
-            return [self[i] for i in range(*number.indices(len(self)))]
-        i = range(len(self))[number]
-        return Chunk(i, self._starts[i], self._starts[i + 1] if i + 1 < len(self) else self._n_grid)
 
 
 @dataclass(frozen=True)
@@ -131,11 +108,11 @@ class Plan:
     @property
     def n_chunks(self) -> int:
         """Number of chunks."""
-        return len(self.chunks())
+        return len(self._starts)
 
-    def chunks(self) -> Chunks:
-        """Return the chunks, which together are the grid."""
-        return Chunks(self.n_grid, self._starts)
+    def chunks(self) -> Iterator[Chunk]:
+        """Iterate over the chunks, which together are the grid."""
+        return map(self.chunk, range(self.n_chunks))
 
     @cached_property
     def _starts(self) -> Sequence[int]:
@@ -158,8 +135,9 @@ class Plan:
         return next(axis for axis in self.config.axes if axis.name == "depth")
 
     def chunk(self, number: int) -> Chunk:
-        """Return the chunk of that number."""
-        return self.chunks()[number]
+        """Return the chunk of that number; IndexError past the last."""
+        i = range(self.n_chunks)[number]
+        return Chunk(i, self._starts[i], self._starts[i + 1] if i + 1 < self.n_chunks else self.n_grid)
 
     def points(self, start: int, stop: int) -> Points:
         """Expand part of the grid.

@@ -12,10 +12,11 @@ from typing import Any
 from mfmi.errors import OutputError, ResumeError
 from mfmi.storage import parquet as store
 from mfmi.storage.atomic import refuse_existing
-from mfmi.sweep.chunks import Evaluate, Plan, Task, provenance_of
+from mfmi.sweep.chunks import Evaluate, Task, provenance_of
 from mfmi.sweep.execute import check_size, results
 from mfmi.sweep.merge import Publish, merge, tally_of
 from mfmi.sweep.parts import Parts, Shard, chunk_numbers, folder_of, peek, record_of, require_same_origin
+from mfmi.sweep.plan import Plan
 from mfmi.sweep.progress import Clock, OnProgress, SweepResult
 
 

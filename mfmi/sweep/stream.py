@@ -6,8 +6,9 @@ import contextlib
 from collections.abc import Iterator
 
 from mfmi.storage import parquet as store
-from mfmi.sweep.chunks import Evaluate, Plan, Task, provenance_of
+from mfmi.sweep.chunks import Evaluate, Task, provenance_of
 from mfmi.sweep.execute import check_size, results
+from mfmi.sweep.plan import Plan
 from mfmi.sweep.progress import Clock, OnProgress, SweepResult
 
 
