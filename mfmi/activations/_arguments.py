@@ -43,3 +43,9 @@ def checked_gap(s: ArrayLike, gap: ArrayLike) -> tuple[FloatArray, FloatArray]:
     if bad.any():
         raise ValueError(f"gap must be in [0, 2 s] with s = {float(variance[bad][0])}, got {float(difference[bad][0])}")
     return variance, np.minimum(difference, 2.0 * variance)
+
+
+def checked_parameter(activation: str, name: str, value: float) -> None:
+    """Refuse a parameter of an activation that is no positive finite number."""
+    if not (np.isfinite(value) and value > 0.0):
+        raise ValueError(f"{activation}: {name} must be a finite number > 0, got {value!r}")

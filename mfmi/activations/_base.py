@@ -102,7 +102,7 @@ class Activation(ABC):
     """
 
     name: str
-    citation: ClassVar[str] = ""
+    citation: str = ""
     kinks: tuple[float, ...] = ()
     jumps: tuple[float, ...] = ()
     pole: float = math.inf
@@ -122,7 +122,7 @@ class Activation(ABC):
     slope_zeros: tuple[float, ...] = ()
     far: Activation | None = None
     largest_variance: float = math.inf
-    closed: ClassVar[frozenset[str]] = frozenset()
+    closed: frozenset[str] = frozenset()
     by_name: ClassVar[Callable[[str], Activation]]
     """The registry's look-up, which makes an activation again from its name when it is unpickled."""
     tabulated: frozenset[str] = frozenset()
@@ -368,6 +368,10 @@ class Activation(ABC):
     def _piece_log_slope(self, m: FloatArray, v: FloatArray, piece: Piece) -> FloatArray:
         return self._conditional_log_slope(m, v)
 
+    def _pair_error(self, moment: _pairs.PairMoment, s: FloatArray, x: FloatArray, value: FloatArray) -> FloatArray:
+        """Absolute error of a pair moment that comes from a table."""
+        return _pairs.error(self, moment, s, x, value)
+
     def _rounding(self, moment: str, value: FloatArray, *arguments: Any) -> FloatArray:
         """Absolute error to allow for rounding and tails, on top of the difference of two rules."""
         return (_CLOSED_FORM_ROUNDING if moment in self.closed else _TRUNCATION) * np.abs(value)
@@ -388,8 +392,7 @@ class Activation(ABC):
         if moment in self.closed:
             pass
         elif moment in self.tabulated:
-            pair_moment = cast(_pairs.PairMoment, moment)
-            estimate = np.add(estimate, _pairs.error(self, pair_moment, flat[0], flat[1], value))
+            estimate = np.add(estimate, self._pair_error(cast(_pairs.PairMoment, moment), flat[0], flat[1], value))
         else:
             with np.errstate(invalid="ignore"):
                 difference = np.abs(value - method(*flat, *extra, refine=_quadrature.SECOND_OPINION))

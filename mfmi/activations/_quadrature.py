@@ -153,7 +153,8 @@ def conditional(
     result = np.empty((4, m.size))
     sigma = np.sqrt(v)
     kinks = np.asarray(_kinks_in_reach(phi)) - m[:, None]
-    split = np.any(np.abs(kinks) <= _REACH * sigma[:, None], axis=1)
+    # Without noise there is nothing to split, and what jumps has the slope beside the jump.
+    split = np.any(np.abs(kinks) <= _REACH * sigma[:, None], axis=1) & (v > 0.0)
     tiny = ~split & (sigma < _TINY_DEVIATION * min(phi.pole, 1.0))
     stein = np.where(split, stein_split | (v >= stein_from), v >= stein_from) & ~tiny
     for by_stein, is_tiny in ((False, False), (True, False), (False, True)):

@@ -10,14 +10,29 @@ from collections.abc import Callable
 from functools import lru_cache
 from typing import Any
 
-from mfmi.activations import _loading, elu, relu, trigonometric, user
+from mfmi.activations import (
+    _loading,
+    elu,
+    gaussian_bump,
+    gelu_tanh,
+    hard_tanh,
+    relu,
+    shrink,
+    sigmoid,
+    snake,
+    squared_relu,
+    trigonometric,
+    user,
+)
 from mfmi.activations._base import Activation
 from mfmi.activations.erf import Erf
-from mfmi.activations.gelu import Gelu
-from mfmi.activations.hard_tanh import HardTanh
+from mfmi.activations.gelu_tanh import GeluTanh
+from mfmi.activations.hard_swish import HardSwish
 from mfmi.activations.linear import Linear
-from mfmi.activations.sigmoid import Sigmoid, Silu, Softplus
+from mfmi.activations.mish import Mish
+from mfmi.activations.relu6 import Relu6
 from mfmi.activations.sign import Sign
+from mfmi.activations.softsign import Softsign
 from mfmi.activations.tanh import Tanh
 
 _FACTORIES: dict[str, Callable[..., Activation]] = {
@@ -25,22 +40,71 @@ _FACTORIES: dict[str, Callable[..., Activation]] = {
     "relu": relu.relu,
     "leaky_relu": relu.leaky_relu,
     "erf": Erf,
-    "hard_tanh": HardTanh,
+    "hard_tanh": hard_tanh.HardTanh,
     "linear": Linear,
-    "sigmoid": Sigmoid,
-    "softplus": Softplus,
+    "sigmoid": sigmoid.Sigmoid,
+    "softplus": sigmoid.softplus,
     "elu": elu.elu,
     "selu": elu.selu,
-    "gelu": Gelu,
-    "silu": Silu,
+    "gelu": gelu_tanh.gelu,
+    "silu": sigmoid.Silu,
     "sin": trigonometric.sine,
     "cos": trigonometric.cosine,
     "sign": Sign,
     "abs": relu.absolute,
+    "mish": Mish,
+    "gelu_tanh": GeluTanh,
+    "quick_gelu": sigmoid.quick_gelu,
+    "hard_swish": HardSwish,
+    "relu6": Relu6,
+    "squared_relu": squared_relu.squared_relu,
+    "star_relu": squared_relu.star_relu,
+    "softsign": Softsign,
+    "hard_sigmoid": hard_tanh.hard_sigmoid,
+    "logsigmoid": sigmoid.logsigmoid,
+    "tanhshrink": shrink.TanhShrink,
+    "softshrink": shrink.softshrink,
+    "hardshrink": shrink.hardshrink,
+    "gaussian": gaussian_bump.gaussian,
+    "snake": snake.snake,
 }
 
-_ALIASES = {"identity": "linear", "hardtanh": "hard_tanh", "leakyrelu": "leaky_relu", "swish": "silu"}
+# Other names of the same activation, and those of which only the parameter's default is another one.
+_ALIASES = {
+    "identity": "linear",
+    "hardtanh": "hard_tanh",
+    "leakyrelu": "leaky_relu",
+    "swish": "silu",
+    "gelu_new": "gelu_tanh",
+    "gelu_pytorch_tanh": "gelu_tanh",
+    "quickgelu": "quick_gelu",
+    "hardswish": "hard_swish",
+    "hard_silu": "hard_swish",
+    "hardsilu": "hard_swish",
+    "hardsigmoid": "hard_sigmoid",
+    "log_sigmoid": "logsigmoid",
+    "soft_sign": "softsign",
+    "tanh_shrink": "tanhshrink",
+    "soft_shrink": "softshrink",
+    "hard_shrink": "hardshrink",
+    "relu2": "squared_relu",
+    "relu_squared": "squared_relu",
+    "starrelu": "star_relu",
+    "sine": "sin",
+}
+_VARIANTS: dict[str, Callable[..., Activation]] = {"prelu": relu.prelu, "celu": elu.celu}
 
+# What libraries call the parameters, where it is not what they are called here.
+_PARAMETERS = {
+    "leaky_relu": {"negative_slope": "slope", "alpha": "slope"},
+    "prelu": {"init": "slope", "negative_slope": "slope"},
+    "softshrink": {"threshold": "lambd"},
+    "hardshrink": {"threshold": "lambd"},
+    "sin": {"w0": "frequency"},
+    "snake": {"alpha": "a"},
+}
+
+_LAMBDA = re.compile(r"\blambda\s*=")
 _CALL = re.compile(r"\s*([A-Za-z_]\w*)\s*(?:\((.*)\))?\s*\Z", re.DOTALL)
 _USER = re.compile(r"\s*[A-Za-z_][\w.]*:[A-Za-z_]\w*\s*\Z")
 
@@ -88,43 +152,53 @@ def _parse(spec: str) -> Activation:
     call = _CALL.match(spec)
     name = call.group(1).lower() if call else spec.strip()
     name = _ALIASES.get(name, name)
-    if call is None or name not in _FACTORIES:
+    factory = _FACTORIES.get(name) or _VARIANTS.get(name)
+    if call is None or factory is None:
         raise ValueError(f"unknown activation {_shortened(spec)}{_suggestion(name)}")
-    factory = _FACTORIES[name]
-    positional, named = _arguments(spec, call.group(2) or "")
     signature = inspect.signature(factory)
+    positional, named = _arguments(spec, call.group(2) or "")
+    spellings = _PARAMETERS.get(name, {})
+    renamed = {spellings.get(key, key): value for key, value in named.items()}
     try:
-        signature.bind(*positional, **named)
+        if len(renamed) < len(named):
+            raise TypeError("one parameter under two names")
+        bound = signature.bind(*positional, **renamed).arguments
     except TypeError as problem:
         takes = f"takes {', '.join(signature.parameters)}" if signature.parameters else "takes no parameters"
         raise ValueError(f"activation {spec!r}: {name} {takes}") from problem
-    return factory(*positional, **named)
+    for key, value in bound.items():
+        if isinstance(value, str) and signature.parameters[key].annotation != "str":
+            raise ValueError(f"activation {_shortened(spec)}: parameters must be numbers")
+        if not isinstance(value, str) and signature.parameters[key].annotation == "str":
+            raise ValueError(f"activation {_shortened(spec)}: {key} must be a word, got {value!r}")
+    return factory(**bound)
 
 
-def _arguments(spec: str, text: str) -> tuple[list[float], dict[str, float]]:
-    """Read a list of numbers, plain or named, without evaluating anything."""
+def _arguments(spec: str, text: str) -> tuple[list[float | str], dict[str, float | str]]:
+    """Read a list of numbers and words, plain or named, without evaluating anything."""
     try:
-        call = ast.parse(f"f({text})", mode="eval").body
+        # PyTorch's documentation writes lambda, its code lambd, as Python keeps the word for itself.
+        call = ast.parse(f"f({_LAMBDA.sub('lambd=', text)})", mode="eval").body
         assert isinstance(call, ast.Call)
-        positional = [_number(value) for value in call.args]
-        named = {str(pair.arg): _number(pair.value) for pair in call.keywords}
+        positional = [_value(value) for value in call.args]
+        named = {str(pair.arg): _value(pair.value) for pair in call.keywords}
     except (SyntaxError, ValueError, TypeError, OverflowError, RecursionError, MemoryError) as problem:
         raise ValueError(f"activation {_shortened(spec)}: parameters must be numbers") from problem
     return positional, named
 
 
-def _number(node: ast.expr) -> float:
+def _value(node: ast.expr) -> float | str:
+    if isinstance(node, ast.Name):
+        return node.id
     value = ast.literal_eval(node)
-    if isinstance(value, bool):
-        raise TypeError("a truth value is not a number")
-    return float(value)
+    return str(value).lower() if isinstance(value, (str, bool)) else float(value)
 
 
 def _suggestion(name: str) -> str:
-    close = difflib.get_close_matches(name, [*_FACTORIES, *_ALIASES], n=3, cutoff=0.5)
+    close = difflib.get_close_matches(name, [*_FACTORIES, *_VARIANTS, *_ALIASES], n=3, cutoff=0.5)
     canonical = list(dict.fromkeys(_ALIASES.get(match, match) for match in close))
     hint = f"; did you mean {' or '.join(canonical)}?" if canonical else "."
-    return f"{hint} Known: {', '.join(_FACTORIES)}, or your own as module:function"
+    return f"{hint} Known: {', '.join([*_FACTORIES, *_VARIANTS])}, or your own as module:function"
 
 
 def _shortened(spec: str) -> str:

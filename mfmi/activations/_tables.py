@@ -165,7 +165,10 @@ class PairTable:
         k, gap = (s * np.cos(theta)).ravel(), (2.0 * s * np.sin(0.5 * theta) ** 2).ravel()
         power = np.repeat(self._phi._second_moment(s.ravel()), y.size)
         difference, even, odd, slope_even, slope_odd = _quadrature.pair_moments(self._phi, k, gap, refine)
-        values = np.stack([difference / gap, odd / k, even / power, slope_even + slope_odd, slope_even - slope_odd])
+        # A function that is 0 around 0 has no power there to divide by, and the tile is not used.
+        with np.errstate(invalid="ignore", divide="ignore", over="ignore"):
+            parts = difference / gap, odd / k, even / power, slope_even + slope_odd, slope_even - slope_odd
+        values = np.where(np.isfinite(parts), parts, np.nan)
         return values.reshape(5, left.size, right.size)
 
 

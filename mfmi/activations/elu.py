@@ -1,14 +1,15 @@
-"""Exponential linear units: elu and selu."""
+"""Exponential linear units: elu, selu and celu."""
 
 from __future__ import annotations
 
 import math
-from typing import ClassVar
 
 import numpy as np
 from numpy.typing import ArrayLike
 from scipy.special import erfcx, ndtr
 
+from mfmi.activations._affine import Affine
+from mfmi.activations._arguments import checked_parameter
 from mfmi.activations._base import PAIR_MOMENTS, Activation
 from mfmi.activations.relu import TwoSlopes
 from mfmi.arguments.arrays import FloatArray
@@ -28,13 +29,11 @@ class Elu(Activation):
     quadrature split at the kink, and pair moments a table over them.
     """
 
-    citation: ClassVar[str] = "truncated lognormal moments; Clevert et al. 2016 (elu), Klambauer et al. 2017 (selu)"
+    citation: str = "truncated lognormal moments; Clevert et al. 2016 (elu), Klambauer et al. 2017 (selu)"
     kinks = (0.0,)
     pole = 2.5
     tabulated = PAIR_MOMENTS
-    closed: ClassVar[frozenset[str]] = frozenset(
-        {"second_moment_slope", "slope_moment", "log_slope", "conditional_log_slope"}
-    )
+    closed: frozenset[str] = frozenset({"second_moment_slope", "slope_moment", "log_slope", "conditional_log_slope"})
     alpha: float
     scale: float
 
@@ -108,14 +107,34 @@ def elu(alpha: float = 1.0) -> Elu:
     -------
     Elu
     """
-    if not (math.isfinite(alpha) and alpha > 0.0):
-        raise ValueError(f"elu: alpha must be a finite number > 0, got {alpha!r}")
+    checked_parameter("elu", "alpha", alpha)
     return Elu("elu" if alpha == 1.0 else f"elu(alpha={alpha!r})", alpha)
 
 
 def selu() -> Elu:
     """Build the self-normalising elu with the constants of Klambauer et al. 2017."""
     return Elu("selu", _SELU_ALPHA, _SELU_SCALE)
+
+
+def celu(alpha: float = 1.0) -> Activation:
+    """Build u for u > 0, alpha (e^(u / alpha) - 1) for u < 0, which has no kink of slope.
+
+    Parameters
+    ----------
+    alpha : float
+        Limit of -phi for u -> -inf, positive.
+
+    Returns
+    -------
+    Activation
+        With alpha 1 it is elu.
+    """
+    checked_parameter("celu", "alpha", alpha)
+    if alpha == 1.0:
+        return elu()
+    return Affine(
+        f"celu(alpha={alpha!r})", elu(), alpha, alpha, citation="Barron 2017, Continuously differentiable elu"
+    )
 
 
 def _below(s: FloatArray, n: float) -> FloatArray:

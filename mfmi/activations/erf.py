@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-from typing import ClassVar
 
 import numpy as np
 from numpy.typing import ArrayLike
@@ -28,14 +27,12 @@ class Erf(Activation):
     The residual is the same integral with the part that kappa^2 v is taken out under the integral sign.
     """
 
-    citation: ClassVar[str] = (
-        "Williams 1997, Computing with infinite networks; Plackett 1954 for the conditional variance"
-    )
+    citation: str = "Williams 1997, Computing with infinite networks; Plackett 1954 for the conditional variance"
     odd = True
     pole = 1.0
     lipschitz = _SLOPE
     slope_at_zero_squared = _SLOPE**2
-    closed: ClassVar[frozenset[str]] = frozenset(
+    closed: frozenset[str] = frozenset(
         {
             "second_moment",
             "second_moment_slope",

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-from typing import ClassVar
 
 import numpy as np
 from numpy.typing import ArrayLike
@@ -34,7 +33,7 @@ class Gelu(Activation):
         K'  = E Phi Phi + k P [2 / a + 1 / (a^2 - k^2)].
     """
 
-    citation: ClassVar[str] = "Hendrycks & Gimpel 2016; kernel as in Tsuchida et al. 2021, by Stein's lemma"
+    citation: str = "Hendrycks & Gimpel 2016; kernel as in Tsuchida et al. 2021, by Stein's lemma"
     pole = 1.5
     pieces = (Piece(-math.inf, _MINIMUM_AT, "decreasing"), Piece(_MINIMUM_AT, math.inf, "increasing"))
     images_disjoint = False
@@ -42,7 +41,7 @@ class Gelu(Activation):
     lipschitz = _STEEPEST
     slope_at_zero_squared = 0.25
     slope_zeros = (_MINIMUM_AT,)
-    closed: ClassVar[frozenset[str]] = frozenset(
+    closed: frozenset[str] = frozenset(
         {"second_moment", "second_moment_slope", "correlation", "decorrelation", "slope_correlation_gap"}
     )
 

@@ -1,14 +1,15 @@
-"""The hard tanh, phi(u) = min(1, max(-1, u))."""
+"""The hard tanh, phi(u) = min(1, max(-1, u)), and the hard sigmoid, which is one."""
 
 from __future__ import annotations
 
 import math
-from typing import ClassVar
 
 import numpy as np
 from numpy.typing import ArrayLike
 from scipy.special import erf, erfc, gammainc, ndtr
 
+from mfmi.activations._affine import Affine
+from mfmi.activations._arguments import checked_parameter
 from mfmi.activations._base import PAIR_MOMENTS, Activation, Piece
 from mfmi.arguments.arrays import FloatArray
 from mfmi.quadrature import gaussian
@@ -26,7 +27,7 @@ _CERTAIN = 1e4
 class HardTanh(Activation):
     """phi(u) = min(1, max(-1, u)): a difference of two ramps, moments by the normal law and its two-dimensional kin."""
 
-    citation: ClassVar[str] = (
+    citation: str = (
         "normal and chi-square laws; pair slopes by Owen 1956, Tables for computing bivariate normal probabilities"
     )
     odd = True
@@ -34,7 +35,7 @@ class HardTanh(Activation):
     strictly_monotone = False
     pieces = (Piece(-math.inf, -1.0, "flat"), Piece(-1.0, 1.0, "increasing"), Piece(1.0, math.inf, "flat"))
     tabulated = PAIR_MOMENTS - {"slope_correlation_gap"}
-    closed: ClassVar[frozenset[str]] = frozenset(
+    closed: frozenset[str] = frozenset(
         {"second_moment", "second_moment_slope", "slope_moment", "log_slope", "conditional_log_slope"}
     )
 
@@ -115,6 +116,25 @@ class HardTanh(Activation):
 
     def _piece_log_slope(self, m: FloatArray, v: FloatArray, piece: Piece) -> FloatArray:
         return np.zeros_like(m)
+
+
+def hard_sigmoid(slope: float = 1.0 / 6.0) -> Affine:
+    """Build min(1, max(0, slope u + 1/2)).
+
+    Parameters
+    ----------
+    slope : float
+        Slope at 0, positive: 1/6 in PyTorch, JAX and Keras 3, 0.2 in Keras 2.
+
+    Returns
+    -------
+    Affine
+    """
+    checked_parameter("hard_sigmoid", "slope", slope)
+    usual = abs(6.0 * slope - 1.0) < 1e-15
+    name = "hard_sigmoid" if usual else f"hard_sigmoid(slope={slope!r})"
+    length = 3.0 if usual else 0.5 / slope
+    return Affine(name, HardTanh(), 0.5, length, offset=0.5, citation="Courbariaux et al. 2015, BinaryConnect")
 
 
 def _half_square(s: FloatArray) -> FloatArray:

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import ClassVar
-
 import numpy as np
 from numpy.typing import ArrayLike
 
@@ -14,10 +12,10 @@ from mfmi.arguments.arrays import FloatArray
 class Linear(Activation):
     """phi(u) = u: every moment is elementary."""
 
-    citation: ClassVar[str] = "elementary"
+    citation: str = "elementary"
     odd = True
     homogeneous = True
-    closed: ClassVar[frozenset[str]] = frozenset(
+    closed: frozenset[str] = frozenset(
         {
             "second_moment",
             "second_moment_slope",

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-from typing import ClassVar
 
 import numpy as np
 from numpy.typing import ArrayLike
@@ -30,10 +29,10 @@ class TwoSlopes(Activation):
     (2 / pi) (sin(theta) + (pi/2 - theta) cos(theta)).
     """
 
-    citation: ClassVar[str] = "Cho & Saul 2009, Kernel methods for deep learning, arc-cosine kernel of degree 1"
+    citation: str = "Cho & Saul 2009, Kernel methods for deep learning, arc-cosine kernel of degree 1"
     kinks = (0.0,)
     homogeneous = True
-    closed: ClassVar[frozenset[str]] = frozenset(
+    closed: frozenset[str] = frozenset(
         {
             "second_moment",
             "second_moment_slope",
@@ -171,6 +170,21 @@ def leaky_relu(slope: float = 0.01) -> TwoSlopes:
     if not 0.0 < slope < 1.0:
         raise ValueError(f"leaky_relu: slope must be in (0, 1), got {slope!r}")
     return TwoSlopes("leaky_relu" if slope == 0.01 else f"leaky_relu({slope!r})", slope, 1.0)
+
+
+def prelu(slope: float = 0.25) -> TwoSlopes:
+    """Build the parametric ramp as it starts, leaky_relu with slope 0.25 (He et al. 2015).
+
+    Parameters
+    ----------
+    slope : float
+        Slope for u < 0, in (0, 1).
+
+    Returns
+    -------
+    TwoSlopes
+    """
+    return leaky_relu(slope)
 
 
 def _log(slope: float) -> float:

@@ -1,15 +1,16 @@
-"""The logistic function and its kin: sigmoid, softplus (its integral) and silu (u times it)."""
+"""The logistic function and its kin: sigmoid, softplus and logsigmoid (its integrals), silu and quick_gelu."""
 
 from __future__ import annotations
 
 import math
-from typing import ClassVar
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from scipy.special import expit, log_expit
 
 from mfmi.activations import _quadrature
+from mfmi.activations._affine import Affine
+from mfmi.activations._arguments import checked_parameter
 from mfmi.activations._base import PAIR_MOMENTS, Activation, Piece
 from mfmi.activations.relu import relu
 from mfmi.activations.tanh import Tanh
@@ -18,67 +19,24 @@ from mfmi.arguments.arrays import FloatArray
 _SILU_MINIMUM_AT = -1.2784645427610738
 _SILU_STEEPEST = 1.0998393194954884
 
-_LOG_QUARTER = math.log(0.25)
-
 _TANH = Tanh()
 
 
-class Sigmoid(Activation):
+class Sigmoid(Affine):
     """phi(u) = 1 / (1 + e^-u) = (1 + tanh(u / 2)) / 2: every moment is one of tanh at a quarter of the variance."""
 
-    citation: ClassVar[str] = "the moments of tanh"
-    pole = math.pi
-    lipschitz = 0.25
-    slope_at_zero_squared = 0.0625
-
     def __init__(self) -> None:
-        super().__init__("sigmoid")
+        super().__init__("sigmoid", _TANH, 0.5, 2.0, offset=0.5, citation="Cox 1958, the logistic function")
 
     def __call__(self, u: ArrayLike) -> FloatArray:
-        """Return 1 / (1 + exp(-u))."""
+        """Return 1 / (1 + exp(-u)), which keeps its relative accuracy in the lower tail."""
         return expit(np.asarray(u, dtype=np.float64))
-
-    def derivative(self, u: ArrayLike) -> FloatArray:
-        """Return phi(u) (1 - phi(u))."""
-        return 0.25 * _TANH.derivative(0.5 * np.asarray(u, dtype=np.float64))
-
-    def log_abs_derivative(self, u: ArrayLike) -> FloatArray:
-        """Return ln phi'(u)."""
-        return _LOG_QUARTER + _TANH.log_abs_derivative(0.5 * np.asarray(u, dtype=np.float64))
-
-    def _second_moment(self, s: FloatArray, refine: float = 1.0) -> FloatArray:
-        return 0.25 + 0.25 * _TANH._second_moment(0.25 * s, refine)
-
-    def _second_moment_slope(self, s: FloatArray, refine: float = 1.0) -> FloatArray:
-        return 0.0625 * _TANH._second_moment_slope(0.25 * s, refine)
-
-    def _slope_moment(self, s: FloatArray, k: float, refine: float = 1.0) -> FloatArray:
-        return float(0.0625**k) * _TANH._slope_moment(0.25 * s, k, refine)
-
-    def _log_slope(self, s: FloatArray, refine: float = 1.0) -> FloatArray:
-        return 2.0 * _LOG_QUARTER + _TANH._log_slope(0.25 * s, refine)
-
-    def _correlation(self, s: FloatArray, k: FloatArray, refine: float = 1.0) -> FloatArray:
-        return 0.25 + 0.25 * _TANH._correlation(0.25 * s, 0.25 * k, refine)
-
-    def _decorrelation(self, s: FloatArray, gap: FloatArray, refine: float = 1.0) -> FloatArray:
-        return 0.25 * _TANH._decorrelation(0.25 * s, 0.25 * gap, refine)
-
-    def _slope_correlation_gap(self, s: FloatArray, gap: FloatArray, refine: float = 1.0) -> FloatArray:
-        return 0.0625 * _TANH._slope_correlation_gap(0.25 * s, 0.25 * gap, refine)
-
-    def _conditional(self, m: FloatArray, v: FloatArray, refine: float = 1.0) -> FloatArray:
-        mean, variance, kappa, residual = _TANH._conditional(0.5 * m, 0.25 * v, refine)
-        return np.stack([0.5 + 0.5 * mean, 0.25 * variance, 0.25 * kappa, 0.25 * residual])
-
-    def _conditional_log_slope(self, m: FloatArray, v: FloatArray, refine: float = 1.0) -> FloatArray:
-        return _LOG_QUARTER + _TANH._conditional_log_slope(0.5 * m, 0.25 * v, refine)
 
 
 class Softplus(Activation):
     """phi(u) = ln(1 + e^u); its slope is the sigmoid, so that slope correlations are those of tanh."""
 
-    citation: ClassVar[str] = "quadrature; slope correlation from tanh, the other pair moments tabulated"
+    citation: str = "quadrature; slope correlation from tanh, the other pair moments tabulated"
     pole = math.pi
     slope_at_zero_squared = 0.25
     far = relu()
@@ -122,7 +80,7 @@ class Softplus(Activation):
 class Silu(Activation):
     """phi(u) = u / (1 + e^-u), also called swish: falls to its minimum near u = -1.28, then rises."""
 
-    citation: ClassVar[str] = "quadrature: trapezoidal rules after u = pi sinh(t), pair moments tabulated"
+    citation: str = "quadrature: trapezoidal rules after u = pi sinh(t), pair moments tabulated"
     pole = math.pi
     pieces = (Piece(-math.inf, _SILU_MINIMUM_AT, "decreasing"), Piece(_SILU_MINIMUM_AT, math.inf, "increasing"))
     images_disjoint = False
@@ -157,3 +115,34 @@ class Silu(Activation):
         upper = 1.0 / (1.0 + decay)
         sigma = np.where(u > 0.0, upper, decay * upper)
         return u * sigma, sigma + u * decay * upper * upper
+
+
+def softplus(beta: float = 1.0) -> Activation:
+    """Build ln(1 + e^(beta u)) / beta.
+
+    Parameters
+    ----------
+    beta : float
+        Sharpness, positive.
+
+    Returns
+    -------
+    Activation
+    """
+    checked_parameter("softplus", "beta", beta)
+    if beta == 1.0:
+        return Softplus()
+    citation = "Dugas et al. 2001, Incorporating second-order functional knowledge"
+    return Affine(f"softplus(beta={beta!r})", Softplus(), 1.0 / beta, 1.0 / beta, citation=citation)
+
+
+def logsigmoid() -> Affine:
+    """Build ln sigma(u) = -ln(1 + e^-u)."""
+    return Affine("logsigmoid", Softplus(), -1.0, -1.0, citation="Cox 1958, the logistic function")
+
+
+def quick_gelu() -> Affine:
+    """Build u sigma(1.702 u)."""
+    rate = 1.702
+    citation = "Hendrycks & Gimpel 2016, the approximation with the sigmoid"
+    return Affine("quick_gelu", Silu(), 1.0 / rate, 1.0 / rate, citation=citation)

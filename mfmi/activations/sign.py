@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-from typing import ClassVar
 
 import numpy as np
 from numpy.typing import ArrayLike
@@ -21,7 +20,7 @@ class Sign(Activation):
     Cov(phi, g) / sqrt(v), and the slope correlation, which is dK/dk and infinite only at |k| = s.
     """
 
-    citation: ClassVar[str] = "Sheppard 1899; Cho & Saul 2009, arc-cosine kernel of degree 0"
+    citation: str = "Sheppard 1899; Cho & Saul 2009, arc-cosine kernel of degree 0"
     kinks = (0.0,)
     jumps = (0.0,)
     pieces = (Piece(-math.inf, 0.0, "flat"), Piece(0.0, math.inf, "flat"))
@@ -30,7 +29,7 @@ class Sign(Activation):
     differentiable = False
     lipschitz = math.inf
     slope_at_zero_squared = math.nan
-    closed: ClassVar[frozenset[str]] = frozenset(
+    closed: frozenset[str] = frozenset(
         {
             "second_moment",
             "second_moment_slope",

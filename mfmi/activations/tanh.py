@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-from typing import ClassVar
 
 import numpy as np
 from numpy.typing import ArrayLike
@@ -21,7 +20,7 @@ _LOG_SERIES_BELOW = 5.0
 class Tanh(Activation):
     """phi(u) = tanh(u): no closed forms; poles at +-i pi/2 set the steps of the rules."""
 
-    citation: ClassVar[str] = "quadrature: trapezoidal rules after u = (pi/2) sinh(t), pair moments tabulated"
+    citation: str = "quadrature: trapezoidal rules after u = (pi/2) sinh(t), pair moments tabulated"
     odd = True
     pole = 0.5 * math.pi
     tabulated = PAIR_MOMENTS

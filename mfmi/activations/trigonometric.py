@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import math
-from typing import ClassVar
 
 import numpy as np
 from numpy.typing import ArrayLike
 from scipy.special import comb
 
+from mfmi.activations._affine import Affine
+from mfmi.activations._arguments import checked_parameter
 from mfmi.activations._base import Activation
 from mfmi.arguments.arrays import FloatArray
 from mfmi.quadrature import gaussian
@@ -33,13 +34,13 @@ class Wave(Activation):
     Every moment is a sum of E exp(i n u) = exp(-n^2 s / 2); differences are written with expm1 and sums of squares.
     """
 
-    citation: ClassVar[str] = "Gaussian characteristic function; Hermite series for the residual"
+    citation: str = "Gaussian characteristic function; Hermite series for the residual"
     pole = 1.5
     period = slope_period = 2.0 * math.pi
     pieces = ()
     images_disjoint = False
     strictly_monotone = False
-    closed: ClassVar[frozenset[str]] = frozenset(
+    closed: frozenset[str] = frozenset(
         {
             "second_moment",
             "second_moment_slope",
@@ -148,14 +149,41 @@ class Wave(Activation):
         return np.stack([decay * value, kappa * kappa * v + residual, kappa, residual])
 
 
-def sine() -> Wave:
-    """Build sin(u)."""
-    return Wave("sin", odd=True)
+def sine(frequency: float = 1.0) -> Activation:
+    """Build sin(frequency u).
+
+    Parameters
+    ----------
+    frequency : float
+        Angular frequency, positive; 30 in SIREN (Sitzmann et al. 2020).
+
+    Returns
+    -------
+    Activation
+    """
+    return _of_frequency(Wave("sin", odd=True), frequency)
 
 
-def cosine() -> Wave:
-    """Build cos(u)."""
-    return Wave("cos", odd=False)
+def cosine(frequency: float = 1.0) -> Activation:
+    """Build cos(frequency u).
+
+    Parameters
+    ----------
+    frequency : float
+        Angular frequency, positive.
+
+    Returns
+    -------
+    Activation
+    """
+    return _of_frequency(Wave("cos", odd=False), frequency)
+
+
+def _of_frequency(wave: Wave, frequency: float) -> Activation:
+    checked_parameter(wave.name, "frequency", frequency)
+    if frequency == 1.0:
+        return wave
+    return Affine(f"{wave.name}({frequency!r})", wave, 1.0, 1.0 / frequency, citation="Sitzmann et al. 2020, SIREN")
 
 
 def _damped_sinh(s: FloatArray, k: FloatArray) -> FloatArray:

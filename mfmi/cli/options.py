@@ -160,7 +160,7 @@ _OPTIONS: dict[str, tuple[tuple[str, ...], dict[str, Any]]] = {
             "type": ActivationType(),
             "required": True,
             "metavar": "NAME",
-            "help": "Activation: tanh, leaky_relu(0.1), my_module:phi.",
+            "help": "Activation: tanh, leaky_relu(0.1), my_module:phi; docs/activations.md lists all.",
         },
     ),
     "sigma_w": (

@@ -64,6 +64,24 @@ def ramp_moments(t: FloatArray) -> tuple[FloatArray, FloatArray, FloatArray]:
     return zeroth, first, second
 
 
+def ramp_mean(m: FloatArray, sigma: FloatArray) -> FloatArray:
+    """Mean of (m + sigma z)_+, z standard normal, with relative accuracy also where nearly all of it is cut off.
+
+    Parameters
+    ----------
+    m, sigma : ndarray, shape (n,)
+        Mean and standard deviation >= 0 before the ramp.
+
+    Returns
+    -------
+    ndarray, shape (n,)
+    """
+    with np.errstate(divide="ignore", invalid="ignore", over="ignore"):
+        t = np.clip(np.nan_to_num(np.abs(m) / sigma, nan=0.0), 0.0, 1e100)
+    result: FloatArray = np.maximum(m, 0.0) + sigma * ramp_moments(-t)[1]
+    return result
+
+
 def ramp_residual(t: FloatArray) -> FloatArray:
     """Variance of (z + t)_+ that no linear function of z explains: Var (z + t)_+ - Phi(t)^2, an even function of t.
 
