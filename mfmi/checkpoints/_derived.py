@@ -42,13 +42,21 @@ def with_derived(tensors: Sequence[Tensor]) -> list[Tensor]:
         step = float("nan") if main.dtype.startswith(("int", "uint")) else main.step
         replaced[parts.main] = replace(main, name=parts.name, load=load, step=step)
         aside.update(dict.fromkeys(parts.others, f"part of {parts.name}"))
-    aside |= _householder(by_name)
+    aside |= _undescribed(by_name, replaced) | _householder(by_name)
     found = [replaced.get(tensor.name, tensor) for tensor in tensors]
     return [replace(tensor, skip=aside[tensor.name]) if tensor.name in aside else tensor for tensor in found]
 
 
 def _made(made: Callable[..., FloatArray], main: Tensor, others: Sequence[Tensor]) -> FloatArray:
     return made(main.load(), *(other.load() for other in others))
+
+
+def _undescribed(by_name: Mapping[str, Tensor], replaced: Mapping[str, Tensor]) -> dict[str, str]:
+    """Name the data of parametrisations of which the file holds no more: the map to the matrix is in the code."""
+    why = "data of a parametrisation that the file does not describe, such as an orthogonal one, not the matrix in use"
+    return {
+        name: why for name in by_name if name.endswith(".original") and _PARAMETRIZED in name and name not in replaced
+    }
 
 
 def _householder(by_name: Mapping[str, Tensor]) -> dict[str, str]:

@@ -25,6 +25,8 @@ _UNEVEN = 7.0
 _FARTHEST = 3.0
 # Where libraries cut, in standard deviations of the parent.
 CUT = 2.0
+# Keras on torch takes the first of four normal draws within the cut, and the first of all where none is.
+_LEAK = math.erfc(CUT / math.sqrt(2.0)) ** 4
 
 
 @dataclass(frozen=True)
@@ -182,12 +184,10 @@ def _drawn(ordered: FloatArray, entries: Entries, blur: float) -> Law:
         found.append(Law("normal", p, note=_words(p)))
     cut = truncation(edge / std)
     if cut < _FARTHEST:
-        lower = float(special.ndtr(-cut))
-        distribution = (special.ndtr(ordered * (cut / edge)) - lower) / (1.0 - 2.0 * lower)
-        p = _distance(ordered, np.clip(distribution, 0.0, 1.0), blur)
+        p = _truncated(ordered, cut / edge, cut, blur)
         note = f"cut at {cut:.3g} standard deviations of its parent, {_words(p)}"
         found.append(Law("truncated_normal", p, cut, note))
-    found = [law for law in found if law.p > ALPHA]
+    found = [law for law in found if law.p > ALPHA] or _leaking(ordered, entries, blur)
     if not found:
         return Law("trained", note="no law of a library fits its entries")
     # A truncated normal has a parameter more, so it is named where neither simple law will do.
@@ -199,6 +199,27 @@ def _drawn(ordered: FloatArray, entries: Entries, blur: float) -> Law:
     if rivals:
         best = replace(best, rivals=rivals, note=f"{best.note}; {' and '.join(rivals)} not excluded")
     return best
+
+
+def _truncated(ordered: FloatArray, scale: float, cut: float, blur: float) -> float:
+    """Return the probability of a distance as large from a normal of deviation 1 / scale that is cut at `cut` of it."""
+    lower = float(special.ndtr(-cut))
+    distribution = (special.ndtr(ordered * scale) - lower) / (1.0 - 2.0 * lower)
+    return _distance(ordered, np.clip(distribution, 0.0, 1.0), blur)
+
+
+def _leaking(ordered: FloatArray, entries: Entries, blur: float) -> list[Law]:
+    """Return a normal that is cut but for some entries in a million, if it is one: keras draws it on torch."""
+    parent = entries.std / truncated_std(CUT)
+    edge = CUT * parent * (1.0 + 5.0 * entries.relative_error + 2.0 * blur)
+    outside = int(np.count_nonzero(np.abs(ordered) > edge))
+    chance = float(special.pdtrc(outside - 1, _LEAK * ordered.size)) if outside else 1.0
+    tail = entries.count * float(special.erfc(entries.largest / parent / math.sqrt(2.0)))
+    p = _truncated(ordered, 1.0 / parent, CUT, blur)
+    if min(p, chance, tail) <= ALPHA or entries.largest <= edge:
+        return []
+    note = f"cut at {CUT:g} standard deviations of its parent but for some entries in a million, {_words(p)}"
+    return [Law("truncated_normal", p, CUT, note)]
 
 
 def _sums(matrix: FloatArray, axis: int) -> FloatArray:

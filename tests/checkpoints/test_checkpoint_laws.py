@@ -105,6 +105,30 @@ def test_truncated_normals(cut: float) -> None:
     assert truncation(cut / truncated_std(cut)) == pytest.approx(cut, rel=1e-9)
 
 
+def leaking(size: int, seed: int) -> FloatArray:
+    """Draw as keras does on torch: the first of four normal numbers that lies within the cut, else the first."""
+    tries = rng(seed).standard_normal((4, size, size))
+    return np.take_along_axis(tries, np.argmax(np.abs(tries) < 2.0, axis=0)[None], axis=0)[0]
+
+
+@pytest.mark.parametrize("dtype", ["float32", "bfloat16"])
+def test_a_truncated_normal_that_leaks_is_named(dtype: str) -> None:
+    for seed in range(5):
+        values = leaking(1024, seed) * 0.05
+        assert dtype != "float32" or np.abs(values).max() > 0.1
+        values = values if dtype == "float32" else narrow(values, dtype)
+        assert law(values.astype(np.float32), dtype) == "truncated_normal"
+
+
+def test_a_wider_tail_than_four_tries_leave_is_no_draw() -> None:
+    values = leaking(512, 0)
+    values.ravel()[:: values.size // 100] = 3.0
+    assert law(values) == "trained"
+    far = leaking(512, 1)
+    far[5, 7] = 8.0
+    assert law(far) == "trained"
+
+
 def test_no_truncation_is_flatter_than_a_uniform_law() -> None:
     assert math.isnan(truncation(1.7))
 

@@ -365,6 +365,13 @@ def test_reflections_and_low_ranks_are_no_weights(tmp_path: Path) -> None:
     assert {row["kind"] for row in rows(path).values()} == {"skipped"}
 
 
+def test_the_data_of_an_undescribed_parametrisation_are_no_weights(tmp_path: Path) -> None:
+    """In torch, orthogonal(use_trivialization=False) leaves "original" alone: its sigma_w is 0.58, that in use 1."""
+    path = save(tmp_path / "a.safetensors", {"a.parametrizations.weight.original": uniform((64, 64), 64)})
+    assert "does not describe" in skipped(path, "a.parametrizations.weight.original")
+    assert {row["kind"] for row in rows(path).values()} == {"skipped"}
+
+
 # ---- 8: transposed convolutions -------------------------------------------------------------------------------------
 
 
