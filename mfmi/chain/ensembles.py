@@ -20,11 +20,60 @@ from numpy.typing import NDArray
 from scipy.special import xlog1py
 
 from mfmi.arguments.arrays import FloatArray
+from mfmi.channels.elementwise import Number, chosen
 
 # For a channel that exists, A V lies between 0 and 1, and both ends can come very close. A closed bound on a channel
 # can leave that range: below 0 the minimum over the remaining variance lies where the precision vanishes, and the map
 # stops at this multiple of 1 / V; beyond 1 there is no minimum, and the solver sees so in `1 - A V`.
 VANISHING, EXHAUSTED = 1e-30, 1e-16
+
+
+def gaussian_variance(sigma_w2: Number, e: Number) -> Number:
+    """`ln V` of independent entries, `V = sigma_w^2 E`."""
+    found: Number = np.log(sigma_w2 * e)
+    return found
+
+
+def gaussian_precision(scale: Number, a: Number, v: Number) -> tuple[Number, Number, Number]:
+    """`ln r` of independent entries and its slopes as in `LogMap`, with `scale` `alpha sigma_w^2`."""
+    inside = a > 0.0
+    log = np.log(scale * chosen(inside, a, VANISHING / v))
+    return log, chosen(inside, 1.0, 0.0), chosen(inside, 0.0, -1.0)
+
+
+def gaussian_bracket(sigma_w2: Number, alpha: Number, r: Number, e: Number, a: Number, v: Number) -> Number:
+    """`r E + alpha A V - F(A E)` of independent entries, `F(x) = alpha sigma_w^2 x`."""
+    return r * e + alpha * a * (v - sigma_w2 * e)
+
+
+def rotated_variance(sigma_w2: Number, alpha: Number, e: Number, rest: Number) -> tuple[Number, Number, Number]:
+    """`ln V` of a rotation and its slopes as in `LogMap`, with `rest = 1 - r E`."""
+    wide = np.maximum(1.0, alpha)
+    left = ((wide - 1.0) + rest) / wide
+    return np.log(sigma_w2 * e) - np.log(left), 1.0 / left, (1.0 - left) / left
+
+
+def rotated_precision(
+    scale: Number, alpha: Number, a: Number, v: Number, rest: Number
+) -> tuple[Number, Number, Number]:
+    """`ln r` of a rotation and its slopes as in `LogMap`, with `scale` `alpha sigma_w^2` and `rest = 1 - A V`."""
+    narrow = np.minimum(1.0, alpha)
+    left = (1.0 - narrow) + narrow * rest
+    inside = (a > 0.0) & (left > 0.0)
+    power = chosen(inside, a, chosen(a > 0.0, 1.0, VANISHING) / v)
+    left = chosen(left > 0.0, np.minimum(left, 1.0), EXHAUSTED)
+    log = np.log(scale * power) - np.log(left)
+    return log, chosen(inside, 1.0 / left, 0.0), chosen(inside, (1.0 - left) / left, -1.0)
+
+
+def rotated_bracket(alpha: Number, a: Number, v: Number, rest: Number) -> Number:
+    """`r E + alpha A V - F(A E)` of a rotation at the stationary theta, with `rest = 1 - A V`."""
+    narrow, theta = np.minimum(1.0, alpha), a * v
+    # A theta that rounding takes from 1 - theta is all there is in a deep ordered network.
+    faint = np.log1p(-narrow * np.minimum(np.maximum(theta, 0.0), 0.5))
+    strong = np.log((1.0 - narrow) + narrow * np.minimum(rest, 1.0))
+    found: Number = -np.maximum(1.0, alpha) * chosen(theta < 0.5, faint, strong)
+    return found
 
 
 class LogMap(NamedTuple):
@@ -80,17 +129,15 @@ class Gaussian:
 
     def variance(self, e: FloatArray, rest: FloatArray) -> LogMap:
         """See `Ensemble.variance`: `V = sigma_w^2 E`."""
-        return LogMap(np.log(self.sigma_w2 * e), np.ones_like(e), 0.0)
+        return LogMap(gaussian_variance(self.sigma_w2, e), np.ones_like(e), 0.0)
 
     def precision(self, a: FloatArray, v: FloatArray, rest: FloatArray) -> LogMap:
         """See `Ensemble.precision`: `r = alpha sigma_w^2 A`."""
-        inside = a > 0.0
-        log = np.log(self.alpha * self.sigma_w2 * np.where(inside, a, VANISHING / v))
-        return LogMap(log, np.where(inside, 1.0, 0.0), np.where(inside, 0.0, -1.0))
+        return LogMap(*gaussian_precision(self.alpha * self.sigma_w2, a, v))
 
     def bracket(self, r: FloatArray, e: FloatArray, a: FloatArray, v: FloatArray, rest: FloatArray) -> FloatArray:
         """See `Ensemble.bracket`: `F(x) = alpha sigma_w^2 x`."""
-        return r * e + self.alpha * a * (v - self.sigma_w2 * e)
+        return gaussian_bracket(self.sigma_w2, self.alpha, r, e, a, v)
 
     def stationary_bracket(
         self, r: FloatArray, e: FloatArray, a: FloatArray, v: FloatArray, rest: FloatArray
@@ -123,27 +170,15 @@ class Orthogonal:
 
     def variance(self, e: FloatArray, rest: FloatArray) -> LogMap:
         """See `Ensemble.variance`: `V = sigma_w^2 E / (1 - r E / max(1, alpha))`."""
-        wide = np.maximum(1.0, self.alpha)
-        left = ((wide - 1.0) + rest) / wide
-        return LogMap(np.log(self.sigma_w2 * e) - np.log(left), 1.0 / left, (1.0 - left) / left)
+        return LogMap(*rotated_variance(self.sigma_w2, self.alpha, e, rest))
 
     def precision(self, a: FloatArray, v: FloatArray, rest: FloatArray) -> LogMap:
         """See `Ensemble.precision`: `r = alpha sigma_w^2 A / (1 - min(1, alpha) A V)`."""
-        narrow = np.minimum(1.0, self.alpha)
-        left = (1.0 - narrow) + narrow * rest
-        inside = (a > 0.0) & (left > 0.0)
-        power = np.where(inside, a, np.where(a > 0.0, 1.0, VANISHING) / v)
-        left = np.where(left > 0.0, np.minimum(left, 1.0), EXHAUSTED)
-        log = np.log(self.alpha * self.sigma_w2 * power) - np.log(left)
-        return LogMap(log, np.where(inside, 1.0 / left, 0.0), np.where(inside, (1.0 - left) / left, -1.0))
+        return LogMap(*rotated_precision(self.alpha * self.sigma_w2, self.alpha, a, v, rest))
 
     def bracket(self, r: FloatArray, e: FloatArray, a: FloatArray, v: FloatArray, rest: FloatArray) -> FloatArray:
         """See `Ensemble.bracket`, at the stationary theta; 0 where the precision vanishes, for `A <= 0`."""
-        narrow, theta = np.minimum(1.0, self.alpha), a * v
-        # A theta that rounding takes from 1 - theta is all there is in a deep ordered network.
-        faint = np.log1p(-narrow * np.clip(theta, 0.0, 0.5))
-        strong = np.log((1.0 - narrow) + narrow * np.minimum(rest, 1.0))
-        return np.asarray(-np.maximum(1.0, self.alpha) * np.where(theta < 0.5, faint, strong))
+        return rotated_bracket(self.alpha, a, v, rest)
 
     def stationary_bracket(
         self, r: FloatArray, e: FloatArray, a: FloatArray, v: FloatArray, rest: FloatArray

@@ -15,6 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mfmi.arguments.arrays import FloatArray
+from mfmi.channels.elementwise import gain_derivatives, gain_unit
 from mfmi.channels.exact.table import ExactTable
 from mfmi.channels.layers import Surrogate, Tabulated
 from mfmi.channels.protocols import Derivatives, LayerChannel, Rows
@@ -40,13 +41,9 @@ class Gains:
         out = np.empty((7, *r.shape))
         for rows in self._blocks(len(r)):
             precision, variance = r[rows, :, None], v[rows, :, None]
-            left = precision * variance
-            left = 1.0 / (1.0 + left * self.eigenvalue)
-            gain = self.eigenvalue * left
-            mean, square = self._mean(gain), self._mean(gain, gain)
+            gain, left = gain_unit(precision, variance, self.eigenvalue)
+            e, a, e_r, a_v = gain_derivatives(r[rows], v[rows], self._mean(gain), self._mean(gain, gain))
             nothing = self._mean(left)
-            e, a = v[rows] * mean, r[rows] * mean
-            e_r, a_v = -(v[rows] ** 2) * square, -(r[rows] ** 2) * square
             out[:, rows] = e, a, e_r, self._mean(gain, left), a_v, nothing, nothing
         return Derivatives(*out)
 

@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 
 from mfmi.arguments.arrays import FloatArray
 from mfmi.channels.closed.coordinates import remaining
+from mfmi.channels.elementwise import linear_power, linear_unit
 from mfmi.channels.exact.table import ExactTable
 from mfmi.channels.protocols import ChannelValues, Derivatives, Rows, TableValue
 
@@ -55,17 +56,8 @@ class Surrogate:
         return Derivatives(*out)
 
     def _derivatives(self, rows: slice, r: FloatArray, v: FloatArray) -> tuple[FloatArray, ...]:
-        weight, precision = self.weight[rows], r[:, :, None]
-        power = self.gain[rows] * (v + self.hidden_noise[rows])[:, :, None]
-        power += self.residual[rows]
-        left = precision * power
-        left += 1.0
-        np.reciprocal(left, out=left)
-        gain = self.gain[rows] * left
-        power *= left
-        noise = power - gain * v[:, :, None]
-        noise *= precision
-        noise += left
+        weight, variance = self.weight[rows], v[:, :, None]
+        power, gain, left, noise = linear_unit(r[:, :, None], variance, self._power(rows, v), self.gain[rows])
 
         def mean(one: FloatArray, other: FloatArray | None = None) -> FloatArray:
             if other is None:
@@ -79,9 +71,13 @@ class Surrogate:
         """See `LayerChannel.information`."""
         out = np.empty_like(r)
         for rows in self._blocks():
-            power = self.gain[rows] * (v[rows] + self.hidden_noise[rows])[:, :, None] + self.residual[rows]
+            power = self._power(rows, v[rows])
             out[rows] = 0.5 * np.einsum("nkm,nkm->nk", self.weight[rows], np.log1p(r[rows, :, None] * power))
         return out
+
+    def _power(self, rows: slice, v: FloatArray) -> FloatArray:
+        noise = self.hidden_noise[rows, :, None]
+        return linear_power(v[:, :, None], noise, self.gain[rows], self.residual[rows])
 
     def error(self, r: FloatArray, v: FloatArray) -> FloatArray:
         """See `LayerChannel.error`."""

@@ -8,6 +8,7 @@ import numpy as np
 
 from mfmi.arguments.arrays import FloatArray
 from mfmi.channels.closed.coordinates import remaining
+from mfmi.channels.elementwise import gaussian_input, information_of
 from mfmi.channels.priors import InputChannel, input_channel
 from mfmi.channels.protocols import LayerChannel, Rows
 from mfmi.networks.priors import InputPrior
@@ -21,13 +22,11 @@ class GaussianInput:
 
     def derivatives(self, r: FloatArray) -> tuple[FloatArray, FloatArray, FloatArray]:
         """See `Source.derivatives`."""
-        rest = 1.0 / (1.0 + self.variance * r)
-        e = self.variance * rest
-        return e, -e * e, rest
+        return gaussian_input(r, self.variance)
 
     def information(self, r: FloatArray) -> FloatArray:
         """See `Source.information`."""
-        return 0.5 * np.log1p(self.variance * r)
+        return information_of(self.variance * r)
 
     def error(self, r: FloatArray) -> FloatArray:
         """See `Source.error`: there is none."""

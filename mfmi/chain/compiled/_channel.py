@@ -23,6 +23,7 @@ from mfmi.channels.closed.coordinates import (
     share_within,
     terms,
 )
+from mfmi.channels.elementwise import gain_derivatives, gain_unit, linear_power, linear_unit
 from mfmi.channels.layers import FAINTEST
 
 AtS = tuple[float, float, float, float]
@@ -107,13 +108,13 @@ def _evaluate_gains(layers: Layers, layer: int, r: float, v: float, out: FloatAr
     mean = square = cross = rest = 0.0
     for node in range(eigenvalues.size):
         share = shares[node]
-        left = 1.0 / (1.0 + r * v * eigenvalues[node])
-        gain = eigenvalues[node] * left
+        gain, left = gain_unit(r, v, eigenvalues[node])
         mean += share * gain
         square += share * (gain * gain)
         cross += share * (gain * left)
         rest += share * left
-    out[E], out[A], out[E_R], out[E_V], out[A_V] = v * mean, r * mean, -(v * v) * square, cross, -(r * r) * square
+    out[E], out[A], out[E_R], out[A_V] = gain_derivatives(r, v, mean, square)
+    out[E_V] = cross
     out[REST_R] = out[REST_V] = rest
     out[J] = 0.0
 
@@ -134,16 +135,15 @@ def _evaluate_surrogate(layers: Layers, point: int, layer: int, r: float, v: flo
     e = a = e_r = e_v = a_v = rest_r = rest_v = 0.0
     for node in range(gains.size):
         weight, gain = weights[node], gains[node]
-        power = gain * (v + noise) + residuals[node]
-        left = 1.0 / (1.0 + r * power)
-        gain_left, power_left = gain * left, power * left
+        power = linear_power(v, noise, gain, residuals[node])
+        power_left, gain_left, left, rest = linear_unit(r, v, power, gain)
         e += weight * power_left
         a += weight * gain_left
         e_r += weight * (power_left * power_left)
         e_v += weight * (gain_left * left)
         a_v += weight * (gain_left * gain_left)
         rest_r += weight * left
-        rest_v += weight * (r * (power_left - gain_left * v) + left)
+        rest_v += weight * rest
     out[E], out[A], out[E_R], out[E_V], out[A_V] = e, r * a, -e_r, e_v, -(r * r) * a_v
     out[REST_R], out[REST_V] = rest_r, rest_v
     out[J] = 0.0
@@ -155,7 +155,7 @@ def _surrogate_information(layers: Layers, point: int, layer: int, r: float, v: 
     gains, residuals, weights = layers.gain[point, layer], layers.residual[point, layer], layers.weight[point, layer]
     total = 0.0
     for node in range(gains.size):
-        total += weights[node] * np.log1p(r * (gains[node] * (v + noise) + residuals[node]))
+        total += weights[node] * np.log1p(r * linear_power(v, noise, gains[node], residuals[node]))
     return 0.5 * total
 
 

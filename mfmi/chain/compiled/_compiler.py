@@ -16,7 +16,9 @@ from importlib.metadata import version as version_of
 from pathlib import Path
 from typing import Any
 
+from mfmi.chain import ensembles
 from mfmi.chain.compiled import _channel, _descent
+from mfmi.channels import elementwise
 from mfmi.channels.closed import coordinates
 from mfmi.errors import MfmiWarning
 from mfmi.processes.cache_folder import cache_directory, digest_of_sources, is_trusted, make_folder
@@ -24,6 +26,7 @@ from mfmi.processes.cache_folder import cache_directory, digest_of_sources, is_t
 SOURCES: tuple[str, ...] = (
     "channels/closed/coordinates.py",
     "chain/ensembles.py",
+    "channels/elementwise.py",
     "channels/layers.py",
     "chain/compiled/_channel.py",
     "chain/compiled/_compiler.py",
@@ -57,11 +60,14 @@ def compiled() -> Callable[..., None] | None:
 
 @lru_cache(maxsize=1)
 def _compile() -> Callable[..., None]:
-    inner: list[Callable[..., Any]] = [
-        getattr(coordinates, name) for name in ("scaled", "share_within", "terms", "remaining", "missed")
-    ]
-    for module in (_channel, _descent):
-        inner += [f for f in vars(module).values() if getattr(f, "__module__", "") == module.__name__ and _is_code(f)]
+    from numba.extending import overload
+
+    overload(elementwise.chosen)(
+        lambda condition, one, other: lambda condition, one, other: one if condition else other
+    )
+    own = {module.__name__ for module in (_channel, _descent, coordinates, ensembles, elementwise)}
+    used = {f: None for module in (_channel, _descent) for f in vars(module).values() if _is_code(f)}
+    inner = [f for f in used if f.__module__ in own]
     return machine_code(_descent.descend, inner, free=_channel.SUMS, inline=_channel.INLINE)
 
 

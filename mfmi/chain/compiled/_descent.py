@@ -22,7 +22,15 @@ from mfmi.chain.compiled._channel import (
     layer_information,
 )
 from mfmi.chain.compiled._state import Found, Known, PackedPoints, Rules, Work
-from mfmi.chain.ensembles import EXHAUSTED, VANISHING
+from mfmi.chain.ensembles import (
+    gaussian_bracket,
+    gaussian_precision,
+    gaussian_variance,
+    rotated_bracket,
+    rotated_precision,
+    rotated_variance,
+)
+from mfmi.channels.elementwise import gaussian_input, gaussian_output, information_of
 
 _TINY, _EPSILON = float(np.finfo(np.float64).tiny), float(np.finfo(np.float64).eps)
 
@@ -187,45 +195,34 @@ def _source(points: PackedPoints, point: int, r: float, out: FloatArray) -> None
         evaluate_layer(points.first, point, 0, r, points.source[point], out)
         return
     variance = points.source[point]
-    rest = 1.0 / (1.0 + variance * r)
-    out[E], out[E_R], out[REST_R] = variance * rest, -(variance * rest) * (variance * rest), rest
-    out[J] = 0.5 * np.log1p(variance * r)
+    out[E], out[E_R], out[REST_R] = gaussian_input(r, variance)
+    out[J] = information_of(variance * r)
 
 
 def _output(points: PackedPoints, point: int, v: float, out: FloatArray) -> None:
     """See `channels.observed.outputs.GaussianOutput`."""
     noise = points.noise[point]
-    a = 1.0 / (noise + v)
-    out[A], out[A_V], out[E_V], out[REST_V] = a, -a * a, 0.0, noise * a
-    out[J] = 0.5 * np.log1p(v / noise)
+    out[A], out[A_V], out[REST_V] = gaussian_output(v, noise)
+    out[E_V], out[J] = 0.0, information_of(v / noise)
 
 
 def _variance(points: PackedPoints, point: int, matrix: int, message: FloatArray, out: FloatArray) -> None:
     """See `ensembles.Ensemble.variance`."""
-    log = np.log(points.sigma_w2[point, matrix] * message[E])
+    scale, alpha = points.sigma_w2[point, matrix], points.alpha[matrix]
     if points.rotates[matrix]:
-        wide = max(1.0, points.alpha[matrix])
-        left = ((wide - 1.0) + message[REST_R]) / wide
-        out[0], out[1], out[2] = log - np.log(left), 1.0 / left, (1.0 - left) / left
+        out[0], out[1], out[2] = rotated_variance(scale, alpha, message[E], message[REST_R])
     else:
-        out[0], out[1], out[2] = log, 1.0, 0.0
+        out[0], out[1], out[2] = gaussian_variance(scale, message[E]), 1.0, 0.0
 
 
 def _precision(points: PackedPoints, point: int, matrix: int, message: FloatArray, v: float, out: FloatArray) -> None:
     """See `ensembles.Ensemble.precision`."""
-    a, scale = message[A], points.alpha[matrix] * points.sigma_w2[point, matrix]
-    if not points.rotates[matrix]:
-        inside = a > 0.0
-        out[0] = np.log(scale * (a if inside else VANISHING / v))
-        out[1], out[2] = (1.0, 0.0) if inside else (0.0, -1.0)
-        return
-    narrow = min(1.0, points.alpha[matrix])
-    left = (1.0 - narrow) + narrow * message[REST_V]
-    inside = a > 0.0 and left > 0.0
-    power = a if inside else (1.0 if a > 0.0 else VANISHING) / v
-    left = min(left, 1.0) if left > 0.0 else EXHAUSTED
-    out[0] = np.log(scale * power) - np.log(left)
-    out[1], out[2] = (1.0 / left, (1.0 - left) / left) if inside else (0.0, -1.0)
+    alpha = points.alpha[matrix]
+    scale = alpha * points.sigma_w2[point, matrix]
+    if points.rotates[matrix]:
+        out[0], out[1], out[2] = rotated_precision(scale, alpha, message[A], v, message[REST_V])
+    else:
+        out[0], out[1], out[2] = gaussian_precision(scale, message[A], v)
 
 
 def _forward(points: PackedPoints, point: int, work: Work) -> None:
@@ -329,14 +326,9 @@ def _evaluate(points: PackedPoints, rules: Rules, point: int, work: Work, found:
         before, behind, v, r = work.m[matrix], work.m[matrix + 1], work.v[matrix], work.r[matrix]
         alpha = points.alpha[matrix]
         if points.rotates[matrix]:
-            narrow, theta = min(1.0, alpha), behind[A] * v
-            if theta < 0.5:
-                log_left = np.log1p(-narrow * max(theta, 0.0))
-            else:
-                log_left = np.log((1.0 - narrow) + narrow * min(behind[REST_V], 1.0))
-            bracket = -max(1.0, alpha) * log_left
+            bracket = rotated_bracket(alpha, behind[A], v, behind[REST_V])
         else:
-            bracket = r * before[E] + alpha * behind[A] * (v - points.sigma_w2[point, matrix] * before[E])
+            bracket = gaussian_bracket(points.sigma_w2[point, matrix], alpha, r, before[E], behind[A], v)
         value -= 0.5 * ratio * bracket
         matrices += ratio
         ratio *= alpha

@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mfmi.arguments.arrays import FloatArray
+from mfmi.channels.elementwise import gaussian_output, information_of
 from mfmi.channels.observed.activation import OutputChannel, PiecewiseMonotone, observation_error, observed_activation
 
 Rows = NDArray[np.intp] | slice
@@ -42,12 +43,11 @@ class GaussianOutput:
 
     def derivatives(self, v: FloatArray) -> tuple[FloatArray, FloatArray, FloatArray]:
         """See `Output.derivatives`."""
-        a = 1.0 / (self.noise + v)
-        return a, -a * a, self.noise * a
+        return gaussian_output(v, self.noise)
 
     def information(self, v: FloatArray) -> FloatArray:
         """See `Output.information`."""
-        return 0.5 * np.log1p(v / self.noise)
+        return information_of(v / self.noise)
 
     def error(self, v: FloatArray) -> FloatArray:
         """See `Output.error`."""
