@@ -82,7 +82,7 @@ $(BIN)/python:
 
 # The stamps carry the dependency on pyproject.toml; the package itself is installed in place, so its edits need no reinstall.
 $(RUN): pyproject.toml | $(BIN)/python
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[plot,fast]'
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[plot]'
 	touch $@
 
 $(DEV): pyproject.toml | $(BIN)/python
@@ -90,7 +90,7 @@ $(DEV): pyproject.toml | $(BIN)/python
 	touch $@ $(RUN)
 
 $(EVIDENCE): pyproject.toml | $(BIN)/python
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[plot,fast,evidence]'
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[plot,evidence]'
 	touch $@ $(RUN)
 
 # uv takes the floors from pyproject.toml itself; the build runs at its own floor because it is not isolated.
