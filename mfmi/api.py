@@ -27,9 +27,20 @@ from mfmi.bounds.evaluate import evaluate_points
 from mfmi.columns import DATA_NAMES, OPTIONAL_NAMES
 from mfmi.errors import shown
 from mfmi.initialisers import get as get_initialiser
-from mfmi.names import DEFAULT_ESTIMATORS, DEPTH, ESTIMATORS, NOISE_PLACEMENTS, OBSERVABLES, PRIORS, UNITS, WEIGHTS
+from mfmi.names import (
+    DEFAULT_ESTIMATORS,
+    DEPTH,
+    ESTIMATORS,
+    NOISE_PLACEMENTS,
+    OBSERVABLES,
+    PRIORS,
+    STRUCTURED_ESTIMATORS,
+    UNITS,
+    WEIGHTS,
+)
 from mfmi.networks.model import SQUARE, DataSet, Model, ratios_of
 from mfmi.networks.points import Points
+from mfmi.networks.settings import Settings
 from mfmi.networks.weights import Weights
 
 if TYPE_CHECKING:
@@ -40,7 +51,7 @@ def evaluate(
     activation: str | Activation | Callable[..., Any] | Iterable[str | Activation | Callable[..., Any]],
     sigma_w: ArrayLike | None = None,
     sigma_b: ArrayLike | None = None,
-    sigma_noise: ArrayLike = 0.1,
+    sigma_noise: ArrayLike | str | Iterable[float | str] = 0.1,
     depth: int | Iterable[int] | None = None,
     *,
     layers: int | None = None,
@@ -61,11 +72,23 @@ def evaluate(
     input_spectrum: ArrayLike | None = None,
     observe: str = "pre-activation",
     init: str | Iterable[str] | None = None,
+    normalization: str | Iterable[str] | None = None,
+    norm_at: str | Iterable[str] | None = None,
+    skip: ArrayLike | None = None,
+    branch: ArrayLike | str | Iterable[float | str] | None = None,
+    branch_matrices: int | Iterable[int] | None = None,
+    hidden_ratio: ArrayLike | None = None,
+    sigma_w_in: ArrayLike | None = None,
+    sigma_b_in: ArrayLike | None = None,
+    sigma_w_out: ArrayLike | None = None,
+    sigma_b_out: ArrayLike | None = None,
+    noise_scale: str | Iterable[str] | None = None,
+    noise_in: str | Iterable[str] | None = None,
 ) -> pd.DataFrame:
     """Mean-field quantities and information bounds of random networks, a row per network and depth.
 
-    The arguments up to `correlation`, `depth` apart, broadcast against each other by numpy's rules; each entry of the
-    result is a network, flattened in C order, and is looked at at every depth.
+    The arguments up to `correlation`, `depth` apart, and those from `init` on broadcast against each other by numpy's
+    rules; each entry of the result is a network, flattened in C order, and is looked at at every depth.
 
     Parameters
     ----------
@@ -76,7 +99,8 @@ def evaluate(
     sigma_b
         Standard deviation of the biases; at least 0, by default 0.
     sigma_noise
-        Standard deviation of the noise; greater than 0.
+        Standard deviation of the noise; greater than 0. A number format ("float16", "bfloat16", "float8_e4m3fn",
+        "float8_e5m2") is the relative noise that its rounding is equivalent to, theory (29): an approximation.
     depth
         The observed layers, each from 1 to 10,000; by default 10, or the last one of `widths`.
     layers
@@ -92,7 +116,8 @@ def evaluate(
     correlation
         Correlation of the tracked pair of inputs, in [-1, 1].
     estimators
-        Among `mfmi.names.ESTIMATORS`; by default all but "replica" and "fisher".
+        Among `mfmi.names.ESTIMATORS`; by default `mfmi.names.DEFAULT_ESTIMATORS` and, of networks with norms, skips or
+        relative noise, `mfmi.names.STRUCTURED_ESTIMATORS`.
     unit
         "nats" or "bits", per input dimension.
     columns
@@ -120,6 +145,26 @@ def evaluate(
         pre-activation, `phi(y + eps)`.
     init
         Names of library initialisers (see `mfmi.initialisers`), in place of `sigma_w` and `sigma_b`.
+    normalization
+        "none", "layernorm", "rmsnorm" or "batchnorm" (a large batch).
+    norm_at
+        "activation" (before it; the default), "output" (behind it) or "stream" (post-norm of a residual network).
+    skip, branch
+        Factors a and g of `h' = a h + g W phi(norm(h))`; by default 0 and 1, a plain network. A `branch` of
+        "1/sqrt(depth)" is scaled by the depth of the row.
+    branch_matrices
+        1, or 2 for `W_2 phi(W_1 norm(h))`.
+    hidden_ratio
+        Width between the two matrices over that of the stream, by default 1.
+    sigma_w_in, sigma_b_in
+        Of the first matrix, which reads the input; by default `sigma_w` and `sigma_b`.
+    sigma_w_out, sigma_b_out
+        Of the second matrix of a branch; by default `sigma_w` and `sigma_b`.
+    noise_scale
+        "absolute" (before the norm), or "relative" (behind it): `sigma_noise` is a share of the signal's standard
+        deviation at that layer. Absolute by default, relative for number formats.
+    noise_in
+        Whether the skip carries the hidden noise too: "branch" (no) or "stream" (yes; of number formats always).
 
     Returns
     -------
@@ -148,13 +193,29 @@ def evaluate(
     own = model.data.variance if model.data else 1.0 if model.input_variance is None else model.input_variance
     labels, model = _weights(weights, model)
     names, sigma_w, sigma_b = _scales(sigma_w, sigma_b, init)
+    settings, noise = Settings.of(
+        sigma_noise,
+        normalization=normalization,
+        norm_at=norm_at,
+        skip=skip,
+        branch=branch,
+        branch_matrices=branch_matrices,
+        hidden_ratio=hidden_ratio,
+        sigma_w_in=sigma_w_in,
+        sigma_b_in=sigma_b_in,
+        sigma_w_out=sigma_w_out,
+        sigma_b_out=sigma_b_out,
+        noise_scale=noise_scale,
+        noise_in=noise_in,
+    )
     points = _points(
+        settings,
         activation=_activations(activation),
         weights=labels,
         noise_at=words("noise_at", noise_at, NOISE_PLACEMENTS),
         sigma_w=numbers("sigma_w", sigma_w, NUMBERS["sigma_w"]),
         sigma_b=numbers("sigma_b", sigma_b, NUMBERS["sigma_b"]),
-        sigma_noise=numbers("sigma_noise", sigma_noise, NUMBERS["sigma_noise"]),
+        sigma_noise=noise,
         input_variance=numbers(
             "input_variance", own if input_variance is None else input_variance, NUMBERS["input_variance"]
         ),
@@ -162,7 +223,9 @@ def evaluate(
         init=names,
     )
     observed = _observed(depth, layers, model)
-    named = set(words("estimators", DEFAULT_ESTIMATORS if estimators is None else estimators, ESTIMATORS).flat)
+    plain = points.is_plain
+    usual = (DEFAULT_ESTIMATORS if plain.any() else ()) + (() if plain.all() else STRUCTURED_ESTIMATORS)
+    named = set(words("estimators", usual if estimators is None else estimators, ESTIMATORS).flat)
     asked = tuple(name for name in ESTIMATORS if name in named)
     wanted = set(words("columns", columns, OPTIONAL_NAMES).flat)
     optional = tuple(name for name in OPTIONAL_NAMES if name in wanted) + (DATA_NAMES if model.data else ())
@@ -213,14 +276,18 @@ def _scales(sigma_w: Any, sigma_b: Any, init: object) -> tuple[NDArray[np.object
     return labels, w, b
 
 
-def _points(**arguments: NDArray[Any]) -> Points:
+def _points(settings: Settings, **arguments: NDArray[Any]) -> Points:
     """Return the points at which the arguments meet."""
+    own = settings.broadcast
+    arguments |= own
     arrays = broadcast_arrays(arguments)
     flat = {name: array.ravel() for name, array in zip(arguments, arrays, strict=True)}
     if arrays[0].size == 0:
         empty = ", ".join(name for name, array in arguments.items() if array.size == 0)
         raise ValueError(f"{empty} is empty")
-    return Points(index=np.arange(arrays[0].size, dtype=np.int64), **flat)
+    structure = settings.structure({name: flat[name] for name in (*own, "sigma_w", "sigma_b")})
+    of_points = {name: values for name, values in flat.items() if name not in own}
+    return Points(index=np.arange(arrays[0].size, dtype=np.int64), **of_points, structure=structure)
 
 
 def _with_law(model: Model, prior: object, sparsity: object, spectrum: object) -> Model:

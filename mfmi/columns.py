@@ -45,6 +45,12 @@ COLUMNS: tuple[Column, ...] = (
     Column("sigma_noise", "float64", "1", "standard deviation of the noise"),
     Column("input_variance", "float64", "1", "variance of an input entry"),
     Column("init", "string", "", "library initialiser that sigma_w and sigma_b come from"),
+    Column("normalization", "string", "", "none, layernorm, rmsnorm or batchnorm"),
+    Column("norm_at", "string", "", "where the norm is: before the activation, at its output, or in the stream"),
+    Column("noise_scale", "string", "", "absolute, or relative: sigma_noise is a share of the signal's deviation"),
+    Column("skip", "float64", "1", "factor of the skip of a residual network; 0 without one"),
+    Column("branch", "float64", "1", "factor of the branch beside the skip; 1 in a plain network"),
+    Column("branch_matrices", "int32", "1", "weight matrices in a branch"),
     Column("depth", "int32", "layers", "the observed layer"),
     Column("q", "float64", "1", "pre-activation variance at that layer, without its noise"),
     Column("c", "float64", "1", "correlation of the tracked pair of inputs at that layer"),
@@ -59,7 +65,9 @@ COLUMNS: tuple[Column, ...] = (
     _information("mi_linear", "linearly readable information: lower bound by the best linear decoder"),
     _information("mi_entropy_power", "lower bound by the entropy power inequality"),
     _information("mi_layerwise", "lower bound by closed scalar channels in the replica formula"),
+    _information("mi_fisher", "lower bound by the Fisher information of every offset in the replica formula"),
     _information("mi_gaussian_upper", "upper bound by maximum entropy in the replica formula"),
+    _information("mi_covariance_upper", "upper bound by maximum entropy of the observed layer's covariance"),
     _information("mi_replica", "replica value"),
     _information("mi_lower", "largest of the lower bounds asked for"),
     _information("mi_upper", "smallest of the upper bounds asked for"),
@@ -118,6 +126,20 @@ OPTIONAL: tuple[OptionalColumn, ...] = (
         _OF_TABLES,
     ),
     OptionalColumn(
+        "mi_linear_error",
+        "float64",
+        INFORMATION,
+        "estimated numerical error of mi_linear, by which it has been lowered in networks with norms and skips",
+        "estimate from the sites at which a residual stream is averaged, cut series and the search",
+    ),
+    OptionalColumn(
+        "mi_covariance_upper_error",
+        "float64",
+        INFORMATION,
+        "estimated numerical error of mi_covariance_upper, by which it has been raised",
+        "estimate from the sites at which a residual stream is averaged, cut series and the search",
+    ),
+    OptionalColumn(
         "jacobian_mean",
         "float64",
         "1",
@@ -157,16 +179,11 @@ OF_DATA: tuple[OptionalColumn, ...] = (
     ),
 )
 """Columns that are there where a data set is given, and only there; the last of all."""
-OF_ESTIMATOR: dict[str, Column] = {
-    "fisher": _information("mi_fisher", "lower bound by the Fisher information of every offset in the replica formula")
-}
-"""Columns of the estimators that the contract does not name: there only where these are asked for."""
-BY_NAME: dict[str, Column] = {column.name: column for column in (*COLUMNS, *OF_ESTIMATOR.values(), *OPTIONAL, *OF_DATA)}
+BY_NAME: dict[str, Column] = {column.name: column for column in (*COLUMNS, *OPTIONAL, *OF_DATA)}
 OPTIONAL_NAMES = tuple(column.name for column in OPTIONAL)
 DATA_NAMES = tuple(column.name for column in OF_DATA)
 
 
-def columns_with(optional: Sequence[str], estimators: Sequence[str]) -> tuple[Column, ...]:
-    """The contract's columns, then those of further `estimators`, then `further` ones, a data set's last."""
-    estimated = (column for name, column in OF_ESTIMATOR.items() if name in estimators)
-    return (*COLUMNS, *estimated, *(column for column in (*OPTIONAL, *OF_DATA) if column.name in optional))
+def columns_with(optional: Sequence[str]) -> tuple[Column, ...]:
+    """The contract's columns, then `optional` ones, a data set's last."""
+    return (*COLUMNS, *(column for column in (*OPTIONAL, *OF_DATA) if column.name in optional))

@@ -3,7 +3,9 @@
 __version__ = "0.1.0"
 
 DEFAULT_ESTIMATORS = ("mean_field", "linear", "entropy_power", "layerwise", "gaussian_upper")
-ESTIMATORS = (*DEFAULT_ESTIMATORS, "replica", "fisher")
+ESTIMATORS = (*DEFAULT_ESTIMATORS, "covariance_upper", "replica", "fisher")
+# Those that networks with norms and skips have a value of.
+STRUCTURED_ESTIMATORS = ("linear", "entropy_power", "covariance_upper")
 
 # What the value rests on (theory section 4); the file's metadata and every summary repeat it.
 STATUS = {
@@ -12,17 +14,24 @@ STATUS = {
     "entropy_power": "theorem in the mean-field limit",
     "layerwise": "rests on the replica formula",
     "gaussian_upper": "rests on the replica formula",
+    "covariance_upper": "theorem given Gaussian equivalence of second moments",
     "replica": "theorem for two layers with gaussian weights, conjecture beyond",
     "fisher": "rests on the replica formula",
 }
 LOWER_BOUNDS = ("linear", "entropy_power", "layerwise", "fisher")
-UPPER_BOUNDS = ("gaussian_upper",)
+UPPER_BOUNDS = ("gaussian_upper", "covariance_upper")
 
 DEPTH = 10  # where no depth is given, and no widths
 
 WEIGHTS = ("gaussian", "orthogonal")
 PRIORS = ("gaussian", "rademacher", "spike_slab")
 NOISE_PLACEMENTS = ("output", "every")
+NORMALIZATIONS = ("none", "layernorm", "rmsnorm", "batchnorm")
+NORM_PLACES = ("activation", "output", "stream")
+NOISE_SCALES = ("absolute", "relative")
+NOISE_PATHS = ("branch", "stream")
+NUMBER_FORMATS = ("float16", "bfloat16", "float8_e4m3fn", "float8_e5m2")
+BY_DEPTH = "1/sqrt(depth)"
 OBSERVABLES = ("pre-activation", "activation")
 UNITS = ("nats", "bits")
 PHASES = ("ordered", "critical", "chaotic", "unbounded")

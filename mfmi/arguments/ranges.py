@@ -75,6 +75,13 @@ NUMBERS: Mapping[str, Range] = {
     "sigma_noise": NOISE,
     "input_variance": INPUT_VARIANCE,
     "correlation": Range(-1.0, 1.0),
+    "skip": DEVIATION,
+    "branch": Range(-LARGEST, LARGEST),
+    "hidden_ratio": Range(_NARROWEST, 1.0 / _NARROWEST),
+    "sigma_w_in": DEVIATION,
+    "sigma_b_in": DEVIATION,
+    "sigma_w_out": DEVIATION,
+    "sigma_b_out": DEVIATION,
     "alpha": Range(_NARROWEST, 1.0 / _NARROWEST),
     "sparsity": Range(_NARROWEST, 1.0),
     # Largest squared singular value of a weight matrix.

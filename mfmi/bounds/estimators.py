@@ -245,11 +245,11 @@ def _least(one: Estimate, other: Estimate) -> Estimate:
 
 
 REGISTRY: dict[str, Callable[[Problem], Estimate]] = {
-    "mean_field": mean_field,
-    "linear": linear,
-    "entropy_power": entropy_power,
-    "layerwise": layerwise,
-    "gaussian_upper": gaussian_upper,
-    "replica": replica,
-    "fisher": fisher,
+    "mi_mean_field": mean_field,
+    "mi_linear": linear,
+    "mi_entropy_power": entropy_power,
+    "mi_layerwise": layerwise,
+    "mi_gaussian_upper": gaussian_upper,
+    "mi_replica": replica,
+    "mi_fisher": fisher,
 }

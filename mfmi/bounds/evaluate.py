@@ -18,12 +18,14 @@ from mfmi.bounds.optional_columns import DERIVED, pairwise
 from mfmi.bounds.optional_columns import REGISTRY as OPTIONAL_REGISTRY
 from mfmi.bounds.problem import Problem
 from mfmi.bounds.propagation import Propagation
-from mfmi.chain.search import ENOUGH
+from mfmi.bounds.structured import PLAIN_TOO, evaluate_structured, reason_against
+from mfmi.bounds.view import OVERFLOW, View, failure_reason, unresolved
 from mfmi.columns import DATA_NAMES, INFORMATION, OPTIONAL_NAMES, TOTAL, columns_with
 from mfmi.meanfield import FixedPoint, fixed_point, trajectory
 from mfmi.names import ESTIMATORS, LOWER_BOUNDS, NOISE_PLACEMENTS, UNITS, UPPER_BOUNDS
 from mfmi.networks.model import SQUARE, Model
 from mfmi.networks.points import Points
+from mfmi.networks.structure import check as check_structure
 
 # Functions of a problem by the column that they fill.
 Quantities = Mapping[str, Callable[[Problem], Estimate]]
@@ -37,7 +39,6 @@ SEARCHED, _ABOVE = ("layerwise", "fisher", "replica"), ("replica", *UPPER_BOUNDS
 # What the tables of the exact channel may lose, relative and in nats; the bounds have taken their own errors off.
 _RELATIVE, _ABSOLUTE = 1e-5, 1e-8
 _MISSED = "{}: the search missed a minimum"
-_OVERFLOW = "the pre-activation variance overflows at this depth"
 
 
 def evaluate_points(
@@ -57,7 +58,7 @@ def evaluate_points(
     depths : observed layers, shape (D,) for all points or (n, D), whole numbers from 1.
     estimators : names out of `mfmi.names.ESTIMATORS`.
     unit : "nats" or "bits" per input dimension, for the `mi_` columns.
-    further : names of columns after the contract's, out of `mfmi.columns.OPTIONAL`, and of `OF_DATA` where the model
+    optional : names of columns after the contract's, out of `mfmi.columns.OPTIONAL`, and of `OF_DATA` where the model
         has a data set.
     model : what all networks have in common, square layers of any depth by default.
     fields : the mean field of the points' networks, where they are asked for again at other depths.
@@ -65,7 +66,7 @@ def evaluate_points(
     Returns
     -------
     dict
-        One array of length n * D per column of `columns_with(further, estimators)`, in that order, points slow and
+        One array of length n * D per column of `columns_with(optional)`, in that order, points slow and
         depths fast. NaN in a float column means that there is no value. A point without a value says why in `status`
         and `message`. A row is a function of its point alone, whatever other points and depths are asked for; other
         estimators change no more than what speaks of all of them: `mi_lower`, `mi_upper`, `status` and `message`.
@@ -83,24 +84,17 @@ def evaluate_points(
     layers = np.broadcast_to(table, (len(points), table.shape[-1])).astype(np.intp)
     shape = layers.shape
     columns: dict[str, NDArray[Any]] = {}
-    wanted = columns_with(optional, estimators)
+    wanted = columns_with(optional)
     for column in wanted:
         text = column.dtype == "string"
         columns[column.name] = np.full(shape, "" if text else np.nan, dtype=object if text else np.float64)
-    for name in ("activation", "weights", "noise_at", "sigma_w", "sigma_b", "sigma_noise", "input_variance"):
-        columns[name] = np.broadcast_to(getattr(points, name)[:, None], shape).copy()
-    columns["init"] = np.broadcast_to(points.initialisers[:, None], shape).copy()
-    columns["point"] = np.broadcast_to(points.index[:, None], shape).copy()
-    columns["depth"] = layers.astype(np.int32)
+    columns |= points.settings(layers)
     columns["status"][:] = "ok"
-    quantities = {f"mi_{name}": REGISTRY[name] for name in estimators}
-    quantities |= {name: OPTIONAL_REGISTRY[name] for name in OPTIONAL_NAMES if name in optional and name not in DERIVED}
-    for rows in _groups(points.activation):
-        fields_of = fields or MeanFields(int(table.max()))
-        _evaluate_activation(points[rows], layers[rows], quantities, _View(columns, rows), model, fields_of)
+    asked = (*(f"mi_{name}" for name in estimators), *(n for n in OPTIONAL_NAMES if n in optional and n not in DERIVED))
+    _fill(points, layers, asked, columns, model, fields or MeanFields(int(table.max())))
     _bounds(columns, estimators, _missed(columns, estimators))
     for name in DERIVED.keys() & set(optional):
-        columns[name] = DERIVED[name](columns, model)
+        columns[name] = np.where(points.is_plain[:, None], DERIVED[name](columns, model), np.nan)
     if model.data and set(DATA_NAMES) & set(optional):
         for name, values in zip(DATA_NAMES, pairwise(points, layers, model.data, model.observe), strict=True):
             columns[name] = values
@@ -109,6 +103,30 @@ def evaluate_points(
             if column.unit in (INFORMATION, TOTAL):
                 columns[column.name] /= np.log(2.0)
     return {name: values.ravel() for name, values in columns.items()}
+
+
+def _fill(
+    points: Points,
+    layers: NDArray[np.intp],
+    asked: Sequence[str],
+    columns: dict[str, NDArray[Any]],
+    model: Model,
+    fields: MeanFields,
+) -> None:
+    """Fill the columns `asked` and those of the mean field, each activation by itself and plain networks apart."""
+    known = REGISTRY | OPTIONAL_REGISTRY
+    quantities = {name: known[name] for name in asked if name in known}
+    both = [name for name in asked if name in PLAIN_TOO]
+    plain = points.is_plain
+    for rows in _groups(points.activation):
+        stacks, others = rows[plain[rows]], rows[~plain[rows]]
+        if len(stacks):
+            out = View(columns, stacks)
+            _evaluate_activation(points[stacks], layers[stacks], quantities, out, model, fields)
+            if both:
+                evaluate_structured(points[stacks], layers[stacks], both, out, model, mean_field=False)
+        if len(others):
+            evaluate_structured(points[others], layers[others], asked, View(columns, others), model)
 
 
 class MeanFields:
@@ -135,31 +153,6 @@ class MeanFields:
         return self._known[key]
 
 
-class _View:
-    """Some of the points' rows of the columns, to be written to at chosen entries."""
-
-    def __init__(self, columns: dict[str, NDArray[Any]], rows: NDArray[np.intp]) -> None:
-        self._columns, self._rows = columns, rows
-
-    def put(self, name: str, values: Any, where: tuple[NDArray[np.intp], NDArray[np.intp]]) -> None:
-        """Write `values` at (row, depth) entries `where` of this view."""
-        self._columns[name][self._rows[where[0]], where[1]] = values
-
-    def note_once(self, status: str, message: str, where: tuple[NDArray[np.intp], NDArray[np.intp]]) -> None:
-        """Add a message at the entries that do not have it yet."""
-        noted = self._columns["message"][self._rows[where[0]], where[1]]
-        new = np.array([message not in text for text in noted], dtype=bool)
-        self.note(status, message, (where[0][new], where[1][new]))
-
-    def note(self, status: str, message: str, where: tuple[NDArray[np.intp], NDArray[np.intp]]) -> None:
-        """Add a message at the entries, and raise their status to `status` if that is worse."""
-        rank = ("ok", "unbounded", "unconverged", "failed").index
-        for row, layer in zip(self._rows[where[0]], where[1], strict=True):
-            noted = self._columns["message"][row, layer]
-            self._columns["message"][row, layer] = f"{noted}; {message}" if noted else message
-            self._columns["status"][row, layer] = max(self._columns["status"][row, layer], status, key=rank)
-
-
 def _check_names(points: Points, wanted: tuple[Sequence[str], Sequence[str]], unit: str, model: Model) -> None:
     estimators, optional = wanted
     allowed = {"estimators": (set(estimators), ESTIMATORS), "unit": ({unit}, UNITS)}
@@ -169,6 +162,14 @@ def _check_names(points: Points, wanted: tuple[Sequence[str], Sequence[str]], un
     for name, (given, known) in allowed.items():
         for wrong in sorted(given - set(known)):
             raise ValueError(f"{name} must be one of {', '.join(known)}, not {wrong!r}")
+    if points.structure is not None:
+        check_structure(points)
+    others = ~points.is_plain
+    if others.any():
+        for label in dict.fromkeys(points.weights[others]):
+            against = reason_against(label, model)
+            if against:
+                raise ValueError(f"networks with norms, skips or relative noise need {against}")
 
 
 def _groups(labels: NDArray[Any]) -> Iterator[NDArray[np.intp]]:
@@ -177,12 +178,8 @@ def _groups(labels: NDArray[Any]) -> Iterator[NDArray[np.intp]]:
         yield np.flatnonzero(labels == label)
 
 
-def _unresolved(phi: Activation) -> str:
-    return f"the moments of {phi.name} cannot be resolved at variances above {phi.largest_variance:.4g}"
-
-
 def _evaluate_activation(
-    points: Points, layers: NDArray[np.intp], quantities: Quantities, out: _View, model: Model, fields: MeanFields
+    points: Points, layers: NDArray[np.intp], quantities: Quantities, out: View, model: Model, fields: MeanFields
 ) -> None:
     phi = get_activation(points.activation[0])
     hidden = np.where(points.noise_at == "every", points.sigma_noise, 0.0)
@@ -207,8 +204,10 @@ def _evaluate_activation(
     unbounded = ends.phase[at[0]] == "unbounded"
     out.note("unbounded", _UNBOUNDED, (row[unbounded & finite], column[unbounded & finite]))
     overflows = np.any(np.isinf(path.q[which[row]]), axis=1)
-    out.note("failed", _OVERFLOW, (row[~finite & overflows], column[~finite & overflows]))
-    out.note("failed", _unresolved(phi), (row[~finite & ~overflows], column[~finite & ~overflows]))
+    out.note("failed", OVERFLOW, (row[~finite & overflows], column[~finite & overflows]))
+    out.note(
+        "failed", unresolved(phi.name, phi.largest_variance), (row[~finite & ~overflows], column[~finite & ~overflows])
+    )
     messages = ends.message[which][row]
     for message in sorted(set(messages) - {""}):
         noted = finite & (messages == message)
@@ -246,7 +245,7 @@ def _similar(depths: NDArray[np.intp]) -> Iterator[NDArray[np.intp]]:
 def _estimate(
     problem: Problem,
     quantities: Quantities,
-    out: _View,
+    out: View,
     where: tuple[NDArray[np.intp], NDArray[np.intp]],
 ) -> None:
     usable = np.isfinite(problem.observed(problem.path.q))
@@ -258,15 +257,8 @@ def _estimate(
             two = np.flatnonzero(usable & found.converged & found.coexisting)
             out.note_once("ok", _TWO_MINIMA, (where[0][two], where[1][two]))
         for entry in np.flatnonzero(usable & ~found.converged):
-            message = f"{name.removeprefix('mi_')}: {_failure_reason(found.residual[entry])}"
+            message = f"{name.removeprefix('mi_')}: {failure_reason(found.residual[entry])}"
             out.note("unconverged", message, (where[0][entry : entry + 1], where[1][entry : entry + 1]))
-
-
-def _failure_reason(residual: float) -> str:
-    """Say how a search ended that found no value."""
-    if not np.isfinite(residual):
-        return "the search left the range of numbers"
-    return "no minimum where the potential is stationary" if residual <= ENOUGH else f"residual {residual:.1e}"
 
 
 def _missed(columns: dict[str, NDArray[Any]], estimators: Sequence[str]) -> dict[str, NDArray[np.bool_]]:
@@ -274,7 +266,7 @@ def _missed(columns: dict[str, NDArray[Any]], estimators: Sequence[str]) -> dict
 
     The row says so. The value stays, for a column must not depend on what else is asked for.
     """
-    out = _View(columns, np.arange(len(columns["status"])))
+    out = View(columns, np.arange(len(columns["status"])))
     missed: dict[str, NDArray[np.bool_]] = {}
     for name in SEARCHED:
         for above in _ABOVE:

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from mfmi.activations import get as get_activation
 from mfmi.arguments.arrays import FloatArray
 from mfmi.bounds.estimate import Estimate, closed
-from mfmi.bounds.estimators import fisher, gaussian_upper, layerwise, replica
+from mfmi.bounds.estimators import fisher, gaussian_upper, layerwise, linear, replica
 from mfmi.bounds.problem import Problem
 from mfmi.capacity import attained, initial_gain
 from mfmi.capacity import efficiency as share_of
@@ -59,6 +59,11 @@ def mi_layerwise_error(problem: Problem) -> Estimate:
     potentials where there is hidden noise. 0 where a bound without tables is the better one.
     """
     return _error_of(layerwise(problem))
+
+
+def mi_linear_error(problem: Problem) -> Estimate:
+    """Estimated numerical error of `mi_linear`, nats per input dimension: rounding and what the search has left."""
+    return _error_of(linear(problem))
 
 
 def mi_fisher_error(problem: Problem) -> Estimate:
@@ -150,6 +155,7 @@ REGISTRY: dict[str, Callable[[Problem], Estimate]] = {
     "mi_layerwise_error": mi_layerwise_error,
     "mi_fisher_error": mi_fisher_error,
     "mi_gaussian_upper_error": mi_gaussian_upper_error,
+    "mi_linear_error": mi_linear_error,
     "jacobian_mean": jacobian_mean,
     "jacobian_variance": jacobian_variance,
 }

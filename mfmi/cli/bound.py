@@ -16,10 +16,11 @@ from mfmi.cli.numbers import known, number
 from mfmi.cli.options import network_option, network_options, scale_options
 from mfmi.cli.progress import ProgressDisplay
 from mfmi.cli.sink import Sink, output_options
+from mfmi.cli.structure_options import NOISE, structure_options, with_structure
 from mfmi.cli.terminal import terminal
 from mfmi.cli.waiting import announce_tables
 from mfmi.columns import DATA_NAMES
-from mfmi.names import DEPTH, LOWER_BOUNDS, OBSERVABLES, UPPER_BOUNDS
+from mfmi.names import BY_DEPTH, DEPTH, LOWER_BOUNDS, NUMBER_FORMATS, OBSERVABLES, STRUCTURED_ESTIMATORS, UPPER_BOUNDS
 
 if TYPE_CHECKING:
     import numpy as np
@@ -37,6 +38,7 @@ if TYPE_CHECKING:
 
 IN_HEADLINE = (
     *("activation", "weights", "noise_at", "init", "sigma_w", "sigma_b", "sigma_noise"),
+    *("normalization", "norm_at", "noise_scale", "skip", "branch", "branch_matrices"),
     *("q_star", "chi_1", "phase"),
 )
 IN_TABLE = ("depth", "q", "c", "chi", "mi_linear", "mi_replica", "mi_lower", "mi_upper", "status", "message")
@@ -57,13 +59,20 @@ _AHEAD = 4
         "mfmi bound --act tanh --sw 1.5 --widths 784,512,10",
         "mfmi bound --act relu --sw 1.4 --weights orthogonal,gaussian",
         "mfmi bound --act relu --sw 1.4 --sn 1 --depth 4 --inputs digits.npy --width 128",
+        "mfmi bound --act gelu --sw 1 --residual --norm layernorm --branch-matrices 2 --hidden-ratio 4 --depth 24",
         "mfmi bound --act relu --sw 1.4142 --noise-at every --depth 30 --format csv",
         "mfmi bound --act tanh --sw 1.1 --depth 1000 --last-layer",
     ),
 )
 @network_options("activation")
 @scale_options
-@network_options("sigma_noise", "noise_at", "ensembles")
+@network_option(
+    "sigma_noise",
+    type=NOISE,
+    help=f"Deviation of the noise, or a number format, whose rounding it stands for: {', '.join(NUMBER_FORMATS)}.",
+)
+@network_options("noise_at", "ensembles")
+@structure_options
 @network_option("depth", default=None, show_default=f"{DEPTH}, or all layers")
 @click.option("--last-layer", is_flag=True, help="Only the last layer, not all up to it.")
 @model_options
@@ -74,8 +83,9 @@ def command(
     sigma_w: float,
     sigma_b: float,
     init: str | None,
-    sigma_noise: float,
+    sigma_noise: float | str,
     noise_at: str,
+    structure: dict[str, Any],
     ensembles: str | Weights,
     depth: int | None,
     last_layer: bool,
@@ -95,6 +105,7 @@ def command(
     """
     import numpy as np
 
+    from mfmi.bounds.structured import reason_against
     from mfmi.columns import columns_with
     from mfmi.networks.points import Points
     from mfmi.storage.parquet import columns_in
@@ -103,28 +114,35 @@ def command(
         depth = model.layers or DEPTH
     elif model.layers is not None and depth > model.layers:
         raise click.UsageError(f"--depth {depth} is beyond the {model.layers} layers of the network.")
+    source = click.get_current_context().get_parameter_source
+    given = source("input_variance") is ParameterSource.COMMANDLINE
     if model.data:
-        if click.get_current_context().get_parameter_source("input_variance") is ParameterSource.COMMANDLINE:
+        if given:
             raise click.UsageError("--qx does not go with --inputs, which have a variance of their own.")
         input_variance = model.data.variance
         optional += DATA_NAMES
-    given = click.get_current_context().get_parameter_source("input_variance") is ParameterSource.COMMANDLINE
     if model.input_variance is not None and not given:
         input_variance = model.input_variance
     model = with_weights(model, ensembles)
-    announce_tables(activation, estimators, model.observe)
     points = Points.of(
         activation.name,
         sigma_w,
         sigma_b=sigma_b,
-        sigma_noise=sigma_noise,
         weights=[model.weights[0].label] if model.weights else str(ensembles),
         noise_at=noise_at,
         input_variance=input_variance,
         correlation=correlation,
         init=init,
     )
-    columns = [column for column in columns_in(unit, columns_with(optional, estimators)) if column.name != "point"]
+    points = with_structure(points, sigma_noise, structure)
+    if not points.is_plain.all():
+        if source("estimators") is not ParameterSource.COMMANDLINE:
+            estimators = STRUCTURED_ESTIMATORS
+        against = reason_against(points.weights[0], model)
+        if against:
+            raise click.UsageError(f"Networks with norms, skips or relative noise need {against}.")
+    announce_tables(activation, estimators, model.observe)
+    columns = [column for column in columns_in(unit, columns_with(optional)) if column.name != "point"]
     layers = np.arange(depth if last_layer else 1, depth + 1)
     with ProgressDisplay(terminal()) as progress:
         blocks = _blocks(points, layers, estimators, unit, optional, model, progress)
@@ -133,7 +151,7 @@ def command(
             return
         parts = list(blocks)
     rows = {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
-    sink.draw(functools.partial(_draw, activation, rows, model, estimators, optional, unit))
+    sink.draw(functools.partial(_draw, activation, points, rows, model, estimators, optional, unit))
 
 
 def _blocks(
@@ -163,6 +181,7 @@ def _blocks(
 
 def _draw(
     activation: Activation,
+    points: Points,
     rows: Rows,
     model: Model,
     estimators: tuple[str, ...],
@@ -172,7 +191,7 @@ def _draw(
 ) -> None:
     """Draw the rows for people, 80 columns wide or as wide as the terminal."""
     unicode = _can_encode(console.encoding)
-    for line in _headline(activation, rows, model):
+    for line in _headline(activation, points, rows, model):
         console.print(line if unicode else line.replace("·", "-"), soft_wrap=True)
     console.print()
     beside = tuple(name for name in optional if name not in DATA_NAMES)
@@ -199,18 +218,23 @@ def _draw(
         console.print(line, style="dim", soft_wrap=True)
 
 
-def _headline(activation: Activation, rows: Rows, model: Model) -> list[str]:
+def _headline(activation: Activation, points: Points, rows: Rows, model: Model) -> list[str]:
     """Say which network this is, in which phase it lies and where the edge of chaos is."""
     from mfmi.report.summary import edge_sigma_w
 
     sigma_b, noise = float(rows["sigma_b"][0]), float(rows["sigma_noise"][0])
     noise_at = str(rows["noise_at"][0])
     where = "at the output" if noise_at == "output" else "in every layer"
+    if points.structured.number_format[0] is not None:
+        where = f"equivalent to {points.structured.number_format[0]} {where}"
+    elif rows["noise_scale"][0] == "relative":
+        where = f"of the signal {where}"
     init = f"{rows['init'][0]} · " if rows["init"][0] else ""
     first = (
         f"{activation.name} · {init}sigma_w {rows['sigma_w'][0]:g} · sigma_b {sigma_b:g} · noise {noise:g} {where}"
         f" · {rows['weights'][0]} weights"
     )
+    first += _structure(points)
     if rows["input_variance"][0] != 1:
         first += f" · input variance {rows['input_variance'][0]:g}"
     if not model.has_plain_input:
@@ -220,6 +244,8 @@ def _headline(activation: Activation, rows: Rows, model: Model) -> list[str]:
         first += f" · {model.observe} observed"
     if model.alpha:
         first += f" · ratios of widths {', '.join(number(ratio) for ratio in model.alpha)}"
+    if not points.is_plain.all():
+        return [first]
     facts = [f"{name} {number(rows[column][0])}" for name, column in (("chi_1", "chi_1"), ("q*", "q_star"))]
     facts = [fact for fact, column in zip(facts, ("chi_1", "q_star"), strict=True) if known(rows[column][0])]
     phase = rows["phase"][0] or "phase unknown"
@@ -229,6 +255,20 @@ def _headline(activation: Activation, rows: Rows, model: Model) -> list[str]:
     if edges:
         return [first, f"{state}; the edge of chaos is at sigma_w {' and '.join(f'{edge:.3f}' for edge in edges)}"]
     return [first, f"{state}; there is no edge of chaos that it could reach at this sigma_b"]
+
+
+def _structure(points: Points) -> str:
+    """Say which norms and skips there are, "" for neither."""
+    own = points.structured
+    parts = []
+    if own.normalization[0] != "none":
+        parts.append(f"{own.normalization[0]} at {own.norm_at[0]}")
+    if own.skip[0] != 0.0 or own.branch[0] != 1.0 or own.branch_by_depth[0]:
+        g = number(own.branch[0]) if not own.branch_by_depth[0] else BY_DEPTH
+        parts.append(f"skip {number(own.skip[0])}, branch {g}")
+    if own.branch_matrices[0] == 2:
+        parts.append(f"2 matrices of ratio {number(own.hidden_ratio[0])}")
+    return "".join(f" · {part}" for part in parts)
 
 
 def _fitting(asked: list[str], width: int) -> list[str]:
@@ -320,8 +360,13 @@ def _footer(
     if sources:
         lines.append("   ".join(sources))
     lines += [f"{one.name}: {_own(one)}" for one in _spectra(model)]
-    messages = dict.fromkeys(str(message) for message in rows["message"] if message)
+    messages = dict.fromkeys(part for text in rows["message"] if text for part in _parts(str(text), rows))
     return lines + [f"note: {message}" for message in messages]
+
+
+def _parts(message: str, rows: Rows) -> list[str]:
+    """The notes in a message; of plain networks, whose notes have semicolons of their own, all in one."""
+    return message.split("; ") if rows["phase"][0] is None else [message]
 
 
 def _largest(rows: Rows) -> float:

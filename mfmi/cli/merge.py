@@ -56,7 +56,7 @@ def command(output: str, parts: tuple[str, ...], force: bool, output_format: str
     sink.check()
     about = _provenance(output, parts)
     unit = about["units"]["information"].split()[0]
-    columns = columns_with(tuple(about.get("columns", ())), tuple(about["estimators"]))
+    columns = columns_with(tuple(about.get("columns", ())))
     publisher = None if sink.format == "parquet" else Publisher(sink, unit, columns)
     with ProgressDisplay(terminal()) as progress:
         result = merge_parts(output, parts, force=force, on_progress=progress, publish=publisher)

@@ -253,7 +253,7 @@ _OPTIONS: dict[str, tuple[tuple[str, ...], dict[str, Any]]] = {
             "multiple": True,
             "callback": _estimators,
             "metavar": "NAME",
-            "help": f"Repeatable: {', '.join(ESTIMATORS)}.  [default: all but replica and fisher]",
+            "help": f"Repeatable: {', '.join(ESTIMATORS)}.  [default: all but covariance_upper, replica, fisher]",
         },
     ),
     "optional": (

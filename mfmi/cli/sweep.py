@@ -185,7 +185,7 @@ def _stream(plan: Plan, sink: Sink, run: Run) -> None:
     from mfmi.storage.parquet import columns_in
     from mfmi.sweep.stream import SweepStream
 
-    columns = columns_in(plan.unit, columns_with(plan.optional, plan.estimators))
+    columns = columns_in(plan.unit, columns_with(plan.optional))
     with ProgressDisplay(terminal()) as progress:
         stream = SweepStream(
             plan, jobs=run.jobs, scheduler=run.scheduler, max_points=run.max_points, on_progress=progress
@@ -200,9 +200,7 @@ def _to_file(plan: Plan, sink: Sink, path: str, run: Run) -> None:
     """Write the rows to a file and the summary to standard output."""
     from mfmi.sweep.run import SweepInterrupted, run_sweep
 
-    publisher = (
-        None if sink.format == "parquet" else Publisher(sink, plan.unit, columns_with(plan.optional, plan.estimators))
-    )
+    publisher = None if sink.format == "parquet" else Publisher(sink, plan.unit, columns_with(plan.optional))
     try:
         with ProgressDisplay(terminal()) as progress:
             result = run_sweep(

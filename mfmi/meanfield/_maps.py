@@ -51,6 +51,11 @@ class Trajectory:
             self.q[rows], self.s[rows], self.chi[rows], self.gap[rows], self.offset_gap[rows], self.noise_gap[rows]
         )
 
+    def cut(self, depth: int) -> Trajectory:
+        """The first `depth` layers."""
+        parts = self.q, self.s, self.chi, self.gap, self.offset_gap, self.noise_gap
+        return Trajectory(*(part[:, :depth] for part in parts))
+
 
 def trajectory(
     phi: Activation,

@@ -48,6 +48,12 @@ class Stream:
         path = parts.pop("path").take(np.arange(len(self.seen))[rows])
         return Stream(path, **{name: a[rows] for name, a in parts.items()})
 
+    def cut(self, depth: int) -> Stream:
+        """The streams down to layer `depth`, which is observed; of the same networks."""
+        parts = {field.name: getattr(self, field.name) for field in fields(self)}
+        path = parts.pop("path").cut(depth)
+        return Stream(path, **{name: a[:, :depth] for name, a in parts.items()})
+
 
 def propagate(architecture: Architecture, correlation: ArrayLike = 0.0) -> Stream:
     """Iterate the maps (31) through all layers.

@@ -12,6 +12,8 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
+    from mfmi.networks.structure import Structure
+
 
 @dataclass(frozen=True)
 class Points:
@@ -26,6 +28,7 @@ class Points:
     sigma_w, sigma_b, sigma_noise : standard deviations of weights, biases and noise.
     input_variance, correlation : variance of an input entry; correlation of the tracked pair of inputs.
     init : name of the library initialiser that sigma_w and sigma_b come from, or None; None for all points together.
+    structure : norms, skips and the like; None where no point has any.
     """
 
     index: NDArray[np.int64]
@@ -38,6 +41,33 @@ class Points:
     input_variance: FloatArray
     correlation: FloatArray
     init: NDArray[np.object_] | None = None
+    structure: Structure | None = None
+
+    @property
+    def structured(self) -> Structure:
+        """`structure`, that of plain networks where there is none."""
+        from mfmi.networks.structure import Structure
+
+        return Structure.plain(self) if self.structure is None else self.structure
+
+    @property
+    def is_plain(self) -> NDArray[np.bool_]:
+        """Whether a point is a stack of layers, without norms, skips or relative noise."""
+        import numpy as np
+
+        return np.ones(len(self), dtype=bool) if self.structure is None else self.structure.is_plain(self)
+
+    def settings(self, depths: NDArray[Any]) -> dict[str, NDArray[Any]]:
+        """The columns that say which networks these are, observed at depths of shape (n, D), each of that shape."""
+        import numpy as np
+
+        own = self.structured
+        names = ("activation", "weights", "noise_at", "sigma_w", "sigma_b", "sigma_noise", "input_variance")
+        values = {name: getattr(self, name) for name in names} | {"init": self.initialisers}
+        values |= {name: getattr(own, name) for name in ("normalization", "norm_at", "noise_scale", "skip")}
+        values |= {"branch_matrices": own.branch_matrices, "point": self.index}
+        found = {name: np.broadcast_to(one[:, None], depths.shape).copy() for name, one in values.items()}
+        return found | {"branch": own.branch_at(depths), "depth": depths.astype(np.int32)}
 
     @property
     def initialisers(self) -> NDArray[np.object_]:
@@ -80,4 +110,5 @@ class Points:
         arrays = [np.atleast_1d(a).ravel() for a in np.broadcast_arrays(*words, *numbers)]
         count = len(arrays[0])
         names = None if init is None else np.full(count, init, dtype=object)
-        return replace(cls(np.arange(count, dtype=np.int64), *arrays), init=names)
+        given: Iterable[Any] = arrays
+        return replace(cls(np.arange(count, dtype=np.int64), *given), init=names)

@@ -31,6 +31,7 @@ QUANTITIES = {
     "mi_entropy_power": "entropy-power lower bound",
     "mi_layerwise": "layerwise lower bound",
     "mi_gaussian_upper": "maximum-entropy upper bound",
+    "mi_covariance_upper": "upper bound by the covariance",
 }
 # In a legend under an axis that says "information".
 SHORT_QUANTITIES = {

@@ -27,8 +27,6 @@ Evaluate = Callable[[Points, Depths, Sequence[str], str, Sequence[str], Model], 
 NUMERICAL = (NumericsError, ArithmeticError, np.linalg.LinAlgError)
 """Errors that a point can cause, recorded in its row; any other exception is a bug and propagates."""
 
-IDENTITY = ("activation", "weights", "noise_at", "sigma_w", "sigma_b", "sigma_noise", "input_variance")
-
 
 def provenance_of(plan: Plan) -> dict[str, Any]:
     """Return the `provenance.provenance` of the rows of a plan."""
@@ -79,7 +77,7 @@ class Task:
         block = evaluate_guarded(
             evaluate, points, plan.depths_for(points), plan.estimators, plan.unit, plan.optional, plan.model
         )
-        columns = columns_with(plan.optional, plan.estimators)
+        columns = columns_with(plan.optional)
         return store.encode(store.to_table(block, store.columns_in(plan.unit, columns)))
 
 
@@ -117,7 +115,7 @@ def evaluate_guarded(
         The evaluator's columns; rows of a point that failed have status ``failed`` and what was raised as message.
     """
     if not len(points):
-        return _rows(0, {}, columns_with(optional, estimators))
+        return _rows(0, {}, columns_with(optional))
     try:
         return evaluate(points, depths, estimators, unit, optional, model)
     except NUMERICAL:  # one of the points; which one is found out below
@@ -141,10 +139,10 @@ def _evaluate_one(
     try:
         return evaluate(point, depths, estimators, unit, optional, model)
     except NUMERICAL as error:
-        known = {name: getattr(point, name)[0] for name in IDENTITY}
+        known = {name: values[0] for name, values in point.settings(depths[np.newaxis]).items()}
         message = " ".join(f"{type(error).__name__}: {error}".split())
-        known |= {"point": point.index[0], "depth": depths, "status": "failed", "message": message}
-        return _rows(len(depths), known, columns_with(optional, estimators))
+        known |= {"status": "failed", "message": message}
+        return _rows(len(depths), known, columns_with(optional))
 
 
 _EMPTY: dict[str, tuple[type, Any]] = {

@@ -7,6 +7,7 @@ from the config alone, so that a sweep can be divided, interrupted and resumed w
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -154,7 +155,9 @@ class Plan:
         """
         index = self.config.grid.kept(start, stop)
         positions = self.config.grid.positions(index)
-        columns = {axis.name: axis.at(positions[axis.name]) for axis in self.config.axes if axis.name != "depth"}
+        columns: dict[str, Any] = {
+            axis.name: axis.at(positions[axis.name]) for axis in self.config.axes if axis.name != "depth"
+        }
         if "init" in columns:
             presets = {name: get_initialiser(name) for name in set(columns["init"].tolist())}
             columns["sigma_w"] = np.array([presets[name].sigma_w for name in columns["init"]])

@@ -10,9 +10,10 @@ from mfmi.names import DEFAULT_ESTIMATORS, LOWER_BOUNDS
 from mfmi.networks.points import Points
 
 CONTRACT = """
-    point activation weights noise_at sigma_w sigma_b sigma_noise input_variance depth q c chi q_star c_star chi_1 xi_q
-    xi_c phase mi_mean_field mi_linear mi_entropy_power mi_layerwise mi_gaussian_upper mi_replica mi_lower mi_upper
-    status message
+    point activation weights noise_at sigma_w sigma_b sigma_noise input_variance init normalization norm_at noise_scale
+    skip branch branch_matrices depth q c chi q_star c_star chi_1 xi_q xi_c phase mi_mean_field mi_linear
+    mi_entropy_power mi_layerwise mi_fisher mi_gaussian_upper mi_covariance_upper mi_replica mi_lower mi_upper status
+    message
 """.split()  # noqa: SIM905
 
 
@@ -58,7 +59,7 @@ def test_bits():
     points = Points.of("tanh", 1.2)
     nats, bits = (evaluate_points(points, 3, DEFAULT_ESTIMATORS, unit) for unit in ("nats", "bits"))
     for column in COLUMNS:
-        if column.unit == INFORMATION and column.name != "mi_replica":
+        if column.unit == INFORMATION and column.name.removeprefix("mi_") in (*DEFAULT_ESTIMATORS, "lower", "upper"):
             assert bits[column.name][0] == pytest.approx(nats[column.name][0] / np.log(2.0), rel=1e-14)
     assert bits["q"][0] == nats["q"][0]
 
@@ -136,14 +137,14 @@ def test_bad_arguments_are_named(change, word):
 
 @pytest.mark.parametrize(("name", "above"), [("layerwise", "gaussian_upper"), ("fisher", "replica")])
 def test_a_value_above_another_that_cannot_be_smaller_is_told_and_never_the_best(monkeypatch, name, above):
-    estimate = evaluation.REGISTRY[above]
+    estimate = evaluation.REGISTRY[f"mi_{above}"]
     factors = np.array([1.0 + 1e-4, 1.0, 1.0 + 1e-6])
 
     def missed(problem):
         found = estimate(problem)
         return found._replace(value=found.value * factors[problem.rows])
 
-    monkeypatch.setitem(evaluation.REGISTRY, name, missed)
+    monkeypatch.setitem(evaluation.REGISTRY, f"mi_{name}", missed)
     points = Points.of("relu", [0.8, 1.2, 1.3])
     found = evaluate_points(points, 2, ["linear", name, above])
     assert list(found["status"]) == ["unconverged", "ok", "ok"]

@@ -156,7 +156,7 @@ def completed(line: str, monkeypatch: pytest.MonkeyPatch, command_line: CommandL
     ("line", "words"),
     [
         ("mfmi bo", ["bound"]),
-        ("mfmi bound --noise", ["--noise-at"]),
+        ("mfmi bound --noise", ["--noise-at", "--noise-scale", "--noise-in"]),
         ("mfmi bound --noise-at e", ["every"]),
         ("mfmi bound --act ta", ["tanh"]),
         ("mfmi bound --weights ", ["gaussian", "orthogonal", "spectrum:", "matrix:"]),

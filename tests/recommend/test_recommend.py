@@ -138,13 +138,13 @@ def test_what_is_unbounded_is_never_recommended() -> None:
 
 
 def test_a_value_that_missed_a_minimum_does_not_win(monkeypatch: pytest.MonkeyPatch) -> None:
-    upper = evaluation.REGISTRY["gaussian_upper"]
+    upper = evaluation.REGISTRY["mi_gaussian_upper"]
 
     def missed(problem: Any) -> Any:
         found = upper(problem)
         return found._replace(value=found.value * np.where(problem.sigma_w2 > 1.0, 1.1, 0.9))
 
-    monkeypatch.setitem(evaluation.REGISTRY, "replica", missed)
+    monkeypatch.setitem(evaluation.REGISTRY, "mi_replica", missed)
     network = NetworkFamily(get("relu"), 2)
     values = network.values("replica", [0.8, 1.2], [0.0, 0.0])
     assert np.isfinite(values[0])

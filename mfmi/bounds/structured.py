@@ -1,0 +1,274 @@
+"""Columns of networks with norms, skips or relative noise, which have maps and bounds of their own (theory (24)-(39)).
+
+`covariance_upper` is known of plain networks too, and comes from here.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
+from numpy.typing import NDArray
+
+from mfmi.activations import get as get_activation
+from mfmi.arguments.arrays import FloatArray
+from mfmi.bounds import covariance
+from mfmi.bounds.estimate import Estimate, closed
+from mfmi.bounds.readable import SITES, Readable, readable
+from mfmi.bounds.view import OVERFLOW, Entries, View, failure_reason, unresolved
+from mfmi.isometry import residual_moments
+from mfmi.meanfield import Architecture, Stream, propagate
+from mfmi.names import OBSERVABLES, WEIGHTS
+from mfmi.networks.model import Model
+from mfmi.networks.points import Points
+from mfmi.networks.structure import architecture, flat_range, notes
+
+Reasons = NDArray[np.object_]
+
+# Sites times pairs of layers of one row: seconds of work, and a tenth of a gigabyte.
+_MOST_ELEMENTS = 1 << 22
+_TOO_DEEP = "linear: a residual stream this deep is out of reach"
+_CRUDE = "covariance_upper: maximum entropy without the covariance between neurons, for a residual stream this deep"
+_NO_FIXED_POINT = "q_star, c_star, chi_1, xi_q, xi_c and phase are those of plain networks"
+
+
+@dataclass(frozen=True)
+class Structured:
+    """n networks and what is known of them, layer `network.depth` observed.
+
+    Attributes
+    ----------
+    network : the networks.
+    weights : "gaussian" or "orthogonal".
+    stream : their mean field.
+    """
+
+    network: Architecture
+    weights: str
+    stream: Stream
+
+    @cached_property
+    def out_of_reach(self) -> NDArray[np.bool_]:
+        """Networks whose stream has more sites and pairs of layers than are worked on."""
+        network, hidden = self.network, self.network.depth - 1
+        if network.matrices == 2 or hidden < 1:
+            return np.zeros(network.size, dtype=bool)
+        sites = np.where(network.without_offset, 1, SITES)
+        return np.asarray((network.skip[:, :hidden] != 0.0).any(axis=1) & (sites * hidden**2 > _MOST_ELEMENTS))
+
+    @cached_property
+    def readable(self) -> Readable:
+        """Linear information and `Phi_full`, NaN and not converged where out of reach."""
+        near = np.flatnonzero(~self.out_of_reach)
+        if len(near) == self.network.size:
+            return readable(self.network, self.weights, self.stream)
+        nothing = closed(np.full(self.network.size, np.nan))._replace(converged=np.zeros(self.network.size, dtype=bool))
+        found = Readable(*(nothing._replace(**{n: a.copy() for n, a in nothing._asdict().items()}) for _ in range(2)))
+        if len(near):
+            part = readable(self.network.take(near), self.weights, self.stream.take(near))
+            for whole, some in zip(found, part, strict=True):
+                for array, values in zip(whole, some, strict=True):
+                    array[near] = values
+        return found
+
+
+def linear(problem: Structured) -> tuple[Estimate, Reasons]:
+    """Linearly readable information, theory (36)-(37), less its error."""
+    found = problem.readable.linear
+    lower = found._replace(value=np.maximum(found.value - found.error, 0.0))
+    return lower, np.where(problem.out_of_reach, _TOO_DEEP, "").astype(object)
+
+
+def covariance_upper(problem: Structured) -> tuple[Estimate, Reasons]:
+    """Bound by the observed covariance, theory (38)."""
+    found = covariance.covariance_upper(problem.network, problem.weights, problem.stream, problem.readable.full)
+    return found, np.where(problem.out_of_reach, _CRUDE, "").astype(object)
+
+
+def entropy_power(problem: Structured) -> tuple[Estimate, Reasons]:
+    """Bound by the entropy power inequality, theory (39), or why there is none."""
+    found, reason = covariance.entropy_power(problem.network, problem.weights, problem.stream)
+    return found, np.array([f"entropy_power: {one}" if one else "" for one in reason], dtype=object)
+
+
+def _error_of(bound: Callable[[Structured], tuple[Estimate, Reasons]]) -> Callable[..., tuple[Estimate, Reasons]]:
+    def error(problem: Structured) -> tuple[Estimate, Reasons]:
+        found, reason = bound(problem)
+        return found._replace(value=found.error), reason
+
+    return error
+
+
+def _jacobian(name: str) -> Callable[[Structured], tuple[Estimate, Reasons]]:
+    def moment(problem: Structured) -> tuple[Estimate, Reasons]:
+        moments = residual_moments(problem.network, problem.weights, problem.stream)
+        value = getattr(moments, name)[:, -1]
+        return closed(np.where(np.isfinite(value), value, np.nan)), np.full(len(value), "", dtype=object)
+
+    return moment
+
+
+REGISTRY: dict[str, Callable[[Structured], tuple[Estimate, Reasons]]] = {
+    "mi_linear": linear,
+    "mi_entropy_power": entropy_power,
+    "mi_covariance_upper": covariance_upper,
+    "mi_linear_error": _error_of(linear),
+    "mi_covariance_upper_error": _error_of(covariance_upper),
+    "jacobian_mean": _jacobian("mean"),
+    "jacobian_variance": _jacobian("variance"),
+}
+PLAIN_TOO = ("mi_covariance_upper", "mi_covariance_upper_error")
+"""Columns that only come from here, of plain networks as well."""
+
+
+def reason_against(weights: str, model: Model) -> str:
+    """Say what these bounds would need where they are not known, in words that follow "need"; "" where they are."""
+    if weights not in WEIGHTS:
+        return f"gaussian or orthogonal weights in all layers, not {weights}"
+    if model.alpha:
+        return "layers of one width"
+    if not model.has_plain_input or model.data is not None:
+        return "a gaussian input of independent entries"
+    return f"an observed {OBSERVABLES[0]}" if model.observe != OBSERVABLES[0] else ""
+
+
+def evaluate_structured(
+    points: Points,
+    layers: NDArray[np.intp],
+    asked: Sequence[str],
+    out: View,
+    model: Model,
+    *,
+    mean_field: bool = True,
+) -> None:
+    """Fill the columns of networks of one activation.
+
+    Parameters
+    ----------
+    points : n networks.
+    layers : their observed layers, shape (n, D).
+    asked : names of columns.
+    out : the columns at these points.
+    model : what all networks have in common.
+    mean_field : whether the columns of the mean field are filled, and what is not known said.
+    """
+    phi = get_activation(points.activation[0])
+    for rows in _alike(points):
+        against = reason_against(points.weights[rows[0]], model)
+        every = _every(layers[rows])
+        part = out.take(rows)
+        if against:
+            names = ", ".join(name.removeprefix("mi_") for name in asked)
+            part.note("ok", f"{names}: known for {against}", every)
+            continue
+        some = points[rows]
+        if mean_field:
+            _note_all(some, part, asked, every)
+        for network, stream, where in _networks(some, layers[rows]):
+            if mean_field:
+                _put_mean_field(network, stream, some.structured.number_format[0], part, where)
+            problem = Structured(network, some.weights[0], stream)
+            known = np.asarray(np.isfinite(stream.path.q).all(axis=1))
+            for name in asked:
+                if name in REGISTRY:
+                    _put(name, problem, known, part, where)
+            if mean_field:
+                overflows = np.asarray(np.isinf(stream.path.q).any(axis=1))
+                part.note("failed", OVERFLOW, _at(where, overflows))
+                part.note("failed", unresolved(phi.name, phi.largest_variance), _at(where, ~known & ~overflows))
+
+
+def _alike(points: Points) -> Iterator[NDArray[np.intp]]:
+    """Positions of the points that one architecture and one ensemble describe."""
+    own = points.structured
+    for rows in own.groups():
+        keys = [*zip(points.weights[rows], own.number_format[rows], strict=True)]
+        for key in dict.fromkeys(keys):
+            yield rows[[one == key for one in keys]]
+
+
+def _every(layers: NDArray[np.intp]) -> Entries:
+    row, column = np.indices(layers.shape).reshape(2, -1)
+    return row, column
+
+
+def _at(where: Entries, chosen: NDArray[np.bool_]) -> Entries:
+    return where[0][chosen], where[1][chosen]
+
+
+def _networks(points: Points, layers: NDArray[np.intp]) -> Iterator[tuple[Architecture, Stream, Entries]]:
+    """The networks of each observed layer, and the entries that are theirs."""
+    phi = get_activation(points.activation[0])
+    by_depth = bool(points.structured.branch_by_depth[0])
+    if not by_depth:
+        whole = architecture(phi, points, int(layers.max()))
+        passed = propagate(whole, points.correlation)
+    for depth in np.unique(layers):
+        rows, columns = np.nonzero(layers == depth)
+        where = rows, columns
+        if by_depth:
+            network = architecture(phi, points[rows], int(depth))
+            yield network, propagate(network, points.correlation[rows]), where
+        else:
+            yield whole.take(rows).cut(int(depth)), passed.take(rows).cut(int(depth)), where
+
+
+def _note_all(points: Points, out: View, asked: Sequence[str], every: Entries) -> None:
+    """Say what has no value in these networks, and what of their settings counts for nothing."""
+    out.note("ok", _NO_FIXED_POINT, every)
+    out.put("phase", None, every)
+    missing = [name.removeprefix("mi_") for name in asked if name not in REGISTRY]
+    if missing:
+        out.note("ok", f"{', '.join(missing)}: known of plain networks only", every)
+    texts = notes(get_activation(points.activation[0]), points)[every[0]]
+    for text in dict.fromkeys(texts):
+        if text:
+            out.note("ok", text, _at(every, texts == text))
+
+
+def _put_mean_field(
+    network: Architecture, stream: Stream, number_format: str | None, out: View, where: Entries
+) -> None:
+    """Variance, correlation and slope at the observed layer, in units of what that layer really holds."""
+    path = stream.path
+    # A post-norm stream is carried without its norms, and is larger by the last of them.
+    lifted = network.is_normalised and network.norm_at == "stream"
+    unit = np.ones_like(path.q)
+    if lifted:
+        unit[:, 1:] = stream.scale2[:, :-1]
+    q = path.q[:, -1]
+    with np.errstate(divide="ignore", invalid="ignore"):
+        c = 1.0 - path.gap[:, -1] / q
+        chi = path.chi[:, -1] * (unit[:, -1] / stream.scale2[:, -1] if lifted else 1.0)
+        deviation: FloatArray = np.sqrt(path.q / unit)
+    out.put("q", np.where(np.isfinite(q), q / unit[:, -1], np.nan), where)
+    out.put("c", np.where(q > 0.0, c, np.nan), where)
+    out.put("chi", chi, where)
+    if number_format is None:
+        return
+    hidden = (network.hidden_noise > 0.0).any(axis=1)
+    least, largest = flat_range(number_format)
+    beyond = (deviation < least) | (deviation > largest)
+    outside = np.where(hidden, beyond.any(axis=1), beyond[:, -1])
+    text = (
+        f"a signal's deviation leaves the range {least:.3g} to {largest:.3g} in which rounding to {number_format} is"
+        " relative noise of one size"
+    )
+    out.note("ok", text, _at(where, outside))
+
+
+def _put(name: str, problem: Structured, known: NDArray[np.bool_], out: View, where: Entries) -> None:
+    with np.errstate(over="ignore", invalid="ignore", divide="ignore"):
+        found, reason = REGISTRY[name](problem)
+    out.put(name, np.where(known & found.converged, found.value, np.nan), where)
+    for text in dict.fromkeys(reason[known]):
+        if text:
+            out.note_once("ok", text, _at(where, known & (reason == text)))
+    lost = known & ~found.converged & (reason == "")
+    for entry in np.flatnonzero(lost):
+        one = np.zeros(len(known), dtype=bool)
+        one[entry] = True
+        message = f"{name.removeprefix('mi_')}: {failure_reason(float(found.residual[entry]))}"
+        out.note("unconverged", message, _at(where, one))

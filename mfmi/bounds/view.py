@@ -1,0 +1,56 @@
+"""Columns that are being filled: values, statuses and messages at chosen rows."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from mfmi.chain.search import ENOUGH
+
+Entries = tuple[NDArray[np.intp], NDArray[np.intp]]
+"""Rows and depths of entries of columns, as many of one as of the other."""
+
+OVERFLOW = "the pre-activation variance overflows at this depth"
+
+
+class View:
+    """Some of the points' rows of the columns, to be written to at chosen entries."""
+
+    def __init__(self, columns: dict[str, NDArray[Any]], rows: NDArray[np.intp]) -> None:
+        self._columns, self._rows = columns, rows
+
+    def take(self, rows: NDArray[np.intp]) -> View:
+        """The view of some of these rows."""
+        return View(self._columns, self._rows[rows])
+
+    def put(self, name: str, values: Any, where: Entries) -> None:
+        """Write `values` at (row, depth) entries `where` of this view."""
+        self._columns[name][self._rows[where[0]], where[1]] = values
+
+    def note_once(self, status: str, message: str, where: Entries) -> None:
+        """Add a message at the entries that do not have it yet."""
+        noted = self._columns["message"][self._rows[where[0]], where[1]]
+        new = np.array([message not in text for text in noted], dtype=bool)
+        self.note(status, message, (where[0][new], where[1][new]))
+
+    def note(self, status: str, message: str, where: Entries) -> None:
+        """Add a message at the entries, and raise their status to `status` if that is worse."""
+        rank = ("ok", "unbounded", "unconverged", "failed").index
+        for row, layer in zip(self._rows[where[0]], where[1], strict=True):
+            noted = self._columns["message"][row, layer]
+            self._columns["message"][row, layer] = f"{noted}; {message}" if noted else message
+            self._columns["status"][row, layer] = max(self._columns["status"][row, layer], status, key=rank)
+
+
+def unresolved(name: str, largest: float) -> str:
+    """Say that an activation's moments are not known at a variance."""
+    return f"the moments of {name} cannot be resolved at variances above {largest:.4g}"
+
+
+def failure_reason(residual: float) -> str:
+    """Say how a search ended that found no value."""
+    if not np.isfinite(residual):
+        return "the search left the range of numbers"
+    return "no minimum where the potential is stationary" if residual <= ENOUGH else f"residual {residual:.1e}"

@@ -1,0 +1,157 @@
+"""Options for norms, skips and relative noise, the keywords of `mfmi.evaluate` by the same names."""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any, TypeVar
+
+import click
+
+from mfmi.arguments.ranges import NUMBERS
+from mfmi.cli.command import nearest
+from mfmi.cli.options import Real, Word
+from mfmi.names import BY_DEPTH, NOISE_PATHS, NOISE_SCALES, NORM_PLACES, NORMALIZATIONS, NUMBER_FORMATS
+
+if TYPE_CHECKING:
+    from mfmi.networks.points import Points
+
+    NumberOrWordBase = click.ParamType[float | str]
+else:  # generic only in recent versions of click
+    NumberOrWordBase = click.ParamType
+
+Function = TypeVar("Function", bound=Callable[..., Any])
+
+_KEYWORDS = (
+    *("normalization", "norm_at", "skip", "branch", "branch_matrices", "hidden_ratio", "sigma_w_in", "sigma_b_in"),
+    *("sigma_w_out", "sigma_b_out", "noise_scale", "noise_in"),
+)
+
+
+class NumberOrWord(NumberOrWordBase):
+    """A number of an argument's range, or one of a few words in its place.
+
+    Parameters
+    ----------
+    argument
+        Whose range.
+    words
+        Words that are taken.
+    """
+
+    name = "number"
+
+    def __init__(self, argument: str, words: tuple[str, ...]) -> None:
+        self.number, self.words = Real(NUMBERS[argument]), words
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> float | str:
+        """Return the number or the word, or say what is wrong with it."""
+        if value in self.words:
+            return str(value)
+        try:
+            float(value)
+        except (TypeError, ValueError):
+            known = ", ".join(self.words)
+            self.fail(f"{value!r} is neither a number nor {known}.{nearest(str(value), self.words)}", param, ctx)
+        return self.number.convert(value, param, ctx)
+
+
+NOISE = NumberOrWord("sigma_noise", NUMBER_FORMATS)
+"""Standard deviation of the noise, or a number format whose rounding it stands for."""
+
+
+def _real(argument: str) -> Callable[[Function], Function]:
+    helps = {
+        "skip": "Factor a of the skip: h' = a h + g W phi(norm(h)).  [default: 0]",
+        "hidden_ratio": "Width between two matrices over the stream's.  [default: 1]",
+        "sigma_w_in": "Deviation of the first matrix, as --sw.  [default: --sw]",
+        "sigma_b_in": "Deviation of the first biases.  [default: --sb]",
+        "sigma_w_out": "Deviation of the second matrix of a branch.  [default: --sw]",
+        "sigma_b_out": "Deviation of its biases.  [default: --sb]",
+    }
+    flag = f"--{argument.replace('_', '-')}"
+    metavar = "A" if argument == "skip" else "R" if argument == "hidden_ratio" else "S"
+    return click.option(flag, type=Real(NUMBERS[argument]), metavar=metavar, help=helps[argument])
+
+
+def structure_options(function: Function) -> Callable[..., Any]:
+    """Add the options; the function receives `structure`, the keywords that were given.
+
+    Raises
+    ------
+    click.UsageError
+        --residual beside another --skip.
+    """
+
+    @click.option(
+        "--normalization",
+        "--norm",
+        "normalization",
+        type=Word(NORMALIZATIONS),
+        help="Norm of every layer.  [default: none]",
+    )
+    @click.option(
+        "--norm-at",
+        type=Word(NORM_PLACES),
+        help="Before the activation, behind it, or in the stream.  [default: activation]",
+    )
+    @_real("skip")
+    @click.option("--residual", is_flag=True, help="Short for --skip 1.")
+    @click.option(
+        "--branch",
+        type=NumberOrWord("branch", (BY_DEPTH,)),
+        metavar="G",
+        help=f"Factor g of the branch, a number or {BY_DEPTH}.  [default: 1]",
+    )
+    @click.option(
+        "--branch-matrices", type=click.IntRange(1, 2), metavar="N", help="2 for W_2 phi(W_1 norm(h)).  [default: 1]"
+    )
+    @_real("hidden_ratio")
+    @_real("sigma_w_in")
+    @_real("sigma_b_in")
+    @_real("sigma_w_out")
+    @_real("sigma_b_out")
+    @click.option(
+        "--noise-scale",
+        type=Word(NOISE_SCALES),
+        help="Relative: --sn is a share of the signal's deviation.  [default: absolute]",
+    )
+    @click.option("--noise-in", type=Word(NOISE_PATHS), help="Whether the skip carries noise too.  [default: branch]")
+    @functools.wraps(function)
+    def with_structure(*args: Any, residual: bool, **options: Any) -> Any:
+        given = {name: options.pop(name) for name in _KEYWORDS}
+        if residual:
+            if given["skip"] not in (None, 1.0):
+                raise click.UsageError(f"--residual is --skip 1; --skip {given['skip']:g} contradicts it.")
+            given["skip"] = 1.0
+        return function(*args, structure=given, **options)
+
+    return with_structure
+
+
+def with_structure(points: Points, sigma_noise: float | str, given: dict[str, Any]) -> Points:
+    """The one point of a command with the norms, skips and noise that its options say.
+
+    Raises
+    ------
+    click.UsageError
+        The options contradict each other.
+    """
+    from dataclasses import replace
+
+    import numpy as np
+
+    from mfmi.networks.settings import Settings
+    from mfmi.networks.structure import check
+
+    try:
+        settings, noise = Settings.of(sigma_noise, **given)
+        known = {name: np.atleast_1d(array) for name, array in settings.broadcast.items()}
+        structure = settings.structure(known | {"sigma_w": points.sigma_w, "sigma_b": points.sigma_b})
+        found = replace(points, sigma_noise=np.atleast_1d(noise), structure=structure)
+        check(found)
+    except ValueError as error:
+        argument, colon, rest = str(error).partition(": ")
+        text = f"--{argument.replace('_', '-')}: {rest}" if colon and argument in given else str(error)
+        raise click.UsageError(f"{text}.") from error
+    return found

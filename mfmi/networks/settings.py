@@ -1,0 +1,167 @@
+"""Arguments that say what norms, skips and noise networks have, as text and numbers: to a structure."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from mfmi.arguments.checks import numbers, objects, whole_numbers, words
+from mfmi.arguments.ranges import NUMBERS
+from mfmi.errors import shown
+from mfmi.meanfield import NUMBER_FORMATS
+from mfmi.names import BY_DEPTH, NOISE_PATHS, NOISE_SCALES, NORM_PLACES, NORMALIZATIONS
+from mfmi.networks.structure import Structure
+
+_WORDS = {
+    "normalization": NORMALIZATIONS,
+    "norm_at": NORM_PLACES,
+    "noise_scale": NOISE_SCALES,
+    "noise_in": NOISE_PATHS,
+}
+_SCALES = ("sigma_w_in", "sigma_b_in", "sigma_w_out", "sigma_b_out")
+_OF_TWO = ("hidden_ratio", "sigma_w_out", "sigma_b_out")
+"""Settings of networks with two matrices in a branch."""
+
+
+@dataclass(frozen=True)
+class Settings:
+    """What was said of norms, skips and noise, each as an array that broadcasts; see `Settings.of`.
+
+    Attributes
+    ----------
+    arrays : by the name of the argument, those that were given alone; `branch` with NaN for `1/sqrt(depth)`.
+    number_format : names of number formats, None where the noise is a number.
+    """
+
+    arrays: Mapping[str, NDArray[Any]]
+    number_format: NDArray[np.object_]
+
+    @classmethod
+    def of(cls, sigma_noise: object, **given: object) -> tuple[Settings, NDArray[np.float64]]:
+        """Check the arguments; those that are None were not given.
+
+        Returns
+        -------
+        settings : the arguments.
+        sigma_noise : standard deviations of the noise, those of number formats the relative ones of their rounding.
+
+        Raises
+        ------
+        ValueError
+            One of them is out of range, or no word that is known; it names the argument and the value.
+        """
+        arrays: dict[str, NDArray[Any]] = {}
+        for name, value in given.items():
+            if value is None:
+                continue
+            if name in _WORDS:
+                arrays[name] = words(name, value, _WORDS[name])
+            elif name == "branch":
+                arrays[name] = _branch(value)
+            elif name == "branch_matrices":
+                found = whole_numbers(name, value, 2)
+                arrays[name] = found if objects(value).ndim else found[0]
+            else:
+                arrays[name] = numbers(name, value, NUMBERS[name])
+        formats, noise = _noise(sigma_noise)
+        return cls(arrays, formats), noise
+
+    @property
+    def broadcast(self) -> dict[str, NDArray[Any]]:
+        """The arrays that have to meet the other arguments'."""
+        return {**self.arrays, "number_format": self.number_format}
+
+    def structure(self, known: Mapping[str, NDArray[Any]]) -> Structure | None:
+        """The structure of networks, or None if nothing was said of any.
+
+        Parameters
+        ----------
+        known : the arrays of `broadcast`, with `sigma_w` and `sigma_b`, all of length n.
+
+        Raises
+        ------
+        ValueError
+            A setting belongs to others that no network has.
+        """
+        formats = known["number_format"]
+        rounds = np.array([one is not None for one in formats], dtype=bool)
+        if not (self.arrays or rounds.any()):
+            return None
+        n = len(formats)
+
+        def given(name: str, otherwise: Any) -> NDArray[Any]:
+            if name in known:
+                return known[name]
+            return otherwise if isinstance(otherwise, np.ndarray) else np.full(n, otherwise)
+
+        norm = given("normalization", "none").astype(object)
+        skip = given("skip", 0.0)
+        matrices = given("branch_matrices", 1).astype(np.int32)
+        branch = given("branch", 1.0)
+        self._check_company(norm != "none", skip != 0.0, matrices == 2)
+        places = given("norm_at", "activation").astype(object)
+        places[norm == "none"] = None
+        values: tuple[Any, ...] = (
+            norm,
+            places,
+            given("noise_scale", np.where(rounds, "relative", "absolute")).astype(object),
+            given("noise_in", np.where(rounds & (skip != 0.0), "stream", "branch")).astype(object),
+            skip,
+            np.where(np.isnan(branch), 1.0, branch),
+            np.isnan(branch),
+            matrices,
+            given("hidden_ratio", 1.0),
+            *(given(name, known[name[: len("sigma_w")]]) for name in _SCALES),
+            formats,
+        )
+        return Structure(*values)
+
+    def _check_company(
+        self, normalised: NDArray[np.bool_], skips: NDArray[np.bool_], double: NDArray[np.bool_]
+    ) -> None:
+        company = [
+            ("norm_at", normalised, "the place of a norm; give normalization"),
+            ("noise_in", skips, "that of a residual network; give skip"),
+            *((name, double, "that of two matrices; give branch_matrices 2") for name in _OF_TWO),
+        ]
+        for name, there, what in company:
+            if name in self.arrays and not there.any():
+                raise ValueError(f"{name}: {shown(self.arrays[name].ravel().tolist()[0])} is {what}")
+
+
+def _branch(value: object) -> NDArray[np.float64]:
+    """Factors of the branch, NaN for the word that divides by the root of the depth."""
+    array = objects(value)
+    if not any(isinstance(one, str) for one in array.flat):
+        return numbers("branch", value, NUMBERS["branch"])
+    for one in array.flat:
+        if isinstance(one, str) and one != BY_DEPTH:
+            raise ValueError(f"branch: {shown(one)} is neither a number nor {BY_DEPTH}")
+    found = [np.nan if isinstance(one, str) else float(numbers("branch", one, NUMBERS["branch"])) for one in array.flat]
+    return np.array(found).reshape(array.shape)
+
+
+def _noise(value: object) -> tuple[NDArray[np.object_], NDArray[np.float64]]:
+    """Names of number formats, None for numbers; standard deviations."""
+    array = objects(value)
+    if not any(isinstance(one, str) for one in array.flat):
+        deviation = numbers("sigma_noise", value, NUMBERS["sigma_noise"])
+        return np.full(deviation.shape, None, dtype=object), deviation
+    for one in array.flat:
+        if isinstance(one, str) and one not in NUMBER_FORMATS:
+            known = ", ".join(NUMBER_FORMATS)
+            raise ValueError(f"sigma_noise: {shown(one)} is neither a number nor one of {known}")
+    names = [one if isinstance(one, str) else None for one in array.flat]
+    deviations = [
+        float(np.sqrt(NUMBER_FORMATS[one].share))
+        if isinstance(one, str)
+        else float(numbers("sigma_noise", one, NUMBERS["sigma_noise"]))
+        for one in array.flat
+    ]
+    found = np.empty(array.shape, dtype=object)
+    found[...] = np.array(names, dtype=object).reshape(array.shape)
+    return found, np.array(deviations).reshape(array.shape)
