@@ -4,7 +4,7 @@
 # Expected: an initialiser with param_dtype bfloat16 draws what it draws in float32 and rounds it: mean 0 within
 #   std / sqrt(entries), some thousands of distinct values.
 # Behaviour: the uniform number under each draw has 7 random bits and is rounded down, for every key. A truncated normal
-#   then has a mean of -0.018 of its standard deviation (25 standard errors at 2,048 x 1,024 entries), whatever the seed,
+#   then has a mean of -0.018 standard deviations (25 standard errors at 2,048 x 1,024 entries), whatever the seed,
 #   in jax.nn.initializers as in flax's Dense; largest |entry| and standard deviation look right.
 # Why it matters: the mean adds up over the fan-in. With 4,096 inputs after a relu all units of the next layer share an
 #   offset of about -0.45, beside a standard deviation of 0.71, and the matrix has a singular value along (1, ..., 1).
