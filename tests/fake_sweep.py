@@ -101,10 +101,8 @@ def rows(points: Points, depths: Any, estimators: Sequence[str], unit: str = "na
     for column in COLUMNS:
         text = column.dtype == "string"
         block[column.name] = np.full(n * d, None if text else np.nan, dtype=object if text else float)
-    for name in ("activation", "weights", "noise_at", "sigma_w", "sigma_b", "sigma_noise", "input_variance"):
-        block[name] = np.repeat(getattr(points, name), d)
-    block["point"] = np.repeat(points.index, d)
-    block["depth"] = np.tile(np.asarray(depths, dtype=np.int32), n)
+    settings = points.settings(np.broadcast_to(np.asarray(depths), (n, d)))
+    block |= {name: values.ravel() for name, values in settings.items()}
     block["mi_linear"] = np.sin(block["sigma_w"] * 1e3) / block["depth"]
     block["phase"] = np.where(block["point"] % 3 == 0, "ordered", "chaotic").astype(object)
     block["status"] = np.where(block["point"] == 12, "unconverged", "ok").astype(object)

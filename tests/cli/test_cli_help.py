@@ -158,7 +158,7 @@ def completed(line: str, monkeypatch: pytest.MonkeyPatch, command_line: CommandL
         ("mfmi bo", ["bound"]),
         ("mfmi bound --noise", ["--noise-at", "--noise-scale", "--noise-in"]),
         ("mfmi bound --noise-at e", ["every"]),
-        ("mfmi bound --act ta", ["tanh"]),
+        ("mfmi bound --act ta", ["tanh", "tanhshrink"]),
         ("mfmi bound --weights ", ["gaussian", "orthogonal", "spectrum:", "matrix:"]),
         ("mfmi bound --weights gaussian,o", ["gaussian,orthogonal"]),
         ("mfmi isometry --weights ", ["gaussian", "orthogonal"]),

@@ -30,6 +30,13 @@ def block() -> dict[str, np.ndarray[Any, Any]]:
             for depth in (1, 20):
                 row: dict[str, Any] = dict.fromkeys((column.name for column in COLUMNS), np.nan)
                 row |= {column.name: "" for column in COLUMNS if column.dtype == "string"}
+                row |= {
+                    "normalization": "none",
+                    "noise_scale": "absolute",
+                    "skip": 0.0,
+                    "branch": 1.0,
+                    "branch_matrices": 1,
+                }
                 row |= {"point": len(rows) // 2, "activation": name, "weights": "gaussian", "noise_at": "output"}
                 row |= {"sigma_w": sigma_w, "sigma_b": 0.1, "sigma_noise": 0.1, "input_variance": 1.0, "depth": depth}
                 row |= {"mi_linear": 1.0 / (1.0 + abs(sigma_w - 1.0)) / depth, "mi_lower": sigma_w / depth}
