@@ -8,7 +8,6 @@ import pytest
 from problems import (
     ALLOWANCE,
     DATA,
-    FAST,
     MONTE_CARLO_TAGS,
     PROBLEMS,
     SOURCES,
@@ -18,6 +17,7 @@ from problems import (
     best_value,
     deep_linear,
     estimate,
+    is_fast,
     pairs,
     tightness,
 )
@@ -38,7 +38,7 @@ def cases(estimators: tuple[str, ...]) -> list:
     found = []
     for name, problem in PROBLEMS.items():
         for estimator in estimators:
-            marks = [] if problem.activation in FAST else [pytest.mark.slow]
+            marks = [] if is_fast(problem, estimator) else [pytest.mark.slow]
             if applies(estimator, problem):
                 found.append(pytest.param(problem, estimator, marks=marks, id=f"{name}-{estimator}"))
     return found
@@ -66,7 +66,7 @@ def test_replica_value_is_the_best_known_one(problem: Problem, estimator: str) -
 @pytest.mark.parametrize(
     "problem",
     [
-        pytest.param(problem, marks=[] if problem.activation in FAST else [pytest.mark.slow], id=name)
+        pytest.param(problem, marks=[] if is_fast(problem, "entropy_power") else [pytest.mark.slow], id=name)
         for name, problem in PROBLEMS.items()
         if not applies("entropy_power", problem)
     ],
@@ -78,7 +78,7 @@ def test_bound_that_does_not_exist_has_no_value(problem: Problem) -> None:
 @pytest.mark.parametrize(
     ("problem", "estimator"),
     [
-        pytest.param(name, estimator, marks=[] if PROBLEMS[name].activation in FAST else [pytest.mark.slow])
+        pytest.param(name, estimator, marks=[] if is_fast(PROBLEMS[name], estimator) else [pytest.mark.slow])
         for name, estimator in pairs()
     ],
 )
