@@ -4,9 +4,10 @@ import numpy as np
 import pytest
 
 from mfmi.activations import get
-from mfmi.bounds.evaluate import _failure_reason, evaluate_points
+from mfmi.bounds.evaluate import evaluate_points
 from mfmi.bounds.problem import Problem, chain_of
 from mfmi.bounds.propagation import Propagation
+from mfmi.bounds.view import failure_reason
 from mfmi.chain import newton as chain_descent
 from mfmi.chain import search as chain_search
 from mfmi.chain.ensembles import Orthogonal
@@ -139,4 +140,4 @@ def test_rotations_keep_a_faint_theta():
     [(0.0, "no minimum"), (0.5 * ENOUGH, "no minimum"), (2e-3, "residual 2.0e-03"), (np.inf, "range of numbers")],
 )
 def test_a_search_without_end_says_how_it_ended(residual, word):
-    assert word in _failure_reason(residual)
+    assert word in failure_reason(residual)

@@ -157,7 +157,7 @@ def test_a_folded_scale_is_not_attributed(tmp_path: Path) -> None:
     path = save_onnx(tmp_path / "a.onnx", nodes, weights)
     row = rows(path)["conv.weight"]
     assert row["sigma_w"] > 10
-    assert row["init"] is None
+    assert pd.isna(row["init"])
     assert "scale not attributable" in row["message"]
     assert not any("times that of" in finding for finding in mfmi.audit(path).attrs["findings"])
 
