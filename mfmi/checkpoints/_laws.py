@@ -29,6 +29,10 @@ CUT = 2.0
 _LEAK = math.erfc(CUT / math.sqrt(2.0)) ** 4
 
 
+# Larger entries have fourth powers that overflow, and are no weights.
+_MOST = 1e70
+
+
 @dataclass(frozen=True)
 class Entries:
     """Moments of the entries of a matrix.
@@ -39,7 +43,7 @@ class Entries:
     mean, std : their mean and standard deviation, of the population (divided by the count).
     largest : largest distance from 0.
     kurtosis : fourth central moment over the square of the variance; NaN for a constant.
-    finite : whether none is infinite or NaN.
+    finite : whether none is infinite, NaN, or so large that its fourth power overflows.
     """
 
     count: int
@@ -59,7 +63,7 @@ class Entries:
         for start in range(0, flat.size, CHUNK):
             part = flat[start : start + CHUNK]
             low, high = min(low, float(part.min())), max(high, float(part.max()))
-            if not (math.isfinite(low) and math.isfinite(high)):
+            if not (low >= -_MOST and high <= _MOST):
                 return cls(flat.size, math.nan, math.nan, math.nan, math.nan, False)
             first = part.astype(np.float64)
             first -= shift
@@ -121,7 +125,7 @@ def law_of(matrices: FloatArray, entries: Entries, tensor: Tensor) -> Law:
         "trained" where no law of a library fits, "other" for constants, two values, and too few entries to tell.
     """
     if not entries.finite:
-        return Law("other", note="entries that are not finite")
+        return Law("other", note=f"entries that are not finite, or beyond {_MOST:g}")
     if entries.largest == 0.0:
         return Law("other", note="all entries are 0")
     if entries.std <= 1e-6 * entries.largest:

@@ -322,6 +322,14 @@ def test_uneven_rows_tell_a_trained_matrix_without_its_spectrum(tmp_path: Path) 
         assert "the lengths of its rows vary" in row.message
 
 
+def test_entries_whose_powers_overflow_are_a_failed_row(tmp_path: Path) -> None:
+    found = mfmi.audit(
+        save(tmp_path / "a.safetensors", {"fc.weight": 1e200 * normal((64, 64), 1.0).astype(np.float64)})
+    )
+    assert found.status[0] == "failed"
+    assert found.message[0].endswith("beyond 1e+70")
+
+
 def test_zeros_and_infinite_entries_are_named(tmp_path: Path) -> None:
     broken = uniform((100, 256), 256)
     broken[3, 5] = np.inf
