@@ -115,7 +115,8 @@ def test_a_strictly_monotone_activation_hides_nothing(act, estimators, noise_at)
         for observe in ("activation", "pre-activation")
     )
     assert len(estimators) >= 3
-    for name in estimators:
+    # The bound by the covariance is of pre-activations alone.
+    for name in (name for name in estimators if name != "covariance_upper"):
         assert np.any(found[f"mi_{name}"] > 0.0)
         np.testing.assert_array_equal(found[f"mi_{name}"], seen[f"mi_{name}"])
 

@@ -422,7 +422,7 @@ def test_a_network_that_overflows_or_dies_has_no_value() -> None:
         ({"skip": np.nan}, "skip must be finite"),
         ({"hidden_ratio": 0.0}, "hidden_ratio"),
         ({"norm": "batchnorm", "norm_at": "stream"}, "batchnorm of the stream"),
-        ({"norm": "batchnorm", "norm_at": "output"}, "batchnorm behind"),
+        ({"norm": "batchnorm", "norm_at": "output"}, "batchnorm after"),
         ({"norm": "layernorm", "norm_at": "stream", "hidden_noise": 0.1}, "set noise_in stream"),
         ({"branch": np.ones((1, 5))}, "one for every layer"),
     ],

@@ -431,4 +431,4 @@ def test_a_long_wait_is_announced_once(
     announce_tables(folded, ("linear",))
     assert capsys.readouterr().err == ""
     announce_tables(folded, ("linear",), "activation")
-    assert "observed activation tells tabulates the exact channel of numpy:sinc" in capsys.readouterr().err
+    assert "observed activation tabulates the exact channel of numpy:sinc" in capsys.readouterr().err
