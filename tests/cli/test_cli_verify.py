@@ -322,8 +322,8 @@ def test_real_inputs_come_from_a_file(command_line, in_this_process, tmp_path, s
     ("name", "content", "message"),
     [
         ("inputs.txt", b"1", "inputs are read from .npy, .csv"),
-        ("inputs.csv", b"a,b\n1,2\n3,x\n", "not a table of numbers"),
-        ("inputs.csv", b"1,2\n3,\n", "row 2, column 2 is nan"),
+        ("inputs.csv", b"a,b\n1,2\n3,x\n", "line 3, column 2 is no number: 'x'"),
+        ("inputs.csv", b"1,2\n3,\n", "line 2, column 2 is empty: every cell must hold a number"),
         ("inputs.csv", b"1,2\n", "not two inputs or more"),
         ("inputs.npy", b"", "not a table of numbers"),
         ("absent.csv", None, "No such file"),
