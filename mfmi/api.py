@@ -148,7 +148,7 @@ def evaluate(
     normalization
         "none", "layernorm", "rmsnorm" or "batchnorm" (a large batch).
     norm_at
-        "activation" (before it; the default), "output" (behind it) or "stream" (post-norm of a residual network).
+        "activation" (before it; the default), "output" (after it) or "stream" (post-norm of a residual network).
     skip, branch
         Factors a and g of `h' = a h + g W phi(norm(h))`; by default 0 and 1, a plain network. A `branch` of
         "1/sqrt(depth)" is scaled by the depth of the row.
@@ -161,7 +161,7 @@ def evaluate(
     sigma_w_out, sigma_b_out
         Of the second matrix of a branch; by default `sigma_w` and `sigma_b`.
     noise_scale
-        "absolute" (before the norm), or "relative" (behind it): `sigma_noise` is a share of the signal's standard
+        "absolute" (before the norm), or "relative" (after it): `sigma_noise` is a share of the signal's standard
         deviation at that layer. Absolute by default, relative for number formats.
     noise_in
         Whether the skip carries the hidden noise too: "branch" (no) or "stream" (yes; of number formats always).

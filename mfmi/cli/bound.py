@@ -69,7 +69,8 @@ _AHEAD = 4
 @network_option(
     "sigma_noise",
     type=NOISE,
-    help=f"Deviation of the noise, or a number format, whose rounding it stands for: {', '.join(NUMBER_FORMATS)}.",
+    help="Standard deviation of the noise, or a number format, whose rounding it stands for: "
+    f"{', '.join(NUMBER_FORMATS)}.",
 )
 @network_options("noise_at", "ensembles")
 @structure_options

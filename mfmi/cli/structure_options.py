@@ -93,7 +93,7 @@ def structure_options(function: Function) -> Callable[..., Any]:
     @click.option(
         "--norm-at",
         type=Word(NORM_PLACES),
-        help="Before the activation, behind it, or in the stream.  [default: activation]",
+        help="Before the activation, after it, or in the stream.  [default: activation]",
     )
     @_real("skip")
     @click.option("--residual", is_flag=True, help="Short for --skip 1.")
