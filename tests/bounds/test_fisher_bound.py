@@ -112,4 +112,4 @@ def test_its_column_is_there_where_it_is_asked_for():
     points = networks("relu")
     names = [column.name for column in COLUMNS]
     assert list(evaluate_points(points, [1], ["linear"])) == names
-    assert list(evaluate_points(points, [1], ["linear", "fisher"], optional=["mmse"])) == [*names, "mi_fisher", "mmse"]
+    assert list(evaluate_points(points, [1], ["linear", "fisher"], optional=["mmse"])) == [*names, "mmse"]
