@@ -38,8 +38,9 @@ def mean_field(problem: Problem) -> Estimate:
     inner = path.offset_gap[:, before] + problem.hidden_noise[:, None]
     finite = np.isfinite(inner) & np.isfinite(path.s[:, before])
     s, gap = (np.where(finite, a, 1.0) for a in (path.s[:, before], inner))
-    slope = problem.sigma_w2[:, None] * np.asarray(problem.propagation.phi.slope_correlation_gap(s, gap))
-    first = (problem.input_variance * problem.sigma_w2)[:, None]
+    w2 = np.broadcast_to(problem.layer_sigma_w2, (len(problem.rows), problem.deepest))
+    slope = w2[:, 1:] * np.asarray(problem.propagation.phi.slope_correlation_gap(s, gap))
+    first = problem.input_variance[:, None] * w2[:, :1]
     gains = np.asarray(np.cumprod(np.hstack((first, slope)), axis=1), dtype=np.float64)
     signal = problem.observed(gains)
     total = problem.observed(path.offset_gap) + problem.output_noise

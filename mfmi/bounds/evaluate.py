@@ -25,6 +25,7 @@ from mfmi.meanfield import FixedPoint, fixed_point, trajectory
 from mfmi.names import ESTIMATORS, LOWER_BOUNDS, NOISE_PLACEMENTS, UNITS, UPPER_BOUNDS
 from mfmi.networks.model import SQUARE, Model
 from mfmi.networks.points import Points
+from mfmi.networks.scales import LayerScales
 from mfmi.networks.structure import check as check_structure
 
 # Functions of a problem by the column that they fill.
@@ -89,6 +90,9 @@ def evaluate_points(
         text = column.dtype == "string"
         columns[column.name] = np.full(shape, "" if text else np.nan, dtype=object if text else np.float64)
     columns |= points.settings(layers)
+    if model.scales is not None:
+        for name, factor in zip(("sigma_w", "sigma_b"), model.scales.variances(int(table.max())), strict=True):
+            columns[name] *= np.sqrt(factor[layers - 1])
     columns["status"][:] = "ok"
     asked = (*(f"mi_{name}" for name in estimators), *(n for n in OPTIONAL_NAMES if n in optional and n not in DERIVED))
     _fill(points, layers, asked, columns, model, fields or MeanFields(int(table.max())))
@@ -141,14 +145,26 @@ class MeanFields:
         self.deepest = deepest
         self._known: dict[tuple[str, bytes], tuple[Propagation, FixedPoint]] = {}
 
-    def of(self, phi: Activation, settings: FloatArray) -> tuple[Propagation, FixedPoint]:
-        """Trajectories and fixed points, of rows of `sigma_w, sigma_b, sigma_h, input_variance, correlation`."""
+    def of(
+        self, phi: Activation, settings: FloatArray, scales: LayerScales | None = None
+    ) -> tuple[Propagation, FixedPoint]:
+        """Trajectories and fixed points, of rows of `sigma_w, sigma_b, sigma_h, input_variance, correlation`.
+
+        With scales of the layers there are as many fixed points for each row as layers, one after the other: those of
+        networks all of whose layers are like that one.
+        """
         key = phi.name, settings.tobytes()
         if key not in self._known:
             w, b, h, q_x, c_0 = settings.T
+            every: tuple[FloatArray, ...] = (w, b, h, q_x)
+            layered = w * w, b * b
+            if scales is not None:
+                factors = scales.variances(self.deepest)
+                layered = np.outer(w * w, factors[0]), np.outer(b * b, factors[1])
+                every = *(np.sqrt(one).ravel() for one in layered), *(np.repeat(one, self.deepest) for one in (h, q_x))
             with np.errstate(over="ignore", invalid="ignore"):
-                path = trajectory(phi, w * w, b * b, h * h, q_x, c_0, self.deepest)
-            ends = fixed_point(phi, sigma_w=w, sigma_b=b, sigma_noise=h, input_variance=q_x)
+                path = trajectory(phi, *layered, h * h, q_x, c_0, self.deepest)
+            ends = fixed_point(phi, sigma_w=every[0], sigma_b=every[1], sigma_noise=every[2], input_variance=every[3])
             self._known[key] = Propagation(phi, path, h * h), ends
         return self._known[key]
 
@@ -188,11 +204,12 @@ def _evaluate_activation(
     which = which.ravel()
     row, column = np.indices(layers.shape).reshape(2, -1)
     entries = (row, column)
-    propagation, ends = fields.of(phi, distinct)
+    propagation, ends = fields.of(phi, distinct, model.scales)
     path = propagation.path
-    for name in ("q_star", "c_star", "chi_1", "xi_q", "xi_c", "phase"):
-        out.put(name, getattr(ends, name)[which][row], entries)
     at = (which[row], layers.ravel() - 1)
+    own = at[0] if model.scales is None else at[0] * fields.deepest + at[1]
+    for name in ("q_star", "c_star", "chi_1", "xi_q", "xi_c", "phase"):
+        out.put(name, getattr(ends, name)[own], entries)
     q = path.q[at]
     finite = np.isfinite(q)
     with np.errstate(divide="ignore", invalid="ignore"):
@@ -201,14 +218,15 @@ def _evaluate_activation(
     out.put("q", np.where(finite, q, np.nan), entries)
     out.put("c", np.where(q > 0.0, c, np.nan), entries)
     out.put("chi", path.chi[at], entries)
-    unbounded = ends.phase[at[0]] == "unbounded"
+    # A layer of its own scales is not repeated without end.
+    unbounded = (ends.phase[own] == "unbounded") & (model.scales is None)
     out.note("unbounded", _UNBOUNDED, (row[unbounded & finite], column[unbounded & finite]))
     overflows = np.any(np.isinf(path.q[which[row]]), axis=1)
     out.note("failed", OVERFLOW, (row[~finite & overflows], column[~finite & overflows]))
     out.note(
         "failed", unresolved(phi.name, phi.largest_variance), (row[~finite & ~overflows], column[~finite & ~overflows])
     )
-    messages = ends.message[which][row]
+    messages = ends.message[own]
     for message in sorted(set(messages) - {""}):
         noted = finite & (messages == message)
         out.note("unconverged", message, (row[noted], column[noted]))

@@ -94,7 +94,7 @@ def _jacobian_moment(problem: Problem, which: int) -> Estimate:
     path = problem.path
     alpha = problem.model.ratios(path.s.shape[1])
     known = problem.weights if problem.weights in WEIGHTS else problem.layer_weights.eigenvalue_spread(alpha)
-    moments = jacobian_moments(problem.propagation.phi, path, problem.sigma_w2, known, alpha)
+    moments = jacobian_moments(problem.propagation.phi, path, problem.layer_sigma_w2, known, alpha)
     value = problem.observed(moments[which])
     return closed(np.where(np.isfinite(value), value, np.nan))
 
@@ -117,11 +117,11 @@ def efficiency(rows: Rows, model: Model) -> FloatArray:
     Returns
     -------
     ndarray
-        Of that shape; NaN where there is no lower bound or the capacity is infinite or 0, and for inputs that are not
-        Gaussian, of which neither (22) nor (23) speaks.
+        Of that shape; NaN where there is no lower bound or the capacity is infinite or 0, for layers of different
+        sigma_w, and for inputs that are not Gaussian, of which neither (22) nor (23) speaks.
     """
     value = np.full(rows["mi_lower"].shape, np.nan)
-    if not isinstance(model.prior, GaussianPrior):
+    if not isinstance(model.prior, GaussianPrior) or model.scales is not None:
         return value
     spectrum = None if model.has_plain_input else model.prior.eigenvalues
     slopes = {name: float(get_activation(name).lipschitz) for name in dict.fromkeys(rows["activation"].flat)}

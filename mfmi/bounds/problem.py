@@ -66,7 +66,7 @@ class Problem:
     propagation : mean field of the networks.
     rows : which network of `propagation` each point is, shape (n,).
     weights : label of the layers' ensembles.
-    sigma_w2, output_noise, input_variance : shape (n,).
+    sigma_w2, output_noise, input_variance : of the points, shape (n,).
     depth : the observed layer of each point, shape (n,).
     model : what all networks have in common.
     """
@@ -98,6 +98,11 @@ class Problem:
     def hidden_noise(self) -> FloatArray:
         """`sigma_h^2`, shape (n,)."""
         return self.propagation.hidden_noise[self.rows]
+
+    @cached_property
+    def layer_sigma_w2(self) -> FloatArray:
+        """`sigma_w^2` of layers 1 to D, shape (n, D); (n, 1) where all layers are alike."""
+        return np.asarray(self.sigma_w2[:, None] * self.model.variances(self.deepest)[0])
 
     @cached_property
     def alpha(self) -> FloatArray:
@@ -171,7 +176,9 @@ class Problem:
 
     def ensemble(self, before: int) -> Ensemble:
         """The matrices of layers 1 to D but for the first `before`."""
-        factors, scale = self.factors, self.sigma_w2[:, None]
+        factors, scale = self.factors, self.layer_sigma_w2
+        if scale.shape[1] > 1:
+            scale = scale[:, np.searchsorted(factors.last, np.arange(before, len(factors.alpha)))]
         if not factors.scaled.all():
             scale = np.where(factors.scaled[before:], scale, 1.0)
         return ensemble_of(scale, factors.alpha[before:], factors.rotates[before:])
@@ -312,7 +319,7 @@ def phi_full(problem: Problem, *rivals: Channels, unique: bool = False) -> Estim
             for channels, solution in zip(rivals, solutions, strict=True)
         )
     # The rows of an orthogonal matrix turn gaussian inputs into independent gaussian variables, and it drops out.
-    first = problem.sigma_w2 * problem.input_variance
+    first = problem.layer_sigma_w2[:, 0] * problem.input_variance
     output = rivals[0].output
     _, _, left = output.derivatives(first)
     found = closed(wide * output.information(first))

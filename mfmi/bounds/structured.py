@@ -23,6 +23,7 @@ from mfmi.meanfield import Architecture, Stream, propagate
 from mfmi.names import OBSERVABLES, WEIGHTS
 from mfmi.networks.model import Model
 from mfmi.networks.points import Points
+from mfmi.networks.scales import LayerScales
 from mfmi.networks.structure import architecture, flat_range, notes
 
 Reasons = NDArray[np.object_]
@@ -166,7 +167,7 @@ def evaluate_structured(
         some = points[rows]
         if mean_field:
             _note_all(some, part, asked, every)
-        for network, stream, where in _networks(some, layers[rows]):
+        for network, stream, where in _networks(some, layers[rows], model.scales):
             if mean_field:
                 _put_mean_field(network, stream, some.structured.number_format[0], part, where)
             problem = Structured(network, some.weights[0], stream)
@@ -198,18 +199,20 @@ def _at(where: Entries, chosen: NDArray[np.bool_]) -> Entries:
     return where[0][chosen], where[1][chosen]
 
 
-def _networks(points: Points, layers: NDArray[np.intp]) -> Iterator[tuple[Architecture, Stream, Entries]]:
+def _networks(
+    points: Points, layers: NDArray[np.intp], scales: LayerScales | None
+) -> Iterator[tuple[Architecture, Stream, Entries]]:
     """The networks of each observed layer, and the entries that are theirs."""
     phi = get_activation(points.activation[0])
     by_depth = bool(points.structured.branch_by_depth[0])
     if not by_depth:
-        whole = architecture(phi, points, int(layers.max()))
+        whole = architecture(phi, points, int(layers.max()), scales)
         passed = propagate(whole, points.correlation)
     for depth in np.unique(layers):
         rows, columns = np.nonzero(layers == depth)
         where = rows, columns
         if by_depth:
-            network = architecture(phi, points[rows], int(depth))
+            network = architecture(phi, points[rows], int(depth), scales)
             yield network, propagate(network, points.correlation[rows]), where
         else:
             yield whole.take(rows).cut(int(depth)), passed.take(rows).cut(int(depth)), where

@@ -3,25 +3,24 @@
 from __future__ import annotations
 
 import math
-import os
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from mfmi.checkpoints._axes import Axes
 from mfmi.checkpoints._files import read, steps
-from mfmi.checkpoints._findings import LEVELS, Finding, findings_of
+from mfmi.checkpoints._findings import LEVELS, Finding, findings_of, worst_first
 from mfmi.checkpoints._judge import Judged, judge, words
 from mfmi.checkpoints._layers import Layer, layers_of
 from mfmi.checkpoints._match import Context
+from mfmi.checkpoints._network import COLUMNS as OF_NETWORK
+from mfmi.checkpoints._network import MEASURED, Network, Values, values_of
+from mfmi.checkpoints._signal import findings_of_network
 from mfmi.columns import Column
 from mfmi.errors import OutputError
-
-if TYPE_CHECKING:
-    import pandas as pd
 
 Block = dict[str, NDArray[Any]]
 
@@ -42,8 +41,9 @@ COLUMNS: tuple[Column, ...] = (
     Column("singular_min", "float64", "1", "smallest singular value"),
     Column("singular_max", "float64", "1", "largest singular value"),
     Column("outliers", "int64", "1", "singular values beyond the random bulk"),
-    Column("status", "string", "", "ok, skipped or failed"),
-    Column("message", "string", "", "how sure the law is, what was assumed, why it was skipped"),
+    *OF_NETWORK,
+    Column("status", "string", "", "ok, unconverged, skipped or failed"),
+    Column("message", "string", "", "how sure the law is, what was assumed, why it was skipped, why there is no value"),
 )
 OF_COMPARISON: tuple[Column, ...] = (
     Column("sigma_w_other", "float64", "1", "sigma_w of the same layer in the other file"),
@@ -64,12 +64,14 @@ class Audit:
     columns : what the columns are.
     findings : worst first, of the last step.
     layers : number of matrices that were judged, and of tensors that were skipped.
+    unread : matrices whose numbers could not be read, with the file and why.
     """
 
     block: Block
     columns: tuple[Column, ...]
     findings: tuple[Finding, ...]
     layers: tuple[int, int]
+    unread: tuple[str, ...] = ()
 
     @property
     def is_bad(self) -> bool:
@@ -85,6 +87,7 @@ def audit_files(
     layers: Sequence[str] | None = None,
     quick: bool = False,
     compare: str | None = None,
+    network: Network | None = None,
 ) -> Audit:
     """Audit checkpoints.
 
@@ -100,90 +103,47 @@ def audit_files(
         Without singular values.
     compare
         Another file, whose layers of the same names stand beside.
+    network
+        What the file does not say of its network, for the columns of the mean field and of information; None to leave
+        them null.
 
     Raises
     ------
     OutputError
-        A file that cannot be read, or holds no tensors; no layer of the names asked for.
+        A file that cannot be read, or holds no tensors; no layer of the names asked for; inputs that do not fit.
     """
     if not paths:
         raise OutputError("no checkpoint is named")
     rows: list[dict[str, Any]] = []
     last: list[Judged] = []
+    values = Values({}, (), {})
+    unread: list[str] = []
     for step, path in steps(list(paths)):
         last = _of_file(path, axes, layers, quick)
-        rows += _rows(path, step, last)
+        values = values_of(last, network) if network is not None else values
+        rows += _rows(path, step, last, values)
+        unread += _unread(path, last)
     columns = COLUMNS
+    if network is not None and network.inputs is not None:
+        columns = (*COLUMNS[:-2], *MEASURED, *COLUMNS[-2:])
     if compare is not None:
-        other = {row["name"]: row for row in _rows(compare, 0, _of_file(compare, axes, layers, quick))}
+        others = _of_file(compare, axes, layers, quick)
+        unread += _unread(compare, others)
+        other = {row["name"]: row for row in _rows(compare, 0, others, Values({}, (), {}))}
         rows = [{**row, **_beside(row, other.get(row["name"], {}))} for row in rows]
-        columns = (*COLUMNS[:-2], *OF_COMPARISON, *COLUMNS[-2:])
-    has_error = sum(row["status"] == "ok" for row in rows)
-    found = tuple(findings_of(last))
-    return Audit(_block(rows, columns), columns, found, (has_error, sum(row["status"] == "skipped" for row in rows)))
+        columns = (*columns[:-2], *OF_COMPARISON, *columns[-2:])
+    found = findings_of(last) + (findings_of_network(last, values, network) if network is not None else [])
+    skipped = sum(row["status"] == "skipped" for row in rows)
+    counts = len(rows) - skipped, skipped
+    return Audit(_block(rows, columns), columns, tuple(worst_first(found)), counts, tuple(unread))
 
 
-def audit(
-    checkpoint: str | os.PathLike[str] | Sequence[str | os.PathLike[str]],
-    *,
-    axes: Axes = None,
-    layers: Sequence[str] | None = None,
-    quick: bool = False,
-    compare: str | os.PathLike[str] | None = None,
-) -> pd.DataFrame:
-    """Return the layers of a checkpoint, or of several steps, as ``mfmi audit`` shows them.
-
-    Parameters
-    ----------
-    checkpoint
-        A file, a directory, or several: .safetensors, .npz, PyTorch, HDF5, .keras, .onnx.
-    axes
-        "oi" (output, input) or "io" where neither names nor shapes tell the axes of a matrix.
-    layers
-        Names of the tensors to look at, in that order; a name may end with an asterisk.
-    quick
-        Without singular values.
-    compare
-        Another file, whose layers of the same names stand beside.
-
-    Returns
-    -------
-    pandas.DataFrame
-        A row per tensor. ``attrs["findings"]`` has the findings in words, worst first.
-
-    Raises
-    ------
-    ValueError
-        An argument out of range; the message names it.
-    OutputError
-        A file that cannot be read.
-
-    Examples
-    --------
-    >>> import mfmi, numpy, os, tempfile
-    >>> path = os.path.join(tempfile.mkdtemp(), "net.npz")
-    >>> weights = numpy.random.default_rng(0).normal(0.0, 0.1, (100, 50))
-    >>> numpy.savez(path, **{"fc.weight": weights.T, "fc.bias": numpy.zeros(50)})
-    >>> float(mfmi.audit(path).sigma_w[0].round(2))
-    1.0
-    """
-    from mfmi.api import to_frame
-
-    if axes not in (None, "oi", "io"):
-        raise ValueError(f"axes: {axes!r} is not one of None, 'oi', 'io'")
-    if isinstance(layers, str):
-        raise ValueError(f"layers: {layers!r} is a name, not a sequence of names")
-    several = [checkpoint] if isinstance(checkpoint, str | os.PathLike) else list(checkpoint)
-    found = audit_files(
-        [os.fspath(path) for path in several],
-        axes=axes,
-        layers=layers,
-        quick=quick,
-        compare=None if compare is None else os.fspath(compare),
-    )
-    frame = to_frame(found.block)
-    frame.attrs["findings"] = [f"{LEVELS[finding.level]}: {finding.text}" for finding in found.findings]
-    return frame
+def _unread(path: str, judged: Sequence[Judged]) -> list[str]:
+    """Return the matrices of a file whose numbers could not be read, and why."""
+    failed = (one for one in judged if one.failure)
+    return [
+        one.failure if one.failure.startswith(path) else f"{path}: {one.layer.name}: {one.failure}" for one in failed
+    ]
 
 
 def _of_file(path: str, axes: Axes, wanted: Sequence[str] | None, quick: bool) -> list[Judged]:
@@ -216,9 +176,9 @@ def _is_named(layer: Layer, name: str) -> bool:
     return name in (layer.name, layer.tensor.name)
 
 
-def _rows(path: str, step: int, has_error: Sequence[Judged]) -> list[dict[str, Any]]:
+def _rows(path: str, step: int, judged: Sequence[Judged], values: Values) -> list[dict[str, Any]]:
     rows, number = [], 0
-    for one in has_error:
+    for place, one in enumerate(judged):
         layer = one.layer
         row: dict[str, Any] = {"file": path, "step": step, "name": layer.name, "kind": layer.kind}
         row["shape"] = "x".join(map(str, layer.tensor.shape if layer.kind == "skipped" else layer.shape))
@@ -229,8 +189,15 @@ def _rows(path: str, step: int, has_error: Sequence[Judged]) -> list[dict[str, A
             row |= {"layer": number, "fan_in": layer.fan_in, "fan_out": layer.fan_out}
         if row["status"] == "ok":
             row |= _numbers(one)
-        rows.append(row)
+        rows.append(_with_network(row, values.cells.get(place, {})))
     return rows
+
+
+def _with_network(row: dict[str, Any], cell: dict[str, Any]) -> dict[str, Any]:
+    """Add network columns to a row; its own trouble outranks that of the network."""
+    status = cell.get("status", "ok") if row["status"] == "ok" else row["status"]
+    message = "; ".join(filter(None, [row["message"], cell.get("message")])) or None
+    return {**row, **cell, "status": status, "message": message}
 
 
 def _numbers(one: Judged) -> dict[str, Any]:

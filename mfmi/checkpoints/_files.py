@@ -5,12 +5,12 @@ from __future__ import annotations
 import os
 import re
 import zipfile
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 from mfmi.checkpoints import _hdf5, _npz, _onnx, _safetensors, _torch
-from mfmi.checkpoints._tensor import Checkpoint
+from mfmi.checkpoints._tensor import Checkpoint, Tensor, natural
 from mfmi.errors import OutputError
 
 SUFFIXES = (".safetensors", ".npz", ".pt", ".pth", ".ckpt", ".bin", ".h5", ".hdf5", ".keras", ".onnx")
@@ -48,7 +48,21 @@ def read(path: str) -> Checkpoint:
     OutputError
         The file is missing, empty, damaged, of another format than its name says, or needs a library that is missing.
     """
-    return _READERS[format_of(path)](path)
+    found = _READERS[format_of(path)](path)
+    return replace(found, tensors=in_layer_order(found.tensors))
+
+
+def in_layer_order(tensors: Sequence[Tensor]) -> list[Tensor]:
+    """Return tensors with numbers in their names in natural order where the file has sorted the names as text.
+
+    Such a file has layer 10 before layer 2 and says nothing of the order of the network.
+    """
+    by_type: dict[str, list[str]] = {}
+    for tensor in tensors:
+        by_type.setdefault(tensor.dtype, []).append(tensor.name)
+    if any(names != sorted(names) for names in by_type.values()):
+        return list(tensors)
+    return sorted(tensors, key=lambda tensor: natural(tensor.name))
 
 
 def format_of(path: str) -> str:
@@ -82,7 +96,7 @@ def format_of(path: str) -> str:
 def _by_content(path: str, head: bytes, size: int) -> str | None:
     if head.startswith(b"\x89HDF\r\n\x1a\n"):
         return "hdf5"
-    if head.startswith(b"PK\x03\x04"):
+    if head.startswith((b"PK\x03\x04", b"PK\x05\x06")):  # the second is an archive without entries
         return _archive(path)
     if head[:1] == b"\x80" and head[1:2] in (b"\x02", b"\x03", b"\x04", b"\x05"):
         return "torch"
@@ -96,11 +110,20 @@ def _by_content(path: str, head: bytes, size: int) -> str | None:
 
 
 def _archive(path: str) -> str | None:
+    """Return the format of a zip archive, or None for others.
+
+    Raises
+    ------
+    OutputError
+        It is damaged, or has no entries.
+    """
     try:
         with zipfile.ZipFile(path) as archive:
             names = archive.namelist()
     except (zipfile.BadZipFile, OSError, ValueError) as error:
         raise OutputError(f"{path}: a damaged zip archive: {error}") from error
+    if not names:
+        raise OutputError(f"{path}: the archive is empty: it holds no arrays")
     if _hdf5.WEIGHTS in names:
         return "keras"
     if any(name.endswith("/data.pkl") or name == "data.pkl" for name in names):
@@ -146,8 +169,3 @@ def steps(paths: list[str]) -> list[tuple[int, str]]:
     told = len(order) > 1 and len(set(last)) == len(order) and last == sorted(last) and -1 < last[-1] < 2**62
     step = dict(zip(order, last if told and last[0] >= 0 else range(len(order)), strict=True))
     return [(step[stem], file) for stem, file in zip(stems, files, strict=True)]
-
-
-def natural(text: str) -> list[Any]:
-    """Return a key that sorts step2 before step10."""
-    return [(1, int(part), "") if part.isdecimal() else (0, 0, part) for part in re.split(r"(\d+)", text)]

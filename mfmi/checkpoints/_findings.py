@@ -37,10 +37,15 @@ class Finding:
     text: str
 
 
-def findings_of(has_error: Sequence[Judged]) -> list[Finding]:
-    """Return what is to be said about the layers of one file, worst first."""
-    layers = [one for one in has_error if one.layer.kind != "skipped"]
-    found = [
+def worst_first(findings: Iterable[Finding]) -> list[Finding]:
+    """Return findings in the order in which they are read."""
+    return sorted(findings, key=lambda one: (-one.level, -one.size, one.layers))
+
+
+def findings_of(judged: Sequence[Judged]) -> list[Finding]:
+    """Return what is to be said about the matrices of one file, each by itself."""
+    layers = [one for one in judged if one.layer.kind != "skipped" and not one.failure]
+    return [
         *_broken(layers),
         *_misplaced(layers),
         *_factors(layers),
@@ -48,19 +53,19 @@ def findings_of(has_error: Sequence[Judged]) -> list[Finding]:
         *_biases(layers),
         *_residual(layers),
         *_untrained(layers),
-        *_skipped(has_error),
+        *_skipped(judged),
     ]
-    return sorted(found, key=lambda one: (-one.level, -one.size, one.layers))
 
 
-def _listed(layers: Sequence[Judged]) -> str:
-    names = [one.layer.name for one in layers]
+def listed(names: Sequence[str]) -> str:
+    """Return names with commas between them, the first few of many."""
     more = len(names) - _NAMED
     return ", ".join(names[:_NAMED]) + (f" and {more} more" if more > 0 else "")
 
 
 def _of(level: int, size: float, layers: Sequence[Judged], text: str) -> Finding:
-    return Finding(level, size, tuple(one.layer.name for one in layers), f"{_listed(layers)}: {text}")
+    names = tuple(one.layer.name for one in layers)
+    return Finding(level, size, names, f"{listed(names)}: {text}")
 
 
 def _broken(layers: Iterable[Judged]) -> Iterable[Finding]:
@@ -220,11 +225,11 @@ def _origins(drawn: Sequence[Judged]) -> str:
     return "; ".join(list(words)[:_NAMED])
 
 
-def _skipped(has_error: Sequence[Judged]) -> Iterable[Finding]:
-    asked = [one for one in has_error if one.layer.kind == "skipped" and "--axes" in one.layer.message]
+def _skipped(judged: Sequence[Judged]) -> Iterable[Finding]:
+    asked = [one for one in judged if one.layer.kind == "skipped" and "--axes" in one.layer.message]
     if asked:
         yield _of(NOTE, 1.0, asked, "skipped, for nothing tells their axes; say --axes oi (output, input) or --axes io")
-    folded = [one for one in has_error if one.layer.folded]
+    folded = [one for one in judged if one.layer.folded]
     if folded:
         text = "the scale is not attributable: a BatchNorm may be folded in. Audit the file from which it was exported"
         yield _of(NOTE, 1.0, folded, text)

@@ -16,7 +16,7 @@ from typing import IO, Any
 
 from mfmi.arguments.arrays import FloatArray
 from mfmi.checkpoints._need import need
-from mfmi.checkpoints._tensor import Checkpoint, Tensor, nothing, widened
+from mfmi.checkpoints._tensor import Checkpoint, Tensor, natural, nothing, widened
 from mfmi.errors import OutputError
 
 Opened = Callable[[], AbstractContextManager[Any]]
@@ -80,6 +80,8 @@ def _read(path: str, name: str, opened: Opened) -> Checkpoint:
     with _file(library, path, opened) as file:
         found: list[tuple[str, Any]] = []
         file.visititems(lambda key, item: found.append((key, item)))
+        order = _order(file)
+        found.sort(key=lambda pair: (_place(pair[0], order), natural(pair[0])))
         names = {key: str(item.attrs["name"]) for key, item in found if "name" in item.attrs}
         for key, item in found:
             if isinstance(item, library.Dataset):
@@ -88,6 +90,20 @@ def _read(path: str, name: str, opened: Opened) -> Checkpoint:
         raise OutputError(f"{path}: a HDF5 file without arrays")
     tensors.sort(key=lambda tensor: tensor.name.startswith("optimizer"))
     return Checkpoint(path, name, tensors)
+
+
+def _order(file: Any) -> dict[str, int]:
+    """Return the place of each layer's group, as the older .h5 has it; empty for other files."""
+    for group in (file, file.get("model_weights")):
+        if group is not None and "layer_names" in group.attrs:
+            names = (name.decode() if isinstance(name, bytes) else str(name) for name in group.attrs["layer_names"])
+            return {name: place for place, name in enumerate(names)}
+    return {}
+
+
+def _place(key: str, order: dict[str, int]) -> int:
+    parts = key.removeprefix("model_weights/").split("/")
+    return order.get(parts[0], len(order))
 
 
 @contextmanager

@@ -126,6 +126,12 @@ class Layer:
             return matrix.reshape(self.groups, extents[1] // self.groups, -1)
         return matrix
 
+    def by_input(self, values: FloatArray) -> FloatArray:
+        """Return the numbers with a column for each channel that is read, shape (outputs * window, inputs)."""
+        letters = "oki"
+        order = sorted(range(len(self.axes)), key=lambda at: (letters.index(self.axes[at]), at))
+        return np.transpose(values, order).reshape(-1, self._extent("i"))
+
     def _grouped_inputs(self, turned: FloatArray, extents: Sequence[int]) -> FloatArray:
         """Return a grouped transposed convolution: its groups divide the axis of inputs."""
         outputs, inputs, window = extents[1], extents[2], extents[3]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import functools
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 
@@ -26,6 +26,8 @@ class Spectrum:
     outliers : number beyond the edge of the random bulk that is fitted to the median; -1 where the matrix is too small.
     stable_rank : sum of the squares over the largest square, of the first matrix.
     over_edge : the largest over the edge of the bulk; NaN where the matrix is too small.
+    values : singular values of the first matrix, descending, in float64.
+    rounding : relative rounding of the arithmetic that found them.
     """
 
     smallest: float
@@ -33,6 +35,8 @@ class Spectrum:
     outliers: int
     stable_rank: float
     over_edge: float
+    values: FloatArray = field(compare=False, repr=False)
+    rounding: float
 
 
 def spectrum_of(matrices: FloatArray) -> Spectrum | None:
@@ -41,15 +45,20 @@ def spectrum_of(matrices: FloatArray) -> Spectrum | None:
     if min(rows, columns) < 2:
         return None
     smallest, largest, outliers, over = math.inf, 0.0, 0, 0.0
+    kept = np.empty(0)
     for matrix in matrices:
         values = np.linalg.svd(matrix, compute_uv=False).astype(np.float64)
+        kept = values if kept.size == 0 else kept
         smallest, largest = min(smallest, float(values[-1])), max(largest, float(values[0]))
         count, ratio = beyond(values, rows, columns)
         outliers, over = outliers + count, max(over, ratio)
     first = np.linalg.norm(matrices[0].astype(np.float64)) ** 2
     rank = float(first / largest**2) if largest > 0.0 else math.nan
     is_small = min(rows, columns) < _SMALLEST
-    return Spectrum(smallest, largest, -1 if is_small else outliers, rank, math.nan if is_small else over)
+    rounding = float(np.finfo(matrices.dtype).eps)
+    return Spectrum(
+        smallest, largest, -1 if is_small else outliers, rank, math.nan if is_small else over, kept, rounding
+    )
 
 
 def beyond(values: FloatArray, rows: int, columns: int) -> tuple[int, float]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -135,3 +136,8 @@ def widened(values: FloatArray) -> FloatArray:
 def nothing() -> FloatArray:
     """Stand for the numbers of a tensor that cannot be read; its `skip` says why, and nobody calls this."""
     raise AssertionError("the numbers of a skipped tensor were asked for")
+
+
+def natural(text: str) -> list[Any]:
+    """Return a key that sorts step2 before step10."""
+    return [(1, int(part), "") if part.isdecimal() else (0, 0, part) for part in re.split(r"(\d+)", text)]

@@ -3,22 +3,40 @@
 from __future__ import annotations
 
 import functools
-from typing import TYPE_CHECKING, cast
+from collections.abc import Iterable
+from typing import TYPE_CHECKING, Any, cast
 
 import click
+from click.core import ParameterSource
 
 from mfmi.cli.command import command as make_command
-from mfmi.cli.options import Word
+from mfmi.cli.options import Word, network_option, network_options
 from mfmi.cli.sink import Sink, output_options
+from mfmi.cli.structure_options import NOISE, structure_options, with_structure
 from mfmi.cli.terminal import terminal
+from mfmi.cli.waiting import announce_tables
+from mfmi.errors import OutputError
+from mfmi.names import STRUCTURED_ESTIMATORS
 
 if TYPE_CHECKING:
     from rich.console import Console
 
-    from mfmi.checkpoints import Audit, Axes
+    from mfmi.activations import Activation
+    from mfmi.checkpoints import Audit, Axes, Network
 
 AXES = ("oi", "io")
+OF_FILE = ("hidden_ratio", "sigma_w_in", "sigma_b_in", "sigma_w_out", "sigma_b_out")
+"""Settings of a network that its weights have."""
+OF_NETWORK = (
+    *("sigma_noise", "noise_at", "inputs", "input_variance", "correlation", "estimators", "unit", "residual"),
+    *("normalization", "norm_at", "skip", "branch", "branch_matrices", "noise_scale", "noise_in", *OF_FILE),
+)
+"""Arguments that say nothing without an activation."""
 SHOWN = ("layer", "name", "kind", "shape", "sigma_w", "sigma_b", "law", "init", "outliers")
+SHOWN_OF_NETWORK = (
+    *("layer", "name", "sigma_w", "sigma_w_edge", "q", "q_measured", "chi", "mi_linear", "mi_linear_measured"),
+    *("mi_replica", "mi_lower", "mi_upper", "freeness", "c", "c_measured", "phase", "sigma_b", "law", "init"),
+)
 STRICT = 4
 
 
@@ -28,6 +46,8 @@ STRICT = 4
         "mfmi audit model.safetensors",
         "mfmi audit checkpoints/ --quick --format csv -o build/steps.csv",
         "mfmi audit model.h5 --compare model.onnx --strict",
+        "mfmi audit mlp.npz --act tanh --inputs digits.npy",
+        "mfmi audit gpt2.safetensors --layers 'h.0.mlp.*' --act gelu --residual --norm layernorm --branch-matrices 2",
     ),
 )
 @click.argument("checkpoints", nargs=-1, required=True, metavar="FILE...", type=click.Path())
@@ -45,6 +65,25 @@ STRICT = 4
 )
 @click.option("--quick", is_flag=True, help="Leave the singular values out: as fast as the disk.")
 @click.option("--compare", metavar="OTHER", type=click.Path(), help="Another file, its layers of the same name beside.")
+@network_option(
+    "activation",
+    required=False,
+    help="Activation between the layers, for the mean field and the information of the network that they are.",
+)
+@network_option(
+    "sigma_noise",
+    type=NOISE,
+    help="Standard deviation of the noise, or a number format, whose rounding it stands for.",
+)
+@network_options("noise_at")
+@structure_options
+@click.option(
+    "--inputs",
+    type=click.Path(),
+    metavar="FILE",
+    help="Real inputs (.npy, .csv, .parquet): their covariance is the input's, and columns *_measured stand beside.",
+)
+@network_options("input_variance", "correlation", "estimators", "unit")
 @click.option("--strict", is_flag=True, help="Exit with 4 when something is badly off.")
 @output_options
 def command(
@@ -55,34 +94,114 @@ def command(
     compare: str | None,
     strict: bool,
     sink: Sink,
+    **of_network: Any,
 ) -> None:
     """Audit the weights of a checkpoint: which law, which library's initialisation, by what factor off.
 
     Reads .safetensors, .npz, .pt, .pth, .h5, .keras and .onnx, never running what is in a file; a directory or several
     files are steps of one training. A row per matrix that multiplies a signal; what is skipped is a row that says why.
     Findings are in words, worst first, in the table; -v puts them on standard error for the other formats.
+
+    With --act the matrices are a network, in their order: q, c, chi, phase and information up to each layer, with its
+    own singular values and biases, and how far neighbouring matrices are from independent rotations.
     """
     from mfmi.checkpoints import audit_files
+    from mfmi.storage.parquet import columns_in
 
-    found = audit_files(checkpoints, axes=cast("Axes", axes), layers=layers or None, quick=quick, compare=compare)
-    about = {"audit": {"findings": [finding.text for finding in found.findings]}}
-    sink.write(found.block, found.columns, table=functools.partial(draw, found), shown=SHOWN, about=about)
+    network = _network(**of_network)
+    found = audit_files(
+        checkpoints, axes=cast("Axes", axes), layers=layers or None, quick=quick, compare=compare, network=network
+    )
+    about = {"audit": {"findings": [finding.text for finding in found.findings], **_described(network)}}
+    columns = columns_in(of_network["unit"], found.columns)
+    sink.write(found.block, columns, table=functools.partial(draw, found), shown=SHOWN, about=about)
     if sink.format != "table" and terminal().verbosity:
         for finding in found.findings:
             terminal().note(finding.text)
+    if found.unread:
+        raise OutputError("; ".join(found.unread))
     if strict and found.is_bad:
         raise click.exceptions.Exit(STRICT)
 
 
+def _network(
+    activation: Activation | None,
+    sigma_noise: float | str,
+    noise_at: str,
+    structure: dict[str, Any],
+    inputs: str | None,
+    input_variance: float,
+    correlation: float,
+    estimators: tuple[str, ...],
+    unit: str,
+) -> Network | None:
+    """Return what the options say of the network, or None without an activation.
+
+    Raises
+    ------
+    click.UsageError
+        Options of a network without --act, or such as contradict the file or each other.
+    """
+    given = _given()
+    if activation is None:
+        if given:
+            flag = next(iter(given.values()))
+            raise click.UsageError(f"{flag} says something of a network, whose activation is missing: add --act NAME.")
+        return None
+    for name in OF_FILE:
+        if name in given:
+            raise click.UsageError(f"{given[name]} does not go with audit: the weights of the file say it.")
+    for name in ("input_variance", "correlation"):
+        if inputs is not None and name in given:
+            raise click.UsageError(f"{given[name]} does not go with --inputs, which say it themselves.")
+    from mfmi.checkpoints import Network
+    from mfmi.networks.points import Points
+    from mfmi.storage.arrays import read_inputs
+
+    points = Points.of(activation.name, 1.0, noise_at=noise_at, input_variance=input_variance, correlation=correlation)
+    points = with_structure(points, sigma_noise, structure)
+    if not points.is_plain.all() and "estimators" not in given:
+        estimators = STRUCTURED_ESTIMATORS
+    announce_tables(activation, estimators)
+    if inputs is None:
+        return Network(points, estimators, unit)
+    return Network(points, estimators, unit, read_inputs(inputs), inputs)
+
+
+def _given() -> dict[str, str]:
+    """Return the options of a network on the command line, the flag of each by its argument."""
+    context = click.get_current_context()
+    source = context.get_parameter_source
+    names = [(str(option.name), option.opts[0]) for option in context.command.params]
+    return {name: flag for name, flag in names if name in OF_NETWORK and source(name) is ParameterSource.COMMANDLINE}
+
+
+def _described(network: Network | None) -> dict[str, Any]:
+    """Metadata of the network for a file."""
+    if network is None:
+        return {}
+    points = network.points
+    return {
+        "activation": str(points.activation[0]),
+        "noise_at": str(points.noise_at[0]),
+        "sigma_noise": float(points.sigma_noise[0]),
+        "unit": network.unit,
+        "inputs": network.source if network.inputs is not None else None,
+    }
+
+
 def draw(found: Audit, console: Console) -> None:
     """Draw the matrices as a table, and the findings below."""
-    from mfmi.checkpoints import LEVELS
+    from mfmi.checkpoints import LEVELS, NETWORK_COLUMNS
     from mfmi.cli.table import plain_table
 
     block = found.block
     files = dict.fromkeys(block["file"])
-    shown = (*(("step",) if len(files) > 1 else ()), *SHOWN)
+    has_network = any(value is not None and value == value for value in block["q"])
+    shown = (*(("step",) if len(files) > 1 else ()), *(SHOWN_OF_NETWORK if has_network else SHOWN))
+    of_network = {column.name for column in NETWORK_COLUMNS}
     names = [column for column in found.columns if column.name not in ("file", "status", "message")]
+    names = [column for column in names if column.name not in of_network or not _is_null(block[column.name])]
     if len(files) == 1:
         names = [column for column in names if column.name != "step"]
     kept = [place for place, status in enumerate(block["status"]) if status != "skipped"]
@@ -92,7 +211,8 @@ def draw(found: Audit, console: Console) -> None:
         plain_table(console, names, rows, shown=shown)
     skipped = found.layers[1]
     if skipped:
-        console.print(f"{skipped} tensors skipped; why: --format csv", style="dim", soft_wrap=True)
+        tensors = "tensor" if skipped == 1 else "tensors"
+        console.print(f"{skipped} {tensors} skipped; why: --format csv", style="dim", soft_wrap=True)
     failed = [place for place in kept if block["status"][place] == "failed"]
     for place in failed:
         console.print(f"failed: {block['name'][place]}: {block['message'][place]}", style="red", soft_wrap=True)
@@ -101,6 +221,10 @@ def draw(found: Audit, console: Console) -> None:
         console.print(f"{LEVELS[finding.level]}: {finding.text}", soft_wrap=True, markup=False)
     if not found.findings and not failed:
         console.print("nothing is off", soft_wrap=True)
+
+
+def _is_null(values: Iterable[object]) -> bool:
+    return all(value is None or value != value for value in values)
 
 
 def _cell(value: object, widest: int) -> object:

@@ -137,21 +137,11 @@ def with_structure(points: Points, sigma_noise: float | str, given: dict[str, An
     click.UsageError
         The options contradict each other.
     """
-    from dataclasses import replace
-
-    import numpy as np
-
-    from mfmi.networks.settings import Settings
-    from mfmi.networks.structure import check
+    from mfmi.networks.settings import with_settings
 
     try:
-        settings, noise = Settings.of(sigma_noise, **given)
-        known = {name: np.atleast_1d(array) for name, array in settings.broadcast.items()}
-        structure = settings.structure(known | {"sigma_w": points.sigma_w, "sigma_b": points.sigma_b})
-        found = replace(points, sigma_noise=np.atleast_1d(noise), structure=structure)
-        check(found)
+        return with_settings(points, sigma_noise, given)
     except ValueError as error:
         argument, colon, rest = str(error).partition(": ")
         text = f"--{argument.replace('_', '-')}: {rest}" if colon and argument in given else str(error)
         raise click.UsageError(f"{text}.") from error
-    return found

@@ -49,7 +49,7 @@ def jacobian_moments(
     trajectory
         Of n networks through `depth` layers; hidden noise counts through `s`.
     sigma_w2
-        Weight variances times fan-in, broadcast to shape (n,).
+        Weight variances times fan-in, of all layers in shape (n,) or of each in shape (n, depth).
     weights
         "gaussian" or "orthogonal", one word or shape (n,); or of rotation-invariant weights of another kind the
         relative variance of the eigenvalues of `W^T W`, zeros included, a number for every layer, shape (depth,).
@@ -78,7 +78,8 @@ def jacobian_moments(
     n, depth = trajectory.s.shape
     ratios = np.broadcast_to(np.asarray(alpha, dtype=np.float64), (depth,))
     added = _added(weights, n, ratios)
-    variance_w = np.broadcast_to(np.asarray(sigma_w2, dtype=np.float64), (n,))[:, None]
+    given = np.asarray(sigma_w2, dtype=np.float64)
+    variance_w = np.broadcast_to(given if given.ndim == 2 else given.reshape(-1, 1), (n, depth))
     hidden = trajectory.s[:, : depth - 1]
     known = np.isfinite(hidden)
     first, second = np.full((2, *hidden.shape), np.nan)
@@ -86,7 +87,8 @@ def jacobian_moments(
         first[known] = phi.slope_moment(hidden[known], 1)
         second[known] = phi.slope_moment(hidden[known], 2)
     with np.errstate(all="ignore"):  # overflow and 0/0 have their meaning: no finite value
-        mean = variance_w * np.cumprod(np.concatenate([np.ones((n, 1)), variance_w * first], axis=1), axis=1)
+        steps = np.concatenate([variance_w[:, :1], variance_w[:, 1:] * first], axis=1)
+        mean = np.cumprod(steps, axis=1)
         spread = np.concatenate([np.zeros((n, 1)), second / first**2 - 1.0], axis=1)
         relative = np.empty((n, depth))
         before: FloatArray = np.zeros(n)  # R - 1

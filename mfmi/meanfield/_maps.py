@@ -32,7 +32,8 @@ class Trajectory:
     ----------
     q : variance of `y^l`.
     s : variance `q + sigma_h^2` that the activation of layer `l` sees when the layer is hidden.
-    chi : `sigma_w^2 E phi'(sqrt(s) z)^2`, slope of the map at the layer; NaN for an activation without derivative.
+    chi : `sigma_w^2 E phi'(sqrt(s) z)^2`, slope of the map at the layer, sigma_w being that of the matrix behind it (of
+        the last layer's, its own); NaN for an activation without derivative.
     gap : `q - k` of the tracked pair of inputs.
     offset_gap : `q - a`: variance of `y^l` around the neuron's known offset (independent inputs, theory section 2).
     noise_gap : `q - rho`: variance that the noise has put into `y^l` (same input, independent noise).
@@ -71,8 +72,9 @@ def trajectory(
     Parameters
     ----------
     phi : the activation.
-    sigma_w2, sigma_b2, sigma_h2, input_variance, correlation : broadcast to shape (n,); variances of weights, biases,
-        hidden noise and input entries, and the correlation of the tracked pair of inputs.
+    sigma_w2, sigma_b2 : variances of weights and biases, of all layers in shape (n,) or of each in shape (n, depth).
+    sigma_h2, input_variance, correlation : broadcast to shape (n,); variances of hidden noise and input entries, and
+        the correlation of the tracked pair of inputs.
     depth : number of layers.
 
     Returns
@@ -81,32 +83,36 @@ def trajectory(
         Arrays of shape (n, depth). A variance that overflows is inf, and what follows from it NaN; so is a gap that an
         activation cannot resolve at a variance far beyond those it is made for.
     """
-    w2, b2, h2, q_x, c_0 = (
-        np.atleast_1d(a)
-        for a in np.broadcast_arrays(
-            *(np.asarray(a, dtype=np.float64) for a in (sigma_w2, sigma_b2, sigma_h2, input_variance, correlation))
-        )
-    )
-    n = w2.shape[0]
+    layered = [_by_layer(a) for a in (sigma_w2, sigma_b2)]
+    shared = [np.atleast_1d(np.asarray(a, dtype=np.float64)) for a in (sigma_h2, input_variance, correlation)]
+    (n,) = np.broadcast_shapes(*(a.shape[:1] for a in (*layered, *shared)))
+    w2, b2 = (np.broadcast_to(a, (n, depth)) for a in layered)
+    h2, q_x, c_0 = (np.broadcast_to(a, n) for a in shared)
     q, chi = np.empty((2, n, depth))
     gaps = np.empty((3, n, depth))
-    q[:, 0] = w2 * q_x + b2
-    gaps[:, :, 0] = w2 * q_x * np.stack([1.0 - c_0, np.ones(n), np.zeros(n)])
+    q[:, 0] = w2[:, 0] * q_x + b2[:, 0]
+    gaps[:, :, 0] = w2[:, 0] * q_x * np.stack([1.0 - c_0, np.ones(n), np.zeros(n)])
     noisy = bool(np.any(h2 > 0.0))
     starts = 3 if noisy else 2
     with np.errstate(over="ignore", invalid="ignore"):
         for layer in range(depth):
             s = q[:, layer] + h2
-            chi[:, layer] = w2 * finite_moment(phi.slope_moment, s)
+            behind = w2[:, min(layer + 1, depth - 1)]
+            chi[:, layer] = behind * finite_moment(phi.slope_moment, s)
             if layer + 1 == depth:
                 break
-            second = w2 * finite_moment(phi.second_moment, s)
-            q[:, layer + 1] = second + b2
+            second = behind * finite_moment(phi.second_moment, s)
+            q[:, layer + 1] = second + b2[:, layer + 1]
             inner = np.minimum(gaps[:starts, :, layer] + h2, 2.0 * s)
-            gaps[:starts, :, layer + 1] = resolved(phi, w2, s, inner, second)
+            gaps[:starts, :, layer + 1] = resolved(phi, behind, s, inner, second)
             gaps[starts:, :, layer + 1] = 0.0
     gaps[:, ~np.isfinite(q)] = np.nan
     return Trajectory(q, q + h2[:, None], chi, gaps[0], gaps[1], gaps[2])
+
+
+def _by_layer(value: ArrayLike) -> FloatArray:
+    array = np.asarray(value, dtype=np.float64)
+    return array if array.ndim == 2 else array.reshape(-1, 1)
 
 
 def resolved(phi: Activation, w2: FloatArray, s: FloatArray, inner: FloatArray, second: FloatArray) -> FloatArray:

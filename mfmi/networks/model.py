@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from itertools import pairwise
 from typing import Any
 
@@ -16,6 +16,7 @@ from mfmi.arguments.checks import check_size
 from mfmi.arguments.ranges import DEVIATION, INPUT_VARIANCE, LAYERS_AT_ONCE, NUMBERS, PAIRS_AT_ONCE, ROWS_AT_ONCE
 from mfmi.names import OBSERVABLES, PRIORS, WEIGHTS
 from mfmi.networks.priors import InputPrior, MixturePrior, gaussian, gaussian_spectrum, rademacher, spike_slab
+from mfmi.networks.scales import LayerScales
 from mfmi.networks.weights import Weights
 
 GAUSSIAN = gaussian()
@@ -79,6 +80,7 @@ class Model:
     input_variance : variance of an input entry where its law says it; None where the points have it.
     observe : what is known of the observed layer: "pre-activation", with its noise, or "activation" of that.
     weights : ensembles that points name by their label, besides the gaussian and the orthogonal one.
+    scales : standard deviations of every layer over those of the point; None where all layers are alike.
     """
 
     alpha: tuple[float, ...] = ()
@@ -88,6 +90,7 @@ class Model:
     input_variance: float | None = None
     observe: str = "pre-activation"
     weights: tuple[Weights, ...] = ()
+    scales: LayerScales | None = None
 
     def __post_init__(self) -> None:
         if self.observe not in OBSERVABLES:
@@ -154,7 +157,7 @@ class Model:
     @property
     def layers(self) -> int | None:
         """Number of layers that the shape has, or None where any depth will do."""
-        return len(self.alpha) or None
+        return len(self.alpha) or (len(self.scales.sigma_w) if self.scales else None)
 
     def ratios(self, depth: int) -> FloatArray:
         """`alpha_l` of layers 1 to `depth`.
@@ -164,11 +167,13 @@ class Model:
         ValueError
             There are fewer layers.
         """
-        if self.layers is None:
-            return np.ones(depth)
-        if depth > self.layers:
+        if self.layers is not None and depth > self.layers:
             raise ValueError(f"depth must be at most {self.layers}, the number of layers, not {depth}")
-        return np.array(self.alpha[:depth])
+        return np.array(self.alpha[:depth]) if self.alpha else np.ones(depth)
+
+    def variances(self, depth: int) -> tuple[FloatArray, FloatArray]:
+        """Factors of `sigma_w^2` and `sigma_b^2` in layers 1 to `depth`, each of shape (depth,); (1,) if all are 1."""
+        return self.scales.variances(depth) if self.scales else (np.ones(1), np.ones(1))
 
     def points_at_once(self, depths: ArrayLike) -> int:
         """Number of points evaluated together at these depths: large enough to be fast, and bounded in memory.
@@ -215,6 +220,7 @@ class Model:
             values = np.array(self.prior.eigenvalues)
             digest = hashlib.sha256(values.tobytes()).hexdigest()
             found["input.spectrum"] = {"eigenvalues": len(values), "sha256": digest}
+        found |= {"network.scales": asdict(self.scales)} if self.scales else {}
         found |= {"observe": self.observe} if self.observe != OBSERVABLES[0] else {}
         return found | (self.data.described() if self.data else {})
 

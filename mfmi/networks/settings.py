@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -14,7 +14,8 @@ from mfmi.arguments.ranges import NUMBERS
 from mfmi.errors import shown
 from mfmi.meanfield import NUMBER_FORMATS
 from mfmi.names import BY_DEPTH, NOISE_PATHS, NOISE_SCALES, NORM_PLACES, NORMALIZATIONS
-from mfmi.networks.structure import Structure
+from mfmi.networks.points import Points
+from mfmi.networks.structure import Structure, check
 
 _WORDS = {
     "normalization": NORMALIZATIONS,
@@ -131,6 +132,28 @@ class Settings:
         for name, there, what in company:
             if name in self.arrays and not there.any():
                 raise ValueError(f"{name}: {shown(self.arrays[name].ravel().tolist()[0])} is {what}")
+
+
+def with_settings(points: Points, sigma_noise: object, given: Mapping[str, object]) -> Points:
+    """Points with the norms, skips and noise that arguments say.
+
+    Parameters
+    ----------
+    points : one point.
+    sigma_noise : standard deviation of the noise, or the name of a number format.
+    given : the other arguments by name, None where not given.
+
+    Raises
+    ------
+    ValueError
+        One of them is out of range, or they contradict each other; it names the argument.
+    """
+    settings, noise = Settings.of(sigma_noise, **given)
+    known = {name: np.atleast_1d(array) for name, array in settings.broadcast.items()}
+    structure = settings.structure(known | {"sigma_w": points.sigma_w, "sigma_b": points.sigma_b})
+    found = replace(points, sigma_noise=np.atleast_1d(noise), structure=structure)
+    check(found)
+    return found
 
 
 def _branch(value: object) -> NDArray[np.float64]:

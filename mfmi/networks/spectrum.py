@@ -98,12 +98,39 @@ class WeightSpectrum:
             raise ValueError(f"a weight matrix has rows and columns, not the shape {table.shape}")
         _check_size(table, "entries", DEVIATION)
         rows, columns = table.shape
-        values = np.zeros(columns)
-        singular = np.linalg.svd(table, compute_uv=False)
-        # Singular values are as exact as the largest, and so their squares far below it.
-        singular[singular <= singular.max(initial=0.0) * max(rows, columns) * _EIGENVALUE_ROUNDING] = 0.0
-        values[: len(singular)] = np.square(singular)
         sigma_w = float(np.sqrt(columns * np.mean(np.square(table))))
+        return cls.of_singular_values(np.linalg.svd(table, compute_uv=False), (rows, columns), name, sigma_w)
+
+    @classmethod
+    def of_singular_values(
+        cls,
+        singular: ArrayLike,
+        shape: tuple[int, int],
+        name: str = "",
+        sigma_w: float | None = None,
+        rounding: float = float(np.finfo(np.float64).eps),
+    ) -> WeightSpectrum:
+        """The spectrum of a weight matrix whose singular values are known, and its shape.
+
+        Parameters
+        ----------
+        singular : the singular values, as many as the smaller of rows and columns.
+        shape : rows and columns.
+        name : what to call it; by default their hash.
+        sigma_w : standard deviation of its entries, times the root of the columns.
+        rounding : relative rounding of the arithmetic that found them.
+
+        Raises
+        ------
+        ValueError
+            They are not finite, or all 0.
+        """
+        rows, columns = shape
+        values = np.zeros(columns)
+        own = np.array(singular, dtype=np.float64)
+        # Singular values are as exact as the largest, and so their squares far below it.
+        own[own <= own.max(initial=0.0) * max(rows, columns) * 4.0 * rounding] = 0.0
+        values[: len(own)] = np.square(own)
         return cls._of(values, "matrix", name, (rows, columns), sigma_w)
 
     @classmethod

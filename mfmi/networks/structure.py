@@ -15,6 +15,7 @@ from mfmi.meanfield import NUMBER_FORMATS, Architecture
 if TYPE_CHECKING:
     from mfmi.activations import Activation
     from mfmi.networks.points import Points
+    from mfmi.networks.scales import LayerScales
 
 # What all networks of an `Architecture` share; a branch of 1 / sqrt(depth) makes every depth a network of its own.
 _ALIKE = (
@@ -97,8 +98,8 @@ class Structure:
         return np.where(self.branch_by_depth[:, None], g / np.sqrt(depths), g)
 
 
-def architecture(phi: Activation, points: Points, depth: int) -> Architecture:
-    """The networks of points of one of `Structure.groups`, down to a layer.
+def architecture(phi: Activation, points: Points, depth: int, scales: LayerScales | None = None) -> Architecture:
+    """The networks of points of one of `Structure.groups`, down to a layer, with the scales of the layers if given.
 
     Raises
     ------
@@ -108,25 +109,27 @@ def architecture(phi: Activation, points: Points, depth: int) -> Architecture:
     own = points.structured
     every = points.noise_at == "every"
     share = np.square(points.sigma_noise)
+    w, b, out_w, out_b = scales.blocks(depth) if scales else np.ones((4, 1))
+    first_w, first_b = scales.variances(1) if scales else np.ones((2, 1))
     return Architecture.of(
         phi,
         depth,
-        sigma_w2=np.square(points.sigma_w),
-        sigma_b2=np.square(points.sigma_b),
+        sigma_w2=np.outer(np.square(points.sigma_w), w),
+        sigma_b2=np.outer(np.square(points.sigma_b), b),
         output_noise=share,
         hidden_noise=np.where(every, share, 0.0),
         skip=own.skip,
         branch=own.branch_at(np.full((len(points), 1), depth))[:, 0],
         input_variance=points.input_variance,
-        input_sigma_w2=np.square(own.sigma_w_in),
-        input_sigma_b2=np.square(own.sigma_b_in),
+        input_sigma_w2=np.square(own.sigma_w_in) * first_w,
+        input_sigma_b2=np.square(own.sigma_b_in) * first_b,
         norm=own.normalization[0],
         norm_at=own.norm_at[0] or "activation",
         noise_scale=own.noise_scale[0],
         noise_in=own.noise_in[0],
         matrices=int(own.branch_matrices[0]),
-        out_sigma_w2=np.square(own.sigma_w_out),
-        out_sigma_b2=np.square(own.sigma_b_out),
+        out_sigma_w2=np.outer(np.square(own.sigma_w_out), out_w),
+        out_sigma_b2=np.outer(np.square(own.sigma_b_out), out_b),
         hidden_ratio=float(own.hidden_ratio[0]),
     )
 

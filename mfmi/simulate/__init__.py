@@ -7,7 +7,7 @@ depends neither on the number of processes nor on which other measures are taken
 """
 
 from mfmi.simulate._average import Average, average, jackknife, over_networks
-from mfmi.simulate._decoder import DecoderSample, measure_decoder
+from mfmi.simulate._decoder import DecoderSample, decoder_information, measure_decoder
 from mfmi.simulate._maps import JacobianSample, MapSample, measure_jacobian, measure_maps, relative_variance
 from mfmi.simulate._nested_monte_carlo import InformationBracket, measure_information
 from mfmi.simulate._network import (
@@ -34,6 +34,7 @@ __all__ = [
     "RealInputSample",
     "Trend",
     "average",
+    "decoder_information",
     "fit_trend",
     "gaussian_matrix",
     "jackknife",

@@ -10,6 +10,9 @@ from scipy.special import digamma
 from mfmi.arguments.arrays import FloatArray
 from mfmi.simulate._network import NetworkLaw, blocks
 
+# Share of the largest singular value of the inputs below which a direction counts as absent.
+_RANK = 1e-10
+
 
 @dataclass(frozen=True)
 class DecoderSample:
@@ -81,6 +84,37 @@ def wishart_log_det(size: int, degrees: int) -> float:
     (Bartlett).
     """
     return float(digamma((degrees - np.arange(size)) / 2).sum() + size * np.log(2))
+
+
+def decoder_information(inputs: FloatArray, observed: Iterable[FloatArray]) -> FloatArray:
+    """Information that the best linear decoder reads from noisy layers about given inputs, corrected as above.
+
+    Directions in which the inputs do not vary are left out. Inputs and layers count as Gaussian with the second moments
+    that they have.
+
+    Parameters
+    ----------
+    inputs : ndarray (N, n_0)
+        One input a row.
+    observed : iterable of ndarray (N, n_l)
+        Layers with the noise with which they are observed, a row for each input.
+
+    Returns
+    -------
+    ndarray, shape (L,)
+        Nats per input dimension; NaN for a layer of so many units that N inputs do not tell.
+    """
+    directions, sizes, _ = np.linalg.svd(inputs - inputs.mean(axis=0), full_matrices=False)
+    coordinates = directions[:, sizes > _RANK * sizes.max()] * np.sqrt(len(inputs))
+    rates = []
+    for t in observed:
+        if len(inputs) - 1 - coordinates.shape[1] <= t.shape[1]:
+            rates.append(np.nan)
+            continue
+        moments = _DecoderMoments((coordinates.shape[1], t.shape[1]))
+        moments.add(coordinates, [t])
+        rates.append(float(moments.information()[0]) * coordinates.shape[1] / inputs.shape[1])
+    return np.array(rates)
 
 
 def measure_decoder(law: NetworkLaw, seed: np.random.SeedSequence, *, samples: int | None = None) -> DecoderSample:

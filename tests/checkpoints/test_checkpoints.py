@@ -11,6 +11,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+import h5py
 import numpy as np
 import pandas as pd
 import pytest
@@ -770,7 +771,9 @@ def test_the_frame_has_the_columns_of_the_contract(tmp_path: Path) -> None:
     frame = mfmi.audit(damaged(tmp_path, "onnx"))
     assert isinstance(frame, pd.DataFrame)
     names = "file step layer name kind shape fan_in fan_out sigma_w sigma_b mean law init"
-    assert list(frame) == [*names.split(), "singular_min", "singular_max", "outliers", "status", "message"]
+    names += " singular_min singular_max outliers q c chi phase sigma_w_edge mi_mean_field mi_linear mi_entropy_power"
+    names += " mi_layerwise mi_fisher mi_gaussian_upper mi_covariance_upper mi_replica mi_lower mi_upper"
+    assert list(frame) == [*names.split(), "freeness", "freeness_error", "status", "message"]
 
 
 def test_a_trained_matrix_has_outliers(tmp_path: Path) -> None:
@@ -779,3 +782,26 @@ def test_a_trained_matrix_has_outliers(tmp_path: Path) -> None:
     assert pd.isna(row["init"])
     assert "stable rank" in row["message"]
     assert json.dumps(row["message"])
+
+
+def test_names_that_were_sorted_as_text_are_in_the_order_of_the_layers(tmp_path: Path) -> None:
+    tensors = {f"layers.{layer}.weight": uniform((12, 12), 12, seed=layer) for layer in range(12)}
+    expected = list(tensors)
+    assert list(rows(save(tmp_path / "a.safetensors", tensors))) == expected
+    half = {name: value.astype(np.float16) if "7" in name else value for name, value in tensors.items()}
+    assert list(rows(save(tmp_path / "b.safetensors", half))) == expected
+    # a file that does not sort its names has an order of its own
+    mixed = {name: tensors[name] for name in (*expected[6:], *expected[:6])}
+    np.savez(tmp_path / "c.npz", **mixed)
+    assert list(rows(tmp_path / "c.npz")) == list(mixed)
+    hdf5 = {f"layers/dense{'_' * (n > 0)}{n or ''}/vars/0": uniform((12, 12), 12) for n in range(12)}
+    names = [row.split("/")[1] for row in rows(save_h5(tmp_path / "d.weights.h5", hdf5))]
+    assert names == ["dense", *(f"dense_{n}" for n in range(1, 12))]
+
+
+def test_an_older_keras_file_says_the_order_of_its_layers(tmp_path: Path) -> None:
+    arrays = {f"model_weights/{name}/{name}/kernel": uniform((12, 12), 12) for name in ("a", "b", "c")}
+    path = save_h5(tmp_path / "a.h5", arrays)
+    with h5py.File(path, "a") as file:
+        file["model_weights"].attrs["layer_names"] = [b"b", b"c", b"a"]
+    assert [name.split("/")[1] for name in rows(path)] == ["b", "c", "a"]

@@ -2,6 +2,7 @@
 
 import json
 import subprocess
+import zipfile
 from collections.abc import Callable
 from pathlib import Path
 
@@ -41,7 +42,7 @@ def test_rows_are_exact(command_line: CommandLine, checkpoint: Path) -> None:
 def test_a_table_ends_with_findings(command_line: CommandLine, checkpoint: Path) -> None:
     done = command_line("audit", checkpoint, "--format", "table")
     assert done.out.splitlines()[0].split()[:2] == ["layer", "name"]
-    assert "1 tensors skipped" in done.out
+    assert "1 tensor skipped" in done.out
     assert "odd: 1.weight: sigma_w" in done.out or "bad: 1.weight: sigma_w" in done.out
 
 
@@ -87,6 +88,73 @@ def test_steps_are_a_column(command_line: CommandLine, tmp_path: Path) -> None:
     done = command_line("audit", tmp_path, "--format", "csv")
     assert [line.split(",")[1] for line in done.out.splitlines()] == ["step", "5", "10"]
     assert "step" in command_line("audit", tmp_path, "--format", "table").out.splitlines()[0]
+
+
+def test_a_network_is_a_table_of_its_signal(command_line: CommandLine, tmp_path: Path, checkpoint: Path) -> None:
+    inputs = np.random.default_rng(0).normal(size=(200, 64))
+    np.save(tmp_path / "x.npy", inputs)
+    arguments = ("audit", checkpoint, "--act", "linear", "--estimator", "linear", "--inputs", tmp_path / "x.npy")
+    done = command_line(*arguments, "--format", "table")
+    assert (done.code, done.err) == (0, "")
+    assert done.out.splitlines()[0].split()[:6] == ["layer", "name", "sigma_w", "sigma_w_edge", "q", "q_measured"]
+    rows = [json.loads(line) for line in command_line(*arguments).out.splitlines()]
+    assert rows[0]["q"] == pytest.approx(rows[0]["q_measured"], rel=0.1)
+    assert rows[0]["mi_linear_measured"] is None
+    assert "200 inputs are too few for a layer of 256" in rows[0]["message"]
+    assert rows[1]["freeness"] == pytest.approx(1.0, abs=5 * rows[1]["freeness_error"])
+
+
+def test_a_file_says_what_network_it_was_taken_for(command_line: CommandLine, tmp_path: Path, checkpoint: Path) -> None:
+    done = command_line(
+        "audit", checkpoint, "--act", "linear", "--estimator", "linear", "--unit", "bits", "-o", tmp_path / "a.parquet"
+    )
+    assert done.code == 0
+    schema = pq.read_schema(tmp_path / "a.parquet")
+    assert json.loads(schema.metadata[b"mfmi"])["audit"]["activation"] == "linear"
+    assert schema.field("mi_linear").metadata[b"unit"] == b"bits per input dimension"
+
+
+@pytest.mark.parametrize(
+    ("options", "words"),
+    [
+        (("--sn", "0.2"), "--sn says something of a network, whose activation is missing"),
+        (("--residual",), "--residual says something of a network"),
+        (("--act", "tanh", "--sigma-w-in", "1"), "--sigma-w-in does not go with audit"),
+        (("--act", "tanh", "--norm-at", "stream"), "--norm-at: 'stream' is the place of a norm"),
+        (("--act", "tanh", "--qx", "2", "--inputs", "x.npy"), "--qx does not go with --inputs"),
+    ],
+)
+def test_options_of_a_network_that_contradict(
+    command_line: CommandLine, checkpoint: Path, options: tuple[str, ...], words: str
+) -> None:
+    done = command_line("audit", checkpoint, *options)
+    assert (done.code, done.out) == (2, "")
+    assert words in done.err
+
+
+def test_a_matrix_that_cannot_be_read_is_5_after_the_rows(command_line: CommandLine, tmp_path: Path) -> None:
+    path = tmp_path / "a.npz"
+    np.savez_compressed(path, **{"0.weight": uniform((64, 64), 64), "1.weight": uniform((64, 64), 64, seed=1)})
+    with zipfile.ZipFile(path) as archive:
+        entry = archive.getinfo("1.weight.npy")
+    content = bytearray(path.read_bytes())
+    for place in range(entry.header_offset + 2000, entry.header_offset + 2100):
+        content[place] ^= 0xFF
+    path.write_bytes(bytes(content))
+    done = command_line("audit", path)
+    assert done.code == 5
+    assert [json.loads(line)["status"] for line in done.out.splitlines()] == ["ok", "failed"]
+    assert done.err.startswith(f"mfmi: error: {path}: 1.weight.npy cannot be read")
+    assert len(done.err.splitlines()) == 1
+
+
+def test_an_archive_without_arrays_is_empty(command_line: CommandLine, tmp_path: Path) -> None:
+    np.savez(tmp_path / "a.npz")
+    done = command_line("audit", tmp_path / "a.npz")
+    assert (done.code, done.err) == (
+        5,
+        f"mfmi: error: {tmp_path / 'a.npz'}: the archive is empty: it holds no arrays\n",
+    )
 
 
 @pytest.mark.parametrize(
