@@ -28,15 +28,14 @@ from mfmi.columns import DATA_NAMES, OPTIONAL_NAMES
 from mfmi.errors import shown
 from mfmi.initialisers import get as get_initialiser
 from mfmi.names import (
-    DEFAULT_ESTIMATORS,
     DEPTH,
     ESTIMATORS,
     NOISE_PLACEMENTS,
     OBSERVABLES,
     PRIORS,
-    STRUCTURED_ESTIMATORS,
     UNITS,
     WEIGHTS,
+    usual_estimators,
 )
 from mfmi.networks.model import SQUARE, DataSet, Model, ratios_of
 from mfmi.networks.points import Points
@@ -224,7 +223,7 @@ def evaluate(
     )
     observed = _observed(depth, layers, model)
     plain = points.is_plain
-    usual = (DEFAULT_ESTIMATORS if plain.any() else ()) + (() if plain.all() else STRUCTURED_ESTIMATORS)
+    usual = usual_estimators(bool(plain.any()), not plain.all())
     named = set(words("estimators", usual if estimators is None else estimators, ESTIMATORS).flat)
     asked = tuple(name for name in ESTIMATORS if name in named)
     wanted = set(words("columns", columns, OPTIONAL_NAMES).flat)
@@ -286,6 +285,7 @@ def _points(settings: Settings, **arguments: NDArray[Any]) -> Points:
         empty = ", ".join(name for name, array in arguments.items() if array.size == 0)
         raise ValueError(f"{empty} is empty")
     structure = settings.structure({name: flat[name] for name in (*own, "sigma_w", "sigma_b")})
+    settings.check(structure)
     of_points = {name: values for name, values in flat.items() if name not in own}
     return Points(index=np.arange(arrays[0].size, dtype=np.int64), **of_points, structure=structure)
 

@@ -7,6 +7,13 @@ ESTIMATORS = (*DEFAULT_ESTIMATORS, "covariance_upper", "replica", "fisher")
 # Those that networks with norms and skips have a value of.
 STRUCTURED_ESTIMATORS = ("linear", "entropy_power", "covariance_upper")
 
+
+def usual_estimators(plain: bool, structured: bool) -> tuple[str, ...]:
+    """What is computed where nothing is said, by whether there are plain and other networks."""
+    names = (DEFAULT_ESTIMATORS if plain else ()) + (STRUCTURED_ESTIMATORS if structured else ())
+    return tuple(name for name in ESTIMATORS if name in names)
+
+
 # What the value rests on (theory section 4); the file's metadata and every summary repeat it.
 STATUS = {
     "mean_field": "approximation",

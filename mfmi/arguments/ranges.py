@@ -18,8 +18,8 @@ WIDEST_SQUARE, MOST_NETWORKS, MOST_SAMPLES = 20_000, 10**6, 10**7
 MOST_ENTRIES = 10**7
 MOST_SEED = 2**63 - 1
 # Rows that are worked on at once, and layers times points, which bounds the memory of whatever is asked for; pairs of
-# inputs of a data set, some seconds of work.
-ROWS_AT_ONCE, LAYERS_AT_ONCE, PAIRS_AT_ONCE = 4096, 30_000, 20_000_000
+# inputs of a data set, and of layers of residual streams, some seconds of work.
+ROWS_AT_ONCE, LAYERS_AT_ONCE, PAIRS_AT_ONCE, STREAM_PAIRS_AT_ONCE = 4096, 30_000, 20_000_000, 30_000
 
 _NARROWEST = 1e-9
 

@@ -225,7 +225,7 @@ def _note_all(points: Points, out: View, asked: Sequence[str], every: Entries) -
     missing = [name.removeprefix("mi_") for name in asked if name not in REGISTRY]
     if missing:
         out.note("ok", f"{', '.join(missing)}: known of plain networks only", every)
-    texts = notes(get_activation(points.activation[0]), points)[every[0]]
+    texts = notes(points)[every[0]]
     for text in dict.fromkeys(texts):
         if text:
             out.note("ok", text, _at(every, texts == text))

@@ -18,7 +18,9 @@ if TYPE_CHECKING:
     from mfmi.storage.parquet import Failure, Tally
 
 SCREEN_LINES = 12
-_CELLS = (("{unit}", 8), ("sigma_w", 8), ("sigma_b", 8), ("chi_1", 7), ("edge", 6))
+_CELLS = (("{unit}", 8), ("sigma_w", 8), ("sigma_b", 8), ("skip", 7), ("branch", 7), ("chi_1", 7), ("edge", 6))
+# Words of plain networks, which go without saying.
+_UNSAID = {"normalization": "none", "norm_at": None, "noise_scale": "absolute", "branch_matrices": 1}
 
 
 def draw(console: Console, summary: Summary, unit: str, file: str, *, everything: bool = False) -> None:
@@ -90,9 +92,10 @@ def _draw_lines(console: Console, summary: Summary, lines: Sequence[Line], unit:
 
     label = summary.by[-1]
     first = max(5, len(label), *(len(_key_text(line.key[-1])) for line in lines))
-    sizes = _fitting((console.width - first) // len(QUANTITIES))
+    cells = [cell for cell in _CELLS if cell[0] not in ("skip", "branch") or cell[0] in summary.factors]
+    sizes = _fitting(cells, (console.width - first) // len(QUANTITIES))
     width = sum(sizes)
-    header = "".join(f"{name.format(unit=unit):>{size}}" for (name, _), size in zip(_CELLS, sizes, strict=False))
+    header = "".join(f"{name.format(unit=unit):>{size}}" for (name, _), size in zip(cells, sizes, strict=False))
     titles = [_title(name, meaning, width) for name, meaning in QUANTITIES.items()]
     say(console, " " * first + "".join(f"{title:>{width}}" for title in titles).rstrip(), "bold")
     say(console, f"{label:>{first}}" + header * len(QUANTITIES), "bold")
@@ -101,20 +104,22 @@ def _draw_lines(console: Console, summary: Summary, lines: Sequence[Line], unit:
         if line.key[:-1] != heading:
             heading = line.key[:-1]
             if heading:
-                say(console, " · ".join(map(_phrase, summary.by, heading)), "cyan")
+                named = zip(summary.by, heading, strict=False)
+                phrases = [_phrase(name, value) for name, value in named if value != _UNSAID.get(name, ...)]
+                say(console, " · ".join(phrases), "cyan")
         text = Text(f"{_key_text(line.key[-1]):>{first}}")
         for best in line.best.values():
-            text.append(_best_text(best, sizes))
+            text.append(_best_text(best, cells, sizes))
         text.rstrip()
         console.print(text, soft_wrap=True)
-    missing = [name for name, _ in _CELLS[len(sizes) :]]
+    missing = [name for name, _ in cells[len(sizes) :]]
     if missing:
         say(console, f"no room for {' and '.join(missing)}: a wider terminal, or --format csv", "dim")
 
 
-def _fitting(room: int) -> list[int]:
+def _fitting(cells: Sequence[tuple[str, int]], room: int) -> list[int]:
     """Return the widths of the first cells that fit `room`, at least the value's and its sigma_w's."""
-    sizes = [size for _, size in _CELLS]
+    sizes = [size for _, size in cells]
     while len(sizes) > 2 and sum(sizes) > room:
         del sizes[-1]
     return sizes
@@ -125,18 +130,20 @@ def _title(quantity: str, meaning: str, width: int) -> str:
     return next((title for title in titles if len(title) < width), quantity)
 
 
-def _best_text(best: Best | None, sizes: Sequence[int]) -> str:
+def _best_text(best: Best | None, cells: Sequence[tuple[str, int]], sizes: Sequence[int]) -> str:
     if best is None:
         return f"{'none':>{sizes[0]}}{'':>{sum(sizes[1:])}}"
     marks = ["*" if name in best.at_ends else " " for name in ("sigma_w", "sigma_b")]
-    cells = (
-        number(best.value),
-        f"{best.sigma_w:.4g}{marks[0]}",
-        f"{best.sigma_b:.3g}{marks[1]}",
-        number(best.chi_1),
-        _distance(best),
-    )
-    return "".join(f"{cell:>{size}}" for cell, size in zip(cells, sizes, strict=False))
+    texts = {
+        "sigma_w": f"{best.sigma_w:.4g}{marks[0]}",
+        "sigma_b": f"{best.sigma_b:.3g}{marks[1]}",
+        "skip": f"{best.skip:.3g}",
+        "branch": f"{best.branch:.3g}",
+        "chi_1": number(best.chi_1),
+        "edge": _distance(best),
+    }
+    found = [texts.get(name, number(best.value)) for name, _ in cells]
+    return "".join(f"{text:>{size}}" for text, size in zip(found, sizes, strict=False))
 
 
 def _distance(best: Best) -> str:
@@ -155,7 +162,13 @@ def _phrase(name: str, value: Any) -> str:
         return f"{value} weights"
     if name == "noise_at":
         return "noise at the output" if value == "output" else "noise in every layer"
-    return f"{name} {_key_text(value)}"
+    if name == "norm_at":
+        return f"norm at {value}"
+    if name == "noise_scale":
+        return f"{value} noise"
+    if name == "branch_matrices":
+        return f"{value} matrices a branch"
+    return f"{_key_text(value)}" if name == "normalization" else f"{name} {_key_text(value)}"
 
 
 def _key_text(value: Any) -> str:

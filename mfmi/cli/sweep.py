@@ -142,6 +142,8 @@ def command(
         raise click.UsageError(f"--{'resume' if resume else 'shard'} needs an output file: name one with -o.")
     if shard and force:
         raise click.UsageError("--shard and --force contradict each other: the other shards' work would be lost.")
+    for note in read.networks.notes:
+        terminal().note(f"mfmi: {note}")
     if dry_run:
         _describe(read, plan, sink, run)
     elif sink.path is None:
@@ -177,7 +179,9 @@ def _values_text(values: Any) -> str:
 
 
 def _value_text(value: Any) -> str:
-    return str(value) if isinstance(value, str) else f"{value:g}"
+    if value is None:
+        return "not given"
+    return value if isinstance(value, str) else f"{value:g}"
 
 
 def _stream(plan: Plan, sink: Sink, run: Run) -> None:

@@ -8,7 +8,7 @@ from mfmi.config.grid import Exclusion, Grid, SweepAxis
 from mfmi.config.kinds import Entry
 from mfmi.config.located import Position, Report, closest
 from mfmi.config.ranges import AxisValues
-from mfmi.config.schema import AXIS_DEFAULTS, AXIS_KINDS, INSTEAD, REQUIRED, SQUARES
+from mfmi.config.schema import AXIS_DEFAULTS, AXIS_KINDS, INSTEAD, REQUIRED, SQUARES, STRUCTURE_KINDS
 from mfmi.config.values import Listed, Value
 from mfmi.config.yaml import ListNode, MappingNode, describe
 from mfmi.names import DEPTH
@@ -200,8 +200,9 @@ def _own_axis(name: str, points: Sequence[Entry], given: Mapping[str, Entry], de
     if name in given:
         default = given[name].value.values.values[0]
     found = [point.value[name].value if name in point.value else default for point in points]
-    values = tuple(value for value in found if value is not None)
-    return SweepAxis(root, Listed(values), name in SQUARES) if len(values) == len(found) else None
+    if name not in STRUCTURE_KINDS and None in found:
+        return None
+    return SweepAxis(root, Listed(tuple(found)), name in SQUARES)
 
 
 _READERS = {"product": _product, "zip": _zip, "points": _points}

@@ -19,12 +19,13 @@ from mfmi.config.grid import Exclusion, Grid, SweepAxis
 from mfmi.config.kinds import Entry, Record
 from mfmi.config.located import LocatedConfigError, LocatedError, Position, Report, Source
 from mfmi.config.network import read_model, report_depths
+from mfmi.config.networks import PLAIN, Networks, read_networks
 from mfmi.config.overrides import override
 from mfmi.config.schema import CONFIG, VERSION, json_schema
 from mfmi.config.values import Listed, Spaced
 from mfmi.config.yaml import MAX_BYTES, ScalarNode, decode, read
 from mfmi.errors import ConfigError, OutputError
-from mfmi.names import DEFAULT_ESTIMATORS, DEPTH, ESTIMATORS
+from mfmi.names import DEPTH, ESTIMATORS, usual_estimators
 from mfmi.networks.model import Model
 
 __all__ = [
@@ -60,6 +61,8 @@ class Config:
         The axes, in config order, then the constants that were not given, and what is excluded.
     model
         What all networks have in common.
+    networks
+        Which kinds of network there are.
     depths
         The depths of every point; empty where the depth is an axis of the grid.
     estimators
@@ -84,6 +87,7 @@ class Config:
     mode: str
     grid: Grid
     model: Model
+    networks: Networks
     depths: tuple[int, ...]
     estimators: tuple[str, ...]
     columns: tuple[str, ...]
@@ -138,10 +142,18 @@ class Config:
     def _excluded(self) -> list[dict[str, list[Any]]]:
         axes = {axis.name: axis for axis in self.axes}
         entries = [
-            {name: sorted(axes[name].at(np.array(where)).tolist()) for name, where in sorted(exclusion.matches)}
+            {
+                name: sorted(axes[name].at(np.array(where)).tolist(), key=_by_kind)
+                for name, where in sorted(exclusion.matches)
+            }
             for exclusion in self.exclude
         ]
         return sorted(entries, key=json.dumps)
+
+
+def _by_kind(value: Any) -> tuple[bool, Any]:
+    """Numbers before words."""
+    return isinstance(value, str), value
 
 
 def _written(axis: SweepAxis) -> Any:
@@ -221,21 +233,27 @@ def load_config(text: str, filename: str, overrides: Sequence[str] = ()) -> Conf
     sweep = read_sweep(entries["sweep"], report, model.layers or DEPTH) if "sweep" in entries else None
     if "sweep" in entries:
         report_depths(entries["sweep"], model, report)
-    estimators = _names("estimators", entries, ESTIMATORS, DEFAULT_ESTIMATORS, report)
+    networks = PLAIN
+    if sweep is not None and not len(report):
+        networks = read_networks(sweep, entries["sweep"], model, report)
+    usual = usual_estimators(networks.plain, networks.structured)
+    estimators = _names("estimators", entries, ESTIMATORS, usual, report)
     columns = _names("columns", entries, OPTIONAL_NAMES, (), report)
     if sweep is None or len(report):
         raise report.error()
-    return _config(entries, sweep, model, (estimators, columns), filename, _with_overrides(text, overrides))
+    return _config(entries, sweep, (model, networks), (estimators, columns), filename, _with_overrides(text, overrides))
 
 
 def _config(
     entries: Mapping[str, Entry],
     sweep: Sweep,
-    model: Model,
+    known: tuple[Model, Networks],
     wanted: tuple[tuple[str, ...], tuple[str, ...]],
     filename: str,
     text: str,
 ) -> Config:
+    model, networks = known
+
     def value(section: str, key: str) -> Any:
         wanted = CONFIG.fields[section].kind
         assert isinstance(wanted, Record)
@@ -247,6 +265,7 @@ def _config(
         mode=sweep.mode,
         grid=sweep.grid,
         model=model,
+        networks=networks,
         depths=sweep.depths,
         estimators=wanted[0],
         columns=wanted[1] + (DATA_NAMES if model.data else ()),

@@ -68,7 +68,7 @@ def _positions(wanted: Entry, axis: SweepAxis, path: str, report: Report) -> tup
             hint = None if report.full else closest(entry.value, tuple(words))
         else:
             near = axis.values.nearest(entry.value)
-            hint = repr(near) if abs(near - entry.value) <= 1e-6 * abs(near) else None
+            hint = repr(near) if near is not None and abs(near - entry.value) <= 1e-6 * abs(near) else None
         written = entry.value if isinstance(entry.node, MappingNode) else describe(entry.node)
         report.add(entry.node.at, path, f"no point has {axis.given_as} {written}", hint)
     return tuple(sorted(found))

@@ -1,6 +1,7 @@
 """The grid of a sweep as arithmetic on indices: nothing here grows with the number of points."""
 
 import math
+from collections.abc import Callable, Hashable, Iterable, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from itertools import accumulate
@@ -9,9 +10,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from mfmi.config.values import Integers, Values
+from mfmi.config.values import Integers, Listed, Value, Values
 
-# Beyond this many distinct patterns of excluded values the points left are bounded, not counted.
+# Beyond this many distinct patterns of excluded values, or kinds of point, the points are bounded, not counted.
 _MOST_PATTERNS = 100_000
 
 
@@ -96,7 +97,10 @@ class Grid:
 
     def kept(self, start: int, stop: int) -> Integers:
         """Return the indices in [start, stop) of points that are not excluded, ascending."""
-        index = np.arange(max(0, start), min(stop, self.size), dtype=np.int64)
+        return self._left(np.arange(max(0, start), min(stop, self.size), dtype=np.int64))
+
+    def _left(self, index: Integers) -> Integers:
+        """Those of the points that are not excluded."""
         if not self.exclude:
             return index
         positions = self.positions(index)
@@ -127,6 +131,48 @@ class Grid:
                     combined[matching & allowed] = combined.get(matching & allowed, 0) + number * values
             patterns = combined
         return patterns.get(0, 0)
+
+    def representatives(self, alike: Mapping[str, Callable[[Value], Hashable]]) -> Integers | None:
+        """Return a point of each kind that there is, or None where there are too many kinds.
+
+        Parameters
+        ----------
+        alike
+            By the name of an axis, a function that is equal for values of one kind; those of other axes are all alike.
+            Of a range, whose values are too many to look at, 0 alone may be of a kind of its own.
+        """
+        if not self.product and self.size <= _MOST_PATTERNS:
+            return self.kept(0, self.size)
+        places = [self._kinds(axis, alike.get(axis.name)) for axis in self.axes]
+        if not self.product:
+            # A range that long beside others: what is alike follows from few of its places.
+            return self._left(
+                np.unique([at for place, axis in zip(places, self.axes, strict=True) if len(axis) > 1 for at in place])
+            )
+        if math.prod(map(len, places)) > _MOST_PATTERNS:
+            return None
+        index = np.zeros(1, dtype=np.int64)
+        for place, step in zip(places, self._strides, strict=True):
+            index = (index[:, None] + step * np.array(place, dtype=np.int64)).ravel()
+        return np.sort(self._left(index))
+
+    def _kinds(self, axis: SweepAxis, kind: Callable[[Value], Hashable] | None) -> list[int]:
+        """Positions of values of an axis, one for each kind and set of exclusions that admit it."""
+        bits: dict[int, int] = {}
+        for bit, exclusion in enumerate(self.exclude):
+            for name, values in exclusion.matches:
+                for i in values if name == axis.name else ():
+                    bits[i] = bits.get(i, 0) | 1 << bit
+        if isinstance(axis.values, Listed):
+            some: Iterable[int] = range(len(axis))
+        else:
+            special = {*bits, *axis.values.positions(0.0)}
+            other = next((i for i in range(len(axis)) if i not in special), None)
+            some = sorted(special if other is None else {*special, other})
+        found: dict[Hashable, int] = {}
+        for i in some:
+            found.setdefault((kind and kind(axis.values[i]), bits.get(i, 0)), i)
+        return list(found.values())
 
     def _excluded_rows(self) -> set[int] | range:
         """Return the excluded points of axes that run side by side."""

@@ -76,6 +76,34 @@ class Number:
 
 
 @dataclass(frozen=True)
+class NumberOrWord:
+    """A number, or one of a few words in its place.
+
+    Attributes
+    ----------
+    number : the numbers that are taken.
+    words : the words.
+    """
+
+    number: Number
+    words: tuple[str, ...]
+
+    def read(self, node: Node, path: str, report: Report) -> float | str | None:
+        """Return the number or the word."""
+        if not isinstance(node, ScalarNode) or not isinstance(node.value, str):
+            return self.number.read(node, path, report)
+        if node.value in self.words:
+            return node.value
+        hint = None if report.full else closest(node.value, self.words)
+        report.add(node.at, path, f"expected a number or {' or '.join(self.words)}, got {describe(node)}", hint)
+        return None
+
+    def json_schema(self) -> dict[str, Any]:
+        """Return the JSON Schema."""
+        return {"anyOf": [self.number.json_schema(), {"enum": list(self.words)}]}
+
+
+@dataclass(frozen=True)
 class Whole:
     """A whole number from `least` to `most`."""
 

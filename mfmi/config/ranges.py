@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from mfmi.config.kinds import Choice, Entry, Field, Kind, Record, Several, Whole
+from mfmi.config.kinds import Choice, Entry, Field, Kind, NumberOrWord, Record, Several, Whole
 from mfmi.config.located import Position, Report
 from mfmi.config.values import Listed, Spaced, Values
 from mfmi.config.yaml import ListNode, MappingNode, Node, ScalarNode, child_path, describe
@@ -92,10 +92,11 @@ class AxisKind:
         return None if values is None else AxisValues(values, constant=False)
 
     def _range(self) -> Record:
+        end = self.kind.number if isinstance(self.kind, NumberOrWord) else self.kind
         return Record(
             {
-                "start": Field(self.kind, "the first value", required=True),
-                "stop": Field(self.kind, "the last value", required=True),
+                "start": Field(end, "the first value", required=True),
+                "stop": Field(end, "the last value", required=True),
                 "num": Field(Whole(1, MOST_VALUES), "how many values, both ends included", required=True),
                 "spacing": Field(Choice(("linear", "log")), "even steps, or even ratios", default="linear"),
             },

@@ -7,12 +7,26 @@ from typing import Any
 
 from mfmi.arguments import ranges as limits
 from mfmi.columns import OPTIONAL_NAMES
-from mfmi.config.kinds import Choice, Constant, Field, Kind, Number, Record, Several, Text, Whole
+from mfmi.config.kinds import Choice, Constant, Field, Kind, Number, NumberOrWord, Record, Several, Text, Whole
 from mfmi.config.located import Report, closest
 from mfmi.config.ranges import AxisKind, any_range, whole_range
 from mfmi.config.weights import LayerEnsemble
 from mfmi.config.yaml import Node, ScalarNode, describe
-from mfmi.names import DEFAULT_ESTIMATORS, DEPTH, ESTIMATORS, NOISE_PLACEMENTS, OBSERVABLES, PRIORS, UNITS
+from mfmi.names import (
+    BY_DEPTH,
+    DEFAULT_ESTIMATORS,
+    DEPTH,
+    ESTIMATORS,
+    NOISE_PATHS,
+    NOISE_PLACEMENTS,
+    NOISE_SCALES,
+    NORM_PLACES,
+    NORMALIZATIONS,
+    NUMBER_FORMATS,
+    OBSERVABLES,
+    PRIORS,
+    UNITS,
+)
 
 VERSION = 1
 MODES = ("product", "zip", "points")
@@ -100,6 +114,23 @@ _NEGATIVE = "a standard deviation cannot be negative"
 _DEVIATION = Number(limits.DEVIATION, _NEGATIVE)
 _VARIANCE = Number(limits.VARIANCE, "a variance cannot be negative")
 _NOISE = Number(limits.NOISE, f"must be greater than 0, for {limits.NOISE.reason}")
+_POSITIVE = "must be greater than 0"
+
+# Norms, skips and the like, of which a point without one is a plain network.
+STRUCTURE_KINDS: Mapping[str, Kind] = {
+    "normalization": Choice(NORMALIZATIONS),
+    "norm_at": Choice(NORM_PLACES),
+    "skip": Number(limits.NUMBERS["skip"], "a skip cannot be negative"),
+    "branch": NumberOrWord(Number(limits.NUMBERS["branch"]), (BY_DEPTH,)),
+    "branch_matrices": Whole(1, 2),
+    "hidden_ratio": Number(limits.NUMBERS["hidden_ratio"], _POSITIVE),
+    "sigma_w_in": _DEVIATION,
+    "sigma_b_in": _DEVIATION,
+    "sigma_w_out": _DEVIATION,
+    "sigma_b_out": _DEVIATION,
+    "noise_scale": Choice(NOISE_SCALES),
+    "noise_in": Choice(NOISE_PATHS),
+}
 
 # What a value of each axis is; the axes in the order in which constants are listed.
 AXIS_KINDS: Mapping[str, Kind] = {
@@ -109,9 +140,10 @@ AXIS_KINDS: Mapping[str, Kind] = {
     "sigma_b": _DEVIATION,
     "sigma_b2": _VARIANCE,
     "init": InitialiserName(),
-    "sigma_noise": _NOISE,
+    "sigma_noise": NumberOrWord(_NOISE, NUMBER_FORMATS),
     "noise_at": Choice(NOISE_PLACEMENTS),
     "weights": LayerEnsemble(per_layer=True),
+    **STRUCTURE_KINDS,
     "depth": Whole(1, limits.DEEPEST),
 }
 _ABOUT = {
@@ -121,9 +153,21 @@ _ABOUT = {
     "sigma_b": "standard deviation of the biases",
     "sigma_b2": "variance of the biases; in place of sigma_b",
     "init": "library initialiser, a name of mfmi inits, in place of sigma_w and sigma_b",
-    "sigma_noise": "standard deviation of the noise",
+    "sigma_noise": f"standard deviation of the noise, or {', '.join(NUMBER_FORMATS)}: the rounding that it stands for",
     "noise_at": "where the noise enters: the output only, or every layer",
     "weights": "weight ensemble: gaussian, orthogonal, {spectrum: FILE}, {matrix: FILE}, or {layers: [...]} of these",
+    "normalization": "norm of every layer",
+    "norm_at": "place of the norm: before the activation, after it, or in a residual stream",
+    "skip": "factor of the skip of a residual network, whose layers are h' = skip h + branch W phi(norm(h))",
+    "branch": f"factor of the branch, or {BY_DEPTH}",
+    "branch_matrices": "matrices of a branch; 2 for W_2 phi(W_1 norm(h))",
+    "hidden_ratio": "width between two matrices over that of the stream",
+    "sigma_w_in": "standard deviation of the first matrix, as sigma_w, which it is by default",
+    "sigma_b_in": "standard deviation of the first biases; by default sigma_b",
+    "sigma_w_out": "standard deviation of the second matrix of a branch; by default sigma_w",
+    "sigma_b_out": "standard deviation of its biases; by default sigma_b",
+    "noise_scale": "absolute noise, before a norm; or relative, a share of the signal's standard deviation after it",
+    "noise_in": "whether the noise of a residual network is in the branch alone, or in its skip too",
     "depth": "observed layers",
 }
 AXIS_DEFAULTS: Mapping[str, str | float] = {
@@ -139,6 +183,7 @@ REQUIRED = ("activation", "sigma_w")
 INSTEAD: Mapping[str, tuple[str, ...]] = {"init": ("sigma_w", "sigma_b")}
 
 _SHORT = {"act": "activation", "sw": "sigma_w", "sb": "sigma_b", "sn": "sigma_noise", "noise": "sigma_noise"}
+_SHORT |= {"norm": "normalization", "residual": "skip"}
 _IN_SWEEP = {name: f"sweep.{name}" for name in ("mode", "points", "exclude", *AXIS_KINDS)}
 _AT_TOP = {
     "variance": "input.variance",
@@ -159,7 +204,7 @@ _AT_TOP = {
 
 def _axis(name: str) -> AxisKind:
     kind = AXIS_KINDS[name]
-    spread = whole_range if isinstance(kind, Whole) else any_range if isinstance(kind, Number) else None
+    spread = whole_range if isinstance(kind, Whole) else any_range if isinstance(kind, Number | NumberOrWord) else None
     return AxisKind(kind, spread, isinstance(kind, LayerEnsemble))
 
 

@@ -11,7 +11,8 @@ from numpy.typing import NDArray
 
 Integers = NDArray[np.int64]
 Array = NDArray[Any]
-Value = str | int | float
+Value = str | int | float | None
+"""Of one point; None where a point does not have what others have."""
 
 
 @dataclass(frozen=True)
@@ -20,7 +21,7 @@ class Listed:
 
     Attributes
     ----------
-    values : words, integers or numbers, all of one kind.
+    values : words, integers, numbers, or a mixture of these.
     """
 
     values: tuple[Value, ...]
@@ -36,7 +37,8 @@ class Listed:
 
     @cached_property
     def _array(self) -> Array:
-        kind: Any = object if isinstance(self.values[0], str) else type(self.values[0])
+        kinds = set(map(type, self.values))
+        kind: Any = kinds.pop() if kinds in ({int}, {float}) else object
         array = np.array(self.values, dtype=kind)
         array.setflags(write=False)
         return array
@@ -56,9 +58,10 @@ class Listed:
         """Return where exactly `value` stands."""
         return self._positions.get(value, [])
 
-    def nearest(self, value: float) -> float:
-        """Return the number closest to `value`."""
-        return float(self._array[np.argmin(np.abs(self._array - value))])
+    def nearest(self, value: float) -> float | None:
+        """Return the number closest to `value`, None where there are only words."""
+        numbers = np.array([one for one in self.values if isinstance(one, int | float)], dtype=np.float64)
+        return float(numbers[np.argmin(np.abs(numbers - value))]) if len(numbers) else None
 
 
 @dataclass(frozen=True)
@@ -108,7 +111,7 @@ class Spaced:
 
     def positions(self, value: Value) -> Sequence[int]:
         """Return where exactly `value` stands."""
-        if isinstance(value, str):
+        if not isinstance(value, int | float):
             return []
         around = self._around(value)
         return [int(i) for i in around[self.at(around) == value]]

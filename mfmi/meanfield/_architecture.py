@@ -131,15 +131,15 @@ class Architecture:
         """Refuse what contradicts itself."""
         if self.norm_at == "stream" and self.is_normalised:
             if self.norm == "batchnorm":
-                raise ValueError("batchnorm of the stream is not covered: use norm_at activation")
+                raise ValueError("norm_at: batchnorm of the stream is not covered; use activation")
             loud = self.noise_scale == "absolute" and self.noise_in == "branch"
             if loud and (self.hidden_noise[:, :-1] > 0.0).any():
                 raise ValueError(
-                    "absolute hidden noise is added before a norm of the stream and so enters the stream: "
+                    "norm_at: absolute hidden noise before a norm of the stream enters the stream; "
                     "set noise_in stream, or noise_scale relative"
                 )
         if self.norm == "batchnorm" and self.norm_at == "output":
-            raise ValueError("batchnorm after the activation is not covered: use norm_at activation, or layernorm")
+            raise ValueError("norm_at: batchnorm after the activation is not covered; use activation, or layernorm")
 
     @property
     def size(self) -> int:

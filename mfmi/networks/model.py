@@ -13,7 +13,15 @@ from numpy.typing import ArrayLike, NDArray
 
 from mfmi.arguments.arrays import FloatArray
 from mfmi.arguments.checks import check_size
-from mfmi.arguments.ranges import DEVIATION, INPUT_VARIANCE, LAYERS_AT_ONCE, NUMBERS, PAIRS_AT_ONCE, ROWS_AT_ONCE
+from mfmi.arguments.ranges import (
+    DEVIATION,
+    INPUT_VARIANCE,
+    LAYERS_AT_ONCE,
+    NUMBERS,
+    PAIRS_AT_ONCE,
+    ROWS_AT_ONCE,
+    STREAM_PAIRS_AT_ONCE,
+)
 from mfmi.names import OBSERVABLES, PRIORS, WEIGHTS
 from mfmi.networks.priors import InputPrior, MixturePrior, gaussian, gaussian_spectrum, rademacher, spike_slab
 from mfmi.networks.scales import LayerScales
@@ -175,16 +183,18 @@ class Model:
         """Factors of `sigma_w^2` and `sigma_b^2` in layers 1 to `depth`, each of shape (depth,); (1,) if all are 1."""
         return self.scales.variances(depth) if self.scales else (np.ones(1), np.ones(1))
 
-    def points_at_once(self, depths: ArrayLike) -> int:
+    def points_at_once(self, depths: ArrayLike, *, streams: bool = False) -> int:
         """Number of points evaluated together at these depths: large enough to be fast, and bounded in memory.
 
         Parameters
         ----------
         depths : the observed layers of every point, at least one.
+        streams : whether some are residual streams, whose layers are known in pairs.
         """
         count, deepest = np.size(depths), int(np.max(depths))
         pairs = PAIRS_AT_ONCE // len(self.data.inputs) ** 2 if self.data else ROWS_AT_ONCE
-        return max(1, min(ROWS_AT_ONCE // count, LAYERS_AT_ONCE // deepest, pairs))
+        layers = STREAM_PAIRS_AT_ONCE // int(np.square(depths).sum()) if streams else ROWS_AT_ONCE
+        return max(1, min(ROWS_AT_ONCE // count, LAYERS_AT_ONCE // deepest, pairs, layers))
 
     def depths_at_once(self, depths: ArrayLike) -> Iterator[NDArray[np.intp]]:
         """Ascending depths of one point, in blocks that are evaluated together and cost alike."""

@@ -24,7 +24,7 @@ _WORDS = {
     "noise_in": NOISE_PATHS,
 }
 _SCALES = ("sigma_w_in", "sigma_b_in", "sigma_w_out", "sigma_b_out")
-_OF_TWO = ("hidden_ratio", "sigma_w_out", "sigma_b_out")
+OF_TWO = ("hidden_ratio", "sigma_w_out", "sigma_b_out")
 """Settings of networks with two matrices in a branch."""
 
 
@@ -71,6 +71,15 @@ class Settings:
         formats, noise = _noise(sigma_noise)
         return cls(arrays, formats), noise
 
+    @classmethod
+    def read(cls, sigma_noise: NDArray[Any], given: Mapping[str, NDArray[Any]]) -> tuple[Settings, NDArray[np.float64]]:
+        """As `of`, for arrays of length n that are known to be in range; None in them was not given."""
+        arrays = dict(given)
+        if "branch" in arrays:
+            arrays["branch"] = np.array([np.nan if one == BY_DEPTH else one for one in arrays["branch"]], dtype=object)
+        formats, noise = _noise(sigma_noise)
+        return cls(arrays, formats), noise
+
     @property
     def broadcast(self) -> dict[str, NDArray[Any]]:
         """The arrays that have to meet the other arguments'."""
@@ -82,11 +91,6 @@ class Settings:
         Parameters
         ----------
         known : the arrays of `broadcast`, with `sigma_w` and `sigma_b`, all of length n.
-
-        Raises
-        ------
-        ValueError
-            A setting belongs to others that no network has.
         """
         formats = known["number_format"]
         rounds = np.array([one is not None for one in formats], dtype=bool)
@@ -95,15 +99,20 @@ class Settings:
         n = len(formats)
 
         def given(name: str, otherwise: Any) -> NDArray[Any]:
-            if name in known:
-                return known[name]
-            return otherwise if isinstance(otherwise, np.ndarray) else np.full(n, otherwise)
+            others = otherwise if isinstance(otherwise, np.ndarray) else np.full(n, otherwise)
+            if name not in known:
+                return others
+            own = known[name]
+            if own.dtype != object:
+                return own
+            return np.where(np.array([one is None for one in own], dtype=bool), others, own)
+
+        def numbers_of(name: str, otherwise: Any) -> NDArray[np.float64]:
+            return given(name, otherwise).astype(np.float64)
 
         norm = given("normalization", "none").astype(object)
-        skip = given("skip", 0.0)
-        matrices = given("branch_matrices", 1).astype(np.int32)
-        branch = given("branch", 1.0)
-        self._check_company(norm != "none", skip != 0.0, matrices == 2)
+        skip = numbers_of("skip", 0.0)
+        branch = numbers_of("branch", 1.0)
         places = given("norm_at", "activation").astype(object)
         places[norm == "none"] = None
         values: tuple[Any, ...] = (
@@ -114,24 +123,33 @@ class Settings:
             skip,
             np.where(np.isnan(branch), 1.0, branch),
             np.isnan(branch),
-            matrices,
-            given("hidden_ratio", 1.0),
-            *(given(name, known[name[: len("sigma_w")]]) for name in _SCALES),
+            given("branch_matrices", 1).astype(np.int32),
+            numbers_of("hidden_ratio", 1.0),
+            *(numbers_of(name, known[name[: len("sigma_w")]]) for name in _SCALES),
             formats,
         )
         return Structure(*values)
 
-    def _check_company(
-        self, normalised: NDArray[np.bool_], skips: NDArray[np.bool_], double: NDArray[np.bool_]
-    ) -> None:
+    def check(self, structure: Structure | None) -> None:
+        """Refuse settings that belong to others which none of the networks `structure` has.
+
+        Raises
+        ------
+        ValueError
+            It names the first such setting, and what to give besides.
+        """
+        if structure is None:
+            return
+        double = structure.branch_matrices == 2
         company = [
-            ("norm_at", normalised, "the place of a norm; give normalization"),
-            ("noise_in", skips, "that of a residual network; give skip"),
-            *((name, double, "that of two matrices; give branch_matrices 2") for name in _OF_TWO),
+            ("norm_at", structure.normalization != "none", "the place of a norm; give normalization"),
+            ("noise_in", structure.skip != 0.0, "that of a residual network; give skip"),
+            *((name, double, "that of two matrices; give branch_matrices 2") for name in OF_TWO),
         ]
         for name, there, what in company:
             if name in self.arrays and not there.any():
-                raise ValueError(f"{name}: {shown(self.arrays[name].ravel().tolist()[0])} is {what}")
+                first = next(one for one in self.arrays[name].ravel().tolist() if one is not None)
+                raise ValueError(f"{name}: {shown(first)} is {what}")
 
 
 def with_settings(points: Points, sigma_noise: object, given: Mapping[str, object]) -> Points:
@@ -151,6 +169,7 @@ def with_settings(points: Points, sigma_noise: object, given: Mapping[str, objec
     settings, noise = Settings.of(sigma_noise, **given)
     known = {name: np.atleast_1d(array) for name, array in settings.broadcast.items()}
     structure = settings.structure(known | {"sigma_w": points.sigma_w, "sigma_b": points.sigma_b})
+    settings.check(structure)
     found = replace(points, sigma_noise=np.atleast_1d(noise), structure=structure)
     check(found)
     return found

@@ -88,9 +88,11 @@ class Structure:
 
     def groups(self) -> Iterator[NDArray[np.intp]]:
         """Positions of the networks that differ in numbers alone, in order of first appearance."""
-        keys = list(zip(*(getattr(self, name).tolist() for name in _ALIKE), strict=True))
-        for key in dict.fromkeys(keys):
-            yield np.array([i for i, one in enumerate(keys) if one == key], dtype=np.intp)
+        found: dict[tuple[object, ...], list[int]] = {}
+        for i, key in enumerate(zip(*(getattr(self, name).tolist() for name in _ALIKE), strict=True)):
+            found.setdefault(key, []).append(i)
+        for positions in found.values():
+            yield np.array(positions, dtype=np.intp)
 
     def branch_at(self, depths: NDArray[Any]) -> FloatArray:
         """The factor g of networks of depths of shape (n, D), of that shape."""
@@ -142,27 +144,38 @@ def check(points: Points) -> None:
     ValueError
         It says which, and what to do.
     """
+    for _, argument, text in contradictions(points):
+        raise ValueError(f"{argument}: {text}")
+
+
+def contradictions(points: Points) -> Iterator[tuple[NDArray[np.intp], str, str]]:
+    """Networks whose settings contradict each other: their positions, the setting at fault, and what to do."""
     from mfmi.activations import get
 
     own = points.structured
-    in_stream = (own.norm_at == "stream") & (own.normalization != "none") & (own.skip == 0.0)
-    if in_stream.any():
-        raise ValueError("norm_at: 'stream' is that of a residual network, and skip is 0; set skip, or another norm_at")
-    wrong = (own.number_format != None) & (own.noise_scale == "absolute")  # noqa: E711 - entry by entry
-    if wrong.any():
-        raise ValueError(
-            f"noise_scale: 'absolute' contradicts sigma_noise {own.number_format[wrong][0]!r}: rounding is relative"
-        )
-    wrong = (own.number_format != None) & (own.skip != 0.0) & (own.noise_in == "branch")  # noqa: E711
-    if wrong.any():
-        raise ValueError(
-            f"noise_in: 'branch' contradicts sigma_noise {own.number_format[wrong][0]!r}: the skip is rounded too"
-        )
+    lost = np.flatnonzero((own.norm_at == "stream") & (own.normalization != "none") & (own.skip == 0.0))
+    if len(lost):
+        yield lost, "norm_at", "'stream' is that of a residual network, and skip is 0; set skip, or another norm_at"
+    rounds = np.array([one is not None for one in own.number_format], dtype=bool)
+    wrong = np.flatnonzero(rounds & (own.noise_scale == "absolute"))
+    if len(wrong):
+        name = own.number_format[wrong[0]]
+        yield wrong, "noise_scale", f"'absolute' contradicts sigma_noise {name!r}: rounding is relative"
+    wrong = np.flatnonzero(rounds & (own.skip != 0.0) & (own.noise_in == "branch"))
+    if len(wrong):
+        name = own.number_format[wrong[0]]
+        yield wrong, "noise_in", f"'branch' contradicts sigma_noise {name!r}: the skip is rounded too"
     for rows in own.groups():
-        architecture(get("tanh"), points[rows], 2)
+        for placement in dict.fromkeys(points.noise_at[rows]):
+            some = rows[points.noise_at[rows] == placement]
+            try:
+                architecture(get("tanh"), points[some], 2)
+            except ValueError as error:
+                argument, _, text = str(error).partition(": ")
+                yield some, argument, text
 
 
-def notes(phi: Activation, points: Points) -> NDArray[np.object_]:
+def notes(points: Points) -> NDArray[np.object_]:
     """Say what of each network's settings changes nothing, and what stands for something else; "" for neither."""
     own = points.structured
     found = np.full(len(points), "", dtype=object)
@@ -176,18 +189,44 @@ def notes(phi: Activation, points: Points) -> NDArray[np.object_]:
             own.number_format == name,
             f"sigma_noise: the relative noise that rounding to {name} is equivalent to, an approximation",
         )
-    relative = (own.noise_scale == "relative") & (own.branch_matrices == 1)
-    like_first = (own.sigma_w_in == points.sigma_w) & (own.sigma_b_in == points.sigma_b)
-    before = relative & like_first & (own.norm_at == "activation")
-    batch = before & (own.normalization == "batchnorm")
-    layer = before & np.isin(own.normalization, ("layernorm", "rmsnorm"))
-    note(batch, "with batchnorm and relative noise sigma_w and sigma_b change nothing")
-    note(layer & (points.sigma_b == 0.0), "with a norm, relative noise and no biases sigma_w changes nothing")
-    note(layer & (points.sigma_b > 0.0), "with a norm and relative noise only sigma_b / sigma_w changes anything")
-    if phi.homogeneous:
-        free = relative & like_first & (own.normalization == "none") & (points.sigma_b == 0.0) & (own.skip == 0.0)
-        note(free, "with relative noise and no biases sigma_w changes nothing: the activation has no scale of its own")
+    for names, where, text in unused(points):
+        note(where, f"{text} {' and '.join(names)} change{'s' if len(names) == 1 else ''} nothing")
+    note(ratio_alone(points), "with a norm and relative noise only sigma_b / sigma_w changes anything")
     return found
+
+
+def unused(points: Points) -> Iterator[tuple[tuple[str, ...], NDArray[np.bool_], str]]:
+    """Scales that change nothing: their names, in which networks, and under which circumstances."""
+    from mfmi.activations import get
+
+    own = points.structured
+    unbiased = points.sigma_b == 0.0
+    yield ("sigma_w", "sigma_b"), _scaled(points, ("batchnorm",)), "with batchnorm and relative noise"
+    layer = _scaled(points, ("layernorm", "rmsnorm"))
+    yield ("sigma_w",), layer & unbiased, "with a norm, relative noise and no biases"
+    free = {name: get(name).homogeneous for name in dict.fromkeys(points.activation)}
+    plain = (own.skip == 0.0) & (own.branch_matrices == 1) & (own.normalization == "none")
+    plain &= _like_first(points) & (own.noise_scale == "relative") & unbiased
+    homogeneous = np.array([free[name] for name in points.activation], dtype=bool)
+    text = "with relative noise, no biases and an activation that has no scale of its own"
+    yield ("sigma_w",), plain & homogeneous, text
+
+
+def ratio_alone(points: Points) -> NDArray[np.bool_]:
+    """Networks of whose scales only `sigma_b / sigma_w` changes anything."""
+    return np.asarray(_scaled(points, ("layernorm", "rmsnorm")) & (points.sigma_b > 0.0), dtype=bool)
+
+
+def _like_first(points: Points) -> NDArray[np.bool_]:
+    own = points.structured
+    return np.asarray((own.sigma_w_in == points.sigma_w) & (own.sigma_b_in == points.sigma_b), dtype=bool)
+
+
+def _scaled(points: Points, norms: tuple[str, ...]) -> NDArray[np.bool_]:
+    """Networks with one of these norms before the activation, whose noise grows with the signal."""
+    own = points.structured
+    relative = (own.noise_scale == "relative") & (own.branch_matrices == 1) & (own.norm_at == "activation")
+    return np.asarray(relative & np.isin(own.normalization, norms) & _like_first(points), dtype=bool)
 
 
 def flat_range(number_format: str) -> tuple[float, float]:

@@ -20,10 +20,13 @@ if TYPE_CHECKING:
 
 # Total and linearly readable information peak at different places (theory section 8): two quantities, never one.
 QUANTITIES = {"mi_linear": "linearly readable", "mi_lower": "total (lower bound)"}
-GROUP_BY = ("activation", "weights", "noise_at", "depth")
+_KINDS = ("normalization", "norm_at", "noise_scale", "branch_matrices")
+GROUP_BY = ("activation", "weights", "noise_at", *_KINDS, "depth")
+_SCALES, _FACTORS = ("sigma_w", "sigma_b"), ("skip", "branch")
+_PLAIN = {"normalization": "none", "noise_scale": "absolute", "branch_matrices": 1, "skip": 0.0, "branch": 1.0}
 GROUP_LIMIT = 100_000
 
-_DETAILS = ("point", "activation", "noise_at", "sigma_w", "sigma_b", "sigma_noise", "input_variance", "chi_1", "phase")
+_DETAILS = ("point", "activation", "noise_at", *_SCALES, *_FACTORS, "sigma_noise", "input_variance", "chi_1", "phase")
 NEEDED = tuple(dict.fromkeys((*GROUP_BY, *_DETAILS, *QUANTITIES, "status", "message")))
 
 
@@ -35,8 +38,9 @@ class Best:
     ----------
     value : the quantity there, in the unit of the file.
     point : index of the point.
-    activation, noise_at, sigma_w, sigma_b, sigma_noise, input_variance, chi_1, phase : as in its row; `chi_1` may be
-        NaN.
+    activation, noise_at, sigma_w, sigma_b, skip, branch, sigma_noise, input_variance, chi_1, phase : as in its row;
+        `chi_1` may be NaN, and `phase` missing.
+    plain : whether it is a stack of layers, for which the edge of chaos is known.
     edge : the sigma_w of the nearest branch of the edge of chaos that a network reaches at that sigma_b, noise and
         input; NaN where there is none.
     at_ends : which of sigma_w and sigma_b are at an end of what was swept, so that the maximum may lie beyond; nothing
@@ -49,10 +53,13 @@ class Best:
     noise_at: str
     sigma_w: float
     sigma_b: float
+    skip: float
+    branch: float
     sigma_noise: float
     input_variance: float
     chi_1: float
     phase: str
+    plain: bool = True
     edge: float = math.nan
     at_ends: tuple[str, ...] = ()
 
@@ -86,12 +93,14 @@ class Summary:
     lines : one a group, in order of first appearance.
     tally : counts by phase and status, and the first failures.
     noise_levels : smallest and largest sigma_noise.
+    factors : those of `skip` and `branch` that vary.
     """
 
     by: tuple[str, ...]
     lines: tuple[Line, ...]
     tally: Tally
     noise_levels: tuple[float, float]
+    factors: tuple[str, ...] = ()
 
     @property
     def best_depends_on_noise(self) -> bool:
@@ -137,7 +146,7 @@ class Gathering:
     groups : the best so far, by key and quantity.
     tally : the counts so far.
     noise : smallest and largest so far.
-    swept : smallest and largest sigma_w and sigma_b so far.
+    swept : smallest and largest sigma_w, sigma_b, skip and branch so far.
     """
 
     by: tuple[str, ...] = GROUP_BY
@@ -145,7 +154,7 @@ class Gathering:
     tally: Tally = field(default_factory=Tally)
     noise: tuple[float, float] = (math.inf, -math.inf)
     swept: dict[str, tuple[float, float]] = field(
-        default_factory=lambda: dict.fromkeys(("sigma_w", "sigma_b"), (math.inf, -math.inf))
+        default_factory=lambda: dict.fromkeys((*_SCALES, *_FACTORS), (math.inf, -math.inf))
     )
 
     def add(self, table: pa.Table) -> None:
@@ -162,13 +171,17 @@ class Gathering:
             return
         self.noise = _widened(self.noise, frame["sigma_noise"].to_numpy())
         self.swept = {name: _widened(ends, frame[name].to_numpy()) for name, ends in self.swept.items()}
+        for name in self.by:
+            # What a network does not have is None in every kind of table.
+            if frame[name].isna().any():
+                frame[name] = frame[name].astype(object).where(frame[name].notna(), None)
         for key in frame[list(self.by)].drop_duplicates().itertuples(index=False, name=None):
             self.groups.setdefault(key, dict.fromkeys(QUANTITIES))
         if len(self.groups) > GROUP_LIMIT:
             raise ValueError(f"more than {GROUP_LIMIT} groups: group by fewer columns")
         for quantity in QUANTITIES:
             known = frame[frame[quantity].notna()]
-            rows = known.loc[known.groupby(list(self.by), sort=False)[quantity].idxmax()]
+            rows = known.loc[known.groupby(list(self.by), sort=False, dropna=False)[quantity].idxmax()]
             for row in rows.to_dict("records"):
                 self._offer(quantity, row)
 
@@ -176,7 +189,9 @@ class Gathering:
         best = self.groups[tuple(row[name] for name in self.by)]
         so_far = best[quantity]
         if so_far is None or row[quantity] > so_far.value:
-            best[quantity] = Best(value=float(row[quantity]), **{name: row[name] for name in _DETAILS})
+            plain = all(row[name] == value for name, value in _PLAIN.items())
+            details = {name: row[name] for name in _DETAILS}
+            best[quantity] = Best(value=float(row[quantity]), plain=plain, **details)
 
     def summary(self) -> Summary:
         """Return what has come out so far."""
@@ -186,13 +201,16 @@ class Gathering:
         for key, group in self.groups.items():
             placed = {name: best and self._placed(best, next(edges)) for name, best in group.items()}
             lines.append(Line(key, placed))
-        return Summary(self.by, tuple(lines), self.tally, self.noise)
+        factors = tuple(name for name in _FACTORS if self.swept[name][0] < self.swept[name][1])
+        return Summary(self.by, tuple(lines), self.tally, self.noise, factors)
 
     def _placed(self, best: Best, edge: float) -> Best:
         from dataclasses import replace
 
         at_ends = tuple(
-            name for name, (low, high) in self.swept.items() if low < high and 0.0 != getattr(best, name) in (low, high)
+            name
+            for name in _SCALES
+            if self.swept[name][0] < self.swept[name][1] and 0.0 != getattr(best, name) in self.swept[name]
         )
         return replace(best, edge=edge, at_ends=at_ends)
 
@@ -220,7 +238,7 @@ def _nearest_edges(found: Sequence[Best]) -> list[float]:
     """Return for each point the sigma_w of the nearest edge of chaos, with one call for all points of an activation."""
     nearest = [math.nan] * len(found)
     for activation in dict.fromkeys(best.activation for best in found):
-        rows = [i for i, best in enumerate(found) if best.activation == activation]
+        rows = [i for i, best in enumerate(found) if best.activation == activation and best.plain]
         hidden = [found[i].sigma_noise if found[i].noise_at == "every" else 0.0 for i in rows]
         biases, inputs = [found[i].sigma_b for i in rows], [found[i].input_variance for i in rows]
         branches = edge_sigma_w(activation, biases, hidden, inputs)
@@ -261,9 +279,11 @@ def to_block(summary: Summary, columns: Mapping[str, Column]) -> tuple[dict[str,
         for detail, unit, what in (
             ("sigma_w", "1", "sigma_w there"),
             ("sigma_b", "1", "sigma_b there"),
+            ("skip", "1", "skip there"),
+            ("branch", "1", "branch there"),
             ("sigma_noise", "1", "sigma_noise there"),
             ("chi_1", "1", "chi_1 there"),
-            ("edge", "1", "sigma_w of the nearest edge of chaos at that sigma_b"),
+            ("edge", "1", "sigma_w of the nearest edge of chaos at that sigma_b, of plain networks"),
             ("distance", "1", "distance from that edge in sigma_w, relative to it"),
         ):
             name = f"best_{quantity.removeprefix('mi_')}_{detail}"

@@ -7,15 +7,14 @@ from the config alone, so that a sweep can be divided, interrupted and resumed w
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 
 from mfmi.config.config import Config
 from mfmi.config.grid import SweepAxis
+from mfmi.config.points import points_at
 from mfmi.config.values import Integers, Listed
-from mfmi.initialisers import get as get_initialiser
 from mfmi.networks.model import Model
 from mfmi.networks.points import Points
 
@@ -78,7 +77,7 @@ class Plan:
             return self.config.depths
         values = self._depth_axis.values
         assert isinstance(values, Listed)
-        return tuple(sorted({int(depth) for depth in values.values}))
+        return tuple(np.unique(values.at(np.arange(len(values)))).tolist())
 
     @property
     def estimators(self) -> tuple[str, ...]:
@@ -119,9 +118,9 @@ class Plan:
     def _starts(self) -> Sequence[int]:
         """The first grid point of every chunk."""
         if self.config.depths:
-            return range(0, self.n_grid, self.model.points_at_once(self.config.depths))
+            return range(0, self.n_grid, self._points_at_once(self.config.depths))
         every = self._depth_axis.at(self.config.grid.positions(np.arange(self.n_grid))["depth"]).tolist()
-        most = {depth: self.model.points_at_once(depth) for depth in set(every)}
+        most = {depth: self._points_at_once(depth) for depth in set(every)}
         starts, deepest = [0], every[0]
         for index, depth in enumerate(every):
             deepest = max(deepest, depth)
@@ -129,6 +128,9 @@ class Plan:
                 starts.append(index)
                 deepest = depth
         return starts
+
+    def _points_at_once(self, depths: ArrayLike) -> int:
+        return self.model.points_at_once(depths, streams=self.config.networks.streams)
 
     @property
     def _depth_axis(self) -> SweepAxis:
@@ -154,20 +156,7 @@ class Plan:
             The points in [start, stop) that are not excluded, in order; their `index` is that in the whole grid.
         """
         index = self.config.grid.kept(start, stop)
-        positions = self.config.grid.positions(index)
-        columns: dict[str, Any] = {
-            axis.name: axis.at(positions[axis.name]) for axis in self.config.axes if axis.name != "depth"
-        }
-        if "init" in columns:
-            presets = {name: get_initialiser(name) for name in set(columns["init"].tolist())}
-            columns["sigma_w"] = np.array([presets[name].sigma_w for name in columns["init"]])
-            columns["sigma_b"] = np.array([presets[name].sigma_b for name in columns["init"]])
-        return Points(
-            index=index,
-            input_variance=np.full(len(index), self.config.input_variance),
-            correlation=np.full(len(index), self.config.input_correlation),
-            **columns,
-        )
+        return points_at(self.config.grid, index, self.config.input_variance, self.config.input_correlation)[0]
 
     def depths_for(self, points: Points) -> NDArray[np.int64]:
         """Return the depths at which points of this plan are observed.

@@ -26,7 +26,8 @@ def table(rows: list[dict[str, Any]]) -> pa.Table:
     usual = {
         "activation": "tanh", "weights": "gaussian", "noise_at": "output", "sigma_w": 1.0, "sigma_b": 0.0,
         "sigma_noise": 0.1, "input_variance": 1.0, "depth": 1, "chi_1": 1.0, "phase": "ordered", "mi_linear": math.nan,
-        "mi_lower": math.nan, "status": "ok", "message": "",
+        "mi_lower": math.nan, "status": "ok", "message": "", "normalization": "none", "norm_at": None,
+        "noise_scale": "absolute", "skip": 0.0, "branch": 1.0, "branch_matrices": 1,
     }  # fmt: skip
     full = [{"point": i} | usual | row for i, row in enumerate(rows)]
     kinds = {"int64": np.int64, "int32": np.int32, "float64": np.float64, "string": object}
@@ -124,7 +125,7 @@ def test_no_edge_is_said_and_not_made_up() -> None:
     ("sigma_w", "text"), [(1.02, "+2.0%"), (0.5, "-50%"), (90.0, "+8900%"), (1e80, "+1e+82%"), (math.nan, "none")]
 )
 def test_a_distance_fits_its_column(sigma_w: float, text: str) -> None:
-    best = Best(1.0, 0, "relu", "output", sigma_w, 0.0, 0.1, 1.0, 1.0, "ordered", edge=1.0)
+    best = Best(1.0, 0, "relu", "output", sigma_w, 0.0, 0.0, 1.0, 0.1, 1.0, 1.0, "ordered", edge=1.0)
     assert _distance(best) == text
 
 
