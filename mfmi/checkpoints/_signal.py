@@ -73,7 +73,10 @@ def _gradient(names: Sequence[str], cells: Sequence[dict[str, Any]], network: Ne
     share = math.exp(-size / (2.0 * len(slopes)))
     way = f"grow {_power(size)} times" if grows else f"shrink to {_power(size)} of their variance"
     phase = "chaotic" if grows else "ordered"
-    advice = f"scale the {len(slopes)} matrices behind the first by {share:.3g}, or draw them on the edge"
+    advice = f"scale the {len(slopes)} matrices behind the first by {share:.3g}, or draw them on the edge of chaos"
+    edge = cells[-1].get("sigma_w_edge", math.nan)
+    if math.isfinite(edge):
+        advice += f": gain {edge:.3g} (torch.nn.init.xavier_normal_), scale {edge**2:.3g} (VarianceScaling, fan_in)"
     text = (
         f"gradients {way} from {names[-1]} back to {names[0]}, and so do small differences of inputs on their way up: "
         f"the network is {phase}, chi {math.exp(size / len(slopes)):.3g} a layer (geometric mean), most of all at "

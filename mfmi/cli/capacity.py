@@ -11,7 +11,7 @@ from mfmi.arguments.ranges import MOST_ENTRIES, NUMBERS
 from mfmi.cli.architecture import LAYER_FORMS, LayerType, ShapeType, WidthList, architecture_of
 from mfmi.cli.command import command as make_command
 from mfmi.cli.numbers import number
-from mfmi.cli.options import Word, network_option, network_options
+from mfmi.cli.options import Word, initialiser_option, network_option, network_options, refuse_beside_init
 from mfmi.cli.sink import Sink, output_options
 from mfmi.cli.values import Values
 
@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from mfmi.activations import Activation
     from mfmi.capacity import Architecture, Capacity, InputCovariance, Layer
     from mfmi.columns import Column
+    from mfmi.initialisers import Preset
 
     Block = dict[str, np.ndarray[Any, Any]]
 
@@ -33,6 +34,7 @@ SYMMETRY_AT = ("output", "first")
     name="capacity",
     examples=(
         "mfmi capacity --act tanh --sw 1.5 --widths 784,100,200,10 --explain",
+        "mfmi capacity --act relu --init he --widths 784,100,10",
         "mfmi capacity --act relu --sw 1.4 --shape 3x32x32 --layer conv:16:3x3:2 --layer dense:10",
     ),
 )
@@ -40,6 +42,7 @@ SYMMETRY_AT = ("output", "first")
 @network_option(
     "sigma_w", required=False, help="Standard deviation of the weights; the gains at initialisation are used."
 )
+@initialiser_option
 @network_options("sigma_noise", "weights", "input_variance")
 @click.option("--widths", type=WidthList(), metavar="N,N,...", help="Units of a dense network, the input first.")
 @click.option(
@@ -72,6 +75,7 @@ SYMMETRY_AT = ("output", "first")
 def command(
     activation: Activation,
     sigma_w: float | None,
+    init: Preset | None,
     sigma_noise: float,
     weights: str,
     input_variance: float,
@@ -100,7 +104,9 @@ def command(
         hint = "'--widths'" if widths is not None else "'--shape'"
         raise click.BadParameter(f"an input of more than {MOST_ENTRIES:,} entries is too large.", param_hint=hint)
     covariance = _covariance(architecture, input_variance, inputs, spectrum)
-    limits = _gains(architecture, sigma_w, weights, gains)
+    if init is not None:
+        refuse_beside_init(sigma_w=sigma_w)
+    limits = _gains(architecture, init.sigma_w if init is not None else sigma_w, weights, gains)
     invariant = _projected(architecture, covariance, symmetry)
     try:
         found = capacity(
@@ -163,7 +169,7 @@ def _eigenvalues(text: str) -> Any:
 
 def _gains(architecture: Architecture, sigma_w: float | None, weights: str, gains: tuple[float, ...] | None) -> Any:
     if (sigma_w is None) == (gains is None):
-        raise click.UsageError("The weights are limited by --sw or by --gains; give one of them.")
+        raise click.UsageError("The weights are limited by --sw, --init or --gains; give one of them.")
     if gains is not None:
         return gains * len(architecture.stages) if len(gains) == 1 else gains
     assert sigma_w is not None

@@ -10,7 +10,7 @@ import click
 
 from mfmi.arguments.ranges import DEVIATION
 from mfmi.cli.command import command as make_command
-from mfmi.cli.options import Word, network_option, network_options
+from mfmi.cli.options import InitialiserType, Word, network_option, network_options
 from mfmi.cli.progress import ProgressDisplay
 from mfmi.cli.sink import Sink, raw_output_options
 from mfmi.cli.terminal import terminal
@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 
     from mfmi.activations import Activation
     from mfmi.columns import Column
+    from mfmi.initialisers import Preset
     from mfmi.recommend.search import Baseline, NetworkFamily, Optimum, Recommendation
 
     Block = dict[str, np.ndarray[Any, Any]]
@@ -58,6 +59,14 @@ LIBRARIES = ("torch", "jax", "keras", "numpy")
     metavar="NAME",
     help=f"What to maximise: {', '.join(QUANTITIES)} (the best lower bound).",
 )
+@click.option(
+    "--init",
+    "presets",
+    type=InitialiserType(),
+    multiple=True,
+    metavar="NAME",
+    help="A library's initialiser to compare with as well, by its name in mfmi inits; repeatable.",
+)
 @click.option("--emit", type=Word(LIBRARIES), help="Print the code of the initialisation instead.")
 @click.option("--all-activations", is_flag=True, help="Rank all activations by their best initialisation.")
 @network_options("unit")
@@ -71,6 +80,7 @@ def command(
     noise_at: str,
     input_variance: float,
     by: str,
+    presets: tuple[Preset, ...],
     emit: str | None,
     all_activations: bool,
     unit: str,
@@ -82,7 +92,8 @@ def command(
 
     By default the linearly readable information is maximised, which is largest near the edge of chaos; the total
     information is largest elsewhere, often deep in chaos, and is shown beside it. Networks whose variances grow without
-    bound are never recommended. Glorot's, He's, LeCun's and PyTorch's initialisations are shown in the same units.
+    bound are never recommended. What recipes and libraries start with is shown in the same units, and the numbers that
+    the initialisers of libraries have to be given for it: gains, scales with the truncation counted in, deviations.
     """
     from mfmi.activations import get, names
     from mfmi.recommend.search import NetworkFamily, recommend
@@ -92,6 +103,8 @@ def command(
     if all_activations and emit is not None:
         raise click.UsageError("--emit writes the code for one activation: name it with --act.")
     biases: tuple[float | None, ...] = sigma_b or (None,)
+    if presets and (all_activations or len(biases) > 1):
+        raise click.UsageError("--init stands beside one recommendation: name one activation and at most one --sb.")
     if len(biases) > 1 and emit is not None:
         raise click.UsageError("--emit writes the code for one initialisation: give one --sb.")
     sink = Sink("table", output, force) if emit is not None else Sink.of(output_format, output, force)
@@ -107,7 +120,7 @@ def command(
     announce_tables(activation, (by,))
     try:
         with ProgressDisplay(terminal()):
-            found = recommend(network(activation), by, biases[0])
+            found = recommend(network(activation), by, biases[0], presets)
     except ValueError as error:
         raise click.UsageError(f"{error}.") from None
     if emit is not None:
@@ -168,6 +181,9 @@ def _described(unit: str) -> list[Column]:
         Column("edge", "float64", "1", "sigma_w of the nearest edge of chaos that is reached at that sigma_b"),
         Column("swing", "float64", "1", "growth of a relative error of the first variance; large where it repels"),
         Column("limits", "string", "", "what stopped the search: sigma_w, sigma_b or unbounded; empty inside"),
+        Column("gain", "float64", "1", "gain of torch.nn.init.xavier_normal_ or orthogonal_ in square layers: sigma_w"),
+        Column("scale", "float64", "1", "scale of VarianceScaling by fan-in, of keras and jax: sigma_w^2"),
+        Column("scale_of_cut", "float64", "1", "scale of haiku's, which does not count its truncation in"),
     ]
 
 
@@ -202,7 +218,18 @@ def _optimum_row(network: NetworkFamily, best: Optimum, role: str) -> dict[str, 
         "edge": best.edge,
         "swing": best.swing,
         "limits": " ".join(best.limits),
+        **_given(best.sigma_w, network.weights),
     }
+
+
+def _given(sigma_w: float, weights: str) -> dict[str, float]:
+    """Return the numbers that the initialisers of libraries are given."""
+    from mfmi.initialisers import CUT_VARIANCE
+
+    found = {"gain": sigma_w}
+    return (
+        found if weights == "orthogonal" else {**found, "scale": sigma_w**2, "scale_of_cut": sigma_w**2 / CUT_VARIANCE}
+    )
 
 
 def _baseline_rows(network: NetworkFamily, baseline: Baseline, best: Optimum) -> list[dict[str, Any]]:
@@ -211,6 +238,7 @@ def _baseline_rows(network: NetworkFamily, baseline: Baseline, best: Optimum) ->
         {
             **_network_row(network, baseline.weights),
             **place,
+            **_given(baseline.sigma_w, baseline.weights),
             "phase": baseline.phase,
             "chi_1": baseline.chi_1,
             "xi_c": baseline.xi_c,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from textwrap import wrap
 from typing import TYPE_CHECKING
 
 from mfmi.cli.numbers import known, number
@@ -23,13 +24,15 @@ def draw(found: Recommendation, console: Console) -> None:
     _say(console, _title(network))
     _say(console, "")
     _draw_optimum(console, network, found.best, "Best by")
+    _draw_arguments(console, found.best, network.weights)
     _say(console, "")
     if found.other is not None:
         _draw_optimum(console, network, found.other, "For comparison, best by")
         _say(console, "")
     _draw_comparison(console, found)
-    independent = "; the weights of the last three are independent" if network.weights != "gaussian" else ""
-    _say(console, f"in {network.unit} per input dimension; gain: of the recommendation over it{independent}", "dim")
+    _say(console, f"in {network.unit} per input dimension; lead: of the recommendation over it", "dim")
+    if any(one.weights != network.weights for one in found.baselines):
+        _say(console, "orthogonal has orthogonal weights, the others independent ones: see --weights", "dim")
     if _only_linear(found):
         _say(console, "no bound holds more than the linear one here: for the total, --by replica", "yellow")
     _say(console, "code for it: add --emit torch, jax, keras or numpy", "dim")
@@ -116,6 +119,27 @@ def _draw_optimum(console: Console, network: NetworkFamily, best: Optimum, openi
         _say(console, f"  an error of it grows {best.swing:.3g}-fold up to layer {network.depth}", "yellow")
 
 
+def _draw_arguments(console: Console, best: Optimum, weights: str) -> None:
+    """Say what the initialisers of libraries have to be given."""
+    from mfmi.initialisers import Argument, arguments
+
+    _say(console, "  the numbers that initialisers take:")
+    groups: dict[tuple[str, str], list[Argument]] = {}
+    for one in arguments(best.sigma_w, best.sigma_b, weights):
+        groups.setdefault((f"{one.argument}={one.value:.4f}", one.condition), []).append(one)
+    for (given, condition), group in groups.items():
+        names = [one.initialiser.split(".") for one in group]
+        shared = names[0][:-1]
+        if all(name[:-1] == shared for name in names):
+            text = f"{'.'.join(names[0])}{''.join(f', {name[-1]}' for name in names[1:])}"
+        else:
+            text = ", ".join(".".join(name) for name in names)
+        for line in wrap(f"{given}: {text}", 72):
+            _say(console, f"    {line}", "dim")
+        if condition:
+            _say(console, f"      of {condition}", "dim")
+
+
 def _deeper(best: Optimum) -> str:
     """Say what would train deeper."""
     if known(best.edge):
@@ -152,7 +176,8 @@ def _draw_comparison(console: Console, found: Recommendation) -> None:
     best, other = found.best, found.other
     first = best.quantity
     second = next(quantity for quantity in found.crossed if quantity != first)
-    header = f"{'':<19}{'sigma_w':>8}{'sigma_b':>8}{first:>9.9}{'gain':>8}{'of best':>8}{second:>9.9}  phase"
+    width = max(len(name) for name in ("this recommendation", *(one.name for one in found.baselines)))
+    header = f"{'':<{width}}{'sigma_w':>8}{'sigma_b':>8}{first:>9.9}{'lead':>8}{'of best':>8}{second:>9.9}  phase"
     _say(console, header, "bold")
     lines = [
         ("this recommendation", best.sigma_w, best.sigma_b, best.value, found.crossed[second], best.phase),
@@ -170,4 +195,4 @@ def _draw_comparison(console: Console, found: Recommendation) -> None:
         cells = (
             f"{sigma_w:>8.4f}{sigma_b:>8.3f}{_information(value):>9}{gain:>8}{share:>8}{_information(counterpart):>9}"
         )
-        _say(console, f"{name:<19}{cells}  {phase}")
+        _say(console, f"{name:<{width}}{cells}  {phase}")

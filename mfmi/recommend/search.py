@@ -12,6 +12,8 @@ from numpy.typing import ArrayLike
 from mfmi.activations import Activation
 from mfmi.arguments.arrays import FloatArray
 from mfmi.bounds.evaluate import SEARCHED, evaluate_points, has_missed
+from mfmi.initialisers import Preset
+from mfmi.initialisers import get as preset
 from mfmi.meanfield import edge_of_chaos, fixed_point
 from mfmi.names import DEFAULT_ESTIMATORS, ESTIMATORS, LOWER_BOUNDS
 from mfmi.networks.points import Points
@@ -24,13 +26,9 @@ QUANTITIES = (*ESTIMATORS, TOTAL)
 # The bounds whose best is the total.
 _OF_TOTAL = tuple(name for name in LOWER_BOUNDS if name in DEFAULT_ESTIMATORS)
 
-# Standard deviations of weights and biases that others recommend, at square layers and large width: Glorot and Bengio
-# 2010 and LeCun et al. 1998 agree there; PyTorch's nn.Linear draws both uniformly with variance 1 / (3 fan_in).
-BASELINES: Mapping[str, tuple[float, float]] = {
-    "Glorot, LeCun": (1.0, 0.0),
-    "He": (math.sqrt(2.0), 0.0),
-    "PyTorch default": (math.sqrt(1.0 / 3.0), 0.0),
-}
+# What recipes and libraries start with, by the names of `mfmi.initialisers`. In square layers lecun, keras.layers.Dense
+# and flax.linen.Dense are what glorot is.
+BASELINES = ("he", "glorot", "orthogonal", "torch.nn.Linear", "haiku.Linear")
 
 # The search: sigma_w between these multiples of what keeps the largest slope at 1, and sigma_b up to this.
 WEIGHTS_WITHIN = (0.1, 5.0)
@@ -152,7 +150,7 @@ class Optimum:
 
 @dataclass(frozen=True)
 class Baseline:
-    """An initialisation of others; `values` by quantity, NaN where there is none."""
+    """An initialisation of others, named as in `mfmi.initialisers`; `values` by quantity, NaN where there is none."""
 
     name: str
     sigma_w: float
@@ -229,7 +227,9 @@ class _Search:
         return min(self.known, key=lambda place: (-self.known[place], place))
 
 
-def recommend(network: NetworkFamily, by: str = "linear", sigma_b: float | None = None) -> Recommendation:
+def recommend(
+    network: NetworkFamily, by: str = "linear", sigma_b: float | None = None, presets: Sequence[Preset] = ()
+) -> Recommendation:
     """Find the initialisation that carries most information.
 
     Parameters
@@ -240,6 +240,8 @@ def recommend(network: NetworkFamily, by: str = "linear", sigma_b: float | None 
         What to maximise, of `QUANTITIES`; the linearly readable information by default.
     sigma_b
         Standard deviation of the biases; searched for between 0 and `BIASES_UP_TO` where None.
+    presets
+        Initialisations to compare with, besides `BASELINES`.
 
     Returns
     -------
@@ -257,8 +259,9 @@ def recommend(network: NetworkFamily, by: str = "linear", sigma_b: float | None 
     except NoOptimumError:
         other = None
     there = [(one.sigma_w, one.sigma_b, network.weights) for one in (best, other or best)]
-    # The weights of the others are independent, also beside an orthogonal ensemble.
-    there += [(w, b, "gaussian") for w, b in BASELINES.values()]
+    others = {one.label: one for one in (*map(preset, BASELINES), *presets)}
+    # The weights of the others have their own law, also beside an orthogonal ensemble.
+    there += [(one.sigma_w, one.sigma_b, _ensemble(one)) for one in others.values()]
     w, b, weights = zip(*there, strict=True)
     values = network.table((by, counterpart), w, b, weights)
     if _hides_sign(network):
@@ -282,9 +285,13 @@ def recommend(network: NetworkFamily, by: str = "linear", sigma_b: float | None 
             float(end.xi_c[i]),
             {q: float(v[i]) for q, v in values.items()},
         )
-        for i, name in enumerate(BASELINES, 2)
+        for i, name in enumerate(others, 2)
     )
     return Recommendation(network, best, other, crossed, baselines)
+
+
+def _ensemble(one: Preset) -> str:
+    return "orthogonal" if one.initialiser.law == "orthogonal" else "gaussian"
 
 
 def optimum(

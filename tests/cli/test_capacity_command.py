@@ -106,3 +106,16 @@ def test_what_does_not_fit_is_said(command_line: CommandLine, arguments: list[st
     done = command_line("capacity", "--act", "tanh", *arguments)
     assert done.code == 2
     assert message in done.err
+
+
+def test_an_initialiser_stands_for_its_scale(command_line: CommandLine) -> None:
+    network = ("capacity", "--act", "relu", "--widths", "50,30,10", "--format", "csv")
+    named = command_line(*network, "--init", "torch.nn.Linear")
+    assert named.code == 0, named.err
+    assert named.out == command_line(*network, "--sw", str((1.0 / 3.0) ** 0.5)).out
+    both = command_line(*network, "--init", "he", "--sw", "1")
+    assert both.code == 2
+    assert "--init gives the standard deviations; --sw does not go with it" in both.err
+    neither = command_line(*network)
+    assert "limited by --sw, --init or --gains" in neither.err
+    assert command_line(*network, "--init", "he", "--gains", "1").code == 2

@@ -16,6 +16,7 @@ import pytest
 from conftest import Outcome
 
 import mfmi
+from mfmi import initialisers
 from mfmi.activations import get
 from mfmi.bounds import evaluate as evaluation
 from mfmi.cli.recommend import LIBRARIES, command
@@ -165,18 +166,15 @@ def test_bits_are_nats_in_other_units() -> None:
 
 
 def test_the_initialisations_of_others(found: Recommendation) -> None:
-    assert BASELINES["PyTorch default"][0] ** 2 == pytest.approx(1.0 / 3.0)
-    assert BASELINES["He"][0] ** 2 == pytest.approx(2.0)
+    assert tuple(one.name for one in found.baselines) == BASELINES
     for baseline in found.baselines:
-        assert (baseline.sigma_w, baseline.sigma_b) == BASELINES[baseline.name]
+        preset = initialisers.get(baseline.name)
+        assert (baseline.sigma_w, baseline.sigma_b) == (preset.sigma_w, preset.sigma_b)
+        assert (baseline.weights == "orthogonal") == (baseline.name == "orthogonal")
+        if baseline.weights != NETWORK.weights:
+            continue
         assert baseline.values["linear"] == information(NETWORK, "linear", baseline.sigma_w)[0]
         assert baseline.values["linear"] <= found.best.value
-
-
-def test_pytorchs_default_has_that_variance() -> None:
-    # kaiming_uniform_ with a = sqrt(5): bound sqrt(6 / ((1 + a^2) fan_in)), variance bound^2 / 3.
-    bound2 = 6.0 / (1.0 + 5.0)
-    assert BASELINES["PyTorch default"][0] == pytest.approx(math.sqrt(bound2 / 3.0))
 
 
 def test_unknown_quantities_and_those_without_value() -> None:
@@ -347,10 +345,11 @@ def test_rows(command_line: CommandLine, found: Recommendation) -> None:
 
 def test_what_a_person_sees(command_line: CommandLine) -> None:
     out = command_line("recommend", "--act", "erf", "--depth", "3", "--sb", "0", "--format", "table").out
-    for words in ("Best by linearly readable information", "best by total information", "6 xi_c", "within 1 %", "He"):
+    for words in ("Best by linearly readable information", "best by total information", "6 xi_c", "within 1 %", "he "):
         assert words in out
     assert re.search(r"the edge of chaos at 0\.8862", out)
-    assert re.search(r"PyTorch default +0\.5774 .*%", out)
+    assert re.search(r"torch\.nn\.Linear +0\.5774 .*%", out)
+    assert "torch.nn.init.xavier_normal_, xavier_uniform_" in out
     assert max(map(len, out.splitlines())) <= 80
 
 
