@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 def announce_tables(phi: Activation, estimators: Collection[str], observe: str = OBSERVABLES[0]) -> None:
     """Say that the exact channel of an activation is going to be tabulated, where it has never been before."""
-    from mfmi.channels.exact.tile_cache import TileCache
+    from mfmi.channels.exact.table import kept_tiles
     from mfmi.channels.observed.activation import tells_by_limit
 
     # A linear network's channel is known in closed form.
@@ -22,7 +22,7 @@ def announce_tables(phi: Activation, estimators: Collection[str], observe: str =
     of_output = observe != OBSERVABLES[0] and not phi.strictly_monotone and tells_by_limit(phi)
     if not of_layers and not of_output:
         return
-    folder = TileCache.of_user(phi).folder
+    folder = kept_tiles(phi).folder
     if folder is None or not folder.exists():
         who = "replica" if of_layers else "the information of the observed activation"
         terminal().note(f"{who} tabulates the exact channel of {phi.name}; the first time that can take some minutes")

@@ -17,8 +17,8 @@ import mfmi
 from mfmi import activations
 from mfmi.activations._identity import of_activation
 from mfmi.activations.user import UserActivation
-from mfmi.channels.exact.table import ExactTable
-from mfmi.channels.exact.tile_cache import TileCache
+from mfmi.channels.exact.table import ExactTable, kept_tiles
+from mfmi.channels.tile_cache import TileCache
 from mfmi.errors import OutputError
 from mfmi.processes.pool import THREAD_LIMITS
 
@@ -166,7 +166,7 @@ def test_an_object_with_a_state_is_examined_again_when_that_changes(home: Path) 
                      "        return self.a * np.tanh(u)\nf = F()")  # fmt: skip
     first = activations.get("stateful:f")
     assert activations.get("stateful:f") is first
-    assert TileCache.of_user(first).folder is None
+    assert kept_tiles(first).folder is None
     assert first.identity is None
     module.f.a = 2.0
     assert activations.get("stateful:f").second_moment(1.0) == pytest.approx(
@@ -223,7 +223,7 @@ def test_the_folders_of_tiles_of_two_states_are_two(home: Path, monkeypatch: pyt
     module = written("spiked", SPIKED)
     folders = []
     for module.A in (0.0, 1.5, 0.0):
-        folders.append(TileCache.of_user(activations.get("spiked:f")).folder)
+        folders.append(kept_tiles(activations.get("spiked:f")).folder)
     assert folders[0] == folders[2] != folders[1]
     assert None not in folders
 

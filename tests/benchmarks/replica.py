@@ -18,8 +18,8 @@ import numpy as np
 from mfmi import activations
 from mfmi.bounds.evaluate import evaluate_points
 from mfmi.channels.exact.channel import exact_channel
-from mfmi.channels.exact.table import ExactTable, exact_table
-from mfmi.channels.exact.tile_cache import TileCache
+from mfmi.channels.exact.table import ExactTable, exact_table, kept_tiles
+from mfmi.channels.tile_cache import TileCache
 from mfmi.networks.points import Points
 
 
@@ -76,7 +76,7 @@ def main() -> None:
             exact_table.cache_clear()
             points = networks(name, chosen.points)
             fresh, _ = sweep(points, chosen.depth)
-            tiles = len(list(TileCache.of_user(activations.get(name)).folder.glob("*.tile")))
+            tiles = len(list(kept_tiles(activations.get(name)).folder.glob("*.tile")))
             exact_table.cache_clear()
             cached, values = sweep(points, chosen.depth)
         each = 1e3 / chosen.points

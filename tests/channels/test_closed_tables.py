@@ -51,6 +51,44 @@ def test_the_channel_is_resolved_where_a_moment_all_but_vanishes(name, channel):
         np.testing.assert_allclose(found, true, rtol=1e-6)
 
 
+def counting_table(name, monkeypatch):
+    """A table and the tiles that it has tabulated itself."""
+    table, built = ChannelTable(get(name), LinearLower()), []
+    tabulate = table._tabulate
+    monkeypatch.setattr(table, "_tabulate", lambda number: built.append(number) or tabulate(number))
+    return table, built
+
+
+@pytest.mark.parametrize("name", ["tanh", "relu"])
+def test_another_process_reads_what_one_has_tabulated(name, tmp_path, monkeypatch):
+    """Values and errors, of a table with a scale and of one without, to the last bit; what is damaged is not read."""
+    monkeypatch.setenv("MFMI_CACHE_DIR", str(tmp_path))
+    arguments = np.array([0.5, 20.0]), np.array([0.4, 0.9]), np.ones(2)
+    found = []
+    for _ in range(2):
+        table, built = counting_table(name, monkeypatch)
+        found.append((np.stack(table.evaluate(*arguments)), table.error(*arguments), len(built)))
+    np.testing.assert_array_equal(found[0][0], found[1][0])
+    np.testing.assert_array_equal(found[0][1], found[1][1])
+    assert [number for *_, number in found] == [1, 0]
+    [file] = tmp_path.rglob("*.tile")
+    file.write_bytes(file.read_bytes()[:-1] + b"0")
+    table, built = counting_table(name, monkeypatch)
+    np.testing.assert_array_equal(np.stack(table.evaluate(*arguments)), found[0][0])
+    assert len(built) == 1
+
+
+def test_channels_of_one_activation_have_tiles_of_their_own(tmp_path, monkeypatch):
+    monkeypatch.setenv("MFMI_CACHE_DIR", str(tmp_path))
+    arguments = np.array([20.0]), np.array([0.4]), np.ones(1)
+    lower, upper = (
+        float(ChannelTable(get("hard_tanh"), channel).evaluate(*arguments).j[0])
+        for channel in (LinearLower(), GaussianUpper())
+    )
+    assert lower < upper
+    assert len(list(tmp_path.rglob("*.tile"))) == 2
+
+
 def places(rng, phi, s, count):
     tau = np.where(
         rng.random(count) < 0.5, s * 10.0 ** (-6 * rng.random(count)), s * (1 - 10 ** (-4 * rng.random(count)))

@@ -7,11 +7,11 @@ import pytest
 
 from mfmi import activations
 from mfmi.channels.exact.channel import exact_channel
-from mfmi.channels.exact.table import ExactTable
+from mfmi.channels.exact.table import ExactTable, kept_tiles
 from mfmi.channels.exact.tile_builder import TileBuilder
-from mfmi.channels.exact.tile_cache import TileCache
 from mfmi.channels.exact.tiles import PERIODIC_ORDER
 from mfmi.channels.protocols import TableValue
+from mfmi.channels.tile_cache import TileCache
 from mfmi.processes.cache_folder import cache_directory
 
 NO_CACHE = TileCache(None)
@@ -188,7 +188,7 @@ def test_a_cache_that_cannot_be_written_is_not_missed(tmp_path):
 def test_where_the_cache_lies(monkeypatch, tmp_path):
     monkeypatch.setenv("MFMI_CACHE_DIR", "")
     assert cache_directory() is None
-    assert TileCache.of_user(activations.get(SMALL)).folder is None
+    assert kept_tiles(activations.get(SMALL)).folder is None
     monkeypatch.setenv("MFMI_CACHE_DIR", str(tmp_path / "mine"))
     assert cache_directory() == tmp_path / "mine"
     monkeypatch.delenv("MFMI_CACHE_DIR")
@@ -201,8 +201,6 @@ def test_where_the_cache_lies(monkeypatch, tmp_path):
 def test_a_function_is_known_by_its_values(monkeypatch, tmp_path):
     """Parameters and a user's changed code must not meet in one folder."""
     monkeypatch.setenv("MFMI_CACHE_DIR", str(tmp_path))
-    folders = {
-        TileCache.of_user(activations.get(name)).folder for name in ("leaky_relu(0.1)", "leaky_relu(0.2)", "relu")
-    }
+    folders = {kept_tiles(activations.get(name)).folder for name in ("leaky_relu(0.1)", "leaky_relu(0.2)", "relu")}
     assert len(folders) == 3
     assert all(folder.is_relative_to(tmp_path) for folder in folders)

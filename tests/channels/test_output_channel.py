@@ -6,8 +6,8 @@ import pytest
 from mfmi import activations
 from mfmi.channels.exact.channel import exact_channel
 from mfmi.channels.exact.table import ExactTable
-from mfmi.channels.exact.tile_cache import TileCache
 from mfmi.channels.observed.activation import _by_limit, observation_error, observed_activation
+from mfmi.channels.tile_cache import TileCache
 
 V = np.array([0.3, 1e-3, 0.9, 1.0, 0.05, 1e-9])
 NOISE = np.array([0.1, 0.01, 1e-4, 1.0, 1e-2, 1e-2])

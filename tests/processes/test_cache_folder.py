@@ -13,8 +13,10 @@ import pytest
 
 from mfmi import activations
 from mfmi.chain.compiled import _compiler
-from mfmi.channels.exact import tile_cache
-from mfmi.channels.exact.tile_cache import TileCache
+from mfmi.channels.closed import table as closed
+from mfmi.channels.exact import table as exact
+from mfmi.channels.exact.table import kept_tiles
+from mfmi.channels.tile_cache import TileCache
 from mfmi.errors import MfmiWarning
 from mfmi.processes import cache_folder
 from mfmi.processes.cache_folder import cache_directory, digest_of_sources, is_trusted, make_folder
@@ -83,20 +85,20 @@ def test_neither_tiles_nor_code_are_taken_from_a_directory_that_others_can_write
 ) -> None:
     monkeypatch.setenv("MFMI_CACHE_DIR", str(tmp_path))
     phi = activations.get("relu")
-    assert TileCache.of_user(phi).folder is not None
+    assert kept_tiles(phi).folder is not None
     assert _compiler._folder() is not None
     tmp_path.chmod(0o777)
     with pytest.warns(MfmiWarning):
-        assert TileCache.of_user(phi).folder is None
+        assert kept_tiles(phi).folder is None
     with pytest.warns(MfmiWarning):
         assert _compiler._folder() is None
     tmp_path.chmod(0o755)
-    tiles = TileCache.of_user(phi).folder
+    tiles = kept_tiles(phi).folder
     assert tiles is not None
     tiles.mkdir(parents=True)
     tiles.chmod(0o775)
     with pytest.warns(MfmiWarning):
-        assert TileCache.of_user(phi).folder is None
+        assert kept_tiles(phi).folder is None
 
 
 def test_machine_code_lies_where_nobody_else_can_look(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -241,10 +243,17 @@ def closure(start: set[str], apart: set[str]) -> set[str]:
     return {name for name in seen if not any(name.startswith(f"{other}/") for other in seen)}
 
 
-def test_tiles_follow_from_all_modules_that_make_them() -> None:
-    """Those that `channels.exact.table` and every activation import, but for errors and where files are kept."""
-    found = closure({"channels/exact/table.py", "activations"}, {"errors.py", "processes/cache_folder.py"})
-    assert found == set(tile_cache.SOURCES)
+@pytest.mark.parametrize(
+    ("sources", "start"),
+    [
+        (exact.SOURCES, {"channels/exact/table.py", "activations"}),
+        (closed.SOURCES, {"channels/closed/table.py", "channels/closed/bounds.py", "activations"}),
+    ],
+    ids=["exact", "closed"],
+)
+def test_tiles_follow_from_all_modules_that_make_them(sources: tuple[str, ...], start: set[str]) -> None:
+    """Those that a table and every activation import, but for errors and where files are kept."""
+    assert closure(start, {"errors.py", "processes/cache_folder.py"}) == set(sources)
 
 
 def test_machine_code_follows_from_modules_that_are_there() -> None:

@@ -412,7 +412,7 @@ def test_the_examples_run(command_line: CommandLine, example: str) -> None:
 def test_a_long_wait_is_announced_once(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Any, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    from mfmi.channels.exact.tile_cache import TileCache
+    from mfmi.channels.exact.table import kept_tiles
     from mfmi.cli.waiting import announce_tables
 
     monkeypatch.setenv("MFMI_CACHE_DIR", str(tmp_path))
@@ -423,7 +423,7 @@ def test_a_long_wait_is_announced_once(
     # Of an activation that folds once, or of a wave, what is observed needs no table.
     for name in ("gelu", "cos", "tanh"):
         announce_tables(get(name), ("linear",), "activation")
-    TileCache.of_user(get("erf")).store((0,), np.zeros(3))
+    kept_tiles(get("erf")).store((0,), np.zeros(3))
     announce_tables(get("erf"), ("replica",))
     assert capsys.readouterr().err == ""
     folded = get("numpy:sinc")

@@ -34,7 +34,24 @@ from mfmi.channels.closed.coordinates import (
     terms,
 )
 from mfmi.channels.protocols import TableValue
+from mfmi.channels.tile_cache import TileCache
 from mfmi.quadrature.splines import SplineAxis, from_coarse_sites, largest_around, missed_between_sites
+
+SOURCES = (
+    "activations",
+    "arguments/arrays.py",
+    "channels/closed/bounds.py",
+    "channels/closed/coordinates.py",
+    "channels/closed/offsets.py",
+    "channels/closed/table.py",
+    "channels/protocols.py",
+    "channels/tile_cache.py",
+    "quadrature/gaussian.py",
+    "quadrature/normal.py",
+    "quadrature/panels.py",
+    "quadrature/splines.py",
+)
+"""Modules that a tile's numbers follow from."""
 
 # Every so many sites a finer rule is asked, of so many more nodes. What is found that way is a typical miss of a place,
 # and the largest of 100 of them is about that times the margin.
@@ -131,6 +148,9 @@ class ChannelTable:
         # A homogeneous activation knows no scale, and its table has a single s.
         self._s_cells = 1 if phi.homogeneous else _S_CELLS
         self._columns = 1 if phi.homogeneous else _S_CELLS + 3
+        self._identity = phi.identity
+        whole = None if self._identity is None else f"{channel.name} of {self._identity}"
+        self._cache = TileCache.of_user(whole, SOURCES)
         self._slots: dict[int, int] = {}
         self._ratios, self._log_powers = np.empty(0), np.empty(0)
         self._errors = np.empty(0, dtype=np.float32)
@@ -229,13 +249,13 @@ class ChannelTable:
         )
 
     def _place(self, s: FloatArray) -> tuple[NDArray[np.intp], NDArray[np.intp], list[FloatArray]]:
-        """Slot of the tile, cell and weights of every s; a tile that is not there yet is built."""
+        """Slot of the tile, cell and weights of every s; a tile that is not there yet is added."""
         coordinate = np.zeros_like(s) if self.phi.homogeneous else _coordinate(s)
         number = np.floor(coordinate).astype(np.intp)
         present = np.unique(number)
         for missing in present:
             if int(missing) not in self._slots:
-                self._build(int(missing))
+                self._add(int(missing))
         slots = np.array([self._slots[int(k)] for k in present])
         slot = slots[np.searchsorted(present, number)]
         if self.phi.homogeneous:
@@ -264,8 +284,25 @@ class ChannelTable:
                     q[k][m] += by_x[k][i] * layer[m]
         return q
 
-    def _build(self, number: int) -> None:
-        """Tabulate the channel for the s of one tile, and append its coefficients."""
+    def _add(self, number: int) -> None:
+        """Append the coefficients of a tile, out of the cache where they are kept."""
+        sizes = [(X_CELLS + 3) * (TAU_CELLS + 3) * self._columns, (TAU_CELLS + 3) * self._columns]
+        # Errors in single precision take half a number each.
+        kept = self._cache.load((number,), sum(sizes) + X_CELLS * TAU_CELLS * self._s_cells // 2)
+        if kept is None:
+            tile = self._tabulate(number)
+            if self.phi.identity == self._identity:  # else a user's function has changed while it was looked at
+                self._cache.store((number,), np.concatenate((*tile[:2], tile[2].view(np.float64))))
+        else:
+            ratio, log_power, errors = np.split(kept, np.cumsum(sizes))
+            tile = ratio, log_power, errors.view(np.float32)
+        self._slots[number] = len(self._slots)
+        self._ratios = np.concatenate((self._ratios, tile[0]))
+        self._log_powers = np.concatenate((self._log_powers, tile[1]))
+        self._errors = np.concatenate((self._errors, tile[2]))
+
+    def _tabulate(self, number: int) -> tuple[FloatArray, FloatArray, NDArray[np.float32]]:
+        """Coefficients of Q and of ln(D / tau) for the s of one tile, and the errors of its cells, all flat."""
         s_sites = np.array([1.0]) if self.phi.homogeneous else _variance_at(number + _S_AXIS.sites)
         share, s = np.meshgrid(_TAU_AXIS.sites, s_sites, indexing="ij")
         # At share 0 the limit is taken a little inside; the table is smooth there.
@@ -283,10 +320,7 @@ class ChannelTable:
         of_share = missed_between_sites(log_power) + rough
         largest = largest_around(np.abs(ratio), [axis for axis in range(3) if ratio.shape[axis] > 1])
         errors = _MARGIN * (missed_between_sites(ratio) + largest * (of_share + _MOMENTS))
-        self._slots[number] = len(self._slots)
-        self._ratios = np.concatenate((self._ratios, ratio.ravel()))
-        self._log_powers = np.concatenate((self._log_powers, log_power.ravel()))
-        self._errors = np.concatenate((self._errors, errors.ravel().astype(np.float32)))
+        return ratio.ravel(), log_power.ravel(), errors.ravel().astype(np.float32)
 
     def _second_opinion(self, power: FloatArray, tau: FloatArray, s: FloatArray, q: FloatArray) -> FloatArray:
         """Relative difference of Q from a finer quadrature, for all cells of a tile, shape (x, share, 1).

@@ -19,10 +19,33 @@ from numpy.typing import ArrayLike
 
 from mfmi.arguments.arrays import FloatArray
 from mfmi.channels.exact.tile_builder import TileBuilder
-from mfmi.channels.exact.tile_cache import TileCache
 from mfmi.channels.exact.tiles import ORDERS, STRETCH, WIDTHS, ChannelTile, Place, logarithms
 from mfmi.channels.protocols import TableValue
+from mfmi.channels.tile_cache import TileCache
 from mfmi.quadrature.panels import IntArray, ScalarFunction
+
+SOURCES = (
+    "activations",
+    "arguments/arrays.py",
+    "channels/exact/cells.py",
+    "channels/exact/channel.py",
+    "channels/exact/input_panels.py",
+    "channels/exact/mixture_density.py",
+    "channels/exact/piecewise_linear.py",
+    "channels/exact/smooth.py",
+    "channels/exact/step.py",
+    "channels/exact/table.py",
+    "channels/exact/tile_builder.py",
+    "channels/exact/tiles.py",
+    "channels/protocols.py",
+    "channels/tile_cache.py",
+    "quadrature/chebyshev.py",
+    "quadrature/gaussian.py",
+    "quadrature/normal.py",
+    "quadrature/panels.py",
+)
+"""Modules that a tile's numbers follow from."""
+
 
 SMALLEST_SIGNAL = 1e-7
 """r tau below which J is proportional to r to the accuracy of the table."""
@@ -50,7 +73,7 @@ class ExactTable:
     def __init__(self, phi: ScalarFunction, cache: TileCache | None = None) -> None:
         self.phi = phi
         self.identity = phi.identity
-        self.cache = TileCache.of_user(phi) if cache is None else cache
+        self.cache = kept_tiles(phi) if cache is None else cache
         self._builder = TileBuilder(phi)
         self._tiles: dict[Place, ChannelTile] = {}
 
@@ -169,6 +192,11 @@ class ExactTable:
         rest = (STRETCH - 1.0) / (1.0 + excess)
         slope = -1.0 - rest
         return place, local, _Chain(degree, slope, slope * rest, np.maximum(r, smallest))
+
+
+def kept_tiles(phi: ScalarFunction) -> TileCache:
+    """Tiles of an activation that the user's cache directory keeps."""
+    return TileCache.of_user(phi.identity, SOURCES)
 
 
 @dataclass(frozen=True)

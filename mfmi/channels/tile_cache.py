@@ -17,29 +17,6 @@ import numpy as np
 
 from mfmi.arguments.arrays import FloatArray
 from mfmi.processes.cache_folder import cache_directory, digest_of_sources, is_own, is_trusted, make_folder
-from mfmi.quadrature.panels import ScalarFunction
-
-SOURCES = (
-    "activations",
-    "arguments/arrays.py",
-    "channels/exact/cells.py",
-    "channels/exact/channel.py",
-    "channels/exact/input_panels.py",
-    "channels/exact/mixture_density.py",
-    "channels/exact/piecewise_linear.py",
-    "channels/exact/smooth.py",
-    "channels/exact/step.py",
-    "channels/exact/table.py",
-    "channels/exact/tile_builder.py",
-    "channels/exact/tile_cache.py",
-    "channels/exact/tiles.py",
-    "channels/protocols.py",
-    "quadrature/chebyshev.py",
-    "quadrature/gaussian.py",
-    "quadrature/normal.py",
-    "quadrature/panels.py",
-)
-"""Modules that a tile's numbers follow from."""
 
 _SEAL = hashlib.sha256().digest_size
 _ABANDONED = 3600.0
@@ -59,23 +36,25 @@ class TileCache:
     folder: Path | None
 
     @classmethod
-    def of_user(cls, phi: ScalarFunction) -> "TileCache":
-        """Return the cache of an activation under the user's cache directory.
+    def of_user(cls, identity: str | None, sources: tuple[str, ...]) -> "TileCache":
+        """Return the cache of one table under the user's cache directory.
 
         Parameters
         ----------
-        phi : ScalarFunction
-            Known by its identity; one without keeps nothing.
+        identity : str or None
+            What the table is of; one without keeps nothing.
+        sources : tuple of str
+            Modules that its numbers follow from.
 
         Returns
         -------
         TileCache
             Of its own for every state of the code that makes tiles.
         """
-        root, code = cache_directory(), _code()
-        if root is None or code is None or phi.identity is None:
+        root, code = cache_directory(), _code(sources)
+        if root is None or code is None or identity is None:
             return cls(None)
-        folder = root / f"tiles-{code}" / hashlib.sha256(phi.identity.encode()).hexdigest()[:24]
+        folder = root / f"tiles-{code}" / hashlib.sha256(identity.encode()).hexdigest()[:24]
         return cls(folder if is_trusted(folder) else None)
 
     def load(self, place: tuple[int, ...], size: int) -> FloatArray | None:
@@ -150,10 +129,10 @@ class TileCache:
         return self.folder / ("_".join(str(number) for number in place) + ".tile")
 
 
-@lru_cache(maxsize=1)
-def _code() -> str | None:
+@lru_cache(maxsize=2)
+def _code(sources: tuple[str, ...]) -> str | None:
     """Digest of the code that makes tiles; None where it cannot be read, and nothing is kept."""
     try:
-        return digest_of_sources(SOURCES, ("numpy", "scipy"))
+        return digest_of_sources(sources, ("numpy", "scipy"))
     except OSError:
         return None
