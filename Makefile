@@ -13,9 +13,12 @@ OLDEST := $(FLOORS)/stamp
 # What the libraries do for us: numbers, tables, files, processes, compiled code, figures, the command line.
 FLOOR_TESTS := $(foreach name,packaging api activations_invariants gaussian point_solver store where summary figures dask \
   config_errors cli_help cli_show cli_sink cli_phase cli_contract,$(wildcard tests/test_$(name).py tests/*/test_$(name).py))
+# One of its own for the libraries that the code of recommendations is for.
+FRAMEWORKS ?= build/frameworks
+FRAMEWORK_TESTS := tests/recommend/test_emitted_code.py tests/initialisers/test_arguments.py
 OLDEST_OF := $(FLOORS)/bin/uv pip install --quiet --python $(FLOORS) --resolution lowest-direct
 
-.PHONY: demo test test-floors test-slow evidence gallery isometry mutants coverage lint format bench docs clean
+.PHONY: demo test test-floors test-frameworks test-slow evidence gallery isometry mutants coverage lint format bench docs clean
 
 demo: $(RUN)  ## the main job: sweep the edge of chaos and show the summary
 	mkdir -p build
@@ -27,6 +30,9 @@ test: $(DEV)  ## the fast tests
 test-floors: $(OLDEST)  ## tests of what the libraries do for us, at the oldest versions that pyproject.toml allows
 	$(FLOORS)/bin/python -m pytest -n 2 --dist loadfile -W ignore::DeprecationWarning $(FLOOR_TESTS)
 	$(FLOORS)/bin/python -m pytest -m slow -W ignore::DeprecationWarning tests/studies/test_evidence.py
+
+test-frameworks: $(FRAMEWORKS)/stamp  ## the code of recommendations with PyTorch, JAX, Flax, Equinox, Haiku and Keras
+	KERAS_BACKEND=torch $(FRAMEWORKS)/bin/python -m pytest -m slow -W ignore::DeprecationWarning $(FRAMEWORK_TESTS)
 
 test-slow: $(DEV)  ## the tests that take minutes
 	$(BIN)/python -m pytest -m slow
@@ -92,6 +98,12 @@ $(DEV): pyproject.toml | $(BIN)/python
 $(EVIDENCE): pyproject.toml | $(BIN)/python
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[plot,evidence]'
 	touch $@ $(RUN)
+
+$(FRAMEWORKS)/stamp: pyproject.toml
+	$(PYTHON) -m venv $(FRAMEWORKS)
+	$(FRAMEWORKS)/bin/python -m pip install --quiet --disable-pip-version-check pytest hypothesis \
+	  torch==2.13.0 flax equinox dm-haiku keras --editable .
+	touch $@
 
 # uv takes the floors from pyproject.toml itself; the build runs at its own floor because it is not isolated.
 $(OLDEST): pyproject.toml

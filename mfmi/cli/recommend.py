@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     Block = dict[str, np.ndarray[Any, Any]]
 
 QUANTITIES = (*ESTIMATORS, "total")
-LIBRARIES = ("torch", "jax", "keras", "numpy")
+LIBRARIES = ("torch", "jax", "linen", "nnx", "equinox", "keras", "numpy")
 
 
 @make_command(
@@ -183,7 +183,7 @@ def _described(unit: str) -> list[Column]:
         Column("limits", "string", "", "what stopped the search: sigma_w, sigma_b or unbounded; empty inside"),
         Column("gain", "float64", "1", "gain of torch.nn.init.xavier_normal_ or orthogonal_ in square layers: sigma_w"),
         Column("scale", "float64", "1", "scale of VarianceScaling by fan-in, of keras and jax: sigma_w^2"),
-        Column("scale_of_cut", "float64", "1", "scale of haiku's, which does not count its truncation in"),
+        Column("stddev_of_cut", "float64", "1", "stddev of TruncatedNormal, which is cut after, times sqrt(fan-in)"),
     ]
 
 
@@ -224,11 +224,11 @@ def _optimum_row(network: NetworkFamily, best: Optimum, role: str) -> dict[str, 
 
 def _given(sigma_w: float, weights: str) -> dict[str, float]:
     """Return the numbers that the initialisers of libraries are given."""
-    from mfmi.initialisers import CUT_VARIANCE
+    from mfmi.initialisers import CUT_DEVIATION
 
     found = {"gain": sigma_w}
     return (
-        found if weights == "orthogonal" else {**found, "scale": sigma_w**2, "scale_of_cut": sigma_w**2 / CUT_VARIANCE}
+        found if weights == "orthogonal" else {**found, "scale": sigma_w**2, "stddev_of_cut": sigma_w / CUT_DEVIATION}
     )
 
 

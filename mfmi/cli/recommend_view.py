@@ -35,7 +35,7 @@ def draw(found: Recommendation, console: Console) -> None:
         _say(console, "orthogonal has orthogonal weights, the others independent ones: see --weights", "dim")
     if _only_linear(found):
         _say(console, "no bound holds more than the linear one here: for the total, --by replica", "yellow")
-    _say(console, "code for it: add --emit torch, jax, keras or numpy", "dim")
+    _say(console, "code for it: add --emit torch, jax, linen, nnx, equinox, keras or numpy", "dim")
 
 
 def draw_ranking(found: Sequence[tuple[NetworkFamily, Optimum]], console: Console) -> None:

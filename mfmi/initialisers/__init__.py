@@ -4,12 +4,12 @@ A row is the law of one kind of layer in one release of one library: sigma_w^2 a
 the true fan-in, which is what mean-field theory (4) calls it, whatever fan the library itself counts.
 """
 
-from mfmi.initialisers._arguments import CUT_VARIANCE, Argument, arguments
+from mfmi.initialisers._arguments import CUT_DEVIATION, Argument, arguments
 from mfmi.initialisers._names import Preset, get, libraries, names, suggestion
 from mfmi.initialisers._table import Initialiser, table
 
 __all__ = [
-    "CUT_VARIANCE",
+    "CUT_DEVIATION",
     "Argument",
     "Initialiser",
     "Preset",

@@ -6,8 +6,9 @@ import math
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-# Variance of a standard normal that is cut at two standard deviations. Keras and JAX divide it out, haiku does not.
-CUT_VARIANCE = 1.0 - 4.0 * math.exp(-2.0) / math.sqrt(2.0 * math.pi) / math.erf(math.sqrt(2.0))
+# Standard deviation of a standard normal that is cut at two of them. VarianceScaling divides it out in every library,
+# TruncatedNormal in none.
+CUT_DEVIATION = math.sqrt(1.0 - 4.0 * math.exp(-2.0) / math.sqrt(2.0 * math.pi) / math.erf(math.sqrt(2.0)))
 
 
 @dataclass(frozen=True)
@@ -61,7 +62,9 @@ def _independent(sigma_w: float) -> Iterator[Argument]:
             yield Argument(f"torch.nn.init.kaiming_{law}_", "a", math.sqrt(max(2.0 / sigma_w**2 - 1.0, 0.0)))
     yield Argument("keras.initializers.VarianceScaling", "mode='fan_in', scale", sigma_w**2)
     yield Argument("jax.nn.initializers.variance_scaling", "mode='fan_in', scale", sigma_w**2)
-    yield Argument("haiku.initializers.VarianceScaling", "mode='fan_in', scale", sigma_w**2 / CUT_VARIANCE)
+    yield Argument("haiku.initializers.VarianceScaling", "mode='fan_in', scale", sigma_w**2)
+    for name in ("keras.initializers.TruncatedNormal", "haiku.initializers.TruncatedNormal"):
+        yield Argument(name, "sqrt(fan_in) stddev", sigma_w / CUT_DEVIATION)
 
 
 def _orthogonal(sigma_w: float) -> Iterator[Argument]:

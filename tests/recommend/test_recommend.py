@@ -191,20 +191,13 @@ def test_the_command_line_offers_what_there_is() -> None:
 
 # ---- code that runs as pasted ----------------------------------------------------------------------------------------
 
-# Where a library is not installed, a stand-in with its signatures; PyTorch itself belongs to the slow tests.
-FAKES: dict[str, Callable[[], dict[str, Any]]] = {"jax": fake_libraries.jax, "keras": fake_libraries.keras}
-TORCH = [name for name in ["torch"] if find_spec(name)]
 
-
-@pytest.fixture(
-    params=[pytest.param(True, id="stand-in"), *([False] if find_spec("jax") and find_spec("keras") else [])]
-)
+@pytest.fixture(params=[pytest.param(True, id="stand-in"), *([False] if find_spec("jax") else [])])
 def libraries(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
-    """JAX and Keras to be imported: the stand-ins always, the real ones too where both are installed."""
+    """JAX to be imported: a stand-in with its signatures always, the real one too where it is installed."""
     if request.param:
-        for modules in (fake() for fake in FAKES.values()):
-            for name, module in modules.items():
-                monkeypatch.setitem(sys.modules, name, module)
+        for name, module in fake_libraries.jax().items():
+            monkeypatch.setitem(sys.modules, name, module)
 
 
 def run(found: Recommendation, library: str) -> dict[str, Any]:
@@ -254,18 +247,6 @@ def test_numpy(pasted: Recommendation, shape: tuple[int, int]) -> None:
     assert len(initialise([5, 6, 7, 8])) == 3
 
 
-@pytest.mark.slow
-@pytest.mark.parametrize("library", TORCH)
-@pytest.mark.parametrize("shape", [(160, 120), (120, 160)])
-def test_torch(pasted: Recommendation, library: str, shape: tuple[int, int]) -> None:
-    torch = importlib.import_module(library)
-    model = torch.nn.Sequential(torch.nn.Linear(*shape), torch.nn.Tanh(), torch.nn.Conv2d(8, 16, 3))
-    assert run(pasted, "torch")["initialise"](model) is model
-    check(pasted, model[0].weight.detach().numpy().T, model[0].bias.detach().numpy())
-    kernel = model[2].weight.detach().numpy()
-    assert np.mean(kernel**2) * 72 == pytest.approx(pasted.best.sigma_w**2, rel=0.2)
-
-
 @pytest.mark.usefixtures("libraries")
 @pytest.mark.parametrize("shape", [(160, 120), (120, 160)])
 def test_jax(pasted: Recommendation, shape: tuple[int, int]) -> None:
@@ -273,19 +254,6 @@ def test_jax(pasted: Recommendation, shape: tuple[int, int]) -> None:
     layers = run(pasted, "jax")["initialise"](jax.random.PRNGKey(0), [*shape, 20])
     check(pasted, *map(np.asarray, layers[0]))
     assert layers[1][0].shape == (shape[1], 20)
-
-
-@pytest.mark.filterwarnings("ignore::DeprecationWarning")
-@pytest.mark.usefixtures("libraries")
-@pytest.mark.parametrize("shape", [(160, 120), (120, 160)])
-def test_keras(pasted: Recommendation, shape: tuple[int, int]) -> None:
-    keras = importlib.import_module("keras")
-    initialise = run(pasted, "keras")["initialise"]
-    layers = [initialise(keras.layers.Dense, shape[1], activation="tanh") for _ in range(2)]
-    for layer in layers:
-        layer.build((None, shape[0]))
-        check(pasted, *(np.asarray(part) for part in layer.get_weights()))
-    assert not np.array_equal(layers[0].get_weights()[0], layers[1].get_weights()[0])
 
 
 # ---- what a recommendation must not be -------------------------------------------------------------------------------
