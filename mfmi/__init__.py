@@ -15,7 +15,8 @@ if TYPE_CHECKING:
     from mfmi.api import evaluate
     from mfmi.checkpoints import audit
     from mfmi.errors import ConfigError, MfmiError, NumericsError, OutputError, ResumeError
-    from mfmi.meanfield import edge_of_chaos, fixed_point, fixed_points
+    from mfmi.meanfield import edge_of_chaos, fixed_points
+    from mfmi.networks.ends import fixed_point
     from mfmi.networks.weights import Weights
 
 __all__ = [
@@ -48,7 +49,7 @@ _HOMES = {
     "audit": ("mfmi.checkpoints", "audit"),
     "edge_of_chaos": ("mfmi.meanfield", "edge_of_chaos"),
     "evaluate": ("mfmi.api", "evaluate"),
-    "fixed_point": ("mfmi.meanfield", "fixed_point"),
+    "fixed_point": ("mfmi.networks.ends", "fixed_point"),
     "fixed_points": ("mfmi.meanfield", "fixed_points"),
     "initialisers": ("mfmi.initialisers", ""),
 }

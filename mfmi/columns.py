@@ -89,6 +89,7 @@ class OptionalColumn(Column):
 
 
 _OF_TABLES = "estimate from the tables of the closed channels; not of the replica formula itself"
+_OF_STREAMS = "mean field, deep in the network"
 OPTIONAL: tuple[OptionalColumn, ...] = (
     OptionalColumn(
         "mmse",
@@ -152,6 +153,28 @@ OPTIONAL: tuple[OptionalColumn, ...] = (
         "1",
         "variance of the squared singular values of that Jacobian; 0 with mean 1 at an isometry",
         "theorem in the limit of wide layers",
+    ),
+    OptionalColumn(
+        "growth",
+        "float64",
+        "1",
+        "residual stream of skip 1: its variance grows as the depth to this power; inf where exponentially",
+        _OF_STREAMS,
+    ),
+    OptionalColumn(
+        "exponent_c",
+        "float64",
+        "1",
+        "residual stream of skip 1: correlations approach c_star as the depth to minus this power",
+        _OF_STREAMS,
+    ),
+    OptionalColumn(
+        "exponent_grad",
+        "float64",
+        "1",
+        "residual stream of skip 1: squared gradients grow as the depth to this power, the variance of a normalised one"
+        " as the depth; 1 at the edge of chaos",
+        _OF_STREAMS,
     ),
     OptionalColumn(
         "efficiency",

@@ -38,6 +38,11 @@ NORM_PLACES = ("activation", "output", "stream")
 NOISE_SCALES = ("absolute", "relative")
 NOISE_PATHS = ("branch", "stream")
 NUMBER_FORMATS = ("float16", "bfloat16", "float8_e4m3fn", "float8_e5m2")
+# Norms, skips and the scale of the noise: keywords, options and axes of a sweep.
+STRUCTURE = (
+    *("normalization", "norm_at", "skip", "branch", "branch_matrices", "hidden_ratio", "sigma_w_in", "sigma_b_in"),
+    *("sigma_w_out", "sigma_b_out", "noise_scale", "noise_in"),
+)
 BY_DEPTH = "1/sqrt(depth)"
 OBSERVABLES = ("pre-activation", "activation")
 UNITS = ("nats", "bits")

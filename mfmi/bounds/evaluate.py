@@ -19,7 +19,7 @@ from mfmi.bounds.optional_columns import REGISTRY as OPTIONAL_REGISTRY
 from mfmi.bounds.problem import Problem
 from mfmi.bounds.propagation import Propagation
 from mfmi.bounds.structured import PLAIN_TOO, evaluate_structured, reason_against
-from mfmi.bounds.view import OVERFLOW, View, failure_reason, unresolved
+from mfmi.bounds.view import OVERFLOW, UNBOUNDED, View, failure_reason, unresolved
 from mfmi.columns import DATA_NAMES, INFORMATION, OPTIONAL_NAMES, TOTAL, columns_with
 from mfmi.meanfield import FixedPoint, fixed_point, trajectory
 from mfmi.names import ESTIMATORS, LOWER_BOUNDS, NOISE_PLACEMENTS, UNITS, UPPER_BOUNDS
@@ -31,7 +31,6 @@ from mfmi.networks.structure import check as check_structure
 # Functions of a problem by the column that they fill.
 Quantities = Mapping[str, Callable[[Problem], Estimate]]
 
-_UNBOUNDED = "the length map has no finite fixed point; values at this depth are finite and hold"
 _TWO_MINIMA = "the replica potential has two minima, of which the smaller counts: a first-order transition lies near"
 # Columns that speak of the exact potential; a bound's minima are its own affair.
 _EXACT = ("mi_replica", "mmse")
@@ -220,7 +219,7 @@ def _evaluate_activation(
     out.put("chi", path.chi[at], entries)
     # A layer of its own scales is not repeated without end.
     unbounded = (ends.phase[own] == "unbounded") & (model.scales is None)
-    out.note("unbounded", _UNBOUNDED, (row[unbounded & finite], column[unbounded & finite]))
+    out.note("unbounded", UNBOUNDED, (row[unbounded & finite], column[unbounded & finite]))
     overflows = np.any(np.isinf(path.q[which[row]]), axis=1)
     out.note("failed", OVERFLOW, (row[~finite & overflows], column[~finite & overflows]))
     out.note(

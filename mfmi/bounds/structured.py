@@ -17,9 +17,9 @@ from mfmi.arguments.arrays import FloatArray
 from mfmi.bounds import covariance
 from mfmi.bounds.estimate import Estimate, closed
 from mfmi.bounds.readable import SITES, Readable, readable
-from mfmi.bounds.view import OVERFLOW, Entries, View, failure_reason, unresolved
+from mfmi.bounds.view import OVERFLOW, UNBOUNDED, Entries, View, failure_reason, unresolved
 from mfmi.isometry import residual_moments
-from mfmi.meanfield import Architecture, Stream, propagate
+from mfmi.meanfield import Architecture, Stream, propagate, stream_ends
 from mfmi.names import OBSERVABLES, WEIGHTS
 from mfmi.networks.model import Model
 from mfmi.networks.points import Points
@@ -32,7 +32,10 @@ Reasons = NDArray[np.object_]
 _MOST_ELEMENTS = 1 << 22
 _TOO_DEEP = "linear: a residual stream this deep is out of reach"
 _CRUDE = "covariance_upper: maximum entropy without the covariance between neurons, for a residual stream this deep"
-_NO_FIXED_POINT = "q_star, c_star, chi_1, xi_q, xi_c and phase are those of plain networks"
+_ENDS = ("q_star", "c_star", "chi_1", "xi_q", "xi_c", "phase")
+EXPONENTS = ("growth", "exponent_c", "exponent_grad")
+"""Columns of residual streams of skip 1, on request."""
+_NO_FIXED_POINT = f"{', '.join(_ENDS)}: of networks whose layers are alike"
 
 
 @dataclass(frozen=True)
@@ -167,6 +170,7 @@ def evaluate_structured(
         some = points[rows]
         if mean_field:
             _note_all(some, part, asked, every)
+            _put_ends(some, layers[rows], model.scales, asked, part)
         for network, stream, where in _networks(some, layers[rows], model.scales):
             if mean_field:
                 _put_mean_field(network, stream, some.structured.number_format[0], part, where)
@@ -220,15 +224,43 @@ def _networks(
 
 def _note_all(points: Points, out: View, asked: Sequence[str], every: Entries) -> None:
     """Say what has no value in these networks, and what of their settings counts for nothing."""
-    out.note("ok", _NO_FIXED_POINT, every)
-    out.put("phase", None, every)
-    missing = [name.removeprefix("mi_") for name in asked if name not in REGISTRY]
+    missing = [name.removeprefix("mi_") for name in asked if name not in REGISTRY and name not in EXPONENTS]
     if missing:
         out.note("ok", f"{', '.join(missing)}: known of plain networks only", every)
     texts = notes(points)[every[0]]
     for text in dict.fromkeys(texts):
         if text:
             out.note("ok", text, _at(every, texts == text))
+
+
+def _put_ends(
+    points: Points, layers: NDArray[np.intp], scales: LayerScales | None, asked: Sequence[str], out: View
+) -> None:
+    """Where networks of many such layers end, and by which powers of the depth."""
+    every = _every(layers)
+    if scales is not None:
+        out.put("phase", None, every)
+        out.note("ok", _NO_FIXED_POINT, every)
+        return
+    phi = get_activation(points.activation[0])
+    if points.structured.branch_by_depth[0]:
+        # With another branch every depth is a network of its own.
+        groups = [(layers == depth, int(depth)) for depth in np.unique(layers)]
+    else:
+        groups = [(np.ones(layers.shape, dtype=bool), 1)]
+    for chosen, depth in groups:
+        rows = np.flatnonzero(chosen.any(axis=1))
+        ends = stream_ends(architecture(phi, points[rows], depth))
+        at = _at(every, chosen.ravel())
+        own = np.searchsorted(rows, at[0])
+        for name in (*_ENDS, *(name for name in EXPONENTS if name in asked)):
+            out.put(name, ends[name][own], at)
+        unbounded = (ends.status == "unbounded")[own]
+        out.note("unbounded", UNBOUNDED, (at[0][unbounded], at[1][unbounded]))
+        for status, text in dict.fromkeys(zip(ends.status, ends.message, strict=True)):
+            if text:
+                said = ((ends.status == status) & (ends.message == text))[own]
+                out.note(status, text, (at[0][said], at[1][said]))
 
 
 def _put_mean_field(

@@ -12,6 +12,7 @@ from mfmi.chain.search import ENOUGH
 Entries = tuple[NDArray[np.intp], NDArray[np.intp]]
 """Rows and depths of entries of columns, as many of one as of the other."""
 
+UNBOUNDED = "the length map has no finite fixed point; values at this depth are finite and hold"
 OVERFLOW = "the pre-activation variance overflows at this depth"
 
 

@@ -246,7 +246,12 @@ def _headline(activation: Activation, points: Points, rows: Rows, model: Model) 
     if model.alpha:
         first += f" · ratios of widths {', '.join(number(ratio) for ratio in model.alpha)}"
     if not points.is_plain.all():
-        return [first]
+        slope = f": chi_1 {number(rows['chi_1'][0])}" if known(rows["chi_1"][0]) else ""
+        return (
+            [first, f"{rows['phase'][0]}{slope}"]
+            if rows["phase"][0] and not points.structured.branch_by_depth[0]
+            else [first]
+        )
     facts = [f"{name} {number(rows[column][0])}" for name, column in (("chi_1", "chi_1"), ("q*", "q_star"))]
     facts = [fact for fact, column in zip(facts, ("chi_1", "q_star"), strict=True) if known(rows[column][0])]
     phase = rows["phase"][0] or "phase unknown"
@@ -367,7 +372,8 @@ def _footer(
 
 def _parts(message: str, rows: Rows) -> list[str]:
     """The notes in a message; of plain networks, whose notes have semicolons of their own, all in one."""
-    return message.split("; ") if rows["phase"][0] is None else [message]
+    alike = {"normalization": "none", "noise_scale": "absolute", "skip": 0.0, "branch": 1.0, "branch_matrices": 1}
+    return [message] if all(rows[name][0] == value for name, value in alike.items()) else message.split("; ")
 
 
 def _largest(rows: Rows) -> float:

@@ -12,6 +12,7 @@ from mfmi.arguments.ranges import DEVIATION
 from mfmi.cli.command import command as make_command
 from mfmi.cli.options import initialiser_option, network_option, network_options, refuse_beside_init
 from mfmi.cli.sink import Sink, output_options
+from mfmi.cli.structure_options import NOISE, structure_options, usage_errors
 from mfmi.cli.terminal import terminal
 from mfmi.cli.values import Values
 
@@ -36,6 +37,7 @@ MAP_LEAST = 4
         "mfmi phase --act tanh --sw 1.5 --sb 0.1",
         "mfmi phase --act tanh --sw 0.5:3:101 --sb 0:1:31 --noise-at every --sn 0.2",
         "mfmi phase --act silu --curve --sb 0,0.1,0.5,1",
+        "mfmi phase --act tanh --sw 1.5 --norm layernorm --residual",
     ),
 )
 @network_options("activation")
@@ -50,10 +52,15 @@ MAP_LEAST = 4
     "--sb", "sigma_b", type=Values(DEVIATION), metavar="S", help="Standard deviation of the biases, likewise."
 )
 @initialiser_option
-@network_options("sigma_noise")
+@network_option(
+    "sigma_noise",
+    type=NOISE,
+    help="Standard deviation of the noise, or a number format whose rounding it stands for.",
+)
 @network_option(
     "noise_at", help="Noise of the hidden layers changes the maps; noise at the output, the default, does not."
 )
+@structure_options
 @network_options("input_variance")
 @click.option("--curve", is_flag=True, help="The edge of chaos at the given --sb, or at the given --sw; every branch.")
 @click.option("--all", "everything", is_flag=True, help="Every fixed point of the length map, attracting or not.")
@@ -63,8 +70,9 @@ def command(
     sigma_w: tuple[float, ...] | None,
     sigma_b: tuple[float, ...] | None,
     init: Preset | None,
-    sigma_noise: float,
+    sigma_noise: float | str,
     noise_at: str,
+    structure: dict[str, Any],
     input_variance: float,
     curve: bool,
     everything: bool,
@@ -74,9 +82,14 @@ def command(
 
     One point, a grid of points or, with --curve, the edge of chaos. Variances that grow without bound are reported as
     the phase "unbounded" and have no numbers. A depth scale may be infinite: inf in CSV and Parquet, "Infinity" in
-    JSON. Without --sw and --sb the map from sigma_w 0.5 to 3 and sigma_b 0 to 1 is drawn.
+    JSON. Without --sw and --sb the map from sigma_w 0.5 to 3 and sigma_b 0 to 1 is drawn. A residual stream of skip 1
+    has no depth scale: what a plain network does exponentially it does by powers of the depth, whose exponents are
+    shown.
     """
-    network = {"sigma_noise": sigma_noise, "noise_at": noise_at, "input_variance": input_variance}
+    network: dict[str, Any] = {"sigma_noise": sigma_noise, "noise_at": noise_at, "input_variance": input_variance}
+    own = {name: value for name, value in structure.items() if value is not None}
+    if own or isinstance(sigma_noise, str):
+        network["structure"] = own
     if init is not None:
         refuse_beside_init(sigma_w=sigma_w, sigma_b=sigma_b)
         if curve:
@@ -89,6 +102,8 @@ def command(
         return
     sigma_b = sigma_b or (Values(DEVIATION).convert(MAP_SIGMA_B, None, None) if sigma_w is None else (0.0,))
     sigma_w = sigma_w or Values(DEVIATION).convert(MAP_SIGMA_W, None, None)
+    if everything and "structure" in network:
+        raise click.UsageError("--all is known of plain networks only.")
     if everything:
         _every_fixed_point(activation, sigma_w, sigma_b, network, sink)
     elif len(sigma_w) == len(sigma_b) == 1:
@@ -98,22 +113,31 @@ def command(
 
 
 def _columns(*names: str) -> list[Column]:
-    from mfmi.columns import COLUMNS, Column
+    from mfmi.columns import COLUMNS, OPTIONAL, Column
 
-    known = {column.name: column for column in COLUMNS}
+    known = {column.name: column for column in (*COLUMNS, *OPTIONAL)}
     for column in (
+        Column("law", "string", "", "of a stream of skip 1, how it goes with depth: power, stretched or exponential"),
+        Column("rate", "float64", "1", "stretched: ln of squared gradients over sqrt(depth); exponential: over depth"),
         Column("chi_q", "float64", "1", "slope of the length map at q_star; above 1 it repels"),
         Column("chi_c", "float64", "1", "slope of the correlation map at c_star"),
         Column("xi_grad", "float64", "layers", "depth scale of gradients; negative where they grow"),
         Column("n_stable", "int64", "1", "number of attracting fixed points of the length map"),
         Column("stable", "bool", "", "whether the fixed point attracts its neighbourhood"),
         Column("reached", "bool", "", "whether an input of the given variance ends there"),
-        Column("kind", "string", "", "interior, zero (a limit of vanishing variance) or continuum (of variances)"),
+        Column(
+            "kind",
+            "string",
+            "",
+            "interior, zero (a limit of vanishing variance) or continuum (of variances; of sigma_w behind a norm)",
+        ),
     ):
         known[column.name] = column
     return [known[name] for name in names]
 
 
+SETTINGS = ("normalization", "norm_at", "noise_scale", "skip", "branch", "branch_matrices")
+LAWS = ("law", "growth", "exponent_c", "exponent_grad", "rate")
 NETWORK = ("activation", "noise_at", "sigma_w", "sigma_b", "sigma_noise", "input_variance")
 SCALES = ("q_star", "c_star", "chi_1", "chi_q", "chi_c", "xi_q", "xi_c", "xi_grad", "phase")
 SHOWN = ("sigma_w", "sigma_b", "q_star", "c_star", "chi_1", "chi_q", "xi_c", "xi_grad", "phase")
@@ -123,39 +147,63 @@ def _block(activation: Activation, sigma_w: Any, sigma_b: Any, network: Mapping[
     """The columns that name the networks, and those found for them."""
     import numpy as np
 
-    count = len(found["q_star"])
-    constants: Block = {name: np.full(count, network[name]) for name in ("sigma_noise", "input_variance")}
+    count = len(sigma_w)
+    constants: Block = {"input_variance": np.full(count, network["input_variance"])}
+    constants["sigma_noise"] = np.full(count, _deviation(network["sigma_noise"]))
     words = {"activation": activation.name, "noise_at": network["noise_at"]}
     constants |= {name: np.full(count, word, dtype=object) for name, word in words.items()}
+    if "structure" in network:
+        settings = {"normalization": "none", "skip": 0.0, "branch": 1.0, "branch_matrices": 1, **network["structure"]}
+        settings["norm_at"] = settings.get("norm_at", "activation") if settings["normalization"] != "none" else None
+        rounds = isinstance(network["sigma_noise"], str)
+        settings["noise_scale"] = settings.get("noise_scale", "relative" if rounds else "absolute")
+        constants |= {
+            name: np.full(count, settings[name], dtype=None if isinstance(settings[name], int | float) else object)
+            for name in SETTINGS
+        }
     given = {"sigma_w": np.broadcast_to(sigma_w, count), "sigma_b": np.broadcast_to(sigma_b, count)}
     return constants | given | found
 
 
-def _hidden(network: Mapping[str, Any]) -> float:
-    return float(network["sigma_noise"]) if network["noise_at"] == "every" else 0.0
+def _deviation(sigma_noise: float | str) -> float:
+    if not isinstance(sigma_noise, str):
+        return sigma_noise
+    from mfmi.meanfield import NUMBER_FORMATS
+
+    return float(NUMBER_FORMATS[sigma_noise].share ** 0.5)
+
+
+def _hidden(network: Mapping[str, Any]) -> Any:
+    return network["sigma_noise"] if network["noise_at"] == "every" else 0.0
 
 
 def _evaluate(activation: Activation, sigma_w: Any, sigma_b: Any, network: Mapping[str, Any]) -> Block:
     import numpy as np
 
-    from mfmi.meanfield import fixed_point
+    from mfmi.networks.ends import fixed_point
 
     w, b = np.broadcast_arrays(np.atleast_1d(sigma_w), np.atleast_1d(sigma_b))
-    found = dict(
-        fixed_point(
-            activation, sigma_w=w, sigma_b=b, sigma_noise=_hidden(network), input_variance=network["input_variance"]
-        )
-    )
-    del found["residual"]
+    given = {"sigma_noise": _hidden(network), "input_variance": network["input_variance"]}
+    with usage_errors(network.get("structure", {})):
+        found = dict(fixed_point(activation, sigma_w=w, sigma_b=b, **given, **network.get("structure", {})))
+    found.pop("residual", None)
     return _block(activation, w, b, network, found)
+
+
+def _shown(network: Mapping[str, Any]) -> list[Column]:
+    """Columns of points; other than plain networks have exponents, and one fixed point."""
+    if "structure" not in network:
+        return _columns(*NETWORK, *SCALES, "n_stable", "status", "message")
+    return _columns(*NETWORK, *SETTINGS, *SCALES, *LAWS, "status", "message")
 
 
 def _point(activation: Activation, sigma_w: float, sigma_b: float, network: Mapping[str, Any], sink: Sink) -> None:
     from mfmi.cli.phase_view import draw_point
 
     block = _evaluate(activation, sigma_w, sigma_b, network)
-    columns = _columns(*NETWORK, *SCALES, "n_stable", "status", "message")
-    sink.write(block, columns, table=functools.partial(draw_point, activation, block))
+    columns = _shown(network)
+    structure = network.get("structure")
+    sink.write(block, columns, table=functools.partial(draw_point, activation, block, structure))
 
 
 def _every_fixed_point(
@@ -190,7 +238,7 @@ def _grid(
 ) -> None:
     import numpy as np
 
-    columns = _columns(*NETWORK, *SCALES, "n_stable", "status", "message")
+    columns = _shown(network)
 
     def blocks() -> Iterator[Block]:
         rows = max(1, BLOCK_POINTS // len(sigma_b))
@@ -201,7 +249,7 @@ def _grid(
     if sink.format == "table" and min(len(sigma_w), len(sigma_b)) >= MAP_LEAST:
         from mfmi.cli.phase_view import draw_map
 
-        sink.draw(functools.partial(draw_map, activation, list(blocks()), _hidden(network)))
+        sink.draw(functools.partial(draw_map, activation, list(blocks()), _hidden(network), network.get("structure")))
     else:
         sink.write(blocks(), columns, shown=SHOWN)
         if sink.format == "table":
@@ -226,9 +274,37 @@ def _curve(
         raise click.UsageError(f"{activation.name} has no derivative, and so no edge of chaos.")
     if sigma_w is None and sigma_b is None:
         sigma_b = Values(DEVIATION).convert(MAP_SIGMA_B, None, None)
+    if "structure" in network:
+        _normalised_curve(activation, sigma_b, network, sink)
+        return
     edge = edge_of_chaos(
         activation, sigma_b, _hidden(network), sigma_w=sigma_w, input_variance=network["input_variance"]
     )
     block = _block(activation, edge.sigma_w, edge.sigma_b, network, dict(edge))
     columns = _columns(*NETWORK, "q_star", "chi_q", "stable", "reached", "kind")
     sink.write(block, columns, table=functools.partial(draw_curve, activation, block, by_weight=sigma_w is not None))
+
+
+def _normalised_curve(
+    activation: Activation, sigma_b: tuple[float, ...] | None, network: Mapping[str, Any], sink: Sink
+) -> None:
+    """The edge of chaos behind a norm, where it has no other branches and no fixed point to look for."""
+    import numpy as np
+
+    from mfmi.cli.phase_view import draw_normalised_curve
+    from mfmi.networks.ends import edge_of_normalised
+
+    if sigma_b is None:
+        raise click.UsageError(
+            "--curve of a normalised network goes by --sb: every sigma_w has its own sigma_b / sigma_w."
+        )
+    with usage_errors(network["structure"]):
+        edge = edge_of_normalised(activation, np.array(sigma_b), _hidden(network), network["structure"])
+    chosen = np.isfinite(edge)
+    b = np.array(sigma_b)[chosen]
+    every = edge[chosen] == 0.0
+    kind = np.where(every, "continuum", "interior").astype(object)
+    block = _block(activation, np.where(every, np.nan, edge[chosen]), b, network, {"kind": kind})
+    sink.write(
+        block, _columns(*NETWORK, *SETTINGS, "kind"), table=functools.partial(draw_normalised_curve, activation, block)
+    )

@@ -32,11 +32,13 @@ MAP_WIDTH = 70
 MARGIN = 8
 
 
-def draw_point(activation: Activation, block: Block, console: Console) -> None:
-    """Draw the fixed points, phase and depth scales of one network."""
+def draw_point(activation: Activation, block: Block, structure: Mapping[str, Any] | None, console: Console) -> None:
+    """Draw the fixed points, phase and depth scales of one network; `structure` is what a plain one has not."""
     row = {name: values[0] for name, values in block.items()}
     unicode = can_encode(console)
-    for line in (_title(activation, row), _state(activation, row)):
+    plain = structure is None
+    title = _title(activation, row) + _settings(structure or {})
+    for line in (title, _state(activation, row) if plain else _state_of_stream(row)):
         console.print(line if unicode else line.replace("·", "-"), soft_wrap=True)
     if known(row["q_star"]):
         console.print()
@@ -44,6 +46,9 @@ def draw_point(activation: Activation, block: Block, console: Console) -> None:
         for name, meaning in _meanings(row).items():
             if known(row[name]):
                 console.print(f"{name:<8}{_value(row[name]):>10}  {meaning}", soft_wrap=True)
+    if not plain:
+        _draw_laws(console, row)
+        return
     roots = _fixed_points(activation, row)
     # One attracting point and zero, which repels, are what everyone expects.
     if sum(roots["stable"]) > 1 or any(roots["q_star"][~roots["stable"]] > 0.0):
@@ -71,6 +76,51 @@ def _state(activation: Activation, row: Mapping[str, Any]) -> str:
     near = f"the edge of chaos is at sigma_w {' and '.join(places)}" if places else "no edge of chaos at this sigma_b"
     slope = f"chi_1 {number(row['chi_1'])}; " if known(row["chi_1"]) else ""
     return f"{phase}: {slope}{near}"
+
+
+def _settings(structure: Mapping[str, Any]) -> str:
+    return "".join(
+        f" · {name} {value if isinstance(value, str) else f'{value:g}'}" for name, value in structure.items()
+    )
+
+
+def _state_of_stream(row: Mapping[str, Any]) -> str:
+    phase = row["phase"] or f"unknown ({row['message']})"
+    if row["law"] == "none":
+        slope = f"chi_1 {number(row['chi_1'])}" if known(row["chi_1"]) else row["message"] or "no finite fixed point"
+        return f"{phase}: {slope}"
+    goes = {"power": "goes by powers of the depth l", "stretched": "has gradients that grow as exp(rate sqrt(l))"}
+    return f"{phase}: a stream of skip 1, which {goes.get(row['law'], 'grows exponentially with the depth l')}"
+
+
+def _draw_laws(console: Console, row: Mapping[str, Any]) -> None:
+    """Say how a stream of skip 1 goes with depth, where that is known."""
+    laws = {
+        "growth": "variance grows as l to this power" if row["law"] != "exponential" else "faster than any power",
+        "c_star": "correlation that two inputs end with",
+        "exponent_c": "correlations approach it as l to minus this power; 0 on the edge of chaos, where logarithms do",
+        "exponent_grad": "squared gradients grow as l to this power, a normalised stream's variance as l",
+        "rate": "ln of squared gradients per sqrt(l)" if row["law"] == "stretched" else "ln of the variance per layer",
+    }
+    if row["law"] == "none":
+        return
+    console.print()
+    for name, meaning in laws.items():
+        if known(row[name]):
+            console.print(f"{name:<14}{_value(row[name]):>10}  {meaning}", soft_wrap=True)
+
+
+def draw_normalised_curve(activation: Activation, block: Block, console: Console) -> None:
+    """Draw the edge of chaos of normalised networks as a table."""
+    if not len(block["sigma_b"]):
+        console.print(f"{activation.name}: there is no edge of chaos at any of these sigma_b", soft_wrap=True)
+        return
+    console.print(f"Edge of chaos of {activation.name} behind a norm: chi_1 = 1", soft_wrap=True)
+    console.print(f"{'sigma_b':>12}{'sigma_w':>12}", style="bold")
+    for b, w in zip(block["sigma_b"], block["sigma_w"], strict=True):
+        place = f"{w:>12.6g}" if known(w) else f"{'any':>12}"
+        console.print(f"{b:>12.6g}{place}", soft_wrap=True)
+    console.print("more digits: --format csv", style="dim", soft_wrap=True)
 
 
 def _meanings(row: Mapping[str, Any]) -> dict[str, str]:
@@ -124,8 +174,14 @@ def _draw_fixed_points(console: Console, roots: Block, row: Mapping[str, Any]) -
         console.print("Above the last of them variances grow without bound.")
 
 
-def draw_map(activation: Activation, blocks: Sequence[Block], hidden: float, console: Console) -> None:
-    """Draw the phases over sigma_w and sigma_b, with the edge of chaos."""
+def draw_map(
+    activation: Activation,
+    blocks: Sequence[Block],
+    hidden: float | str,
+    structure: Mapping[str, Any] | None,
+    console: Console,
+) -> None:
+    """Draw the phases over sigma_w and sigma_b, of plain networks with the edge of chaos."""
     import numpy as np
     from rich.text import Text
 
@@ -146,10 +202,14 @@ def draw_map(activation: Activation, blocks: Sequence[Block], hidden: float, con
         glyphs[phases == name], styles[phases == name] = glyph if unicode else plain, style
     drawn.fill(glyphs, styles)
     network = {"sigma_noise": hidden, "input_variance": float(blocks[0]["input_variance"][0])}
-    for w, b, (glyph, plain, style) in _edges(activation, x.cells(4 * width), y.cells(4 * height), network):
+    edges = [] if structure is not None else _edges(activation, x.cells(4 * width), y.cells(4 * height), network)
+    for w, b, (glyph, plain, style) in edges:
         drawn.mark(w, b, glyph if unicode else plain, style)
 
-    noise = f"noise {hidden:g} in every layer" if hidden else "no hidden noise"
+    noise = (
+        f"noise {hidden if isinstance(hidden, str) else f'{hidden:g}'} in every layer" if hidden else "no hidden noise"
+    )
+    noise += _settings(structure or {})
     dot = "·" if unicode else "-"
     console.print(f"{activation.name} {dot} {noise} {dot} {len(x)} x {len(y)} points", soft_wrap=True)
     for line in drawn.lines():
@@ -178,7 +238,7 @@ def _percent(share: float) -> str:
 
 
 def _edges(
-    activation: Activation, sigma_w: Any, sigma_b: Any, network: Mapping[str, float]
+    activation: Activation, sigma_w: Any, sigma_b: Any, network: Mapping[str, Any]
 ) -> list[tuple[Any, Any, tuple[str, str, str]]]:
     """Points of the edge by both axes, so that it has no gaps where it runs along one; those not reached first."""
     import numpy as np

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import functools
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Mapping
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
@@ -11,7 +12,7 @@ import click
 from mfmi.arguments.ranges import NUMBERS
 from mfmi.cli.command import nearest
 from mfmi.cli.options import Real, Word
-from mfmi.names import BY_DEPTH, NOISE_PATHS, NOISE_SCALES, NORM_PLACES, NORMALIZATIONS, NUMBER_FORMATS
+from mfmi.names import BY_DEPTH, NOISE_PATHS, NOISE_SCALES, NORM_PLACES, NORMALIZATIONS, NUMBER_FORMATS, STRUCTURE
 
 if TYPE_CHECKING:
     from mfmi.networks.points import Points
@@ -21,11 +22,6 @@ else:  # generic only in recent versions of click
     NumberOrWordBase = click.ParamType
 
 Function = TypeVar("Function", bound=Callable[..., Any])
-
-_KEYWORDS = (
-    *("normalization", "norm_at", "skip", "branch", "branch_matrices", "hidden_ratio", "sigma_w_in", "sigma_b_in"),
-    *("sigma_w_out", "sigma_b_out", "noise_scale", "noise_in"),
-)
 
 
 class NumberOrWord(NumberOrWordBase):
@@ -119,7 +115,7 @@ def structure_options(function: Function) -> Callable[..., Any]:
     @click.option("--noise-in", type=Word(NOISE_PATHS), help="Whether the skip carries noise too.  [default: branch]")
     @functools.wraps(function)
     def with_structure(*args: Any, residual: bool, **options: Any) -> Any:
-        given = {name: options.pop(name) for name in _KEYWORDS}
+        given = {name: options.pop(name) for name in STRUCTURE}
         if residual:
             if given["skip"] not in (None, 1.0):
                 raise click.UsageError(f"--residual is --skip 1; --skip {given['skip']:g} contradicts it.")
@@ -139,8 +135,15 @@ def with_structure(points: Points, sigma_noise: float | str, given: dict[str, An
     """
     from mfmi.networks.settings import with_settings
 
-    try:
+    with usage_errors(given):
         return with_settings(points, sigma_noise, given)
+
+
+@contextlib.contextmanager
+def usage_errors(given: Mapping[str, Any]) -> Iterator[None]:
+    """Turn what is wrong with the settings `given` into a usage error that names the option."""
+    try:
+        yield
     except ValueError as error:
         argument, colon, rest = str(error).partition(": ")
         text = f"--{argument.replace('_', '-')}: {rest}" if colon and argument in given else str(error)

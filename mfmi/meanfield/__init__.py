@@ -7,6 +7,7 @@ from mfmi.meanfield._maps import Trajectory, trajectory
 from mfmi.meanfield._power_laws import PowerLaws, power_laws
 from mfmi.meanfield._rounding import NUMBER_FORMATS, NumberFormat
 from mfmi.meanfield._stream import Stream, propagate
+from mfmi.meanfield._stream_ends import StreamEnds, edge_behind_norm, stream_ends
 
 __all__ = [
     "NUMBER_FORMATS",
@@ -18,12 +19,15 @@ __all__ = [
     "NumberFormat",
     "PowerLaws",
     "Stream",
+    "StreamEnds",
     "Trajectory",
+    "edge_behind_norm",
     "edge_curve",
     "edge_of_chaos",
     "fixed_point",
     "fixed_points",
     "power_laws",
     "propagate",
+    "stream_ends",
     "trajectory",
 ]

@@ -115,7 +115,7 @@ def fixed_point(
     ends = reached(phi, w2, b2 + h2, s_1)
     found = _scales(phi, w2, b2, h2, ends.s)
     found |= {"n_stable": ends.n_stable, "residual": _residual(phi, w2, b2 + h2, ends.s)}
-    found |= _certainty(phi, ends.s, found)
+    found |= certainty(phi, ends.s, found)
     return FixedPoint(**{name: value.reshape(shape)[()] for name, value in found.items()})
 
 
@@ -190,6 +190,26 @@ def _scales(phi: Activation, w2: FloatArray, b2: FloatArray, h2: FloatArray, s: 
     chi_q = w2 * np.asarray(phi.second_moment_slope(at))
     q_star, chi_1, chi_q = (np.where(bounded, value, np.nan) for value in (q_star, chi_1, chi_q))
     c_star, chi_c = correlation_fixed_point(phi, w2, b2, h2, at, q_star, chi_1)
+    return scales_of(phi, s, (q_star, c_star), (chi_1, chi_q, chi_c))
+
+
+def scales_of(
+    phi: Activation,
+    s: FloatArray,
+    ends: tuple[FloatArray, FloatArray],
+    slopes: tuple[FloatArray, FloatArray, FloatArray],
+) -> dict[str, NDArray[Any]]:
+    """Depth scales and phase of the slopes at a fixed point.
+
+    Parameters
+    ----------
+    phi : the activation.
+    s : the variance that it sees there, shape (n,); inf in the unbounded phase, NaN where it is not known.
+    ends : `q_star` and `c_star`.
+    slopes : `chi_1`, `chi_q` and `chi_c`.
+    """
+    (q_star, c_star), (chi_1, chi_q, chi_c) = ends, slopes
+    bounded = np.isfinite(s)
     phase = np.where(chi_1 < 1.0, "ordered", "chaotic").astype(object)
     phase[np.abs(chi_1 - 1.0) <= CRITICAL] = "critical"
     # Only a step has a slope that is none and yet chaotic, being infinite.
@@ -197,7 +217,7 @@ def _scales(phi: Activation, w2: FloatArray, b2: FloatArray, h2: FloatArray, s: 
     phase[np.isposinf(s)] = "unbounded"
     scales = {f"xi_{name}": _depth_scale(slope) for name, slope in (("q", chi_q), ("c", chi_c), ("grad", chi_1))}
     return {
-        "q_star": q_star,
+        "q_star": np.where(bounded, q_star, np.nan),
         "c_star": c_star,
         "chi_1": chi_1,
         "chi_q": chi_q,
@@ -215,7 +235,7 @@ def _residual(phi: Activation, w2: FloatArray, shift: FloatArray, s: FloatArray)
     return np.where(positive, mismatch, np.where(np.isfinite(s), 0.0, np.nan))
 
 
-def _certainty(phi: Activation, s: FloatArray, found: dict[str, NDArray[Any]]) -> dict[str, NDArray[Any]]:
+def certainty(phi: Activation, s: FloatArray, found: dict[str, NDArray[Any]]) -> dict[str, NDArray[Any]]:
     """Status and message of fixed points s."""
     status, message = np.full((2, len(s)), "", dtype=object)
     status[:] = np.where(np.isposinf(s), "unbounded", "ok")

@@ -121,20 +121,24 @@ class Ends(NamedTuple):
     n_stable: NDArray[np.int64]
 
 
-def reached(phi: Activation, w2: FloatArray, shift: FloatArray, s_1: FloatArray) -> Ends:
+def reached(
+    phi: Activation, w2: FloatArray, shift: FloatArray, s_1: FloatArray, kept: FloatArray | None = None
+) -> Ends:
     """Fixed point of `s -> w2 V(s) + shift` that the first layer's variance leads to.
 
     Parameters
     ----------
     phi : the activation.
     w2, shift, s_1 : `sigma_w^2`, `sigma_b^2 + sigma_h^2` and the variance seen by the first layer, shape (n,).
+    kept : share of its variance that a layer keeps on its way, below 1; none by default.
     """
     if phi.homogeneous:
         return _reached_homogeneous(phi, w2, shift, s_1)
+    kept = np.zeros_like(w2) if kept is None else kept
     grid = length_map_grid(phi)
     ends = Ends(np.empty_like(w2), np.empty(len(w2), dtype=np.int64))
     for rows in blocks(len(w2), len(grid.s)):
-        part = _reached(phi, grid, w2[rows], shift[rows], s_1[rows])
+        part = _reached(phi, grid, w2[rows], shift[rows], s_1[rows], kept[rows])
         ends.s[rows], ends.n_stable[rows] = part
     return ends
 
@@ -218,10 +222,17 @@ def _crossings(phi: Activation, grid: LengthMapGrid, excess: FloatArray, w2: Flo
     return merged(plain, first.take(split), second.take(split))
 
 
-def _reached(phi: Activation, grid: LengthMapGrid, w2: FloatArray, shift: FloatArray, s_1: FloatArray) -> Ends:
+def _reached(
+    phi: Activation,
+    grid: LengthMapGrid,
+    w2: FloatArray,
+    shift: FloatArray,
+    s_1: FloatArray,
+    kept: FloatArray,
+) -> Ends:
     excess = _excess(grid, w2, shift)
     crossings = _crossings(phi, grid, excess, w2, shift)
-    start = s_1 if grid.increasing else _settled(phi, w2, shift, s_1)
+    start = s_1 if grid.increasing else _settled(phi, w2, shift, s_1, kept)
     sign = signs(excess)
     rests_at_zero, grows_beyond = sign[:, 0] < 0, sign[:, -1] > 0
     row, _, _, attracts = crossings
@@ -277,12 +288,12 @@ def _reached_homogeneous(phi: Activation, w2: FloatArray, shift: FloatArray, s_1
     return Ends(s, attracts.astype(np.int64))
 
 
-def _settled(phi: Activation, w2: FloatArray, shift: FloatArray, s_1: FloatArray) -> FloatArray:
+def _settled(phi: Activation, w2: FloatArray, shift: FloatArray, s_1: FloatArray, kept: FloatArray) -> FloatArray:
     """If V decreases, iterates may jump over fixed points: follow them until they approach one from one side."""
     s = s_1
     for _ in range(_STEPS):
         with np.errstate(over="ignore", invalid="ignore"):
             known = np.isfinite(s)
             moved = w2 * np.asarray(phi.second_moment(np.where(known, s, 1.0))) + shift
-            s = np.where(known, np.minimum(moved, S_MAX), s)
+            s = np.where(known, np.minimum(kept * s + (1.0 - kept) * moved, S_MAX), s)
     return s

@@ -46,7 +46,8 @@ def power_laws(network: Architecture) -> PowerLaws:
 
     Parameters
     ----------
-    network : n networks with one matrix per branch, the same constants in all layers.
+    network : n networks with the same constants in all layers; with two matrices per branch, laws are known behind a
+        norm.
 
     Returns
     -------
@@ -55,7 +56,7 @@ def power_laws(network: Architecture) -> PowerLaws:
     n = network.size
     found = PowerLaws(np.full(n, "none", dtype="<U11"), *(np.full(n, np.nan) for _ in range(5)))
     rows = np.flatnonzero((network.skip[:, 0] == 1.0) & (network.branch[:, 0] != 0.0) & (network.sigma_w2[:, 0] > 0.0))
-    known = network.matrices == 1 and network.noise_in == "branch" and network.phi.differentiable
+    known = network.noise_in == "branch" and network.phi.differentiable
     if not len(rows) or not known:
         return found
     some = network.take(rows)
@@ -64,7 +65,7 @@ def power_laws(network: Architecture) -> PowerLaws:
             _put(found, rows, "power", _normalised(some))
         return found
     end = network.phi if network.phi.homogeneous else network.phi.far
-    if network.noise_scale == "relative":
+    if network.noise_scale == "relative" or network.matrices == 2:
         return found
     if isinstance(end, Activation):
         _put(found, rows, "exponential", _homogeneous(some, end))
@@ -85,16 +86,21 @@ def _normalised(network: Architecture) -> tuple[FloatArray, ...]:
     phi, n = network.phi, network.size
     # Beside a stream that grows, noise of a given size is none.
     h2 = network.hidden_noise[:, 0] if network.noise_scale == "relative" else np.zeros(n)
-    w2, b2, s, one = network.sigma_w2[:, 0], network.sigma_b2[:, 0], 1.0 + h2, np.ones(n)
-    slope = np.asarray(phi.slope_moment(s))
+    weight, bias = (part[:, 0] for part in network.outer)
+    two = network.matrices == 2
+    inner = network.sigma_w2[:, 0] if two else np.ones(n)
+    level = network.sigma_b2[:, 0] if two else np.zeros(n)
+    t, nothing = inner * (1.0 + h2) + level, np.full(n, np.nan)
+    slope = weight * inner * np.asarray(phi.slope_moment(t))
     if network.is_centred:
-        variance = np.asarray(phi.decorrelation(s, s))
-        kappa2 = np.square(phi.conditional(0.0, s).kappa)
-        return one, 0.0 * one, 1.0 - kappa2 / variance, slope / variance, np.full(n, np.nan)
-    beta = w2 * np.asarray(phi.second_moment(s)) + b2
-    chi = w2 * slope / beta
-    c_star, chi_c = correlation_fixed_point(phi, w2 / beta, b2 / beta, h2, s, one, chi)
-    return one, c_star, 1.0 - chi_c, chi, np.full(n, np.nan)
+        # A pair of independent inputs shares the offsets between the two matrices alone.
+        apart = inner * (1.0 + h2)
+        variance = weight * np.asarray(phi.decorrelation(t, apart))
+        shared = weight * inner * np.asarray(phi.slope_correlation_gap(t, apart))
+        return np.ones(n), np.zeros(n), 1.0 - shared / variance, slope / variance, nothing
+    beta = weight * np.asarray(phi.second_moment(t)) + bias
+    found = correlation_fixed_point(phi, weight * inner / beta, level + bias, inner * h2, t, inner, slope / beta)
+    return np.ones(n), found[0], 1.0 - found[1], slope / beta, nothing
 
 
 def _homogeneous(network: Architecture, phi: Activation) -> tuple[FloatArray, ...]:

@@ -33,7 +33,8 @@ def test_options_are_the_keywords(command_line: CommandLine) -> None:
     )
     for name in ("branch", "q", "mi_linear", "mi_upper", "message"):
         assert [row[name] for row in rows] == expected[name].tolist()
-    assert [row["phase"] for row in rows] == [None] * 3
+    assert [row["xi_c"] for row in rows] == [None] * 3
+    assert "a stream of skip 1 has no xi" in rows[0]["message"]
     assert rows[0]["norm_at"] == "activation"
 
 

@@ -122,8 +122,13 @@ def test_powers_of_the_depth() -> None:
         ("relu", 2.0, 0.3, "batchnorm", 0.5),
         ("erf", 1.5, 0.3, "none", 0.9),
         ("tanh", 1.0, 0.5, "none", 0.9),
+        ("gelu", 1.5, 0.3, "layernorm, two matrices", 0.5),
+        ("relu", 1.2, 0.2, "batchnorm, two matrices", 0.5),
     ):
-        network = Architecture.of(get(name), depth, sigma_w2=[sigma_w2], sigma_b2=sigma_b2, skip=1.0, norm=norm)
+        norm, two, _ = norm.partition(", two matrices")
+        network = Architecture.of(
+            get(name), depth, sigma_w2=[sigma_w2], sigma_b2=sigma_b2, skip=1.0, norm=norm, matrices=2 if two else 1
+        )
         laws, path = power_laws(network), propagate(network, correlation).path
         level = path.offset_gap[0] if norm == "batchnorm" else path.q[0]
         ends = np.array([depth // 2 - 1, depth - 1])
