@@ -41,6 +41,10 @@ COLUMNS: tuple[Column, ...] = (
     Column("singular_min", "float64", "1", "smallest singular value"),
     Column("singular_max", "float64", "1", "largest singular value"),
     Column("outliers", "int64", "1", "singular values beyond the random bulk"),
+    Column(
+        "bulk_min", "float64", "1", "smallest singular value that independent entries of the same median would have"
+    ),
+    Column("bulk_max", "float64", "1", "largest singular value that they would have"),
     *OF_NETWORK,
     Column("status", "string", "", "ok, unconverged, skipped or failed"),
     Column("message", "string", "", "how sure the law is, what was assumed, why it was skipped, why there is no value"),
@@ -213,6 +217,7 @@ def _numbers(one: Judged) -> dict[str, Any]:
         row["status"] = "failed"
     if one.spectrum is not None:
         row |= {"singular_min": one.spectrum.smallest, "singular_max": one.spectrum.largest}
+        row |= {"bulk_min": one.spectrum.bulk[0], "bulk_max": one.spectrum.bulk[1]}
         row["outliers"] = None if one.spectrum.outliers < 0 else one.spectrum.outliers
     return row
 

@@ -26,6 +26,7 @@ class Spectrum:
     outliers : number beyond the edge of the random bulk that is fitted to the median; -1 where the matrix is too small.
     stable_rank : sum of the squares over the largest square, of the first matrix.
     over_edge : the largest over the edge of the bulk; NaN where the matrix is too small.
+    bulk : edges of the singular values that independent entries would have, of the first matrix; NaN where too small.
     values : singular values of the first matrix, descending, in float64.
     rounding : relative rounding of the arithmetic that found them.
     """
@@ -35,6 +36,7 @@ class Spectrum:
     outliers: int
     stable_rank: float
     over_edge: float
+    bulk: tuple[float, float]
     values: FloatArray = field(compare=False, repr=False)
     rounding: float
 
@@ -56,9 +58,22 @@ def spectrum_of(matrices: FloatArray) -> Spectrum | None:
     rank = float(first / largest**2) if largest > 0.0 else math.nan
     is_small = min(rows, columns) < _SMALLEST
     rounding = float(np.finfo(matrices.dtype).eps)
+    bulk = (math.nan, math.nan) if is_small else bulk_edges(kept, rows, columns)
     return Spectrum(
-        smallest, largest, -1 if is_small else outliers, rank, math.nan if is_small else over, kept, rounding
+        smallest, largest, -1 if is_small else outliers, rank, math.nan if is_small else over, bulk, kept, rounding
     )
+
+
+def bulk_edges(values: FloatArray, rows: int, columns: int) -> tuple[float, float]:
+    """Return the ends of the bulk of singular values that independent entries of this median would have."""
+    narrow, wide = min(rows, columns), max(rows, columns)
+    deviation = math.sqrt(_bulk_variance(values, narrow, wide))
+    return deviation * (math.sqrt(wide) - math.sqrt(narrow)), deviation * (math.sqrt(wide) + math.sqrt(narrow))
+
+
+def _bulk_variance(values: FloatArray, narrow: int, wide: int) -> float:
+    """Variance of an entry of which the median singular value is that of the bulk."""
+    return float(np.median(np.square(values))) / (wide * bulk_median(round(narrow / wide, 4)))
 
 
 def beyond(values: FloatArray, rows: int, columns: int) -> tuple[int, float]:
@@ -67,7 +82,7 @@ def beyond(values: FloatArray, rows: int, columns: int) -> tuple[int, float]:
     median = float(np.median(np.square(values)))
     if median <= 0.0:  # more than half of the directions carry nothing: there is no bulk
         return int(np.count_nonzero(values > 0.0)), math.inf
-    variance = median / (wide * bulk_median(round(narrow / wide, 4)))
+    variance = _bulk_variance(values, narrow, wide)
     edge = variance * (math.sqrt(narrow) + math.sqrt(wide)) ** 2
     scale = variance * (math.sqrt(narrow) + math.sqrt(wide)) * (narrow**-0.5 + wide**-0.5) ** (1.0 / 3.0)
     # The variance comes from a median, known to about one part in the number of values.

@@ -81,6 +81,9 @@ def command(
     curves are drawn against the longest axis, the bounds as a band. Every activation, ensemble and place of the noise
     has a panel; --kind ranking sorts the activations instead, each at its best standard deviations. The figure is as
     wide as a column of a paper.
+
+    The file of an audit (mfmi audit ... -o audit.parquet) is drawn as a strip of layers: sigma_w against the edge of
+    chaos, singular values against the random bulk, information, coloured by step.
     """
     from mfmi.report import figure_choice
 
@@ -91,6 +94,14 @@ def command(
     if sink is not None:
         sink.check()
     described = _columns(file)
+    if "singular_max" in described:
+        _refuse_choices(kind, x, y, by, quantities)
+        from mfmi.cli.plot_audit import draw_audit, write_data
+
+        strip = draw_audit(file, described, where, path, width, force)
+        if sink is not None:
+            write_data(strip, described, sink)
+        return
     _check_quantities(quantities, described)
     rows = _read(file, described, quantities, where)
     wishes = figure_choice.Wishes(kind, x, y, by, quantities)
@@ -130,10 +141,20 @@ def _columns(file: str) -> dict[str, Column]:
     from mfmi.report.source import read_columns
 
     found = {column.name: column for column in read_columns(file)}
+    if "singular_max" in found:  # an audit
+        return found
     missing = [name for name in (*WORDS, *NUMBERS, "phase") if name not in found]
     if missing:
         raise OutputError(f"cannot draw {file}: it is no sweep, for it has no column {missing[0]!r}")
     return found
+
+
+def _refuse_choices(kind: str, *chosen: object) -> None:
+    """Refuse choices of axes where the figure is that of an audit."""
+    if kind != "auto" or any(chosen):
+        raise click.UsageError(
+            "the figure of an audit has its axes: --kind, --x, --y, --by and --quantity do not apply."
+        )
 
 
 def _check_quantities(quantities: Sequence[str], columns: dict[str, Column]) -> None:

@@ -771,7 +771,8 @@ def test_the_frame_has_the_columns_of_the_contract(tmp_path: Path) -> None:
     frame = mfmi.audit(damaged(tmp_path, "onnx"))
     assert isinstance(frame, pd.DataFrame)
     names = "file step layer name kind shape fan_in fan_out sigma_w sigma_b mean law init"
-    names += " singular_min singular_max outliers q c chi phase sigma_w_edge mi_mean_field mi_linear mi_entropy_power"
+    names += " singular_min singular_max outliers bulk_min bulk_max q c chi phase sigma_w_edge"
+    names += " mi_mean_field mi_linear mi_entropy_power"
     names += " mi_layerwise mi_fisher mi_gaussian_upper mi_covariance_upper mi_replica mi_lower mi_upper"
     assert list(frame) == [*names.split(), "freeness", "freeness_error", "status", "message"]
 
