@@ -19,7 +19,7 @@ from mfmi.bounds.estimate import Estimate, closed
 from mfmi.bounds.readable import SITES, Readable, readable
 from mfmi.bounds.view import OVERFLOW, UNBOUNDED, Entries, View, failure_reason, unresolved
 from mfmi.isometry import residual_moments
-from mfmi.meanfield import Architecture, Stream, propagate, stream_ends
+from mfmi.meanfield import Architecture, Stream, propagate, stream_ends, units
 from mfmi.names import OBSERVABLES, WEIGHTS
 from mfmi.networks.model import Model
 from mfmi.networks.points import Points
@@ -268,11 +268,8 @@ def _put_mean_field(
 ) -> None:
     """Variance, correlation and slope at the observed layer, in units of what that layer really holds."""
     path = stream.path
-    # A post-norm stream is carried without its norms, and is larger by the last of them.
     lifted = network.is_normalised and network.norm_at == "stream"
-    unit = np.ones_like(path.q)
-    if lifted:
-        unit[:, 1:] = stream.scale2[:, :-1]
+    unit = units(network, stream)
     q = path.q[:, -1]
     with np.errstate(divide="ignore", invalid="ignore"):
         c = 1.0 - path.gap[:, -1] / q

@@ -16,7 +16,7 @@ from mfmi.cli.numbers import known, number
 from mfmi.cli.options import network_option, network_options, scale_options
 from mfmi.cli.progress import ProgressDisplay
 from mfmi.cli.sink import Sink, output_options
-from mfmi.cli.structure_options import NOISE, structure_options, with_structure
+from mfmi.cli.structure_options import NOISE, structure_options, structure_text, with_structure
 from mfmi.cli.terminal import terminal
 from mfmi.cli.waiting import announce_tables
 from mfmi.columns import DATA_NAMES
@@ -235,7 +235,10 @@ def _headline(activation: Activation, points: Points, rows: Rows, model: Model) 
         f"{activation.name} · {init}sigma_w {rows['sigma_w'][0]:g} · sigma_b {sigma_b:g} · noise {noise:g} {where}"
         f" · {rows['weights'][0]} weights"
     )
-    first += _structure(points)
+    own = points.structured
+    branch = BY_DEPTH if own.branch_by_depth[0] else None
+    row = {name: values[0] for name, values in rows.items()}
+    first += structure_text(row, branch, float(own.hidden_ratio[0]))
     if rows["input_variance"][0] != 1:
         first += f" · input variance {rows['input_variance'][0]:g}"
     if not model.has_plain_input:
@@ -261,20 +264,6 @@ def _headline(activation: Activation, points: Points, rows: Rows, model: Model) 
     if edges:
         return [first, f"{state}; the edge of chaos is at sigma_w {' and '.join(f'{edge:.3f}' for edge in edges)}"]
     return [first, f"{state}; there is no edge of chaos that it could reach at this sigma_b"]
-
-
-def _structure(points: Points) -> str:
-    """Say which norms and skips there are, "" for neither."""
-    own = points.structured
-    parts = []
-    if own.normalization[0] != "none":
-        parts.append(f"{own.normalization[0]} at {own.norm_at[0]}")
-    if own.skip[0] != 0.0 or own.branch[0] != 1.0 or own.branch_by_depth[0]:
-        g = number(own.branch[0]) if not own.branch_by_depth[0] else BY_DEPTH
-        parts.append(f"skip {number(own.skip[0])}, branch {g}")
-    if own.branch_matrices[0] == 2:
-        parts.append(f"2 matrices of ratio {number(own.hidden_ratio[0])}")
-    return "".join(f" · {part}" for part in parts)
 
 
 def _fitting(asked: list[str], width: int) -> list[str]:

@@ -8,9 +8,10 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from mfmi.cli.command import command as make_command
-from mfmi.cli.isometry_view import draw_isometry
+from mfmi.cli.isometry_view import draw_isometry, draw_structured
 from mfmi.cli.options import network_option, network_options, scale_options
 from mfmi.cli.sink import Sink, output_options
+from mfmi.cli.structure_options import NOISE, structure_options, with_structure
 
 if TYPE_CHECKING:
     import numpy as np
@@ -18,6 +19,7 @@ if TYPE_CHECKING:
     from mfmi.activations import Activation
     from mfmi.columns import Column
     from mfmi.isometry import JacobianSpectrum
+    from mfmi.networks.points import Points
 
     Block = dict[str, np.ndarray[Any, Any]]
     Spectra = dict[int, JacobianSpectrum]
@@ -28,12 +30,18 @@ if TYPE_CHECKING:
     examples=(
         "mfmi isometry --act tanh --sw 1.1 --depth 5",
         "mfmi isometry --act relu --sw 1.4142 --weights orthogonal --density --format csv",
+        "mfmi isometry --act relu --sw 1.4142 --residual --branch 1/sqrt(depth) --depth 20",
     ),
 )
 @network_options("activation")
 @scale_options
-@network_options("sigma_noise")
+@network_option(
+    "sigma_noise",
+    type=NOISE,
+    help="Standard deviation of the noise, or a number format whose rounding it stands for.",
+)
 @network_option("noise_at", help="Noise of the hidden layers changes their slopes; noise at the output does not.")
+@structure_options
 @network_options("weights", "depth", "input_variance")
 @click.option("--every-layer", is_flag=True, help="The whole spectrum of every layer, not only of the last.")
 @click.option("--density", is_flag=True, help="The spectral density, a row per node and atom.")
@@ -43,8 +51,9 @@ def command(
     sigma_w: float,
     sigma_b: float,
     init: str | None,
-    sigma_noise: float,
+    sigma_noise: float | str,
     noise_at: str,
+    structure: dict[str, Any],
     weights: str,
     depth: int,
     input_variance: float,
@@ -55,8 +64,23 @@ def command(
     """Show how far a random network is from an isometry.
 
     The squared singular values of the Jacobian of each layer by the input: mean and variance, the whole spectrum with
-    its edges and atoms, and the weights at which the mean is 1. At an isometry all are 1.
+    its edges and atoms, and the weights at which the mean is 1. At an isometry all are 1. Of networks with norms, skips
+    or relative noise mean and variance are known.
     """
+    from mfmi.networks.points import Points
+
+    points = Points.of(
+        activation.name, sigma_w, sigma_b=sigma_b, weights=weights, noise_at=noise_at, input_variance=input_variance
+    )
+    points = with_structure(points, sigma_noise, structure)
+    if not points.is_plain.all():
+        if density or every_layer:
+            option = "--density" if density else "--every-layer"
+            raise click.UsageError(f"{option}: the spectrum is known of plain networks only.")
+        block = _structured(points, depth)
+        sink.write(block, [c for c in _columns() if c.name in block], table=functools.partial(draw_structured, block))
+        return
+    assert isinstance(sigma_noise, float)
     hidden = sigma_noise if noise_at == "every" else 0.0
     rows, variances = _moments(activation, sigma_w, sigma_b, hidden, weights, depth, input_variance)
     spectra: Spectra = {}
@@ -96,6 +120,44 @@ def _network(
     }
 
 
+def _structured(points: Points, depth: int) -> Block:
+    """A row per layer of a network with norms, skips or relative noise: the network cut there."""
+    import numpy as np
+
+    from mfmi.activations import get
+    from mfmi.isometry import distance_from_isometry, residual_moments
+    from mfmi.meanfield import propagate
+    from mfmi.networks.structure import architecture
+
+    phi, layers = get(points.activation[0]), np.arange(1, depth + 1)
+    mean, variance = np.empty((2, depth))
+    # With a branch that depends on the depth every layer is the end of a network of its own.
+    by_depth = points.structured.branch_by_depth[0]
+    for end in layers if by_depth else layers[-1:]:
+        network = architecture(phi, points, int(end))
+        found = residual_moments(network, points.weights[0], propagate(network))
+        start = end - 1 if by_depth else 0
+        mean[start:end], variance[start:end] = found.mean[0, start:], found.variance[0, start:]
+    known = np.isfinite(mean) & np.isfinite(variance)
+    mean, variance = np.where(known, mean, np.nan), np.where(known, variance, np.nan)
+    status, reason = _unknown(phi)
+    settings = points.settings(layers[np.newaxis].astype(np.intp))
+    return {name: values[0] for name, values in settings.items() if name not in ("init", "point")} | {
+        "jacobian_mean": mean,
+        "jacobian_variance": variance,
+        "isometry_distance": distance_from_isometry(mean, variance),
+        "status": np.where(known, "ok", status).astype(object),
+        "message": np.array([None if fine else reason for fine in known], dtype=object),
+    }
+
+
+def _unknown(activation: Activation) -> tuple[str, str]:
+    """Status and reason where there are no moments."""
+    if activation.differentiable:
+        return "unbounded", "the variance grows without bound"
+    return "failed", "the activation has no derivative"
+
+
 def _moments(
     activation: Activation,
     sigma_w: float,
@@ -115,8 +177,8 @@ def _moments(
     mean, variance = (values[0] for values in jacobian_moments(activation, path, sigma_w**2, weights))
     known = np.isfinite(mean) & np.isfinite(variance)
     mean, variance = np.where(known, mean, np.nan), np.where(known, variance, np.nan)
-    status = np.where(known, "ok", "unbounded" if activation.differentiable else "failed").astype(object)
-    reason = "the variance grows without bound" if activation.differentiable else "the activation has no derivative"
+    lost, reason = _unknown(activation)
+    status = np.where(known, "ok", lost).astype(object)
     rows: Block = {
         "depth": np.arange(1, depth + 1, dtype=np.int32),
         "jacobian_mean": mean,
@@ -212,7 +274,10 @@ def _density_block(spectra: Spectra) -> Block:
 def _columns() -> list[Column]:
     from mfmi.columns import COLUMNS, Column
 
-    network = ("activation", "weights", "noise_at", "sigma_w", "sigma_b", "sigma_noise", "input_variance", "depth")
+    network = (
+        *("activation", "weights", "noise_at", "sigma_w", "sigma_b", "sigma_noise", "input_variance"),
+        *("normalization", "norm_at", "noise_scale", "skip", "branch", "branch_matrices", "depth"),
+    )
     known = {column.name: column for column in COLUMNS}
     squared = "squared singular values of the Jacobian"
     return [

@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from mfmi.cli.numbers import known, number
+from mfmi.names import BY_DEPTH
 
 if TYPE_CHECKING:
     import numpy as np
@@ -48,6 +49,34 @@ def draw_isometry(rows: Block, spectra: Mapping[int, JacobianSpectrum], console:
     for message in dict.fromkeys(str(message) for message in rows["message"] if message):
         console.print(f"note: {message}", style="dim", soft_wrap=True)
     console.print("the numbers: --format csv; the density: --density", style="dim", soft_wrap=True)
+
+
+def draw_structured(rows: Block, console: Console) -> None:
+    """Draw a line per layer of a network with norms, skips or relative noise."""
+    from mfmi.cli.structure_options import structure_text
+
+    unicode = _can_encode(console.encoding)
+    noise = f"noise {rows['sigma_noise'][0]:g}{' of the signal' if rows['noise_scale'][0] == 'relative' else ''}"
+    where = f"{noise} in every layer" if rows["noise_at"][0] == "every" else "no hidden noise"
+    title = (
+        f"{rows['activation'][0]} · sigma_w {rows['sigma_w'][0]:g} · sigma_b {rows['sigma_b'][0]:g} · {where}"
+        f" · {rows['weights'][0]} weights"
+    )
+    branch = BY_DEPTH if len(set(rows["branch"])) > 1 else None
+    title += structure_text({name: values[-1] for name, values in rows.items()}, branch)
+    console.print(title if unicode else title.replace("·", "-"), soft_wrap=True)
+    console.print("squared singular values of the Jacobian; an isometry has mean 1, variance 0", soft_wrap=True)
+    console.print()
+    console.print(f"{'layer':>5}{'branch':>9}{'mean':>9}{'variance':>10}{'distance':>10}", style="bold", soft_wrap=True)
+    for i in range(len(rows["depth"])):
+        cells = f"{rows['depth'][i]:>5}{number(rows['branch'][i]):>9}{number(rows['jacobian_mean'][i]):>9}"
+        cells += "".join(f"{number(rows[name][i]):>10}" for name in ("jacobian_variance", "isometry_distance"))
+        console.print(cells, soft_wrap=True)
+    for message in dict.fromkeys(str(message) for message in rows["message"] if message):
+        console.print(f"note: {message}", style="dim", soft_wrap=True)
+    console.print(
+        "the spectrum is known of plain networks only; the numbers: --format csv", style="dim", soft_wrap=True
+    )
 
 
 def _line(rows: Block, i: int) -> str:

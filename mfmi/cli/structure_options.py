@@ -11,6 +11,7 @@ import click
 
 from mfmi.arguments.ranges import NUMBERS
 from mfmi.cli.command import nearest
+from mfmi.cli.numbers import number
 from mfmi.cli.options import Real, Word
 from mfmi.names import BY_DEPTH, NOISE_PATHS, NOISE_SCALES, NORM_PLACES, NORMALIZATIONS, NUMBER_FORMATS, STRUCTURE
 
@@ -123,6 +124,21 @@ def structure_options(function: Function) -> Callable[..., Any]:
         return function(*args, structure=given, **options)
 
     return with_structure
+
+
+def structure_text(row: Mapping[str, Any], branch: str | None = None, ratio: float | None = None) -> str:
+    """Say which norms and skips a row's network has, "" for neither.
+
+    A word for the branch stands in place of its number, and the ratio of the widths is that between two matrices.
+    """
+    parts = []
+    if row["normalization"] != "none":
+        parts.append(f"{row['normalization']} at {row['norm_at']}")
+    if row["skip"] != 0.0 or row["branch"] != 1.0:
+        parts.append(f"skip {number(row['skip'])}, branch {branch or number(row['branch'])}")
+    if row["branch_matrices"] == 2:
+        parts.append("2 matrices a branch" if ratio is None else f"2 matrices of ratio {number(ratio)}")
+    return "".join(f" · {part}" for part in parts)
 
 
 def with_structure(points: Points, sigma_noise: float | str, given: dict[str, Any]) -> Points:

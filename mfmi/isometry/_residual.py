@@ -9,7 +9,7 @@ import numpy as np
 from mfmi.activations import Activation
 from mfmi.activations._hermite import coefficients
 from mfmi.arguments.arrays import FloatArray
-from mfmi.meanfield import Architecture, Stream
+from mfmi.meanfield import Architecture, Stream, units
 from mfmi.quadrature import gaussian
 
 # Orders of the Hermite series of phi'^2 that are followed.
@@ -60,7 +60,7 @@ def residual_moments(network: Architecture, weights: str, stream: Stream) -> Res
     with np.errstate(all="ignore"):
         chi = stream.path.chi
         steps = np.concatenate((np.ones((n, 1)), chi[:, : depth - 1]), axis=1)
-        mean = network.input_sigma_w2[:, None] * np.cumprod(steps, axis=1)
+        mean = network.input_sigma_w2[:, None] * np.cumprod(steps, axis=1) / units(network, stream)
         relative, error = np.empty((2, n, depth))
         relative[:, 0], error[:, 0] = 0.0 if rotates else 1.0, 0.0
         walk = _two_matrices if network.matrices == 2 else _one_matrix

@@ -6,7 +6,7 @@ from mfmi.meanfield._fixed_points import FixedPoint, FixedPoints, fixed_point, f
 from mfmi.meanfield._maps import Trajectory, trajectory
 from mfmi.meanfield._power_laws import PowerLaws, power_laws
 from mfmi.meanfield._rounding import NUMBER_FORMATS, NumberFormat
-from mfmi.meanfield._stream import Stream, propagate
+from mfmi.meanfield._stream import Stream, propagate, units
 from mfmi.meanfield._stream_ends import StreamEnds, edge_behind_norm, stream_ends
 
 __all__ = [
@@ -30,4 +30,5 @@ __all__ = [
     "propagate",
     "stream_ends",
     "trajectory",
+    "units",
 ]

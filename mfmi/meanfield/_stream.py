@@ -55,6 +55,17 @@ class Stream:
         return Stream(path, **{name: a[:, :depth] for name, a in parts.items()})
 
 
+def units(architecture: Architecture, stream: Stream) -> FloatArray:
+    """Variance, shape (n, L), in which a stream is carried at each layer, over that of what the layer holds.
+
+    A post-norm stream is carried without its norms, and is larger by all of them up to the layer.
+    """
+    found = np.ones_like(stream.path.q)
+    if architecture.is_normalised and architecture.norm_at == "stream":
+        found[:, 1:] = stream.scale2[:, :-1]
+    return found
+
+
 def propagate(architecture: Architecture, correlation: ArrayLike = 0.0) -> Stream:
     """Iterate the maps (31) through all layers.
 

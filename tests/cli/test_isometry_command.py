@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 from conftest import Outcome
 
+import mfmi
 from mfmi.cli.isometry_view import sketch
 
 CommandLine = Callable[..., Outcome]
@@ -79,3 +80,20 @@ def test_the_drawing(command_line: CommandLine) -> None:
 def test_the_sketch() -> None:
     assert sketch([0.0, 1.0, 2.0], 2, " .#") == ["  #", " ##"]
     assert sketch([0.0, 0.0], 1, " #") == [""]
+
+
+def test_networks_with_skips_have_mean_and_variance(command_line: CommandLine) -> None:
+    options = ("--act", "relu", "--sw", "1.4", "--residual", "--branch", "1/sqrt(depth)", "--depth", "3")
+    found = rows(command_line, *options)
+    expected = mfmi.evaluate(
+        "relu", 1.4, layers=3, skip=1, branch="1/sqrt(depth)", estimators=["linear"],
+        columns=["jacobian_mean", "jacobian_variance"],
+    )  # fmt: skip
+    for name in ("branch", "jacobian_mean", "jacobian_variance"):
+        assert [row[name] for row in found] == expected[name].tolist()
+    drawn = command_line("isometry", *options, "--format", "table")
+    assert "skip 1.000, branch 1/sqrt(depth)" in drawn.out
+    assert "the spectrum is known of plain networks only" in drawn.out
+    refused = command_line("isometry", *options, "--density")
+    assert refused.code == 2
+    assert "--density: the spectrum is known of plain networks only" in refused.err

@@ -55,3 +55,30 @@ def test_a_step_has_no_jacobian() -> None:
     assert np.isnan(found.variance[0, -1])
     with pytest.raises(ValueError, match="gaussian or orthogonal"):
         residual_moments(network, "sparse", propagate(network))
+
+
+def test_post_norm_is_measured_in_what_a_layer_holds() -> None:
+    """Beside a sampled network with the norms themselves, whose own derivatives are of order 1 / n."""
+    rng, n, phi = np.random.default_rng(0), 300, get("tanh")
+    network = Architecture.of(
+        phi, 4, sigma_w2=[1.5], sigma_b2=0.09, skip=1.0, branch=0.8, norm="layernorm", norm_at="stream",
+        noise_scale="relative",
+    )  # fmt: skip
+    found = residual_moments(network, "gaussian", propagate(network))
+    measured = []
+    for _ in range(2):
+        weights = [np.sqrt(1.5 / n) * rng.standard_normal((n, n)) for _ in range(4)]
+        h, jacobian = weights[0] @ rng.standard_normal(n) + 0.3 * rng.standard_normal(n), weights[0]
+        moments = [np.array([np.trace(jacobian @ jacobian.T) / n, np.sum((jacobian @ jacobian.T) ** 2) / n])]
+        for weight in weights[1:]:
+            size = h.std()
+            u = (h - h.mean()) / size
+            jacobian = (jacobian - jacobian.mean(axis=0)) / size - np.outer(u, u @ jacobian) / (n * size)
+            h = u + 0.8 * (weight @ phi(u) + 0.3 * rng.standard_normal(n))
+            jacobian = jacobian + 0.8 * weight @ (phi.derivative(u)[:, None] * jacobian)
+            gram = jacobian @ jacobian.T
+            moments.append(np.array([np.trace(gram) / n, np.sum(gram**2) / n]))
+        measured.append(moments)
+    mean, second = np.mean(measured, axis=0).T
+    np.testing.assert_allclose(mean, found.mean[0], rtol=0.05)
+    np.testing.assert_allclose(second - mean**2, found.variance[0], rtol=0.08)
