@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     examples=(
         "mfmi isometry --act tanh --sw 1.1 --depth 5",
         "mfmi isometry --act relu --sw 1.4142 --weights orthogonal --density --format csv",
-        "mfmi isometry --act relu --sw 1.4142 --residual --branch 1/sqrt(depth) --depth 20",
+        "mfmi isometry --act relu --sw 1.4142 --residual --branch 0.25 --depth 16",
     ),
 )
 @network_options("activation")

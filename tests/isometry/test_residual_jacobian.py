@@ -66,7 +66,7 @@ def test_post_norm_is_measured_in_what_a_layer_holds() -> None:
     )  # fmt: skip
     found = residual_moments(network, "gaussian", propagate(network))
     measured = []
-    for _ in range(2):
+    for _ in range(4):
         weights = [np.sqrt(1.5 / n) * rng.standard_normal((n, n)) for _ in range(4)]
         h, jacobian = weights[0] @ rng.standard_normal(n) + 0.3 * rng.standard_normal(n), weights[0]
         moments = [np.array([np.trace(jacobian @ jacobian.T) / n, np.sum((jacobian @ jacobian.T) ** 2) / n])]
@@ -80,5 +80,5 @@ def test_post_norm_is_measured_in_what_a_layer_holds() -> None:
             moments.append(np.array([np.trace(gram) / n, np.sum(gram**2) / n]))
         measured.append(moments)
     mean, second = np.mean(measured, axis=0).T
-    np.testing.assert_allclose(mean, found.mean[0], rtol=0.05)
-    np.testing.assert_allclose(second - mean**2, found.variance[0], rtol=0.08)
+    np.testing.assert_allclose(mean, found.mean[0], rtol=0.06)
+    np.testing.assert_allclose(second - mean**2, found.variance[0], rtol=0.1)
