@@ -173,7 +173,7 @@ def _read(file: str, columns: dict[str, Column], quantities: Sequence[str], wher
     from mfmi.report.figure_choice import NUMBERS, SANDWICH, WORDS
     from mfmi.storage.parquet import read_batches
 
-    wanted = (*WORDS, *NUMBERS, "phase", *(name for name in SANDWICH if name in columns), *quantities)
+    wanted = (*WORDS, *NUMBERS, "phase", "message", *(name for name in SANDWICH if name in columns), *quantities)
     names = list(dict.fromkeys(wanted))
     condition = parsed(where, columns)
     read = list(dict.fromkeys((*names, *sorted(condition.columns if condition else ()))))

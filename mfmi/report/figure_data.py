@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from mfmi.activations import get
 from mfmi.arguments.arrays import FloatArray
+from mfmi.bounds.evaluate import SEARCHED, has_missed
 from mfmi.columns import COLUMNS, Column
 from mfmi.meanfield import edge_curve, edge_of_chaos, fixed_point
 from mfmi.report.axes import FigureAxis
@@ -132,7 +133,7 @@ def build(rows: pd.DataFrame, choice: Choice, units: Mapping[str, str]) -> Figur
     units
         Unit by column.
     """
-    rows = with_rows_of(choice, rows)
+    rows = _without_missed(with_rows_of(choice, rows), choice.quantities)
     varying = set(choice.panels[0])
     ranked = ("activation",) if choice.kind == "ranking" else ()
     context: dict[str, Any] = {name: str(rows[name].iloc[0]) for name in WORDS if name not in (*varying, *ranked)}
@@ -144,6 +145,21 @@ def build(rows: pd.DataFrame, choice: Choice, units: Mapping[str, str]) -> Figur
         heats = [_heat(part, panel, name, rows, choice, context) for name in choice.quantities for panel, part in parts]
         return Figure(choice, tuple(heats), context, units)
     return Figure(choice, tuple(_curves(part, panel, rows, choice, context) for panel, part in parts), context, units)
+
+
+def _without_missed(rows: pd.DataFrame, quantities: Sequence[str]) -> pd.DataFrame:
+    """Leave out values whose search has missed a minimum: they are no values, and an optimum would be made of them."""
+    searched = [name for name in SEARCHED if f"mi_{name}" in quantities]
+    if not searched:
+        return rows
+    messages = rows["message"].fillna("").to_numpy(object)
+    noted = np.flatnonzero(messages != "")
+    kept = {}
+    for name in searched:
+        values = rows[f"mi_{name}"].to_numpy(np.float64, copy=True)
+        values[noted[has_missed(name, messages[noted])]] = np.nan
+        kept[f"mi_{name}"] = values
+    return rows.assign(**kept)
 
 
 def _of_panel(rows: pd.DataFrame, panel: Mapping[str, str]) -> pd.DataFrame:

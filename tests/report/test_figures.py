@@ -454,6 +454,19 @@ def test_an_activation_without_value_comes_last(several: pd.DataFrame) -> None:
     assert panel.peaks["mi_entropy_power"][1:] == (None, None)
 
 
+def test_a_value_whose_search_missed_a_minimum_is_no_peak(several: pd.DataFrame) -> None:
+    rows = several.copy()
+    rows["mi_layerwise"] = rows["mi_linear"]
+    relu = rows[rows.activation == "relu"]
+    wrong = relu.mi_layerwise.idxmax()
+    text = "layerwise: the search missed a minimum, for it ended above gaussian_upper"
+    rows.loc[wrong, ["mi_layerwise", "status", "message"]] = 9.0, "unconverged", text
+    panel = ranked(rows, "mi_layerwise").panels[0]
+    peak = panel.peaks["mi_layerwise"][panel.activations.index("relu")]
+    rest = relu[(relu.weights == panel.words["weights"]) & (relu.index != wrong)]
+    assert peak.value == rest.mi_layerwise.max() > 0.0
+
+
 def test_a_ranking_as_a_file_in_characters_and_as_data(
     several: pd.DataFrame, tmp_path: Path, command_line: CommandLine
 ) -> None:
