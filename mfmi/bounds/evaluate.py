@@ -265,15 +265,19 @@ def _estimate(
     out: View,
     where: tuple[NDArray[np.intp], NDArray[np.intp]],
 ) -> None:
-    usable = np.isfinite(problem.observed(problem.path.q))
+    usable = np.flatnonzero(np.isfinite(problem.observed(problem.path.q)))
+    if not len(usable):
+        return
+    if len(usable) < len(problem.rows):
+        problem, where = problem.take(usable), (where[0][usable], where[1][usable])
     for name, quantity in quantities.items():
         with np.errstate(over="ignore", invalid="ignore", divide="ignore"):
             found = quantity(problem)
-        out.put(name, np.where(usable & found.converged, found.value, np.nan), where)
+        out.put(name, np.where(found.converged, found.value, np.nan), where)
         if name in _EXACT:
-            two = np.flatnonzero(usable & found.converged & found.coexisting)
+            two = np.flatnonzero(found.converged & found.coexisting)
             out.note_once("ok", _TWO_MINIMA, (where[0][two], where[1][two]))
-        for entry in np.flatnonzero(usable & ~found.converged):
+        for entry in np.flatnonzero(~found.converged):
             message = f"{name.removeprefix('mi_')}: {failure_reason(found.residual[entry])}"
             out.note("unconverged", message, (where[0][entry : entry + 1], where[1][entry : entry + 1]))
 

@@ -213,7 +213,9 @@ class Problem:
         return self._with_table(exact_table(self.propagation.phi))._replace(exact=True)
 
     def _with_table(self, known: ChannelValues) -> Channels:
-        total = self.path.s[:, : self.deepest - 1]
+        # What lies after a point's observed layer is ignored, and must not ask for a tile of its own.
+        hidden = np.arange(1, self.deepest) < self.depth[:, None]
+        total = np.where(hidden, self.path.s[:, : self.deepest - 1], 1.0)
         return Channels(self._interleaved(Tabulated(known, total, self.hidden_noise[:, None])), self.output)
 
     def linear(self) -> Channels:

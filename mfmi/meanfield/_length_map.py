@@ -81,7 +81,10 @@ def length_map_grid(phi: Activation) -> LengthMapGrid:
     tiny = np.geomspace(S_MIN, SCALE, round(np.log10(SCALE / S_MIN)) + 1)[:-1]
     s = np.concatenate((tiny, np.geomspace(SCALE, S_MAX, round(np.log10(S_MAX / SCALE)) * _PER_DECADE + 1)))
     with np.errstate(over="ignore", invalid="ignore"):
-        second, finer = np.asarray(phi.second_moment(s)), phi._second_moment(s, _REFINE)
+        second = np.asarray(phi.second_moment(s))
+        # Where V has no value its rule may have millions of nodes.
+        finer = np.full_like(s, np.nan)
+        finer[np.isfinite(second)] = phi._second_moment(s[np.isfinite(second)], _REFINE)
         slope, slope_error = phi.with_error("second_moment_slope", s)
         noise = maximum_filter1d(np.nan_to_num(np.abs(finer / second - 1.0), posinf=0.0), _PER_DECADE + 1)
         gain = np.asarray(phi.slope_moment(s)) if phi.differentiable else np.full_like(s, np.nan)

@@ -81,7 +81,7 @@ def test_nothing_is_linearly_readable_behind_a_fast_wave(mine, name, sigma_w):
     phi = mine(name)
     rows = mfmi.evaluate(phi, sigma_w=sigma_w, depth=2, estimators=["linear"])
     assert rows.status[0] == "ok"
-    assert rows.mi_linear[0] < 1e-25
+    assert rows.mi_linear[0] == 0.0
     assert rows.q[0] == pytest.approx(0.5 * sigma_w**2, rel=1e-12)
 
 
@@ -117,6 +117,17 @@ def test_what_a_pair_would_cost_too_much_for_is_refused(mine):
     assert np.isnan(phi.second_moment(beyond))
     assert np.isnan(phi.decorrelation(beyond, 1.0))
     assert np.isfinite(phi.second_moment(0.99 * phi.largest_variance))
+
+
+def test_what_is_refused_costs_nothing(mine):
+    """Layers beyond the largest variance: neither the length map nor a table is worked out there."""
+    phi = mine("bump")
+    start = time.process_time()
+    rows = mfmi.evaluate(phi, sigma_w=40.0, layers=3)
+    assert time.process_time() - start < 15.0
+    assert rows.mi_lower[0] == pytest.approx(rows.mi_upper[0], rel=1e-9)
+    assert (rows.status[1:] == "failed").all()
+    assert rows.message[2].startswith(f"the moments of {phi.name} cannot be resolved at variances above")
 
 
 @pytest.mark.parametrize("name", ["line", "fast", "two"])
