@@ -163,7 +163,14 @@ def conditional(
             phi, m, v, kinks, np.flatnonzero(alike & ~split), np.flatnonzero(alike & split), refine
         ):
             result[:, rows] = _conditional_sums(phi, m[rows], v[rows], x, w, by_stein, is_tiny)
-    return result
+    return mirrored(phi, m, result)
+
+
+def mirrored(phi: Integrand, m: FloatArray, moments: FloatArray) -> FloatArray:
+    """Conditional moments, shape (4, n), with the zeros at m = 0 that symmetry makes and a sum misses by rounding."""
+    if phi.odd or phi.even:
+        moments[0 if phi.odd else 2, m == 0.0] = 0.0
+    return moments
 
 
 def _kinks_in_reach(phi: Integrand) -> tuple[float, ...]:

@@ -391,7 +391,7 @@ class UserActivation(Activation):
                 self, at, v[near], refine, stein_from=stein_from, stein_split=split
             )
             result[0, near] += wave.trend * (m[near] - at)
-        return result
+        return _quadrature.mirrored(self, m, result)
 
     def _rounding(self, moment: str, value: FloatArray, *arguments: Any) -> FloatArray:
         """Add the error of a numerical slope where the slope enters."""

@@ -8,10 +8,12 @@ from __future__ import annotations
 from collections.abc import Callable
 
 import numpy as np
+from numpy.typing import NDArray
 
 from mfmi.arguments.arrays import FloatArray
 from mfmi.bounds.estimate import Estimate, closed, smaller
 from mfmi.bounds.problem import Channels, Problem, chain_of, less_noise, phi_full, phi_known
+from mfmi.chain.potential import carries
 from mfmi.chain.search import solve
 from mfmi.channels.closed.bounds import EntropyPowerLower, FisherLower, GaussianUpper, LinearLower
 from mfmi.channels.closed.table import Channel
@@ -71,10 +73,7 @@ def linear(problem: Problem) -> Estimate:
     found = less_noise(problem, channels, phi_full(problem, channels, unique=True), unique=True)
     faint = np.flatnonzero(found.converged & (found.value < _FAINT) & (problem.depth > 1))
     if len(faint):
-        better = _faint(problem.take(faint), channels.take(faint), unique=True)
-        # Where the search has only the first order of the signal there is no noise to subtract.
-        found.value[faint] = np.where(better.value > 0.0, better.value, found.value[faint])
-        found.converged[faint] = better.converged
+        _put_faint(found, faint, _faint(problem.take(faint), channels.take(faint), unique=True))
     return found
 
 
@@ -90,15 +89,25 @@ def _faint(problem: Problem, channels: Channels, unique: bool) -> Estimate:
     At weak signals that hardly depends on t, and two Gauss nodes are exact to the fifth order of the signal.
 
     Its error is that of `r_0`, a product of one slope of every layer: of each as large a share as of the potential.
+    NaN where the search has only the first order of the signal, in which there is no `r_0`.
     """
     value, relative = np.zeros((2, len(problem.rows)))
     converged = np.ones(len(problem.rows), dtype=bool)
     for node in (0.5 - np.sqrt(1.0 / 12.0), 0.5 + np.sqrt(1.0 / 12.0)):
-        found = solve(chain_of(problem, problem.source(node * problem.input_variance), channels), unique)
-        value += 0.25 * found.r[:, 0] * found.mmse / node
+        chain = chain_of(problem, problem.source(node * problem.input_variance), channels)
+        found = solve(chain, unique)
+        precision = np.where(carries(chain, found.r, found.v), found.r[:, 0], 0.0)
+        value += np.where(found.r[:, 0] > 0.0, 0.25 * precision * found.mmse / node, np.nan)
         relative = np.maximum(relative, found.error / found.value)
         converged &= found.converged
     return closed(value)._replace(converged=converged, error=problem.length * relative * value)
+
+
+def _put_faint(found: Estimate, rows: NDArray[np.intp], better: Estimate) -> None:
+    """Write what `_faint` has found for some of the points."""
+    # In the first order of the signal there is no noise to subtract.
+    found.value[rows] = np.where(np.isnan(better.value), found.value[rows], better.value)
+    found.converged[rows] = better.converged
 
 
 def entropy_power(problem: Problem) -> Estimate:
@@ -218,8 +227,8 @@ def _exactly(problem: Problem) -> Estimate:
     lost = np.flatnonzero(noisy & found.converged & ~(found.value > found.error))
     if len(lost):
         better = _faint(problem.take(lost), channels.take(lost), unique=False)
-        found.value[lost], found.error[lost] = better.value, better.error
-        found.converged[lost] = better.converged
+        _put_faint(found, lost, better)
+        found.error[lost] = np.where(np.isnan(better.value), found.error[lost], better.error)
     return found
 
 

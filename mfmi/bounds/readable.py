@@ -16,9 +16,9 @@ from mfmi.arguments.arrays import FloatArray
 from mfmi.bounds.estimate import Estimate, closed
 from mfmi.bounds.propagation import offset_moments
 from mfmi.chain.compiled import compiled_sites
-from mfmi.chain.ensembles import Ensemble, Gaussian, Orthogonal
+from mfmi.chain.ensembles import Gaussian, Orthogonal
 from mfmi.chain.links import Links, Matrices, OneMatrixLinks, TwoMatrixLinks
-from mfmi.chain.potential import Chain
+from mfmi.chain.potential import Chain, carries
 from mfmi.chain.search import Solution, solve
 from mfmi.chain.stream import TOLERANCE, ResidualStream, StreamPotential
 from mfmi.channels.layers import Surrogate
@@ -152,9 +152,8 @@ def _plain(network: Architecture, weights: str, stream: Stream, count: int) -> R
     if faint.any():
         short = np.zeros(len(value))
         for node in _NODES:
-            found = chains.solve(chains.source(node * variance))
-            assert found is not None
-            short += 0.25 * chains.precision(found, node * variance) / node
+            short += 0.25 * chains.precision(node * variance) / node
+        faint &= ~np.isnan(short)
         linear.value[faint], linear.error[faint] = short[faint], 0.0
     return Readable(linear, full)
 
@@ -199,28 +198,34 @@ class _Chains:
         assert self.layers is not None
         return FirstLayer(self.layers.take(slice(None), slice(0, 1)), variance)
 
-    def precision(self, solution: Solution, variance: FloatArray) -> FloatArray:
-        """`r_0 E_0`: how much of the input's variance is known, in units of what is left."""
-        if not self.rotates:
-            return np.asarray(solution.r[:, 0] * solution.mmse)
-        # The chain begins after the rotation, of which A V = r_0 E_0 is 1 less what is left of the variance.
-        assert self.layers is not None
-        first = (variance * self.network.input_sigma_w2)[:, None]
-        return first[:, 0] * self.layers.take(slice(None), slice(0, 1)).derivatives(solution.r[:, :1], first).a[:, 0]
+    def precision(self, variance: FloatArray) -> FloatArray:
+        """`r_0 E_0`: how much of the input's variance is known, in units of what is left; NaN at first order."""
+        chain = self._chain(self.source(variance))
+        assert chain is not None
+        found = solve(chain, unique=True)
+        if self.rotates:
+            # The chain begins after the rotation, of which A V = r_0 E_0 is 1 less what is left of the variance.
+            assert self.layers is not None
+            first = (variance * self.network.input_sigma_w2)[:, None]
+            behind = self.layers.take(slice(None), slice(0, 1)).derivatives(found.r[:, :1], first)
+            known = first[:, 0] * behind.a[:, 0]
+        else:
+            known = found.r[:, 0] * found.mmse
+        return np.where(found.r[:, 0] > 0.0, np.where(carries(chain, found.r, found.v), known, 0.0), np.nan)
 
     def solve(self, source: Source) -> Solution | None:
         """The potential from a source, or None for one rotation, which is known in closed form."""
+        chain = self._chain(source)
+        return None if chain is None else solve(chain, unique=True)
+
+    def _chain(self, source: Source) -> Chain | None:
         if isinstance(source, GaussianInput):
             if self.rotates:
                 return None
-            chain = self._chain(source, self.all, self.layers)
+            ensemble, layers = self.all, self.layers
         else:
             assert self.layers is not None
-            rest = self.layers.take(slice(None), slice(1, None)) if self.depth > 2 else None
-            chain = self._chain(source, self.behind, rest)
-        return solve(chain, unique=True)
-
-    def _chain(self, source: Source, ensemble: Ensemble, layers: Surrogate | None) -> Chain:
+            ensemble, layers = self.behind, self.layers.take(slice(None), slice(1, None)) if self.depth > 2 else None
         length = np.full(self.network.size, len(ensemble.alpha), dtype=np.intp)
         return Chain(source, ensemble, layers, self.output, length)
 

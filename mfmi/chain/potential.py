@@ -103,6 +103,15 @@ def messages(chain: Chain, r: FloatArray, v: FloatArray) -> Messages:
     return Messages(e, e_r, e_v, rest_r, a, a_r, a_v, rest_v)
 
 
+def carries(chain: Chain, r: FloatArray, v: FloatArray) -> NDArray[np.bool_]:
+    """Whether curvature comes back through every layer, shape (n,).
+
+    Where a layer has none, or one that underflows, the precisions before it are the floor of a logarithm and no values:
+    nothing of the source is read.
+    """
+    return np.asarray(((messages(chain, r, v).a > 0.0) | ~chain.inside).all(axis=1))
+
+
 def information(chain: Chain, r: FloatArray, v: FloatArray) -> FloatArray:
     """Sum of the information of all channels, as it stands in the potential (8), shape (n,)."""
     layers = chain.layers.information if chain.layers is not None else None

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 import mfmi
+from mfmi.meanfield import trajectory
 
 MODULE = """
 import numpy as np
@@ -107,6 +108,18 @@ def test_bounds_behind_a_line_with_a_wave(mine):
     assert (rows.mi_lower <= rows.mi_upper).all()
     assert rows.mi_lower[2] == pytest.approx(0.936624, rel=1e-4)
     assert rows.mi_upper[2] == pytest.approx(1.227176, rel=1e-4)
+
+
+def test_variances_behind_a_line_with_a_wave(mine):
+    """By adaptive quadrature; a network of width 4000 has 1.665, 1.992 and 2.353 at layers 3 to 5 of sigma_w 1."""
+    sigma_w = np.array([0.9, 1.0, 1.2])
+    found = trajectory(mine("snake"), sigma_w**2, 0.0, 0.0, 1.0, 0.5, 5).q
+    wanted = [
+        [0.81, 0.87986, 0.94682, 1.00977, 1.06794],
+        [1.0, 1.30737, 1.64578, 2.00219, 2.36807],
+        [1.44, 2.57318, 4.2412, 6.64717, 10.11193],
+    ]
+    np.testing.assert_allclose(found, wanted, rtol=1e-5)
 
 
 def test_what_a_pair_would_cost_too_much_for_is_refused(mine):

@@ -187,6 +187,27 @@ def test_informations_far_below_one_nat_keep_their_digits(noise_at, sigma_w):
     assert np.all(found["mi_lower"] <= found["mi_upper"] * (1.0 + 2e-10))
 
 
+@pytest.mark.parametrize("noise_at", ["output", "every"])
+@pytest.mark.parametrize("weights", ["gaussian", "orthogonal"])
+def test_what_no_linear_decoder_reads_is_zero(weights, noise_at):
+    """Behind an even function without biases, and where slopes underflow: not the floor of the search's logarithms."""
+    for activation in ("abs", "gaussian", "sin(30.0)"):
+        points = Points.of(activation, [1.0, 10.0], weights=weights, noise_at=noise_at)
+        found = evaluate_points(points, [1, 2, 3], ["linear"])
+        assert set(found["status"]) <= {"ok", "unbounded"}
+        linear = found["mi_linear"].reshape(2, 3)
+        assert np.all(linear[:, 0] > 1.0)
+        assert np.all(linear[:, 1:] == 0.0)
+
+
+def test_faint_slopes_are_not_taken_for_none():
+    """Of rotations without biases linear is the mean-field value, an odd function's slopes having no spread."""
+    points = Points.of("sin(30.0)", [0.2, 0.4, 0.8], weights="orthogonal")
+    found = evaluate_points(points, [2], ["linear", "mean_field"])
+    assert found["mi_linear"][-1] < 1e-240
+    np.testing.assert_allclose(found["mi_linear"], found["mi_mean_field"], rtol=1e-9)
+
+
 def test_a_bound_that_is_equal_to_another_does_not_exceed_it_by_rounding():
     found = evaluate_points(Points.of("tanh", 0.3, weights="orthogonal"), [8, 16, 100], DEFAULT_ESTIMATORS)
     assert np.all(found["mi_entropy_power"] < found["mi_linear"])
