@@ -64,7 +64,13 @@ def load(spec: str) -> UserActivation:
             sys.path.remove(here)
     function = getattr(module, function_name, None)
     if not callable(function):
-        close = difflib.get_close_matches(function_name, [name for name in dir(module) if not name.startswith("_")])
+        if hasattr(module, function_name):
+            kind = type(function).__name__
+            raise ValueError(
+                f"activation {spec!r}: {function_name!r} of module {module_name!r} is no function but {kind}"
+            )
+        functions = [name for name in dir(module) if not name.startswith("_") and callable(getattr(module, name, None))]
+        close = difflib.get_close_matches(function_name, functions)
         hint = f"; did you mean {' or '.join(close)}?" if close else ""
         raise ValueError(f"activation {spec!r}: module {module_name!r} has no function {function_name!r}{hint}")
     return _examined(spec, function, _slope_of(function) or getattr(module, f"{function_name}_derivative", None))

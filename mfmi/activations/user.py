@@ -96,14 +96,14 @@ class UserActivation(Activation):
         return type(self).restored, (self.name, self.code_digest)
 
     def __call__(self, u: ArrayLike) -> FloatArray:
-        """Return the user's phi(u)."""
-        x = np.asarray(u, dtype=np.float64)
+        """Return the user's phi(u); the function works on a copy, for it may overwrite its argument."""
+        x = np.array(u, dtype=np.float64)
         with np.errstate(all="ignore"):
             return np.array(self._function(x), dtype=np.float64)[()]
 
     def derivative(self, u: ArrayLike) -> FloatArray:
         """Return the user's phi'(u), or an eighth-order difference that crosses no kink."""
-        x = np.asarray(u, dtype=np.float64)
+        x = np.array(u, dtype=np.float64)
         if self._slope is None:
             return _probe.slope(self, x, self.kinks, self._step)[()]
         with np.errstate(all="ignore"):

@@ -31,8 +31,10 @@ class WidthList(WidthsBase):
         if isinstance(value, tuple):
             return value
         parts = [part.strip() for part in str(value).lower().split(self.separator)]
-        if not all(part.isascii() and part.isdecimal() and part.strip("0") for part in parts):
+        if not all(part.isascii() and part.isdecimal() for part in parts):
             self.fail(f"{shown(value)} is not made of whole numbers with {self.separator!r} between them.", param, ctx)
+        if not all(part.strip("0") for part in parts):
+            self.fail(f"{shown(value)} holds a 0: numbers begin at 1.", param, ctx)
         if any(len(part) > len(str(WIDEST)) or int(part) > WIDEST for part in parts):
             self.fail(f"{shown(value)} holds a number greater than {WIDEST:,}.", param, ctx)
         if len(parts) - 1 > DEEPEST:

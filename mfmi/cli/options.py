@@ -68,6 +68,10 @@ class Count(click.IntRange):
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
         """Return the number, or say what is wrong with it, which may have a great many digits."""
         text: Any = value if len(str(value)) < LONGEST_COUNT else shown(value)
+        try:
+            int(text)
+        except ValueError:
+            self.fail(f"{text!r} is not a whole number.", param, ctx)
         return super().convert(text, param, ctx)
 
 

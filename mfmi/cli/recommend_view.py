@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import textwrap
 from collections.abc import Sequence
 from textwrap import wrap
 from typing import TYPE_CHECKING
@@ -51,14 +52,22 @@ def draw_ranking(found: Sequence[tuple[NetworkFamily, Optimum]], console: Consol
     )
     _say(console, f"{network.depth} layers, {network.weights} weights, noise {network.sigma_noise:g} {where}")
     unit = network.unit
-    _say(console, f"{'activation':<12}{unit:>8}{'sigma_w':>9}{'sigma_b':>9}{'chi_1':>8}{'6 xi_c':>9}  phase", "bold")
+    titles = f"{unit:>8}{'sigma_w':>9}{'sigma_b':>9}{'chi_1':>8}{'6 xi_c':>9}  phase"
+    room = console.width - len(titles) - (len("unbounded") - len("phase"))
+    width = max(len("activation"), *(n for one, _ in found if (n := len(one.activation.name)) <= room))
+    _say(console, f"{'activation':<{width}}{titles}", "bold")
     for one, optimum in found:
         cells = f"{_information(optimum.value):>8}{optimum.sigma_w:>9.4g}{optimum.sigma_b:>9.3g}"
         cells += f"{number(optimum.chi_1):>8}{_layers(optimum.trainable_depth):>9}"
         remarks = [_limit_words(optimum)] if optimum.limits else []
         remarks += [] if optimum.steady else ["held by a repelling variance"]
-        remark = f" ({'; '.join(remarks)})" if remarks else ""
-        _say(console, f"{one.activation.name:<12}{cells}  {optimum.phase}{remark}")
+        name = one.activation.name
+        if len(name) > width:
+            _say(console, name)
+            name = ""
+        _say(console, f"{name:<{width}}{cells}  {optimum.phase}")
+        if remarks:
+            _say(console, f"  {'; '.join(remarks)}", "yellow")
     _say(console, "chi_1: slope of the correlation map, 1 on the edge of chaos", "dim")
     _say(console, "6 xi_c: layers that such a network trains to", "dim")
 
@@ -79,7 +88,11 @@ def _information(value: float) -> str:
 
 
 def _say(console: Console, text: str, style: str = "") -> None:
-    console.print(text.rstrip(), style=style, soft_wrap=True)
+    """Print a line; what is too long for the terminal goes on below, indented alike."""
+    indent = " " * (len(text) - len(text.lstrip()))
+    lines = textwrap.wrap(text, console.width, subsequent_indent=indent, break_long_words=False, break_on_hyphens=False)
+    for line in lines or [""]:
+        console.print(line.rstrip(), style=style, soft_wrap=True)
 
 
 def _title(network: NetworkFamily) -> str:

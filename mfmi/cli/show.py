@@ -12,6 +12,7 @@ from mfmi.cli.command import command as make_command
 from mfmi.cli.command import nearest
 from mfmi.cli.condition import nothing_meets, parsed
 from mfmi.cli.numbers import known
+from mfmi.cli.options import Count
 from mfmi.cli.sink import Sink, output_options
 from mfmi.cli.terminal import terminal
 
@@ -51,9 +52,7 @@ SORTED_ROWS = 1_000_000
 )
 @click.option("--rows", is_flag=True, help="The rows themselves instead of their summary.")
 @click.option("--sort", metavar="COLUMN", help="Sort by a column; -COLUMN from the largest down.")
-@click.option(
-    "--top", type=click.IntRange(1), metavar="N", help="The first N; without --sort those with most mi_linear."
-)
+@click.option("--top", type=Count(1), metavar="N", help="The first N; without --sort those with most mi_linear.")
 @click.option("--all", "everything", is_flag=True, help="Every line of the summary, however many.")
 @click.option(
     "--about", is_flag=True, help="Where the file comes from: config, versions, units, what the bounds rest on."

@@ -12,7 +12,7 @@ import click
 from mfmi.arguments.ranges import NUMBERS
 from mfmi.cli.command import nearest
 from mfmi.cli.numbers import number
-from mfmi.cli.options import Real, Word
+from mfmi.cli.options import Count, Real, Word
 from mfmi.names import BY_DEPTH, NOISE_PATHS, NOISE_SCALES, NORM_PLACES, NORMALIZATIONS, NUMBER_FORMATS, STRUCTURE
 
 if TYPE_CHECKING:
@@ -100,9 +100,7 @@ def structure_options(function: Function) -> Callable[..., Any]:
         metavar="G",
         help=f"Factor g of the branch, a number or {BY_DEPTH}.  [default: 1]",
     )
-    @click.option(
-        "--branch-matrices", type=click.IntRange(1, 2), metavar="N", help="2 for W_2 phi(W_1 norm(h)).  [default: 1]"
-    )
+    @click.option("--branch-matrices", type=Count(1, 2), metavar="N", help="2 for W_2 phi(W_1 norm(h)).  [default: 1]")
     @_real("hidden_ratio")
     @_real("sigma_w_in")
     @_real("sigma_b_in")

@@ -14,7 +14,7 @@ import click
 from mfmi.cli.command import command as make_command
 from mfmi.cli.exits import STRICT
 from mfmi.cli.numbers import counted
-from mfmi.cli.options import network_option
+from mfmi.cli.options import Count, network_option
 from mfmi.cli.progress import ProgressDisplay, duration
 from mfmi.cli.sink import Sink, raw_output_options
 from mfmi.cli.terminal import program, terminal
@@ -105,7 +105,7 @@ class Run:
 )
 @click.option("--scheduler", metavar="ADDRESS", help="Compute on a running Dask scheduler.")
 @click.option("--strict", is_flag=True, help="Exit with 4 if a row is failed or unconverged, not with 0.")
-@click.option("--max-points", type=click.IntRange(1), metavar="N", help="Refuse a config with more points.")
+@click.option("--max-points", type=Count(1), metavar="N", help="Refuse a config with more points.")
 @raw_output_options
 def command(
     config: str,

@@ -61,6 +61,9 @@ def single_slope_derivative(u): return 1 - np.tanh(u.astype(np.float32)) ** 2
 def bad_kinks(u): return np.tanh(u)
 bad_kinks.kinks = [float("nan")]
 number = 3
+def overwrites(u):
+    np.tanh(u, out=u)
+    return u
 """
 
 
@@ -258,7 +261,7 @@ def test_a_slope_that_vanishes_at_a_point(mine):
         ("rough", ("cannot be resolved", "noise in more than 256 places")),
         ("broken", ("cannot be resolved", "kinks, jumps or noise in more than 256 places")),
         ("bad_kinks", ("kinks must be finite",)),
-        ("number", ("has no function 'number'",)),
+        ("number", ("'number' of module", "is no function but int")),
         ("relo", ("has no function 'relo'", "did you mean relu")),
     ],
 )
@@ -282,3 +285,14 @@ def test_pickled_by_name(mine):
     phi = mine("tanh")
     assert pickle.loads(pickle.dumps(phi)) == phi
     assert ":" in phi.name
+
+
+def test_a_function_may_overwrite_its_argument(mine):
+    """It works on a copy: values, moments and the caller's array are as if it did not."""
+    phi, u = mine("overwrites"), np.linspace(-3.0, 3.0, 13)
+    given = u.copy()
+    np.testing.assert_array_equal(phi(u), np.tanh(given))
+    np.testing.assert_array_equal(u, given)
+    tanh = activations.get("tanh")
+    np.testing.assert_allclose(phi.second_moment([0.1, 2.0]), tanh.second_moment([0.1, 2.0]), rtol=1e-9)
+    np.testing.assert_allclose(phi.conditional(0.3, 0.5).kappa, tanh.conditional(0.3, 0.5).kappa, rtol=1e-7)

@@ -92,6 +92,7 @@ def test_the_drawing(command_line: CommandLine) -> None:
         (["--sw", "1", "--widths", "3,2", "--shape", "3x4"], "--widths"),
         (["--sw", "1", "--widths", "3"], "at least one layer"),
         (["--sw", "1", "--widths", "3,x"], "whole numbers"),
+        (["--sw", "1", "--widths", "3,0"], "'3,0' holds a 0: numbers begin at 1"),
         (["--widths", "3,2"], "--gains"),
         (["--sw", "1", "--gains", "1", "--widths", "3,2"], "--gains"),
         (["--sw", "0", "--widths", "3,2"], "deviation 0"),

@@ -2,11 +2,13 @@
 
 import ast
 import importlib
+import io
 import json
 import math
 import re
 import sys
 from collections.abc import Callable
+from dataclasses import replace
 from importlib.util import find_spec
 from typing import Any
 
@@ -14,13 +16,16 @@ import fake_libraries
 import numpy as np
 import pytest
 from conftest import Outcome
+from rich.console import Console
 
 import mfmi
 from mfmi import initialisers
 from mfmi.activations import get
+from mfmi.activations._affine import Affine
 from mfmi.bounds import evaluate as evaluation
 from mfmi.cli.recommend import LIBRARIES, command
 from mfmi.cli.recommend import QUANTITIES as OFFERED
+from mfmi.cli.recommend_view import draw, draw_ranking
 from mfmi.recommend import code as initialisation
 from mfmi.recommend.search import (
     BASELINES,
@@ -290,6 +295,26 @@ def test_what_does_not_train_so_deep_is_not_praised(command_line: CommandLine) -
     assert "networks of finite width leave" in out
     assert "2.000" not in out
     assert max(map(len, out.splitlines())) <= 80
+
+
+def test_tables_fit_80_columns(found: Recommendation) -> None:
+    """Whatever the names and remarks; the indentation of what goes on below is kept."""
+    limits, phase = ("sigma_w", "unbounded"), "unbounded"
+    best = replace(found.best, limits=limits, phase=phase, swing=1e9)
+    name = "a_package.with_a.long_name:and_a_function_of_a_long_name"
+    long = replace(NETWORK, activation=Affine(name, get("erf"), 2.0, 1.0, citation=""))
+    orthogonal = replace(NETWORK, weights="orthogonal")
+    for draw_it in (
+        lambda console: draw_ranking([(NETWORK, best), (long, best)], console),
+        lambda console: draw(replace(found, network=orthogonal, best=best), console),
+    ):
+        console = Console(file=io.StringIO(), width=80, color_system=None)
+        draw_it(console)
+        lines = console.file.getvalue().splitlines()
+        assert len(lines) > 5
+        assert max(map(len, lines)) <= 80
+        assert any(phase in line for line in lines)
+        assert any(line.startswith("  sigma_w is at the end of the search; just above") for line in lines)
 
 
 # ---- the command line ------------------------------------------------------------------------------------------------
