@@ -40,6 +40,9 @@ _REACH = 8.6
 # Grading towards a zero of the slope stops here: the integral of ln|x| over what is left is below rounding.
 _SINGULAR = 1e-14
 
+# Nodes of a rule that differ by no more lie at the same place.
+_SAME_PLACE = 1e-9
+
 # V' = E[phi phi' u] / s is evaluated no closer to s = 0: where phi(0) is not 0 rounding grows as 1/sqrt(s).
 _SMALLEST_VARIANCE = 1e-200
 _SMALLEST_VARIANCE_OFFSET = 1e-14
@@ -275,8 +278,9 @@ def pair_moments(phi: Integrand, k: FloatArray, gap: FloatArray, refine: float) 
 
     if phi.uniform:
         moments = np.empty((6, k.size))
-        places = _uniform.transitions(kinks, np.sqrt(k), np.sqrt(gap))
+        places = _uniform.transitions(kinks, np.sqrt(k), np.sqrt(gap), tails=False)
         for rows, x, w in _uniform.rules(np.sqrt(k), places, phi.pole, refine, phi.slope_period):
+            x, w = _one_side(x, w)
             moments[:, rows] = np.einsum("kij,ij->ki", integrand(x, rows), w)
         moments[2] += trend * k * (trend + 2.0 * moments[5])
         return moments[:5]
@@ -292,6 +296,14 @@ def pair_moments(phi: Integrand, k: FloatArray, gap: FloatArray, refine: float) 
         refine=refine,
         even=True,
     )[:5]
+
+
+def _one_side(x: FloatArray, w: FloatArray) -> tuple[FloatArray, FloatArray]:
+    """A rule for even functions: the half at x > 0 of one with as many nodes on both sides, at the same places."""
+    half = x.shape[1] // 2
+    if 2 * half < x.shape[1] or np.any(np.abs(x + x[:, ::-1]) > _SAME_PLACE * np.abs(x)):
+        return x, w
+    return x[:, half:], w[:, :half][:, ::-1] + w[:, half:]
 
 
 def _power(square: FloatArray, k: float) -> FloatArray:

@@ -37,8 +37,10 @@ _CHECKS = (4, 5)
 _MOST_PANELS = 64
 _ALMOST_ONE = 0.999
 
-# Tiles are filled with the first multiple of the ordinary number of nodes and checked against the second.
+# Tiles are filled with the first multiple of the ordinary number of nodes and checked against the second. Rules of
+# equal steps have more nodes than others, and are chosen by their accuracy.
 _FINE, _FINER = 1.25, 1.6
+_FINE_UNIFORM, _FINER_UNIFORM = 1.0, 1.25
 
 # A tile with a larger relative error is left to direct quadrature.
 _WANTED = 2e-10
@@ -146,11 +148,12 @@ class PairTable:
         return tile
 
     def _build(self, index: int, panel: int) -> PairTile:
-        values = self._sample(index, panel, _chebyshev_nodes(_NODES[0]), _chebyshev_nodes(_NODES[1]), _FINE)
+        fine, finer = (_FINE_UNIFORM, _FINER_UNIFORM) if self._phi.uniform else (_FINE, _FINER)
+        values = self._sample(index, panel, _chebyshev_nodes(_NODES[0]), _chebyshev_nodes(_NODES[1]), fine)
         coefficients = np.einsum("ai,fij->faj", _transform(_NODES[0]), values)
         coefficients = np.einsum("bj,faj->fab", _transform(_NODES[1]), coefficients)
         places = [_ALMOST_ONE * np.cos(np.pi * np.arange(n) / (n - 1)) for n in _CHECKS]
-        exact = self._sample(index, panel, places[0], places[1], _FINER)
+        exact = self._sample(index, panel, places[0], places[1], finer)
         left, right = (_basis(place, n) for place, n in zip(places, _NODES, strict=True))
         table = np.einsum("ai,bj,fab->fij", left, right, coefficients)
         return PairTile(np.ascontiguousarray(coefficients), *_errors(table, exact))

@@ -8,7 +8,7 @@ exp(-(2 pi / h - r)^2 sigma^2 / 2) at the step h, so that a square of waves up t
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 import numpy as np
 from numpy.typing import NDArray
@@ -25,19 +25,19 @@ TAIL = 8.7
 FAR = 0.25
 HARMONICS = 7
 _BELL = 8.0
-_ORDER = 20
+_ORDER = 12
 # A panel is at most so many standard deviations and so many lengths of variation wide.
-_PANEL_DEVIATIONS, _PANEL_POLES = 2.0, 5.0
+_PANEL_DEVIATIONS, _PANEL_POLES = 3.0, 5.0
 
-# Around a smoothed kink panels grow by this factor, so many times.
-_GRADE, _GRADES = 4.0, 16
+# Around a smoothed kink panels of so many widths grow by this factor, so many times.
+_NEAREST, _GRADE, _GRADES = 2.0, 4.0, 16
 
 # Logarithms of moments have singularities nearer than the moments'.
 _FINER = 0.5
 
 # Largest numbers of nodes of one rule, without and with kinks: a moment of a pair takes their square, and what asks for
 # more is not resolved.
-_LARGEST_SMOOTH, _LARGEST_KINKED = 1 << 11, 1 << 11
+_LARGEST_SMOOTH, _LARGEST_KINKED = 1 << 11, 1 << 10
 
 # Labels of classes hold the number of panels and that of cuts, which is below this.
 _CUTS = 1 << 24
@@ -61,29 +61,68 @@ def wrapped(x: FloatArray, sigma: FloatArray, period: float) -> FloatArray:
     return density
 
 
-def transitions(kinks: tuple[float, ...], sigma: FloatArray, width: FloatArray) -> FloatArray:
+def mean(
+    f: Callable[[FloatArray, RowArray], FloatArray],
+    sigma: FloatArray,
+    width: FloatArray,
+    kinks: FloatArray,
+    pole: float,
+) -> FloatArray:
+    """E f(x), x ~ N(0, sigma^2), f made of moments of functions with kinks that a noise has smoothed.
+
+    Parameters
+    ----------
+    f : callable
+        Takes nodes, shape (b, M), and the numbers of their rows; returns values of that shape.
+    sigma, width : ndarray, shape (n,)
+        Standard deviations of x and of the noise.
+    kinks : ndarray, shape (n, K)
+        Places of the kinks.
+    pole : float
+        As in `rules`.
+
+    Returns
+    -------
+    ndarray, shape (n,)
+    """
+    found = np.empty(sigma.shape)
+    for rows, x, w in rules(sigma, transitions(kinks, sigma, width, tails=False), pole, 1.0):
+        found[rows] = np.einsum("ij,ij->i", f(x, rows)[0], w)
+    return found
+
+
+def transitions(
+    kinks: tuple[float, ...] | FloatArray, sigma: FloatArray, width: FloatArray, *, tails: bool
+) -> FloatArray:
     """Places to cut the integral over a shared part at: kinks smoothed to a width are transitions of that width.
 
     Parameters
     ----------
-    kinks : tuple of float
+    kinks : tuple of float, or ndarray of shape (n, K)
         Kinks of the function.
     sigma, width : ndarray, shape (n,)
         Standard deviation of the shared part and of what smooths the kinks.
+    tails : bool
+        Whether what a kink leaves far away matters, as in a logarithm; in a moment it is below rounding from `TAIL`
+        widths on.
 
     Returns
     -------
     ndarray, shape (n, K)
         Sorted along the last axis.
     """
-    if not kinks or not sigma.size:
+    at = np.broadcast_to(np.asarray(kinks, dtype=np.float64), (sigma.size, np.shape(kinks)[-1]))
+    if not at.size:
         return np.empty((sigma.size, 0))
-    narrow = (width > 0.0) & (width < TAIL * sigma)
-    ratio = np.max(sigma[narrow] / width[narrow], initial=0.0)
-    levels = 0 if ratio == 0.0 else min(_GRADES, 1 + max(0, math.ceil(math.log(TAIL * ratio) / math.log(_GRADE))))
-    grades = 2.0 * _GRADE ** np.arange(levels)
+    if tails:
+        narrow = (width > 0.0) & (width < TAIL * sigma)
+        ratio = np.max(sigma[narrow] / width[narrow], initial=0.0)
+        levels = 0 if ratio == 0.0 else min(_GRADES, 1 + max(0, math.ceil(math.log(TAIL * ratio) / math.log(_GRADE))))
+        grades = _NEAREST * _GRADE ** np.arange(levels)
+    else:
+        grades = np.array([_NEAREST, 0.5 * TAIL, TAIL])
     offsets = np.concatenate([-grades[::-1], [0.0], grades])
-    places = np.asarray(kinks)[:, None] + width[:, None, None] * offsets
+    places = at[:, :, None] + width[:, None, None] * offsets
     return np.sort(places.reshape(sigma.size, -1), axis=1)
 
 
@@ -159,7 +198,7 @@ def offset_rules(
     """
     # A wave is folded on a period as soon as more of them are within reach.
     near = (FAR * TAIL + 1.0) * period
-    cuts = transitions(tuple(place for place in places if abs(place) <= near), sigma, width)
+    cuts = transitions(tuple(place for place in places if abs(place) <= near), sigma, width, tails=True)
     return rules(sigma, cuts, _FINER * pole, refine, period)
 
 

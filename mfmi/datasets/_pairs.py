@@ -17,7 +17,7 @@ from collections.abc import Callable
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from mfmi.activations import Activation
+from mfmi.activations import Activation, _uniform
 from mfmi.arguments.arrays import FloatArray
 from mfmi.quadrature import gaussian
 
@@ -160,20 +160,17 @@ def _pair_expectation(
         at_j = phi.conditional((sign * scale_j)[rows, None] * x, var_j[rows, None])
         return combine(at_i.mean, at_j.mean, at_i.variance, at_j.variance)[None]
 
-    value = gaussian.expectation(
-        integrand,
-        larger * np.sqrt(1.0 - apart),
-        larger * np.sqrt(apart),
-        _kinks(phi, scale_i, sign * scale_j),
-        phi.pole,
-    )[0]
+    shared, own = larger * np.sqrt(1.0 - apart), larger * np.sqrt(apart)
+    kinks = _kinks(phi, scale_i, sign * scale_j)
+    if phi.uniform:
+        value = _uniform.mean(integrand, shared, own, kinks, phi.pole)
+    else:
+        value = gaussian.expectation(integrand, shared, own, kinks if phi.kinks else (), phi.pole)[0]
     return np.asarray(value.reshape(product.shape)[()])
 
 
-def _kinks(phi: Activation, scale_i: FloatArray, scale_j: FloatArray) -> FloatArray | tuple[float, ...]:
+def _kinks(phi: Activation, scale_i: FloatArray, scale_j: FloatArray) -> FloatArray:
     """Return where either conditional moment bends, shape (n, 2 K), in units of the shared variable."""
-    if not phi.kinks:
-        return ()
     with np.errstate(divide="ignore", invalid="ignore"):
         places = [np.asarray(phi.kinks) / scale[:, None] for scale in (scale_i, scale_j)]
     far = np.finfo(np.float64).max

@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
+import math
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cached_property
 from itertools import pairwise
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
 from mfmi.activations import Activation
+from mfmi.activations._uniform import FAR, wrapped
 from mfmi.arguments.arrays import FloatArray
+from mfmi.errors import NumericsError
 from mfmi.quadrature.gaussian import legendre_rule
 
 Complex = NDArray[np.complex128]
@@ -40,6 +45,10 @@ _LEAST_VALUE = 1e-140
 
 # Cells from here on are no narrower where the activation varies on a longer scale than the Gaussian.
 _WIDEST_SCALE = 3.0
+
+# Equal cells of a function that varies everywhere: of each so many that are asked for, one to a length of variation,
+# and at most so many.
+_CELLS_PER_LENGTH, _MOST_CELLS = 16, 20_000
 
 # Slopes are followed this far to see whether they vanish; a square below this share of the largest has.
 _FAR = 1e6
@@ -232,10 +241,10 @@ def slope_law(phi: Activation, s: float, cells: int) -> SlopeLaw:
         values = [value for value, _ in atoms if value > 0.0]
         return SlopeLaw(nothing, nothing, nothing, nothing, atoms, min(values), max(values))
     deviation = float(np.sqrt(s))
-    scale = min(phi.pole / deviation, _WIDEST_SCALE)
-    grid = scale * np.sinh(np.linspace(-1.0, 1.0, 2 * cells + 1) * np.arcsinh(_TAIL / scale))
-    inner = [kink / deviation for kink in sorted(phi.kinks) if abs(kink / deviation) < _TAIL]
-    ends = [-_TAIL, *inner, _TAIL]
+    line = _line(phi, deviation, cells)
+    grid, tail = line.grid, line.tail
+    inner = [kink / deviation for kink in sorted(phi.kinks) if abs(kink / deviation) < tail]
+    ends = [-tail, *inner, tail]
     if phi.odd or phi.even:  # the squared slope is even: half of the line will do
         ends = [0.0, *(end for end in ends if end > 0.0)]
     found: dict[float, float] = {}
@@ -244,9 +253,9 @@ def slope_law(phi: Activation, s: float, cells: int) -> SlopeLaw:
         edges = np.concatenate([[left], grid[(grid > left) & (grid < right)], [right]])
         if _is_constant(phi, deviation * left, deviation * right):
             value = float(phi.derivative(0.5 * deviation * (left + right)) ** 2)
-            found[value] = found.get(value, 0.0) + float(_cell_rule(edges)[1].sum())
+            found[value] = found.get(value, 0.0) + float(_cell_rule(edges, line.density)[1].sum())
         else:
-            parts.append(_cells(phi, deviation, edges))
+            parts.append(_cells(phi, deviation, edges, line.density))
     table = np.concatenate(parts, axis=1)
     low, high, masses, tilts = table[:, np.argsort(table[0])]
     total = sum(found.values()) + float(masses.sum())
@@ -254,7 +263,54 @@ def slope_law(phi: Activation, s: float, cells: int) -> SlopeLaw:
     return SlopeLaw(low, high, masses / total, tilts, atoms, *_range(phi, atoms, is_discrete=not low.size))
 
 
-def _cells(phi: Activation, deviation: float, edges: FloatArray) -> FloatArray:
+class _Line(NamedTuple):
+    """Stretch of the standard normal variable that is divided into cells.
+
+    Attributes
+    ----------
+    grid : where cells end, from `-tail` to `tail`.
+    tail : its end.
+    density : density there, which need not be normalised.
+    """
+
+    grid: FloatArray
+    tail: float
+    density: Callable[[FloatArray], FloatArray]
+
+
+def _line(phi: Activation, deviation: float, cells: int) -> _Line:
+    """Cells over 9 deviations, graded to 0 or, of a function that varies everywhere, equal; of a wave over a period.
+
+    Raises
+    ------
+    NumericsError
+        If equal cells would be too many.
+    """
+    period = phi.slope_period if math.isfinite(phi.slope_period) else phi.period
+    if deviation >= FAR * period:
+        tail = 0.5 * period / deviation
+        return _Line(
+            np.linspace(-tail, tail, 2 * cells + 1), tail, lambda z: wrapped(deviation * z, np.array(deviation), period)
+        )
+    scale = min(phi.pole / deviation, _WIDEST_SCALE)
+    if phi.uniform or math.isfinite(period):
+        count = math.ceil(_TAIL / scale) * cells // _CELLS_PER_LENGTH
+        if count > _MOST_CELLS:
+            raise NumericsError(
+                f"the slopes of {phi.name} vary too fast at a variance of {deviation * deviation:.4g} for their law"
+            )
+        return _Line(np.linspace(-_TAIL, _TAIL, 2 * max(count, cells) + 1), _TAIL, _normal)
+    grid = scale * np.sinh(np.linspace(-1.0, 1.0, 2 * cells + 1) * np.arcsinh(_TAIL / scale))
+    return _Line(grid, _TAIL, _normal)
+
+
+def _normal(z: FloatArray) -> FloatArray:
+    return np.asarray(np.exp(-0.5 * z * z) / np.sqrt(2.0 * np.pi))
+
+
+def _cells(
+    phi: Activation, deviation: float, edges: FloatArray, density: Callable[[FloatArray], FloatArray]
+) -> FloatArray:
     """Return low, high, mass and tilt of the intervals that stand for the cells, shape (4, cells).
 
     Cells over which the slope varies much, or up and down, are halved.
@@ -272,7 +328,7 @@ def _cells(phi: Activation, deviation: float, edges: FloatArray) -> FloatArray:
         if not split.any():
             break
         edges = np.sort(np.concatenate([edges, middles[split]]))
-    z, weights = _cell_rule(edges)
+    z, weights = _cell_rule(edges, density)
     slopes, ends = squares(z), squares(edges)
     mass = weights.sum(axis=1)
     mean = (weights * slopes).sum(axis=1) / mass
@@ -321,12 +377,12 @@ def _is_constant(phi: Activation, low: float, high: float) -> bool:
     return bool((slopes == slopes[0]).all())
 
 
-def _cell_rule(edges: FloatArray) -> tuple[FloatArray, FloatArray]:
-    """Return Gauss-Legendre nodes in every cell, shape (cells, nodes), and weights with the Gaussian density."""
+def _cell_rule(edges: FloatArray, density: Callable[[FloatArray], FloatArray]) -> tuple[FloatArray, FloatArray]:
+    """Return Gauss-Legendre nodes in every cell, shape (cells, nodes), and weights with the density."""
     x, w = legendre_rule(_NODES)
     length = np.diff(edges)[:, None]
     z = edges[:-1, None] + length * x
-    return z, length * w * np.exp(-0.5 * z * z) / np.sqrt(2.0 * np.pi)
+    return z, length * w * density(z)
 
 
 def _two_points(tilt: FloatArray) -> tuple[tuple[FloatArray, FloatArray], FloatArray]:

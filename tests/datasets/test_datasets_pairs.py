@@ -27,6 +27,10 @@ def erf_covariance(s_i, s_j, c):
 CLOSED = {"relu": relu_covariance, "erf": erf_covariance, "linear": lambda s_i, s_j, c: c * np.sqrt(s_i * s_j)}
 
 
+def fast(u):
+    return np.sin(30.0 * u)
+
+
 @pytest.mark.parametrize("name", CLOSED)
 @pytest.mark.parametrize(("s_i", "s_j"), VARIANCES)
 def test_closed_forms(name, s_i, s_j):
@@ -63,6 +67,19 @@ def test_another_quadrature(name, s_i, s_j, c):
 def test_equal_variances_agree_with_the_activation(name):
     phi, gap = mfmi.activation(name), np.array([0.0, 1e-12, 1e-6, 0.1, 1.0, 2.0, 3.9])
     assert pair_distance(phi, 2.0, 2.0, 2.0 * gap) == pytest.approx(2.0 * phi.decorrelation(2.0, gap), rel=1e-7)
+
+
+@pytest.mark.parametrize(
+    ("s_i", "s_j", "k"),
+    [(1.0, 1.0, 1.0 - 1e-4), (1.0, 1.0002, 1.0 - 1e-4), (9.0, 9.001, 8.999), (100.0, 100.0, 99.9999)],
+)
+def test_fast_waves_are_followed_far_from_zero(s_i, s_j, k):
+    """Of sin(30 u): E sin sin is half of exp(-r^2 (s_i + s_j - 2 k) / 2) less the same with + 2 k."""
+    rate2 = 900.0
+    power = [-0.5 * np.expm1(-2.0 * rate2 * s) for s in (s_i, s_j)]
+    minus, plus = (np.exp(-0.5 * rate2 * (s_i + s_j + sign * 2.0 * k)) for sign in (-1.0, 1.0))
+    found = pair_distance(mfmi.activation(fast), s_i, s_j, s_i + s_j - 2.0 * k)
+    assert found == pytest.approx(sum(power) - (minus - plus), rel=1e-10)
 
 
 def test_distance_is_what_moments_make_of_it():

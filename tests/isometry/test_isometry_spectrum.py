@@ -8,6 +8,7 @@ from test_isometry import finite_jacobian
 
 import mfmi
 from mfmi.isometry import jacobian_moments, jacobian_spectrum
+from mfmi.isometry._slope_law import slope_law
 from mfmi.meanfield import trajectory
 
 
@@ -16,6 +17,22 @@ def spectrum_of(name, sigma_w2, sigma_b2, depth, weights, sigma_h2=0.0):
     path = trajectory(phi, sigma_w2, sigma_b2, sigma_h2, 1.0, 0.5, depth)
     mean, variance = jacobian_moments(phi, path, sigma_w2, weights)
     return jacobian_spectrum(phi, path.s[0, : depth - 1], sigma_w2, weights), mean[0, -1], variance[0, -1]
+
+
+def fast(u):
+    return np.sin(5.0 * u)
+
+
+@pytest.mark.parametrize("s", [1e-3, 0.05, 1.0, 100.0, 1e6])
+@pytest.mark.parametrize(("activation", "rate"), [("sin", 1.0), ("sin(30.0)", 30.0), (fast, 5.0)])
+def test_the_law_of_a_waves_slope(activation, rate, s):
+    """Moments of r^2 cos^2(r u), and beyond a few periods the arcsine law's quantiles."""
+    law = slope_law(mfmi.activation(activation), s, 160)
+    phase = np.exp(-2.0 * rate**2 * s)
+    assert law.moment(1) == pytest.approx(rate**2 * 0.5 * (1.0 + phase), rel=1e-9)
+    assert law.moment(2) == pytest.approx(rate**4 * (3.0 + 4.0 * phase + phase**4) / 8.0, rel=1e-6)
+    if rate**2 * s > 10.0:
+        assert law.quantile(0.25) == pytest.approx(rate**2 * np.sin(np.pi / 8.0) ** 2, rel=0.04)
 
 
 @pytest.mark.parametrize("weights", ["gaussian", "orthogonal"])
@@ -29,6 +46,7 @@ def spectrum_of(name, sigma_w2, sigma_b2, depth, weights, sigma_h2=0.0):
         ("leaky_relu(0.5)", 3, 1.0, 0.2),
         ("hard_tanh", 3, 1.2, 0.1),
         ("elu", 3, 1.5, 0.1),
+        ("sin", 3, 30.0, 0.0),
         pytest.param("tanh", 8, 1.2, 0.0, marks=pytest.mark.slow),
         pytest.param("erf", 3, 6.0, 0.5, marks=pytest.mark.slow),
         pytest.param("silu", 3, 2.0, 0.5, marks=pytest.mark.slow),
