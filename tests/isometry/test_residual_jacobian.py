@@ -68,7 +68,8 @@ def test_post_norm_is_measured_in_what_a_layer_holds() -> None:
     measured = []
     for _ in range(4):
         weights = [np.sqrt(1.5 / n) * rng.standard_normal((n, n)) for _ in range(4)]
-        h, jacobian = weights[0] @ rng.standard_normal(n) + 0.3 * rng.standard_normal(n), weights[0]
+        x = rng.standard_normal(n)
+        h, jacobian = weights[0] @ (x * np.sqrt(n) / np.linalg.norm(x)) + 0.3 * rng.standard_normal(n), weights[0]
         moments = [np.array([np.trace(jacobian @ jacobian.T) / n, np.sum((jacobian @ jacobian.T) ** 2) / n])]
         for weight in weights[1:]:
             size = h.std()
