@@ -14,9 +14,10 @@ from mfmi.cli.command import command as make_command
 from mfmi.cli.exits import STRICT
 from mfmi.cli.model_options import with_weights
 from mfmi.cli.numbers import number
-from mfmi.cli.options import Count, network_options, scale_options
+from mfmi.cli.options import Count, network_option, network_options, scale_options
 from mfmi.cli.progress import ProgressDisplay
 from mfmi.cli.sink import Sink, output_options
+from mfmi.cli.structure_options import NOISE, structure_options, structure_text, usage_errors
 from mfmi.cli.sweep import Jobs
 from mfmi.cli.terminal import terminal
 from mfmi.errors import shown
@@ -65,16 +66,21 @@ class Widths(WidthsBase):
     examples=(
         "mfmi verify --act tanh --sw 1.5 --depth 5 --width 400",
         "mfmi verify --act tanh --sw 1.4 --sb 0.3 --sn 0.5 --depth 2 --widths 4,8,16 --estimator replica --strict",
+        "mfmi verify --act relu --sw 1.4 --residual --norm layernorm --branch 0.5 --depth 4 --width 200",
     ),
 )
 @network_options(
     "activation",
 )
 @scale_options
-@network_options(
+@network_option(
     "sigma_noise",
-    "noise_at",
-    "ensembles",
+    type=NOISE,
+    help="Standard deviation of the noise, or a number format whose rounding it stands for.",
+)
+@network_options("noise_at", "ensembles")
+@structure_options
+@network_options(
     "depth",
     "input_variance",
     "correlation",
@@ -124,9 +130,10 @@ def command(
     sigma_w: float,
     sigma_b: float,
     init: str | None,
-    sigma_noise: float,
+    sigma_noise: float | str,
     noise_at: Any,
     ensembles: Any,
+    structure: dict[str, Any],
     depth: int,
     input_variance: float,
     correlation: float,
@@ -147,7 +154,8 @@ def command(
     Length and correlation maps, Jacobian moments and the best linear decoder's information, layer by layer: averages
     over networks, extrapolated to infinite width by their 1/n trend, with a standard error and the deviation z in
     standard errors. What deviates by more than 3 is measured again on four times as many fresh networks and marked if
-    it still does. Up to width 32, bounds and replica value are held against the true information of the last layer.
+    it still does. Up to width 32, bounds and replica value are held against the true information of the last layer, of
+    plain networks. Of a branch that depends on the depth, that of the last layer counts.
     """
     from mfmi.networks.model import SQUARE
     from mfmi.storage.arrays import read_inputs
@@ -162,10 +170,14 @@ def command(
             f"{samples} is less than {least}, four for every unit and four.", param_hint="--samples"
         )
     pairs = chosen_pairs(read_inputs(inputs), seed) if inputs else None
-    setting = Setting(
-        activation, sigma_w, sigma_b, sigma_noise, noise_at, ensembles, depth, input_variance, correlation, pairs
-    )
+    own = {name: value for name, value in structure.items() if value is not None}
+    scales = sigma_w, sigma_b, sigma_noise, noise_at
+    setting = Setting(activation, *scales, ensembles, depth, input_variance, correlation, pairs, own)
     with_weights(SQUARE, ensembles)  # all layers are
+    with usage_errors(own):
+        plain = setting.plain
+    if not plain:
+        _check_structured(setting)
     effort = Effort(chosen, networks, seed, samples, estimators)
     with ProgressDisplay(terminal()) as progress:
         rows = verify(setting, effort, jobs=jobs, on_progress=progress)
@@ -176,6 +188,17 @@ def command(
         values = "1 value" if len(bad) == 1 else f"{len(bad)} values"
         terminal().error(f"theory and measurement disagree in {values}: {quantities}")
         raise click.exceptions.Exit(STRICT)
+
+
+def _check_structured(setting: Setting) -> None:
+    """Refuse what is not known of networks with norms, skips or relative noise."""
+    from mfmi.bounds.structured import reason_against
+
+    against = reason_against(setting.label, setting.model)
+    if setting.pairs:
+        against = "gaussian inputs, not --inputs"
+    if against:
+        raise click.UsageError(f"Networks with norms, skips or relative noise need {against}.")
 
 
 def as_arrays(rows: Sequence[Row]) -> dict[str, np.ndarray[Any, Any]]:
@@ -193,12 +216,16 @@ def as_arrays(rows: Sequence[Row]) -> dict[str, np.ndarray[Any, Any]]:
 
 def _draw(setting: Setting, effort: Effort, rows: Sequence[Row], unit: str, console: Console) -> None:
     """Draw the comparison: a line per quantity and layer, the widths side by side."""
+    import numpy as np
+
     unicode = _can_encode(console.encoding)
     where = "at the output" if setting.noise_at == "output" else "in every layer"
     title = (
         f"{setting.activation.name} · sigma_w {setting.sigma_w:g} · sigma_b {setting.sigma_b:g}"
-        f" · noise {setting.sigma_noise:g} {where} · {setting.label} weights"
+        f" · noise {_noise_text(setting)} {where} · {setting.label} weights"
     )
+    settings = setting.points().settings(np.array([[setting.depth]]))
+    title += structure_text({name: values[0, 0] for name, values in settings.items()})
     console.print(title if unicode else title.replace("·", "-"), soft_wrap=True)
     inputs = f"{len(setting.pairs[0])} pairs of real inputs" if setting.pairs else f"information in {unit}"
     console.print(f"{effort.networks} networks per width, seed {effort.seed}; {inputs}", soft_wrap=True)
@@ -233,6 +260,13 @@ def _draw(setting: Setting, effort: Effort, rows: Sequence[Row], unit: str, cons
     agree = f"all {len(limits)} values agree within 3 standard errors"
     verdict = f"{bad} of {len(limits)} values disagree with the theory" if bad else agree
     console.print(verdict, style="bold red" if bad else "bold", soft_wrap=True)
+
+
+def _noise_text(setting: Setting) -> str:
+    if isinstance(setting.sigma_noise, str):
+        return f"equivalent to {setting.sigma_noise}"
+    relative = setting.points().structured.noise_scale[0] == "relative"
+    return f"{setting.sigma_noise:g}{' of the signal' if relative else ''}"
 
 
 def _can_encode(encoding: str) -> bool:

@@ -20,6 +20,7 @@ from mfmi.simulate._network import (
     spectrum_matrix,
 )
 from mfmi.simulate._real_inputs import RealInputSample, measure_real_inputs
+from mfmi.simulate._streams import StreamJacobian, StreamLaw, measure_stream_jacobian, measure_stream_maps
 from mfmi.simulate._trend import Trend, fit_trend
 
 __all__ = [
@@ -32,6 +33,8 @@ __all__ = [
     "NetworkLaw",
     "Nonlinearity",
     "RealInputSample",
+    "StreamJacobian",
+    "StreamLaw",
     "Trend",
     "average",
     "decoder_information",
@@ -43,6 +46,8 @@ __all__ = [
     "measure_jacobian",
     "measure_maps",
     "measure_real_inputs",
+    "measure_stream_jacobian",
+    "measure_stream_maps",
     "network_seed",
     "orthogonal_matrix",
     "over_networks",

@@ -9,6 +9,7 @@ from scipy.special import digamma
 
 from mfmi.arguments.arrays import FloatArray
 from mfmi.simulate._network import NetworkLaw, blocks
+from mfmi.simulate._streams import StreamLaw
 
 # Share of the largest singular value of the inputs below which a direction counts as absent.
 _RANK = 1e-10
@@ -117,7 +118,9 @@ def decoder_information(inputs: FloatArray, observed: Iterable[FloatArray]) -> F
     return np.array(rates)
 
 
-def measure_decoder(law: NetworkLaw, seed: np.random.SeedSequence, *, samples: int | None = None) -> DecoderSample:
+def measure_decoder(
+    law: NetworkLaw | StreamLaw, seed: np.random.SeedSequence, *, samples: int | None = None
+) -> DecoderSample:
     """Measure the best linear decoder's information of one network cut at each of its layers, theory section 4.1.
 
     The scatter matrix of N samples of T and that of the residual of T's regression on x are Wishart with N - 1 and N
@@ -129,7 +132,7 @@ def measure_decoder(law: NetworkLaw, seed: np.random.SeedSequence, *, samples: i
 
     Parameters
     ----------
-    law : NetworkLaw
+    law : NetworkLaw or StreamLaw
         The network's law.
     seed : numpy.random.SeedSequence
         Its branch of the seed.

@@ -3,27 +3,34 @@
 from __future__ import annotations
 
 import pickle
-from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
-from typing import Literal
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import cached_property
+from typing import Any, Literal
 
 import numpy as np
 
 from mfmi.activations import Activation
 from mfmi.arguments.arrays import FloatArray
-from mfmi.names import DEFAULT_ESTIMATORS, LOWER_BOUNDS, UPPER_BOUNDS
+from mfmi.meanfield import Architecture
+from mfmi.names import BY_DEPTH, DEFAULT_ESTIMATORS, LOWER_BOUNDS, UPPER_BOUNDS
 from mfmi.networks.model import SQUARE, Model
 from mfmi.networks.points import Points
+from mfmi.networks.settings import with_settings
+from mfmi.networks.structure import architecture
 from mfmi.networks.weights import Weights
 from mfmi.simulate import (
     Average,
     NetworkLaw,
+    StreamLaw,
     average,
     jackknife,
     measure_decoder,
     measure_information,
     measure_jacobian,
     measure_maps,
+    measure_stream_jacobian,
+    measure_stream_maps,
     network_seed,
     relative_variance,
 )
@@ -42,21 +49,38 @@ class Setting:
     pairs : pair of ndarray (pairs, n_0), optional
         Real inputs, two by two; without them the input is Gaussian, as wide as the layers, and input_variance and
         correlation say how its pairs are drawn.
+    structure : mapping
+        Norms, skips and the scale of the noise, by the keywords of `mfmi.evaluate`.
     """
 
     activation: Activation
     sigma_w: float
     sigma_b: float = 0.0
-    sigma_noise: float = 0.1
+    sigma_noise: float | str = 0.1
     noise_at: Literal["output", "every"] = "output"
     weights: Literal["gaussian", "orthogonal"] | Weights = "gaussian"
     depth: int = 10
     input_variance: float = 1.0
     correlation: float = 0.5
     pairs: tuple[FloatArray, FloatArray] | None = None
+    structure: Mapping[str, Any] = field(default_factory=dict)
+
+    @cached_property
+    def plain(self) -> bool:
+        """Whether it is a stack of layers, without norms, skips or relative noise."""
+        return bool(self.points().is_plain.all())
+
+    def architecture(self) -> Architecture:
+        """Return the network of the theory, all layers of it."""
+        return architecture(self.activation, self.points(), self.depth)
+
+    def stream_law(self, width: int) -> StreamLaw:
+        """Return the law of this network with all layers of one width, of any but a plain one."""
+        return StreamLaw(self.architecture(), self.label, width)
 
     def law(self, width: int) -> NetworkLaw:
-        """Return the law of this network with all layers of one width."""
+        """Return the law of this network with all layers of one width, of a plain one."""
+        assert not isinstance(self.sigma_noise, str)
         return NetworkLaw(
             self.activation,
             (self.pairs[0].shape[1] if self.pairs else width, *(width,) * self.depth),
@@ -79,17 +103,26 @@ class Setting:
         return self.weights.label if isinstance(self.weights, Weights) else self.weights
 
     def points(self) -> Points:
-        """Return the same network as one grid point."""
-        return Points.of(
+        """Return the same network as one grid point; a branch that depends on the depth is that of the last layer.
+
+        Raises
+        ------
+        ValueError
+            The structure contradicts itself, or its setting a name.
+        """
+        points = Points.of(
             [self.activation],  # type: ignore[list-item]
             self.sigma_w,
             sigma_b=self.sigma_b,
-            sigma_noise=self.sigma_noise,
             weights=[self.label],
             noise_at=self.noise_at,
             input_variance=self.input_variance,
             correlation=self.correlation,
         )
+        given = dict(self.structure)
+        if given.get("branch") == BY_DEPTH:
+            given["branch"] = self.depth**-0.5
+        return with_settings(points, self.sigma_noise, given)
 
 
 def chosen_pairs(inputs: FloatArray, seed: int) -> tuple[FloatArray, FloatArray]:
@@ -132,8 +165,9 @@ class Effort:
         asked = {
             "maps": True,
             "jacobian": True,
+            "determinant": not setting.plain and "entropy_power" in self.estimators,
             "decoder": "linear" in self.estimators,
-            "information": bool(bracketed) and max(self.widths) <= BRACKET_WIDTH,
+            "information": setting.plain and bool(bracketed) and max(self.widths) <= BRACKET_WIDTH,
         }
         return tuple(name for name, wanted in asked.items() if wanted)
 
@@ -179,6 +213,8 @@ def comparisons(measure: str, estimators: Iterable[str]) -> list[Comparison]:
             Comparison("jacobian_mean", ("mean",)),
             Comparison("jacobian_relative_variance", ("mean", "second"), scale=1.0),
         ]
+    if measure == "determinant":
+        return [Comparison("mi_entropy_power", ("entropy_power",))]
     if measure == "decoder":
         return [Comparison("mi_linear", ("information",))]
     found = []
@@ -191,17 +227,32 @@ def comparisons(measure: str, estimators: Iterable[str]) -> list[Comparison]:
 
 
 def _take_maps(setting: Setting, width: int, seed: np.random.SeedSequence, _: Effort) -> dict[str, FloatArray]:
-    sample = measure_maps(setting.law(width), seed, correlation=setting.correlation, inputs=setting.pairs)
+    if setting.plain:
+        sample = measure_maps(setting.law(width), seed, correlation=setting.correlation, inputs=setting.pairs)
+    else:
+        sample = measure_stream_maps(setting.stream_law(width), seed, correlation=setting.correlation)
     return {"q": sample.q, "c": sample.c, "chi": sample.chi}
 
 
 def _take_jacobian(setting: Setting, width: int, seed: np.random.SeedSequence, _: Effort) -> dict[str, FloatArray]:
-    sample = measure_jacobian(setting.law(width), seed)
+    if setting.plain:
+        sample = measure_jacobian(setting.law(width), seed)
+    else:
+        sample = measure_stream_jacobian(setting.stream_law(width), seed).sample
     return {"mean": sample.mean, "second": sample.second}
 
 
+def _take_determinant(setting: Setting, width: int, seed: np.random.SeedSequence, _: Effort) -> dict[str, FloatArray]:
+    """The entropy power of theory (39) as one network has it, by its own determinant: `ln |det J| / n`."""
+    law = setting.stream_law(width)
+    noise = np.square(law.draw(np.random.default_rng(seed)).observed)
+    log_det = measure_stream_jacobian(law, seed).log_det
+    return {"entropy_power": 0.5 * np.log1p(setting.input_variance * np.exp(2.0 * log_det) / noise)}
+
+
 def _take_decoder(setting: Setting, width: int, seed: np.random.SeedSequence, effort: Effort) -> dict[str, FloatArray]:
-    return {"information": measure_decoder(setting.law(width), seed, samples=effort.samples).information}
+    law = setting.law(width) if setting.plain else setting.stream_law(width)
+    return {"information": measure_decoder(law, seed, samples=effort.samples).information}
 
 
 def _take_information(setting: Setting, width: int, seed: np.random.SeedSequence, _: Effort) -> dict[str, FloatArray]:
@@ -217,6 +268,7 @@ _TAKES: dict[str, Take] = {
     "jacobian": _take_jacobian,
     "decoder": _take_decoder,
     "information": _take_information,
+    "determinant": _take_determinant,
 }
 
 

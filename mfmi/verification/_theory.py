@@ -7,8 +7,8 @@ import numpy as np
 from mfmi.arguments.arrays import FloatArray
 from mfmi.bounds.evaluate import evaluate_points
 from mfmi.datasets import pair_covariance
-from mfmi.isometry import jacobian_moments
-from mfmi.meanfield import trajectory
+from mfmi.isometry import jacobian_moments, residual_moments
+from mfmi.meanfield import propagate, trajectory
 from mfmi.verification._measures import Effort, Setting, comparisons
 
 
@@ -18,11 +18,18 @@ def theory_values(setting: Setting, effort: Effort) -> dict[tuple[str, str], Flo
         return {("maps", name): values for name, values in _maps_of_pairs(setting, *setting.pairs).items()}
     depths = np.arange(1, setting.depth + 1)
     measures = effort.measures(setting)
-    asked = ("linear",) if "decoder" in measures else ()
-    columns = evaluate_points(setting.points(), depths, asked, model=setting.model)
+    asked = tuple(name for name in ("linear", "entropy_power") if name in effort.estimators)
+    columns = evaluate_points(setting.points(), depths, asked, "nats", ("mi_linear_error",), model=setting.model)
     values = {("maps", name): columns[name] for name in ("q", "c", "chi")}
     values["decoder", "mi_linear"] = columns["mi_linear"]
-    mean, relative = _jacobian(setting)
+    if not setting.plain:
+        # The bound stands below its value by the error of its sites, and no block follows the last layer.
+        values["decoder", "mi_linear"] = columns["mi_linear"] + columns["mi_linear_error"]
+        # With hidden noise the entropy power is no matter of the determinant alone.
+        bare = (depths == 1) | (setting.noise_at == "output")
+        values["determinant", "mi_entropy_power"] = np.where(bare, columns["mi_entropy_power"], np.nan)
+        values["maps", "chi"] = np.append(columns["chi"][:-1], np.nan)
+    mean, relative = _jacobian(setting) if setting.plain else _stream_jacobian(setting)
     values["jacobian", "jacobian_mean"], values["jacobian", "jacobian_relative_variance"] = mean, relative
     if "information" in measures:
         last = evaluate_points(setting.points(), depths[-1:], effort.estimators, model=setting.model)
@@ -32,9 +39,17 @@ def theory_values(setting: Setting, effort: Effort) -> dict[tuple[str, str], Flo
     return values
 
 
+def _stream_jacobian(setting: Setting) -> tuple[FloatArray, FloatArray]:
+    """As `_jacobian`, of networks with norms, skips or relative noise, theory (34)."""
+    network = setting.architecture()
+    found = residual_moments(network, setting.label, propagate(network))
+    mean, variance = found.mean[0], found.variance[0]
+    return mean, np.divide(variance, mean**2, out=np.full(setting.depth, np.nan), where=mean > 0)
+
+
 def _jacobian(setting: Setting) -> tuple[FloatArray, FloatArray]:
     """Return mean, and variance over its square, of the squared singular values of the Jacobian, theory (21)."""
-    hidden2 = setting.sigma_noise**2 if setting.noise_at == "every" else 0.0
+    hidden2 = _hidden2(setting)
     sigma_w2 = setting.sigma_w**2
     path = trajectory(
         setting.activation,
@@ -51,9 +66,14 @@ def _jacobian(setting: Setting) -> tuple[FloatArray, FloatArray]:
     return mean, np.divide(variance, mean**2, out=np.full(setting.depth, np.nan), where=mean > 0)
 
 
+def _hidden2(setting: Setting) -> float:
+    assert not isinstance(setting.sigma_noise, str)
+    return setting.sigma_noise**2 if setting.noise_at == "every" else 0.0
+
+
 def _maps_of_pairs(setting: Setting, first: FloatArray, second: FloatArray) -> dict[str, FloatArray]:
     """Return q, c and chi averaged over pairs of inputs, each of its own norms and angle, theory (3)-(5)."""
-    phi, hidden = setting.activation, setting.sigma_noise**2 if setting.noise_at == "every" else 0.0
+    phi, hidden = setting.activation, _hidden2(setting)
     q = np.stack([np.mean(side**2, axis=1) for side in (first, second)])
     k = np.mean(first * second, axis=1)
     found: dict[str, list[float]] = {"q": [], "c": [], "chi": []}
