@@ -18,7 +18,7 @@ FRAMEWORKS ?= build/frameworks
 FRAMEWORK_TESTS := tests/recommend/test_emitted_code.py tests/initialisers/test_arguments.py
 OLDEST_OF := $(FLOORS)/bin/uv pip install --quiet --python $(FLOORS) --resolution lowest-direct
 
-.PHONY: demo test test-floors test-frameworks test-slow evidence gallery isometry mutants coverage lint format bench docs clean
+.PHONY: demo test test-floors test-frameworks test-slow evidence gallery gains isometry mutants coverage lint format bench docs clean
 
 demo: $(RUN)  ## the main job: sweep the edge of chaos and show the summary
 	mkdir -p build
@@ -64,6 +64,9 @@ gallery: $(RUN)  ## the six figures of docs/gallery.md
 	$(BIN)/mfmi plot build/gallery/activations.parquet --kind ranking --where 'phase != "unbounded"' \
 	  -o docs/figures/gallery_activations.png --force
 	$(BIN)/mfmi plot build/gallery/noise.parquet -o docs/figures/gallery_noise.png --force
+
+gains: $(RUN)  ## the table of docs/howto/which_gain.md
+	$(BIN)/python -m studies.gains docs/howto/which_gain.md
 
 isometry: $(RUN)  ## the figure of docs/isometry.md: is information largest at isometry?
 	mkdir -p build docs/figures

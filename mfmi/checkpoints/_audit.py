@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -102,7 +103,7 @@ def audit_files(
     axes
         "oi" or "io" where neither names nor shapes tell the axes of a matrix.
     layers
-        Names of the tensors to look at, in that order; a name may end with an asterisk. All by default.
+        Names of the tensors to look at, in that order; an asterisk stands for anything. All by default.
     quick
         Without singular values.
     compare
@@ -175,8 +176,8 @@ def _chosen(path: str, layers: Sequence[Layer], wanted: Sequence[str]) -> list[L
 
 
 def _is_named(layer: Layer, name: str) -> bool:
-    if name.endswith("*"):
-        return layer.name.startswith(name[:-1])
+    if "*" in name:
+        return re.fullmatch(".*".join(map(re.escape, name.split("*"))), layer.name) is not None
     return name in (layer.name, layer.tensor.name)
 
 

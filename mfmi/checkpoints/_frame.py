@@ -61,7 +61,7 @@ def audit(
     axes
         "oi" (output, input) or "io" where neither names nor shapes tell the axes of a matrix.
     layers
-        Names of the tensors to look at, in that order; a name may end with an asterisk.
+        Names of the tensors to look at, in that order; an asterisk stands for anything.
     quick
         Without singular values.
     compare

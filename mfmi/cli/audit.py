@@ -47,7 +47,7 @@ STRICT = 4
         "mfmi audit checkpoints/ --quick --format csv -o build/steps.csv",
         "mfmi audit model.h5 --compare model.onnx --strict",
         "mfmi audit mlp.npz --act tanh --inputs digits.npy",
-        "mfmi audit gpt2.safetensors --layers 'h.0.mlp.*' --act gelu --residual --norm layernorm --branch-matrices 2",
+        "mfmi audit gpt2.safetensors --layers 'h.*.mlp.*' --act gelu --residual --norm layernorm --branch-matrices 2",
     ),
 )
 @click.argument("checkpoints", nargs=-1, required=True, metavar="FILE...", type=click.Path())
@@ -56,7 +56,7 @@ STRICT = 4
     "layers",
     multiple=True,
     metavar="NAME",
-    help="Only tensors of this name, in this order; repeatable, NAME* for a beginning.",
+    help="Only tensors of this name, in this order; repeatable, * for anything.",
 )
 @click.option(
     "--axes",
