@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from mfmi.report.figure_choice import Wishes
     from mfmi.report.figure_data import Figure
 
-AXES = ("sigma_w", "sigma_b", "depth", "sigma_noise", "input_variance")
+AXES = ("sigma_w", "sigma_b", "depth", "skip", "branch", "sigma_noise", "input_variance")
 KINDS = ("auto", "heat", "curves", "ranking")
 SUFFIXES = (".png", ".svg", ".pdf")
 MOST_ROWS = 20_000_000
@@ -78,9 +78,9 @@ def command(
     """Draw a sweep: FILE is its Parquet file, or the .parts folder of one that is under way.
 
     Two axes with four values or more make a heat map with the edge of chaos, the phases and the largest values; else
-    curves are drawn against the longest axis, the bounds as a band. Every activation, ensemble and place of the noise
-    has a panel; --kind ranking sorts the activations instead, each at its best standard deviations. The figure is as
-    wide as a column of a paper.
+    curves are drawn against the longest axis, the bounds as a band. Every activation, ensemble, place of the noise and
+    kind of norm has a panel; --kind ranking sorts the activations instead, each at its best standard deviations. The
+    figure is as wide as a column of a paper.
 
     The file of an audit (mfmi audit ... -o audit.parquet) is drawn as a strip of layers: sigma_w against the edge of
     chaos, singular values against the random bulk, information, coloured by step.
@@ -137,16 +137,23 @@ def _figure_path(file: str, output: str | None, force: bool) -> Path:
 
 def _columns(file: str) -> dict[str, Column]:
     from mfmi.errors import OutputError
-    from mfmi.report.figure_choice import NUMBERS, WORDS
     from mfmi.report.source import read_columns
 
     found = {column.name: column for column in read_columns(file)}
     if "singular_max" in found:  # an audit
         return found
-    missing = [name for name in (*WORDS, *NUMBERS, "phase") if name not in found]
+    missing = [name for name in _needed() if name not in found]
     if missing:
         raise OutputError(f"cannot draw {file}: it is no sweep, for it has no column {missing[0]!r}")
     return found
+
+
+def _needed() -> list[str]:
+    """Columns that every sweep has and every figure looks at."""
+    from mfmi.report.figure_choice import NUMBERS, WORDS
+    from mfmi.report.network_words import COLUMNS, NETWORK
+
+    return [name for name in dict.fromkeys((*WORDS, *NUMBERS, *COLUMNS, "phase")) if name != NETWORK]
 
 
 def _refuse_choices(kind: str, *chosen: object) -> None:
@@ -170,10 +177,10 @@ def _read(file: str, columns: dict[str, Column], quantities: Sequence[str], wher
     import pyarrow as pa
 
     from mfmi.cli.condition import nothing_meets, parsed
-    from mfmi.report.figure_choice import NUMBERS, SANDWICH, WORDS
+    from mfmi.report.figure_choice import SANDWICH
     from mfmi.storage.parquet import read_batches
 
-    wanted = (*WORDS, *NUMBERS, "phase", "message", *(name for name in SANDWICH if name in columns), *quantities)
+    wanted = (*_needed(), "message", *(name for name in SANDWICH if name in columns), *quantities)
     names = list(dict.fromkeys(wanted))
     condition = parsed(where, columns)
     read = list(dict.fromkeys((*names, *sorted(condition.columns if condition else ()))))

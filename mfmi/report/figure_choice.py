@@ -9,13 +9,14 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from mfmi.report.axes import FigureAxis
+from mfmi.report.network_words import NETWORK, with_words
 from mfmi.report.ranks import DEVIATIONS
 
 if TYPE_CHECKING:
     import pandas as pd
 
-WORDS = ("activation", "weights", "noise_at")
-NUMBERS = ("sigma_w", "sigma_b", "depth", "sigma_noise", "input_variance")
+WORDS = ("activation", "weights", "noise_at", NETWORK)
+NUMBERS = ("sigma_w", "sigma_b", "depth", "skip", "branch", "sigma_noise", "input_variance")
 KINDS = ("auto", "heat", "curves", "ranking")
 
 LINEAR, TOTAL, REPLICA = "mi_linear", "mi_lower", "mi_replica"
@@ -82,7 +83,7 @@ def choose(rows: pd.DataFrame, wishes: Wishes) -> Choice:
     Parameters
     ----------
     rows
-        The columns `WORDS`, `NUMBERS` and the quantities.
+        The columns of `mfmi.report.network_words`, the other `WORDS` and `NUMBERS`, and the quantities.
     wishes
         What was asked for.
 
@@ -98,6 +99,7 @@ def choose(rows: pd.DataFrame, wishes: Wishes) -> Choice:
     """
     if not len(rows):
         raise ValueError("there are no rows to draw")
+    rows = with_words(rows)
     values = {name: np.unique(rows[name].to_numpy(np.float64)) for name in NUMBERS}
     _check(wishes, values)
     ranking = wishes.kind == "ranking"
@@ -172,7 +174,7 @@ def _fills(rows: pd.DataFrame, pair: Sequence[str], values: Mapping[str, Any]) -
 def _by(wishes: Wishes, values: Mapping[str, Any], x: str) -> str | None:
     if wishes.by is not None:
         return wishes.by
-    for name in ("depth", "sigma_w", "sigma_b", "sigma_noise", "input_variance"):
+    for name in ("depth", "sigma_w", "sigma_b", "branch", "skip", "sigma_noise", "input_variance"):
         if name != x and 1 < len(values[name]) <= MOST_CURVES:
             return name
     return None

@@ -17,6 +17,7 @@ from mfmi.columns import COLUMNS, Column
 from mfmi.meanfield import edge_curve, edge_of_chaos, fixed_point
 from mfmi.report.axes import FigureAxis
 from mfmi.report.figure_choice import NUMBERS, WORDS, Choice, axis_of, with_rows_of
+from mfmi.report.network_words import NETWORK, is_plain, with_words
 from mfmi.report.ranks import Ranks, rank, rank_rows
 
 if TYPE_CHECKING:
@@ -133,7 +134,7 @@ def build(rows: pd.DataFrame, choice: Choice, units: Mapping[str, str]) -> Figur
     units
         Unit by column.
     """
-    rows = _without_missed(with_rows_of(choice, rows), choice.quantities)
+    rows = _without_missed(with_rows_of(choice, with_words(rows)), choice.quantities)
     varying = set(choice.panels[0])
     ranked = ("activation",) if choice.kind == "ranking" else ()
     context: dict[str, Any] = {name: str(rows[name].iloc[0]) for name in WORDS if name not in (*varying, *ranked)}
@@ -204,7 +205,7 @@ def _heat(
 
 def _edges(network: Mapping[str, Any], x: FigureAxis, y: FigureAxis) -> Iterator[Polyline]:
     """The edge of chaos in a picture over two axes."""
-    if not get(network["activation"]).differentiable:
+    if not (is_plain(network) and get(network["activation"]).differentiable):
         return
     names = {x.name, y.name}
     hidden = network.get("sigma_noise", 0.0) if network["noise_at"] == "every" else 0.0
@@ -277,13 +278,13 @@ def _curves(
     edges, trainable = np.empty(0), math.nan
     if choice.x in ("sigma_w", "sigma_b") and choice.by not in ("sigma_w", "sigma_b", "sigma_noise"):
         edges = _edge_along(network, x)
-    if choice.x == "depth" and choice.by is None:
+    if choice.x == "depth" and choice.by is None and is_plain(network):
         trainable = 6.0 * _xi_c(network)
     return Curves(words, x, tuple(curves), edges, trainable)
 
 
 def _edge_along(network: Mapping[str, Any], x: FigureAxis) -> FloatArray:
-    if not get(network["activation"]).differentiable:
+    if not (is_plain(network) and get(network["activation"]).differentiable):
         return np.empty(0)
     hidden = network["sigma_noise"] if network["noise_at"] == "every" else 0.0
     if x.name == "sigma_w":
@@ -311,13 +312,14 @@ def _xi_c(network: Mapping[str, Any]) -> float:
 
 _SERIES = Column("series", "string", "", "what the row shows: a column of the results, or a mark of the figure")
 _VALUE = Column("value", "float64", "", "its value; empty for marks that are places")
+_NETWORK = Column(NETWORK, "string", "", "norms, relative noise and matrices of a branch; empty for plain networks")
 _UNIT = Column("unit", "string", "", "unit of the value")
 
 
 def to_block(figure: Figure) -> tuple[dict[str, NDArray[Any]], list[Column]]:
     """All that a figure shows as one long table: a row per value or mark, with the network it belongs to."""
     rows = [row for panel in figure.panels for row in _panel_rows(figure, panel)]
-    known = {column.name: column for column in COLUMNS}
+    known = {column.name: column for column in (*COLUMNS, _NETWORK)}
     columns = [_SERIES, *(known[name] for name in (*WORDS, *NUMBERS)), _VALUE, _UNIT]
     block: dict[str, NDArray[Any]] = {}
     for column in columns:

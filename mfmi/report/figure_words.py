@@ -7,12 +7,15 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 from mfmi.columns import BY_NAME
+from mfmi.report.network_words import NETWORK
 
 AXES = {
     "sigma_w": r"standard deviation of the weights $\sigma_w$",
     "sigma_b": r"standard deviation of the biases $\sigma_b$",
     "sigma_noise": r"standard deviation of the noise $\sigma$",
     "input_variance": r"variance of an input $q_x$",
+    "skip": "factor of the skip $a$",
+    "branch": "factor of the branch $g$",
     "depth": "depth (layers)",
 }
 SHORT_AXES = {
@@ -20,6 +23,8 @@ SHORT_AXES = {
     "sigma_b": r"biases $\sigma_b$",
     "sigma_noise": r"noise $\sigma$",
     "input_variance": r"input $q_x$",
+    "skip": "skip $a$",
+    "branch": "branch $g$",
     "depth": "depth (layers)",
 }
 QUANTITIES = {
@@ -70,12 +75,16 @@ def words_title(words: Mapping[str, str]) -> str:
     """Title of a panel; abbreviated if longer than one word, because two panels share a column."""
     if len(words) == 1:
         return "".join(_phrase(name, word) for name, word in words.items())
-    return ", ".join(_NOISE[word] if name == "noise_at" else word for name, word in words.items())
+    phrases = [_NOISE[word] if name == "noise_at" else _phrase(name, word, short=True) for name, word in words.items()]
+    return ", ".join(phrases)
 
 
 def context_phrases(context: Mapping[str, Any]) -> list[str]:
     """The network that all panels have in common, and the numbers at which it is held."""
     parts = [_phrase(name, context[name]) for name in ("activation", "weights") if name in context]
+    parts += [context[NETWORK]] if context.get(NETWORK) else []
+    skips = context.get("skip", 0.0) != 0.0 or context.get("branch", 1.0) != 1.0
+    parts += [f"{name} {number(context[name])}" for name in ("skip", "branch") if name in context and skips]
     where = "in every layer" if context.get("noise_at") == "every" else "at the output"
     if "sigma_noise" in context:
         parts.append(f"noise {context['sigma_noise']:g}" + (f" {where}" if "noise_at" in context else ""))
@@ -112,9 +121,11 @@ def number(value: float) -> str:
     return f"{value:.4g}" if math.isfinite(value) else str(value)
 
 
-def _phrase(name: str, word: Any) -> str:
+def _phrase(name: str, word: Any, *, short: bool = False) -> str:
+    if name == NETWORK:
+        return str(word) or "no norm"
     if name == "weights":
-        return f"{word} weights"
+        return str(word) if short else f"{word} weights"
     if name == "noise_at":
         return "noise at the output" if word == "output" else "noise in every layer"
     return str(word)
