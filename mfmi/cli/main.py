@@ -14,10 +14,7 @@ from mfmi.cli import exits
 from mfmi.cli.command import Group, group
 from mfmi.cli.terminal import Terminal
 from mfmi.names import __version__
-
-# Arrays here are too small to share among threads, and threads would make sums depend on the machine; numpy reads these
-# when it is imported.
-THREAD_LIMITS = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "VECLIB_MAXIMUM_THREADS")
+from mfmi.processes.threads import ask_for_one_thread
 
 # name -> (module, short help); the module has the command as `command`.
 COMMANDS = {
@@ -78,8 +75,7 @@ def main(args: Sequence[str] | None = None) -> NoReturn:
     """Run the command line and leave the process with the exit code of the contract."""
     arguments = list(sys.argv[1:] if args is None else args)
     settings = Terminal(arguments=tuple(arguments))
-    for limit in THREAD_LIMITS:
-        os.environ.setdefault(limit, "1")
+    ask_for_one_thread()
 
     def program() -> None:
         if os.getcwd() not in sys.path and "" not in sys.path:

@@ -19,10 +19,7 @@ from typing import Any, Protocol
 from mfmi.errors import MfmiError, MfmiWarning, OutputError, place_of
 from mfmi.processes.agenda import Agenda
 from mfmi.processes.cache_folder import cache_directory
-
-# More threads than one per worker would fight over the cores, and the order of a threaded sum is not reproducible.
-THREAD_LIMITS = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "VECLIB_MAXIMUM_THREADS")
-ONE_THREAD = dict.fromkeys(THREAD_LIMITS, "1")
+from mfmi.processes.threads import ONE_THREAD
 
 Result = tuple[int, bytes]
 
@@ -41,11 +38,6 @@ class Work(Protocol):
     def run(self, number: int, /) -> bytes:
         """Do piece `number`."""
         ...
-
-
-def has_one_thread() -> bool:
-    """Say whether this process was started with the workers' limit on threads, and so has their arithmetic."""
-    return all(os.environ.get(name) == "1" for name in THREAD_LIMITS)
 
 
 def available_cpus() -> int:

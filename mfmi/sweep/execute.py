@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Generator, Iterable
 
 from mfmi.errors import ConfigError
-from mfmi.processes.pool import has_one_thread, run_processes
+from mfmi.processes.pool import run_processes
+from mfmi.processes.threads import has_one_thread
 from mfmi.sweep.chunks import Task
 from mfmi.sweep.cluster import run_cluster
 from mfmi.sweep.plan import Plan

@@ -20,7 +20,7 @@ from mfmi.activations.user import UserActivation
 from mfmi.channels.exact.table import ExactTable, kept_tiles
 from mfmi.channels.tile_cache import TileCache
 from mfmi.errors import OutputError
-from mfmi.processes.pool import THREAD_LIMITS
+from mfmi.processes.threads import THREAD_LIMITS
 
 BASE = """
 import math

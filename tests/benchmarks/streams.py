@@ -14,7 +14,7 @@ import time
 from collections.abc import Callable
 from typing import Any
 
-from mfmi.processes.pool import ONE_THREAD
+from mfmi.processes.threads import ONE_THREAD
 
 os.environ.update(ONE_THREAD)  # before numpy is there
 

@@ -19,7 +19,8 @@ import tempfile
 from collections import Counter
 from pathlib import Path
 
-from mfmi.processes.pool import ONE_THREAD, available_cpus
+from mfmi.processes.pool import available_cpus
+from mfmi.processes.threads import ONE_THREAD
 
 os.environ.update(ONE_THREAD)  # before numpy is there, so that the profile is that of a worker
 

@@ -15,9 +15,9 @@ import click
 import pytest
 from conftest import Outcome
 
-from mfmi.cli import main as program
 from mfmi.cli.terminal import Terminal
 from mfmi.errors import ConfigError, MfmiError, NumericsError, OutputError, ResumeError
+from mfmi.processes.threads import THREAD_LIMITS
 
 CommandLine = Callable[..., Outcome]
 Process = Callable[..., subprocess.CompletedProcess[str]]
@@ -337,10 +337,10 @@ def test_help_starts_at_once() -> None:
 
 
 def test_threads_are_limited_before_numpy_is_there(monkeypatch: pytest.MonkeyPatch, command_line: CommandLine) -> None:
-    for name in program.THREAD_LIMITS:
+    for name in THREAD_LIMITS:
         monkeypatch.delenv(name, raising=False)
     command_line("version")
-    assert {os.environ.get(name) for name in program.THREAD_LIMITS} == {"1"}
+    assert {os.environ.get(name) for name in THREAD_LIMITS} == {"1"}
 
 
 STOPPED_DURING_AN_IMPORT = """

@@ -18,7 +18,7 @@ from fake_sweep import BrokenPlan, FakePlan, buggy, dies, dies_once, forgetful, 
 from mfmi.columns import COLUMNS
 from mfmi.errors import ConfigError, NumericsError, OutputError, ResumeError
 from mfmi.names import DEFAULT_ESTIMATORS, ESTIMATORS
-from mfmi.processes.pool import THREAD_LIMITS
+from mfmi.processes.threads import THREAD_LIMITS
 from mfmi.storage import parquet as store
 from mfmi.sweep import parts as parts_module
 from mfmi.sweep.chunks import Task, evaluate_guarded
