@@ -14,8 +14,8 @@ import pytest
 from mfmi.cli.main import main
 from mfmi.processes.threads import ask_for_one_thread
 
-# As the command line and the workers of a sweep have it; two workers of the tests with two threads each would spend nine
-# tenths of their time waiting for each other in products of small matrices.
+# As the command line and the workers of a sweep have it; two workers of the tests with two threads each would spend
+# nine tenths of their time waiting for each other in products of small matrices.
 ask_for_one_thread()
 
 # A shell starts what runs in the background with SIGINT ignored, and children inherit that; the tests that interrupt a

@@ -13,7 +13,7 @@ ONE_THREAD = dict.fromkeys(THREAD_LIMITS, "1")
 
 
 def ask_for_one_thread() -> None:
-    """Limit this process to one thread, where the environment does not say otherwise; to be called before numpy loads."""
+    """Limit this process to one thread, where the environment does not say otherwise; call before numpy loads."""
     for name in THREAD_LIMITS:
         os.environ.setdefault(name, "1")
 

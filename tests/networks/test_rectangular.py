@@ -244,7 +244,7 @@ def test_in_bound(command_line: CommandLine) -> None:
     [
         (("--widths", "40,20", "--depth", "2"), "--depth 2 is beyond the 1 layers of the network"),
         (("--widths", "40"), "--widths needs two numbers at least"),
-        (("--widths", "40,0"), "not made of whole numbers"),
+        (("--widths", "40,0"), "'40,0' holds a 0: numbers begin at 1"),
         (("--widths", "40,20", "--alpha", "2"), "--alpha and --widths contradict each other"),
         (("--alpha", "0.5,-1"), "-1 is not greater than 0"),
         (("--alpha", "0.5,x"), "'x' is not a number"),
