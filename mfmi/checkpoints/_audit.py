@@ -89,6 +89,7 @@ def audit_files(
     paths: Sequence[str],
     *,
     axes: Axes = None,
+    heads: int | None = None,
     layers: Sequence[str] | None = None,
     quick: bool = False,
     compare: str | None = None,
@@ -102,6 +103,8 @@ def audit_files(
         Files, and directories of them: steps of one training, in natural order.
     axes
         "oi" or "io" where neither names nor shapes tell the axes of a matrix.
+    heads
+        Heads of attention, for packed projections in which query, key and value of each head follow each other.
     layers
         Names of the tensors to look at, in that order; an asterisk stands for anything. All by default.
     quick
@@ -124,7 +127,7 @@ def audit_files(
     values = Values({}, (), {})
     unread: list[str] = []
     for step, path in steps(list(paths)):
-        last = _of_file(path, axes, layers, quick)
+        last = _of_file(path, axes, heads, layers, quick)
         values = values_of(last, network) if network is not None else values
         rows += _rows(path, step, last, values)
         unread += _unread(path, last)
@@ -132,7 +135,7 @@ def audit_files(
     if network is not None and network.inputs is not None:
         columns = (*COLUMNS[:-2], *MEASURED, *COLUMNS[-2:])
     if compare is not None:
-        others = _of_file(compare, axes, layers, quick)
+        others = _of_file(compare, axes, heads, layers, quick)
         unread += _unread(compare, others)
         other = {row["name"]: row for row in _rows(compare, 0, others, Values({}, (), {}))}
         rows = [{**row, **_beside(row, other.get(row["name"], {}))} for row in rows]
@@ -151,9 +154,9 @@ def _unread(path: str, judged: Sequence[Judged]) -> list[str]:
     ]
 
 
-def _of_file(path: str, axes: Axes, wanted: Sequence[str] | None, quick: bool) -> list[Judged]:
+def _of_file(path: str, axes: Axes, heads: int | None, wanted: Sequence[str] | None, quick: bool) -> list[Judged]:
     checkpoint = read(path)
-    layers = layers_of(checkpoint, axes)
+    layers = layers_of(checkpoint, axes, heads)
     if not layers:
         raise OutputError(f"{path}: holds no tensors")
     context = Context.of(checkpoint.format, [layer.name for layer in layers])

@@ -9,6 +9,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from mfmi.arguments.arrays import FloatArray
+from mfmi.checkpoints._flax import wrapped
 from mfmi.checkpoints._tensor import Tensor
 
 _PARAMETRIZED = "parametrizations."
@@ -42,6 +43,12 @@ def with_derived(tensors: Sequence[Tensor]) -> list[Tensor]:
         step = float("nan") if main.dtype.startswith(("int", "uint")) else main.step
         replaced[parts.main] = replace(main, name=parts.name, load=load, step=step)
         aside.update(dict.fromkeys(parts.others, f"part of {parts.name}"))
+    for kernel, parts_of, made in wrapped(tensors):
+        aside.update(dict.fromkeys((part.name for part in parts_of), f"part of {kernel.name}"))
+        if made is None:
+            aside[kernel.name] = "its norm has axes that the file does not tell"
+        else:
+            replaced[kernel.name] = replace(kernel, load=functools.partial(_made, made, kernel, parts_of))
     aside |= _undescribed(by_name, replaced) | _householder(by_name)
     found = [replaced.get(tensor.name, tensor) for tensor in tensors]
     return [replace(tensor, skip=aside[tensor.name]) if tensor.name in aside else tensor for tensor in found]

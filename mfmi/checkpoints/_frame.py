@@ -12,8 +12,8 @@ from numpy.typing import ArrayLike
 from mfmi.activations import Activation
 from mfmi.activations import get as get_activation
 from mfmi.api import to_frame
-from mfmi.arguments.checks import number, numbers, word, words
-from mfmi.arguments.ranges import NUMBERS
+from mfmi.arguments.checks import number, numbers, whole_number, word, words
+from mfmi.arguments.ranges import MOST_ENTRIES, NUMBERS
 from mfmi.checkpoints._audit import audit_files
 from mfmi.checkpoints._axes import Axes
 from mfmi.checkpoints._findings import LEVELS
@@ -32,6 +32,7 @@ def audit(
     activation: str | Activation | Callable[..., Any] | None = None,
     *,
     axes: Axes = None,
+    heads: int | None = None,
     layers: Sequence[str] | None = None,
     quick: bool = False,
     compare: str | os.PathLike[str] | None = None,
@@ -60,6 +61,9 @@ def audit(
         Activation between the layers, for the columns of the network that they are; None leaves those null.
     axes
         "oi" (output, input) or "io" where neither names nor shapes tell the axes of a matrix.
+    heads
+        Heads of attention, for packed projections in which query, key and value of each head follow each other, as of
+        GPT-NeoX, BLOOM and Falcon.
     layers
         Names of the tensors to look at, in that order; an asterisk stands for anything.
     quick
@@ -108,6 +112,7 @@ def audit(
     found = audit_files(
         [os.fspath(path) for path in several],
         axes=axes,
+        heads=None if heads is None else whole_number("heads", heads, MOST_ENTRIES),
         layers=layers,
         quick=quick,
         compare=None if compare is None else os.fspath(compare),

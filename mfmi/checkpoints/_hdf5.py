@@ -14,9 +14,11 @@ from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
 from typing import IO, Any
 
+import numpy as np
+
 from mfmi.arguments.arrays import FloatArray
 from mfmi.checkpoints._need import need
-from mfmi.checkpoints._tensor import Checkpoint, Tensor, natural, nothing, widened
+from mfmi.checkpoints._tensor import SIGNIFICANT, Checkpoint, Tensor, natural, nothing, widened
 from mfmi.errors import OutputError
 
 Opened = Callable[[], AbstractContextManager[Any]]
@@ -121,8 +123,9 @@ def _file(library: Any, path: str, opened: Opened) -> Iterator[Any]:
 def _tensor(path: str, opened: Opened, library: Any, key: str, item: Any, names: dict[str, str]) -> Tensor:
     name, layer = _named(key, names)
     shape = tuple(int(extent) for extent in item.shape or ())
-    skip = ""
-    if item.shape is None or item.dtype.kind not in "fiub":
+    skip, dtype = "", str(item.attrs.get("dtype", ""))
+    is_narrow = item.dtype.kind == "V" and SIGNIFICANT.get(dtype, 53) < 24  # bytes whose type Keras says beside them
+    if item.shape is None or (not is_narrow and item.dtype.kind not in "fiub"):
         skip = f"entries of type {item.dtype}"
     elif item.is_virtual or item.external:
         skip = "its numbers are in another file, which is not opened"
@@ -130,13 +133,18 @@ def _tensor(path: str, opened: Opened, library: Any, key: str, item: Any, names:
         skip = "its numbers are not in the file, or compressed beyond belief"
     if skip:
         return Tensor(name, shape, str(item.dtype), nothing, layer=layer, skip=skip)
-    load = functools.partial(_load, path, opened, library, key)
-    return Tensor(name, shape, item.dtype.name, load, layer=layer)
+    kind = dtype if is_narrow else item.dtype.name
+    load = functools.partial(_load, path, opened, library, key, kind)
+    return Tensor(name, shape, kind, load, layer=layer)
 
 
-def _load(path: str, opened: Opened, library: Any, key: str) -> FloatArray:
+def _load(path: str, opened: Opened, library: Any, key: str, kind: str) -> FloatArray:
     with _file(library, path, opened) as file:
-        return widened(file[key][()])
+        values = file[key][()]
+    if values.dtype.kind == "V":
+        need("ml_dtypes", path)  # with it numpy knows the narrow types
+        values = values.view(np.dtype(kind))
+    return widened(values)
 
 
 def _named(key: str, names: dict[str, str]) -> tuple[str, str]:

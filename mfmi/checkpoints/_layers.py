@@ -46,6 +46,7 @@ class Layer:
     axes : a letter per axis of the tensor: o output, i input, k window, g group (or direction, or layer of a stack).
     biases : the tensors that are added to what it sums.
     slot : number of this block and how many the output axis holds.
+    heads : heads of attention whose blocks take turns along the output axis; 1 where each block is in one piece.
     stride : product of the strides of a transposed convolution, where the file says it.
     message : what else is to know; why it was skipped.
     misplaced : whether its axes are not those of the layers around it.
@@ -58,6 +59,7 @@ class Layer:
     axes: str = ""
     biases: tuple[Tensor, ...] = ()
     slot: tuple[int, int] = (0, 1)
+    heads: int = 1
     stride: int = 1
     groups: int = 1
     message: str = ""
@@ -118,8 +120,8 @@ class Layer:
         extents = [self._extent(letter) for letter in letters]
         matrix = turned.reshape(extents[0], extents[1], extents[2] * extents[3])
         if self.slot[1] > 1:
-            part = extents[1] // self.slot[1]
-            matrix = matrix[:, self.slot[0] * part : (self.slot[0] + 1) * part]
+            turns = matrix.reshape(extents[0], self.heads, self.slot[1], -1, matrix.shape[2])
+            matrix = turns[:, :, self.slot[0]].reshape(extents[0], -1, matrix.shape[2])
         if self.kind == "transposed_convolution" and self.groups > 1:
             return self._grouped_inputs(turned, extents)
         if self.groups > 1 and extents[0] == 1 and extents[1] % self.groups == 0:
@@ -142,14 +144,13 @@ class Layer:
         """Return the biases of this block, summed where there are two, from the numbers of the tensors `biases`."""
         total: FloatArray | None = None
         for tensor in self.biases:
-            values = numbers[tensor.name].ravel()
-            part = values.size // self.slot[1]
-            mine = values[self.slot[0] * part : (self.slot[0] + 1) * part]
+            values = numbers[tensor.name].reshape(self.heads, self.slot[1], -1)
+            mine = values[:, self.slot[0]].ravel()
             total = mine if total is None else total + mine
         return total
 
 
-def layers_of(checkpoint: Checkpoint, axes: Axes = None) -> list[Layer]:
+def layers_of(checkpoint: Checkpoint, axes: Axes = None, heads: int | None = None) -> list[Layer]:
     """Return a layer for each matrix and a skipped one for each other tensor, in file order.
 
     Parameters
@@ -158,6 +159,8 @@ def layers_of(checkpoint: Checkpoint, axes: Axes = None) -> list[Layer]:
         The tensors.
     axes
         "oi" (output, input) or "io" where neither names nor shapes tell; None to skip such tensors.
+    heads
+        Heads of attention where query, key and value of each head follow each other; None to leave such tensors whole.
     """
     tensors = with_derived(checkpoint.tensors)
     by_name = {tensor.name: tensor for tensor in tensors}
@@ -170,7 +173,11 @@ def layers_of(checkpoint: Checkpoint, axes: Axes = None) -> list[Layer]:
         why = _aside(tensor, plain)
         if not why and checkpoint.format == "onnx" and tensor.use is None and not _names.convention(tensor.name):
             why = "the graph multiplies no signal with it"
-        made = [Layer(tensor.name, "skipped", tensor, message=why)] if why else list(_layers(tensor, biases, evidence))
+        made = (
+            [Layer(tensor.name, "skipped", tensor, message=why)]
+            if why
+            else list(_layers(tensor, biases, evidence, heads))
+        )
         found += made
         used.update(bias.name for layer in made if layer.kind != "skipped" for bias in layer.biases)
     found = [layer for layer in found if not (layer.kind == "skipped" and layer.tensor.name in used)]
@@ -218,7 +225,9 @@ def _biases(tensor: Tensor, by_name: Mapping[str, Tensor]) -> tuple[Tensor, ...]
     return tuple(bias for bias in found if bias is not None and not bias.skip and bias.name != tensor.name)
 
 
-def _layers(tensor: Tensor, biases: Mapping[str, tuple[Tensor, ...]], evidence: Evidence) -> Iterator[Layer]:
+def _layers(
+    tensor: Tensor, biases: Mapping[str, tuple[Tensor, ...]], evidence: Evidence, heads: int | None
+) -> Iterator[Layer]:
     decided = axes_of(tensor, biases[tensor.name], evidence)
     if decided.why_not:
         yield Layer(tensor.name, "skipped", tensor, message=decided.why_not)
@@ -243,12 +252,15 @@ def _layers(tensor: Tensor, biases: Mapping[str, tuple[Tensor, ...]], evidence: 
         return
     inputs, outputs = layer.inputs, layer.outputs
     if _names.is_packed(tensor.name):
-        if outputs != 3 * inputs or "query_key_value" in tensor.name:
+        by_head = "query_key_value" in tensor.name
+        if outputs != 3 * inputs or (by_head and (heads is None or inputs % heads)):
             note = "query, key and value are packed in an order that the shape does not tell"
+            note += f"; {heads} heads do not divide {inputs}" if heads else "; --heads N splits those of equal parts"
             yield replace(layer, kind="qkv", message="; ".join(filter(None, [layer.message, note])))
             return
+        turns = heads if by_head and heads else 1
         for place, kind in enumerate(("query", "key", "value")):
-            yield replace(layer, name=f"{tensor.name}[{kind}]", kind=kind, slot=(place, 3))
+            yield replace(layer, name=f"{tensor.name}[{kind}]", kind=kind, slot=(place, 3), heads=turns)
     elif _names.is_gated(tensor.name) and outputs % 2 == 0:
         for place, kind in enumerate(("gate", "up")):
             yield replace(layer, name=f"{tensor.name}[{kind}]", kind=kind, slot=(place, 2))

@@ -9,8 +9,9 @@ from typing import TYPE_CHECKING, Any, cast
 import click
 from click.core import ParameterSource
 
+from mfmi.arguments.ranges import MOST_ENTRIES
 from mfmi.cli.command import command as make_command
-from mfmi.cli.options import Word, network_option, network_options
+from mfmi.cli.options import Count, Word, network_option, network_options
 from mfmi.cli.sink import Sink, output_options
 from mfmi.cli.structure_options import NOISE, structure_options, with_structure
 from mfmi.cli.terminal import terminal
@@ -63,6 +64,12 @@ STRICT = 4
     type=Word(AXES),
     help="Axes if names and shapes do not decide: oi (output, input, as torch) or io (as Keras).",
 )
+@click.option(
+    "--heads",
+    type=Count(1, MOST_ENTRIES),
+    metavar="N",
+    help="Heads of attention, where query, key and value of each follow each other, as in GPT-NeoX and BLOOM.",
+)
 @click.option("--quick", is_flag=True, help="Leave the singular values out: as fast as the disk.")
 @click.option("--compare", metavar="OTHER", type=click.Path(), help="Another file, its layers of the same name beside.")
 @network_option(
@@ -90,6 +97,7 @@ def command(
     checkpoints: tuple[str, ...],
     layers: tuple[str, ...],
     axes: str | None,
+    heads: int | None,
     quick: bool,
     compare: str | None,
     strict: bool,
@@ -110,7 +118,13 @@ def command(
 
     network = _network(**of_network)
     found = audit_files(
-        checkpoints, axes=cast("Axes", axes), layers=layers or None, quick=quick, compare=compare, network=network
+        checkpoints,
+        axes=cast("Axes", axes),
+        heads=heads,
+        layers=layers or None,
+        quick=quick,
+        compare=compare,
+        network=network,
     )
     about = {"audit": {"findings": [finding.text for finding in found.findings], **_described(network)}}
     columns = columns_in(of_network["unit"], found.columns)

@@ -335,6 +335,44 @@ def test_weight_norm_of_a_transposed_convolution_has_a_gain_per_input(tmp_path: 
     assert row["sigma_w"] == pytest.approx(weight.std() * math.sqrt(80), rel=1e-5)
 
 
+@pytest.mark.parametrize("separator", [".", "/"])
+def test_norms_of_flax_are_put_together(tmp_path: Path, separator: str) -> None:
+    kernel, scale = normal((64, 96), 7.0), np.linspace(0.5, 2.0, 96).astype(np.float32)
+    conv, u = normal((3, 32, 48), 0.3, seed=1), normal((1, 48), 1.0, seed=2)
+    names = {
+        "params.Dense_0.kernel": kernel,
+        "params.WeightNorm_0.Dense_0/kernel/scale": scale,
+        "params.block.Conv_0.kernel": conv,
+        "batch_stats.block.SpectralNorm_0.Conv_0/kernel/u": u,
+        "batch_stats.block.SpectralNorm_0.Conv_0/kernel/sigma": np.ones((), np.float32),
+    }
+    path = save(tmp_path / "a.safetensors", {name.replace(".", separator): value for name, value in names.items()})
+    used = kernel / np.linalg.norm(kernel, axis=0) * scale
+    assert sigma(path, f"params{separator}Dense_0{separator}kernel") == pytest.approx(8.0 * used.std(), rel=1e-5)
+    matrix = conv.reshape(96, 48)
+    left = matrix @ u.ravel()
+    largest = np.linalg.norm(left / np.linalg.norm(left) @ matrix)
+    row = rows(path)[separator.join(["params", "block", "Conv_0", "kernel"])]
+    assert row["sigma_w"] == pytest.approx(math.sqrt(96) * conv.std() / largest, rel=1e-5)
+    assert [row["message"] for row in rows(path).values() if row["kind"] == "skipped"] == [
+        *[f"part of {separator.join(['params', 'block', 'Conv_0', 'kernel'])}"] * 2,
+        f"part of params{separator}Dense_0{separator}kernel",
+    ]
+
+
+def test_a_norm_of_flax_along_other_axes_is_not_guessed(tmp_path: Path) -> None:
+    tensors = {"Dense_0.kernel": normal((64, 96), 1.0), "WeightNorm_0.Dense_0.kernel.scale": np.ones(64, np.float32)}
+    assert "axes that the file does not tell" in skipped(save(tmp_path / "a.safetensors", tensors), "Dense_0.kernel")
+
+
+def test_the_wrapper_of_nnx_holds_its_layer(tmp_path: Path) -> None:
+    kernel, scale = normal((64, 96), 7.0), np.linspace(0.5, 2.0, 96).astype(np.float32)
+    tensors = {"a.layer_instance.kernel": kernel, "a.scales.('kernel',)": scale}
+    used = kernel / np.linalg.norm(kernel, axis=0) * scale
+    path = save(tmp_path / "a.safetensors", tensors)
+    assert sigma(path, "a.layer_instance.kernel") == pytest.approx(8.0 * used.std(), rel=1e-5)
+
+
 @pytest.mark.parametrize("new", [True, False])
 def test_spectral_norm_divides(tmp_path: Path, new: bool) -> None:
     weight = normal((64, 32), 0.3)
@@ -422,6 +460,18 @@ def test_narrow_numbers_are_read_in_a_fresh_process(tmp_path: Path) -> None:
     code = f"import mfmi; print(mfmi.audit({str(path)!r}).status[0])"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout == "ok\n"
+
+
+@pytest.mark.parametrize("dtype", ["bfloat16", "float8_e4m3fn"])
+def test_narrow_numbers_of_keras_are_read(tmp_path: Path, dtype: str) -> None:
+    weight = narrow(uniform((64, 128), 64, 2.0), dtype)
+    with h5py.File(tmp_path / "a.weights.h5", "w") as file:
+        file["layers/dense/vars/0"] = weight.view(f"V{weight.itemsize}")
+        file["layers/dense/vars/0"].attrs["dtype"] = dtype
+        file["layers/dense/vars/1"] = np.zeros(128, np.float32)
+    row = rows(tmp_path / "a.weights.h5")["layers/dense/kernel"]
+    assert row["sigma_w"] == pytest.approx(8.0 * weight.astype(np.float64).std(), rel=1e-6)
+    assert row["law"] == "uniform"
 
 
 def test_four_bit_numbers_are_refused(tmp_path: Path) -> None:
@@ -518,6 +568,27 @@ def test_packed_projections_of_unequal_parts_stay_one(tmp_path: Path) -> None:
     ]
     assert row["kind"] == "qkv"
     assert "does not tell" in row["message"]
+
+
+def test_projections_packed_by_head_are_split_on_request(tmp_path: Path) -> None:
+    scales = {"query": 0.1, "key": 0.2, "value": 0.4}
+    blocks = {kind: normal((4, 16, 64), scale, seed) for seed, (kind, scale) in enumerate(scales.items())}
+    packed = np.stack(list(blocks.values()), axis=1).reshape(192, 64)  # heads, then query, key, value of each
+    bias = np.repeat(np.tile([1.0, 2.0, 3.0], 4), 16).astype(np.float32)
+    name = "h.0.attention.query_key_value.weight"
+    path = save(tmp_path / "a.safetensors", {name: packed, name.replace("weight", "bias"): bias})
+    whole = rows(path)
+    assert whole[name]["kind"] == "qkv"
+    assert "--heads N splits" in whole[name]["message"]
+    found = rows(path, heads=4)
+    for place, (kind, block) in enumerate(blocks.items()):
+        row = found[f"{name}[{kind}]"]
+        assert (row["kind"], row["fan_in"], row["fan_out"]) == (kind, 64, 64)
+        assert row["sigma_w"] == pytest.approx(8.0 * block.astype(np.float64).std(), rel=1e-6)
+        assert row["sigma_b"] == place + 1.0
+    assert "5 heads do not divide 64" in rows(path, heads=5)[name]["message"]
+    with pytest.raises(ValueError, match=r"^heads: "):
+        rows(path, heads=0)
 
 
 def test_gated_layers_are_two(tmp_path: Path) -> None:
