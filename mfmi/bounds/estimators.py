@@ -209,6 +209,22 @@ def _from_above(problem: Problem) -> Estimate:
     return found._replace(value=value, residual=np.zeros_like(value), converged=np.isfinite(value))
 
 
+def covariance_upper(problem: Problem) -> Estimate:
+    """Upper bound by the entropy of a gaussian of the observed covariance (theory (38)), of any weights and input.
+
+    `Phi_full` of the linear surrogate: half the logarithm of the determinant of the observed covariance over the noise,
+    more by its error. It needs no replica formula, only that the network's second moments are those of the surrogate,
+    and so holds for inputs of any law with these. Hidden noise counts as signal. Never above maximum entropy without
+    the covariance between units, nor above the entropy of an input with finitely many values.
+    """
+    crude = closed(problem.maximum_entropy(problem.observed(problem.path.offset_gap)))
+    alike = problem.gaussian_input if isinstance(problem.model.prior, MixturePrior) else problem
+    channels = alike.linear()._replace(has_error=True)
+    found = _least(_raised(phi_full(alike, channels, unique=True)), crude)
+    value = np.minimum(found.value, problem.model.prior.entropy)
+    return found._replace(value=value, residual=np.zeros_like(value), converged=np.isfinite(value))
+
+
 def replica(problem: Problem) -> Estimate:
     """The replica value: the exact scalar channel in every layer (theory (14)).
 
@@ -260,6 +276,7 @@ REGISTRY: dict[str, Callable[[Problem], Estimate]] = {
     "mi_entropy_power": entropy_power,
     "mi_layerwise": layerwise,
     "mi_gaussian_upper": gaussian_upper,
+    "mi_covariance_upper": covariance_upper,
     "mi_replica": replica,
     "mi_fisher": fisher,
 }

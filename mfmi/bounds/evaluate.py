@@ -22,7 +22,7 @@ from mfmi.bounds.structured import PLAIN_TOO, evaluate_structured, reason_agains
 from mfmi.bounds.view import OVERFLOW, UNBOUNDED, View, failure_reason, unresolved
 from mfmi.columns import DATA_NAMES, INFORMATION, OPTIONAL_NAMES, TOTAL, columns_with
 from mfmi.meanfield import FixedPoint, fixed_point, trajectory
-from mfmi.names import ESTIMATORS, LOWER_BOUNDS, NOISE_PLACEMENTS, UNITS, UPPER_BOUNDS
+from mfmi.names import ESTIMATORS, LOWER_BOUNDS, NOISE_PLACEMENTS, OBSERVABLES, UNITS, UPPER_BOUNDS
 from mfmi.networks.model import SQUARE, Model
 from mfmi.networks.points import Points
 from mfmi.networks.scales import LayerScales
@@ -120,16 +120,25 @@ def _fill(
     known = REGISTRY | OPTIONAL_REGISTRY
     quantities = {name: known[name] for name in asked if name in known}
     both = [name for name in asked if name in PLAIN_TOO]
+    others_of = {name: quantity for name, quantity in quantities.items() if name not in PLAIN_TOO}
     plain = points.is_plain
     for rows in _groups(points.activation):
         stacks, others = rows[plain[rows]], rows[~plain[rows]]
-        if len(stacks):
-            out = View(columns, stacks)
-            _evaluate_activation(points[stacks], layers[stacks], quantities, out, model, fields)
-            if both:
-                evaluate_structured(points[stacks], layers[stacks], both, out, model, mean_field=False)
+        # Of gaussian and orthogonal weights the bound by the covariance is sharper there.
+        sharp = np.array([not _only_general(label, model) for label in points.weights[stacks]], dtype=bool)
+        for some, wanted in ((stacks[sharp], others_of), (stacks[~sharp], quantities)):
+            if len(some):
+                out = View(columns, some)
+                _evaluate_activation(points[some], layers[some], wanted, out, model, fields)
+                if both and wanted is others_of:
+                    evaluate_structured(points[some], layers[some], both, out, model, mean_field=False)
         if len(others):
             evaluate_structured(points[others], layers[others], asked, View(columns, others), model)
+
+
+def _only_general(weights: str, model: Model) -> bool:
+    """Whether bounds of plain networks exist that those of `evaluate_structured` do not know."""
+    return model.observe == OBSERVABLES[0] and bool(reason_against(weights, model))
 
 
 class MeanFields:

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from mfmi.activations import get as get_activation
 from mfmi.arguments.arrays import FloatArray
 from mfmi.bounds.estimate import Estimate, closed
-from mfmi.bounds.estimators import fisher, gaussian_upper, layerwise, linear, replica
+from mfmi.bounds.estimators import covariance_upper, fisher, gaussian_upper, layerwise, linear, replica
 from mfmi.bounds.problem import Problem
 from mfmi.capacity import attained, initial_gain
 from mfmi.capacity import efficiency as share_of
@@ -74,6 +74,11 @@ def mi_fisher_error(problem: Problem) -> Estimate:
 def mi_gaussian_upper_error(problem: Problem) -> Estimate:
     """Estimated numerical error of `mi_gaussian_upper`, by which that has been raised; as `mi_layerwise_error`."""
     return _error_of(gaussian_upper(problem))
+
+
+def mi_covariance_upper_error(problem: Problem) -> Estimate:
+    """Estimated numerical error of `mi_covariance_upper`, by which that has been raised."""
+    return _error_of(covariance_upper(problem))
 
 
 def _error_of(found: Estimate) -> Estimate:
@@ -156,6 +161,7 @@ REGISTRY: dict[str, Callable[[Problem], Estimate]] = {
     "mi_fisher_error": mi_fisher_error,
     "mi_gaussian_upper_error": mi_gaussian_upper_error,
     "mi_linear_error": mi_linear_error,
+    "mi_covariance_upper_error": mi_covariance_upper_error,
     "jacobian_mean": jacobian_mean,
     "jacobian_variance": jacobian_variance,
 }

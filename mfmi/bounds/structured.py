@@ -131,7 +131,7 @@ def reason_against(weights: str, model: Model) -> str:
     """Say what these bounds would need where they are not known, in words that follow "need"; "" where they are."""
     if weights not in WEIGHTS:
         return f"gaussian or orthogonal weights in all layers, not {weights}"
-    if model.alpha:
+    if any(ratio != 1.0 for ratio in model.alpha):
         return "layers of one width"
     if not model.has_plain_input or model.data is not None:
         return "a gaussian input of independent entries"

@@ -105,9 +105,43 @@ def test_covariance_upper_of_plain_networks_is_above_the_value(weights):
 
 
 def test_covariance_upper_says_where_it_is_not_known():
-    rows = mfmi.evaluate("tanh", 1.2, depth=2, alpha=[1.0, 0.5], estimators=["covariance_upper"])
+    rows = mfmi.evaluate("relu", 1.2, depth=2, observe="activation", estimators=["covariance_upper"])
     assert rows.mi_covariance_upper.isna().all()
-    assert rows.message[0] == "covariance_upper: known for layers of one width"
+    assert rows.message[0] == "covariance_upper: known for an observed pre-activation"
+
+
+@pytest.mark.parametrize("noise_at", ["output", "every"])
+@pytest.mark.parametrize(
+    "others",
+    [
+        {"alpha": [0.5, 1.5, 2.0]},
+        {"weights": mfmi.Weights.spectrum(np.geomspace(0.01, 10.0, 50), name="wide")},
+        {"prior": "spike_slab", "sparsity": 0.3},
+        {"prior": "rademacher"},
+        {"input_spectrum": np.geomspace(0.1, 3.0, 40)},
+    ],
+)
+def test_covariance_upper_of_other_weights_shapes_and_inputs(others, noise_at):
+    names = ["linear", "replica", "covariance_upper"]
+    rows = mfmi.evaluate(
+        ["linear", "tanh", "relu"], 1.4, 0.2, 0.3, [1, 3], noise_at=noise_at, estimators=names,
+        columns=["mi_covariance_upper_error", "mi_replica_error"], **others,
+    )  # fmt: skip
+    assert rows.mi_covariance_upper.notna().all()
+    assert (rows.mi_covariance_upper >= rows.mi_replica - rows.mi_replica_error - 1e-9).all()
+    assert (rows.mi_covariance_upper_error < 1e-10).all()
+    if noise_at == "output" and "prior" not in others:
+        # Of a gaussian input the covariance says all that a linear network does.
+        exact = rows[rows.activation == "linear"]
+        assert exact.mi_covariance_upper.to_numpy() == pytest.approx(exact.mi_linear.to_numpy(), rel=1e-9)
+
+
+def test_ratios_of_one_are_square_layers():
+    plain, shaped = (
+        mfmi.evaluate("tanh", 1.4, 0.2, 0.3, 3, noise_at="every", estimators=["covariance_upper"], **shape)
+        for shape in ({}, {"alpha": [1.0, 1.0, 1.0]})
+    )
+    assert shaped.mi_covariance_upper[0] == pytest.approx(plain.mi_covariance_upper[0], rel=1e-12)
 
 
 def test_the_word_for_the_branch_is_the_depth_of_the_row():

@@ -64,9 +64,10 @@ def test_one_singular_value_is_orthogonal(act, noise_at, alpha):
     expected = evaluate("orthogonal", act, alpha=alpha, noise_at=noise_at, sigma_b=0.3)
     # Maximum entropy leaves A V < 1 behind a rotation, and is null there; a first rotation alone drops out.
     upper = ("mi_gaussian_upper", "mi_upper")
-    assert_same(found, expected, 1e-9, (*upper, "mi_covariance_upper"))
-    assert np.isnan(found["mi_covariance_upper"]).all()
-    for name in upper:
+    # Of hidden noise the bound of rotations takes off what surely arrives; that of other weights counts it as signal.
+    sharper = ("mi_covariance_upper",) if noise_at == "every" and not alpha else ()
+    assert_same(found, expected, 1e-9, (*upper, *sharper))
+    for name in (*upper, *sharper):
         assert np.all(found[name] >= expected[name] * (1.0 - 1e-9))
 
 
@@ -74,11 +75,13 @@ def test_one_singular_value_is_orthogonal(act, noise_at, alpha):
 def test_singular_values_of_gaussian_matrices_are_gaussian(act):
     weights = Weights.spectrum(quarter_circle(200_000))
     for noise_at in ("output", "every"):
-        names = [name for name in ESTIMATORS if name not in ("mean_field", "entropy_power", "covariance_upper")]
+        names = [name for name in ESTIMATORS if name not in ("mean_field", "entropy_power")]
         found, expected = (
             evaluate(one, act, noise_at=noise_at, estimators=names, sigma_b=0.2) for one in (weights, "gaussian")
         )
-        for name in (*(f"mi_{name}" for name in names), "mmse", "jacobian_mean", "jacobian_variance"):
+        same = [f"mi_{name}" for name in names if name != "covariance_upper" or noise_at == "output"]
+        assert np.all(found["mi_covariance_upper"] >= expected["mi_covariance_upper"] * (1.0 - 3e-8))
+        for name in (*same, "mmse", "jacobian_mean", "jacobian_variance"):
             np.testing.assert_allclose(found[name], expected[name], rtol=3e-8, err_msg=name)
 
 
