@@ -206,7 +206,7 @@ _FAULTS: dict[str, tuple[tuple[str, str, str], ...]] = {
         ),
     ),
     "mfmi/meanfield/_maps.py": (
-        ("the first bias is dropped", "q[:, 0] = w2 * q_x + b2", "q[:, 0] = w2 * q_x"),
+        ("the first bias is dropped", "q[:, 0] = w2[:, 0] * q_x + b2[:, 0]", "q[:, 0] = w2[:, 0] * q_x"),
         ("the later biases are dropped", "q[:, layer + 1] = second + b2", "_finite(phi.second_moment, s)"),
         ("hidden noise is not seen", "        s = q[:, layer] + h2\n", "        s = q[:, layer]\n"),
         ("the sign of the correlation", "np.stack([1.0 - c_0, np.ones(n)", "np.stack([1.0 + c_0, np.ones(n)"),
@@ -215,8 +215,8 @@ _FAULTS: dict[str, tuple[tuple[str, str, str], ...]] = {
             "np.minimum(gaps[:starts, :, layer] + h2, 2.0 * s)",
             "np.minimum(gaps[:starts, :, layer], 2.0 * s)",
         ),
-        ("chi without sigma_w^2", "chi[:, layer] = w2 * _finite", "chi[:, layer] = _finite"),
-        ("deviation for variance of the weights", "q[:, 0] = w2 * q_x", "q[:, 0] = np.sqrt(w2) * q_x"),
+        ("chi without sigma_w^2", "chi[:, layer] = behind * finite", "chi[:, layer] = finite"),
+        ("deviation for variance of the weights", "q[:, 0] = w2[:, 0] * q_x", "q[:, 0] = np.sqrt(w2[:, 0]) * q_x"),
     ),
     "mfmi/meanfield/_length_map.py": (
         (
@@ -296,8 +296,8 @@ _FAULTS: dict[str, tuple[tuple[str, str, str], ...]] = {
         ),
         (
             "singular values for their squares",
-            "values[: len(singular)] = np.square(singular)",
-            "values[: len(singular)] = singular",
+            "values[: len(own)] = np.square(own)",
+            "values[: len(own)] = own",
         ),
         ("zeros of the shape count", "share = np.clip(alpha - above, 0.0, share)", "pass"),
     ),
@@ -623,8 +623,8 @@ _FAULTS: dict[str, tuple[tuple[str, str, str], ...]] = {
         ),
         (
             "deviation for variance of the bias",
-            "trajectory(phi, w * w, b * b, h * h,",
-            "trajectory(phi, w * w, b, h * h,",
+            "layered = w * w, b * b",
+            "layered = w * w, b",
         ),
     ),
     "mfmi/isometry/_jacobian.py": (
@@ -636,8 +636,8 @@ _FAULTS: dict[str, tuple[tuple[str, str, str], ...]] = {
         ),
         (
             "the observed layer's slope counts",
-            "np.concatenate([np.ones((n, 1)), variance_w * first], axis=1)",
-            "np.concatenate([variance_w * first, np.ones((n, 1))], axis=1)",
+            "np.concatenate([variance_w[:, :1], variance_w[:, 1:] * first], axis=1)",
+            "np.concatenate([variance_w[:, 1:] * first, variance_w[:, :1]], axis=1)",
         ),
     ),
     "mfmi/capacity/_limits.py": (
