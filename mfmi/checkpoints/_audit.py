@@ -6,6 +6,8 @@ import math
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import groupby
+from operator import itemgetter
 from typing import Any
 
 import numpy as np
@@ -28,7 +30,7 @@ Block = dict[str, NDArray[Any]]
 COLUMNS: tuple[Column, ...] = (
     Column("file", "string", "", "the file"),
     Column("step", "int64", "1", "number of the training step, by the files' names or order"),
-    Column("layer", "int32", "1", "number of the matrix in the file, from 1; null for what is skipped"),
+    Column("layer", "int32", "1", "number of the matrix in the files of the step, from 1; null for what is skipped"),
     Column("name", "string", "", "name of the tensor, with the block in brackets where it holds several"),
     Column("kind", "string", "", "what the matrix is, embedding, or skipped"),
     Column("shape", "string", "", "shape in the file, of the block"),
@@ -126,18 +128,18 @@ def audit_files(
     last: list[Judged] = []
     values = Values({}, (), {})
     unread: list[str] = []
-    for step, path in steps(list(paths)):
-        last = _of_file(path, axes, heads, layers, quick)
+    for step, files in groupby(steps(list(paths)), key=itemgetter(0)):
+        where, last = _of_step([path for _, path in files], axes, heads, layers, quick)
         values = values_of(last, network) if network is not None else values
-        rows += _rows(path, step, last, values)
-        unread += _unread(path, last)
+        rows += _rows(where, step, last, values)
+        unread += _unread(where, last)
     columns = COLUMNS
     if network is not None and network.inputs is not None:
         columns = (*COLUMNS[:-2], *MEASURED, *COLUMNS[-2:])
     if compare is not None:
-        others = _of_file(compare, axes, heads, layers, quick)
-        unread += _unread(compare, others)
-        other = {row["name"]: row for row in _rows(compare, 0, others, Values({}, (), {}))}
+        where, others = _of_step([compare], axes, heads, layers, quick)
+        unread += _unread(where, others)
+        other = {row["name"]: row for row in _rows(where, 0, others, Values({}, (), {}))}
         rows = [{**row, **_beside(row, other.get(row["name"], {}))} for row in rows]
         columns = (*columns[:-2], *OF_COMPARISON, *columns[-2:])
     found = findings_of(last) + (findings_of_network(last, values, network) if network is not None else [])
@@ -146,34 +148,43 @@ def audit_files(
     return Audit(_block(rows, columns), columns, tuple(worst_first(found)), counts, tuple(unread))
 
 
-def _unread(path: str, judged: Sequence[Judged]) -> list[str]:
-    """Return the matrices of a file whose numbers could not be read, and why."""
-    failed = (one for one in judged if one.failure)
+def _unread(where: Sequence[str], judged: Sequence[Judged]) -> list[str]:
+    """Return the matrices whose numbers could not be read, with their file and why."""
+    failed = [(path, one) for path, one in zip(where, judged, strict=True) if one.failure]
     return [
-        one.failure if one.failure.startswith(path) else f"{path}: {one.layer.name}: {one.failure}" for one in failed
+        one.failure if one.failure.startswith(path) else f"{path}: {one.layer.name}: {one.failure}"
+        for path, one in failed
     ]
 
 
-def _of_file(path: str, axes: Axes, heads: int | None, wanted: Sequence[str] | None, quick: bool) -> list[Judged]:
-    checkpoint = read(path)
-    layers = layers_of(checkpoint, axes, heads)
-    if not layers:
-        raise OutputError(f"{path}: holds no tensors")
-    context = Context.of(checkpoint.format, [layer.name for layer in layers])
-    chosen = layers if wanted is None else _chosen(path, layers, wanted)
-    return list(judge(chosen, context, quick))
+def _of_step(
+    paths: Sequence[str], axes: Axes, heads: int | None, wanted: Sequence[str] | None, quick: bool
+) -> tuple[list[str], list[Judged]]:
+    """Return the layers of one step, of several files where it is in shards, and the file of each."""
+    found: list[tuple[str, Layer]] = []
+    file_format = ""
+    for path in paths:
+        checkpoint = read(path)
+        layers = layers_of(checkpoint, axes, heads)
+        if not layers:
+            raise OutputError(f"{path}: holds no tensors")
+        found += [(path, layer) for layer in layers]
+        file_format = file_format or checkpoint.format
+    context = Context.of(file_format, [layer.name for _, layer in found])
+    chosen = found if wanted is None else _chosen(", ".join(paths), found, wanted)
+    return [path for path, _ in chosen], list(judge([layer for _, layer in chosen], context, quick))
 
 
-def _chosen(path: str, layers: Sequence[Layer], wanted: Sequence[str]) -> list[Layer]:
-    chosen: list[Layer] = []
+def _chosen(where: str, found: Sequence[tuple[str, Layer]], wanted: Sequence[str]) -> list[tuple[str, Layer]]:
+    chosen: list[tuple[str, Layer]] = []
     for name in wanted:
-        mine = [layer for layer in layers if _is_named(layer, name) and layer not in chosen]
+        mine = [one for one in found if _is_named(one[1], name) and one not in chosen]
         if not mine:
             from difflib import get_close_matches
 
-            near = get_close_matches(name, [layer.name for layer in layers], n=3, cutoff=0.3)
+            near = get_close_matches(name, [layer.name for _, layer in found], n=3, cutoff=0.3)
             hint = f": did you mean {', '.join(near)}?" if near else ""
-            raise OutputError(f"{path}: no tensor is named {name!r}{hint}")
+            raise OutputError(f"{where}: no tensor is named {name!r}{hint}")
         chosen += mine
     return chosen
 
@@ -184,9 +195,9 @@ def _is_named(layer: Layer, name: str) -> bool:
     return name in (layer.name, layer.tensor.name)
 
 
-def _rows(path: str, step: int, judged: Sequence[Judged], values: Values) -> list[dict[str, Any]]:
+def _rows(where: Sequence[str], step: int, judged: Sequence[Judged], values: Values) -> list[dict[str, Any]]:
     rows, number = [], 0
-    for place, one in enumerate(judged):
+    for place, (path, one) in enumerate(zip(where, judged, strict=True)):
         layer = one.layer
         row: dict[str, Any] = {"file": path, "step": step, "name": layer.name, "kind": layer.kind}
         row["shape"] = "x".join(map(str, layer.tensor.shape if layer.kind == "skipped" else layer.shape))

@@ -135,6 +135,19 @@ def test_layers_may_be_put_in_order(tmp_path: Path) -> None:
     np.testing.assert_allclose(rows["q"], [4.0, 1.0], rtol=1e-6)
 
 
+def test_the_shards_of_a_step_are_one_network(tmp_path: Path) -> None:
+    whole = {f"{layer}.weight": matrix(20, 20, scale, layer) for layer, scale in enumerate((2.0, 1.0, 0.5))}
+    for number, names in ((1, ["0.weight", "1.weight"]), (2, ["2.weight"])):
+        save(tmp_path / f"model-{number:05}-of-00002.safetensors", {name: whole[name] for name in names})
+    frame = mfmi.audit(tmp_path, "linear", estimators="linear")
+    assert list(frame["layer"]) == [1, 2, 3]
+    assert frame["file"].str.contains("00002-of").tolist() == [False, False, True]
+    np.testing.assert_allclose(frame["q"], [4.0, 4.0, 1.0], rtol=1e-6)
+    assert sum("untouched: 3 matrices" in text for text in frame.attrs["findings"]) == 1
+    turned = mfmi.audit(tmp_path, "linear", estimators="linear", layers=["2.weight", "0.weight"])
+    np.testing.assert_allclose(turned["q"], [0.25, 1.0], rtol=1e-6)
+
+
 def test_convolutions_have_a_mean_field_and_no_information(tmp_path: Path) -> None:
     kernel = rng().normal(size=(16, 3, 3, 3))
     tensors = {"0.weight": kernel - kernel.mean(), "1.weight": matrix(10, 16 * 4, 1.0)}

@@ -207,7 +207,7 @@ _FAULTS: dict[str, tuple[tuple[str, str, str], ...]] = {
     ),
     "mfmi/meanfield/_maps.py": (
         ("the first bias is dropped", "q[:, 0] = w2[:, 0] * q_x + b2[:, 0]", "q[:, 0] = w2[:, 0] * q_x"),
-        ("the later biases are dropped", "q[:, layer + 1] = second + b2", "_finite(phi.second_moment, s)"),
+        ("the later biases are dropped", "second + b2[:, layer + 1]", "second"),
         ("hidden noise is not seen", "        s = q[:, layer] + h2\n", "        s = q[:, layer]\n"),
         ("the sign of the correlation", "np.stack([1.0 - c_0, np.ones(n)", "np.stack([1.0 + c_0, np.ones(n)"),
         (
