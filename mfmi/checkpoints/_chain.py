@@ -30,12 +30,15 @@ def chain_of(rows: Sequence[Judged]) -> Chain:
     """Return the matrices that follow each other from the first dense or convolutional one on, in the rows' order.
 
     Embeddings are passed over: they are the input. The chain ends at the first matrix that does not read what the one
-    before it gives; a dense one may read all positions of a convolution's channels.
+    before it gives, or after a tensor that may be a layer and cannot be used; a dense one may read all positions of a
+    convolution's channels.
     """
     places: list[int] = []
     reasons: dict[int, str] = {}
     end = ""
     for place, one in enumerate(rows):
+        if one.layer.unclear and places and not end:
+            end = f"{one.layer.name} before it is skipped, and may be a layer"
         if one.layer.kind == "skipped":
             continue
         if one.layer.kind == "embedding":

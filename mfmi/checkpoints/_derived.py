@@ -13,6 +13,7 @@ from mfmi.checkpoints._flax import wrapped
 from mfmi.checkpoints._tensor import Tensor
 
 _PARAMETRIZED = "parametrizations."
+PART = "part of"
 
 
 @dataclass(frozen=True)
@@ -42,9 +43,9 @@ def with_derived(tensors: Sequence[Tensor]) -> list[Tensor]:
         load = functools.partial(_made, parts.made, main, others)
         step = float("nan") if main.dtype.startswith(("int", "uint")) else main.step
         replaced[parts.main] = replace(main, name=parts.name, load=load, step=step)
-        aside.update(dict.fromkeys(parts.others, f"part of {parts.name}"))
+        aside.update(dict.fromkeys(parts.others, f"{PART} {parts.name}"))
     for kernel, parts_of, made in wrapped(tensors):
-        aside.update(dict.fromkeys((part.name for part in parts_of), f"part of {kernel.name}"))
+        aside.update(dict.fromkeys((part.name for part in parts_of), f"{PART} {kernel.name}"))
         if made is None:
             aside[kernel.name] = "its norm has axes that the file does not tell"
         else:

@@ -12,7 +12,7 @@ import numpy as np
 from mfmi.arguments.arrays import FloatArray
 from mfmi.checkpoints import _names
 from mfmi.checkpoints._axes import Axes, Evidence, axes_of
-from mfmi.checkpoints._derived import with_derived
+from mfmi.checkpoints._derived import PART, with_derived
 from mfmi.checkpoints._tensor import Checkpoint, Tensor
 
 KINDS = (
@@ -32,6 +32,7 @@ KINDS = (
     "embedding",
     "skipped",
 )
+WITHOUT_SCALE = "entries without a scale in the file"
 
 
 @dataclass(frozen=True)
@@ -51,6 +52,7 @@ class Layer:
     message : what else is to know; why it was skipped.
     misplaced : whether its axes are not those of the layers around it.
     folded : whether the scale may be that of a normalisation folded in.
+    unclear : whether it may multiply a signal although it is skipped.
     """
 
     name: str
@@ -65,6 +67,7 @@ class Layer:
     message: str = ""
     misplaced: bool = False
     folded: bool = False
+    unclear: bool = False
 
     def _extent(self, letter: str) -> int:
         return math.prod(n for n, axis in zip(self.tensor.shape, self.axes, strict=True) if axis == letter)
@@ -173,11 +176,7 @@ def layers_of(checkpoint: Checkpoint, axes: Axes = None, heads: int | None = Non
         why = _aside(tensor, plain)
         if not why and checkpoint.format == "onnx" and tensor.use is None and not _names.convention(tensor.name):
             why = "the graph multiplies no signal with it"
-        made = (
-            [Layer(tensor.name, "skipped", tensor, message=why)]
-            if why
-            else list(_layers(tensor, biases, evidence, heads))
-        )
+        made = [_skipped(tensor, why)] if why else list(_layers(tensor, biases, evidence, heads))
         found += made
         used.update(bias.name for layer in made if layer.kind != "skipped" for bias in layer.biases)
     found = [layer for layer in found if not (layer.kind == "skipped" and layer.tensor.name in used)]
@@ -186,6 +185,18 @@ def layers_of(checkpoint: Checkpoint, axes: Axes = None, heads: int | None = Non
             replace(layer, folded=bool(layer.biases) and layer.kind in ("convolution", "depthwise")) for layer in found
         ]
     return found
+
+
+def _skipped(tensor: Tensor, why: str) -> Layer:
+    """Return a tensor that is no layer; of one whose numbers cannot be used it is unclear what it does."""
+    is_matrix = len(tensor.shape) > 1 and min(tensor.shape) > 1
+    return Layer(
+        tensor.name,
+        "skipped",
+        tensor,
+        message=why,
+        unclear=is_matrix and (why == tensor.skip or WITHOUT_SCALE in why) and not why.startswith(PART),
+    )
 
 
 def _aside(tensor: Tensor, plain: set[str]) -> str:
@@ -211,7 +222,7 @@ def _aside(tensor: Tensor, plain: set[str]) -> str:
     if tensor.size == 0:
         return "it has no entries"
     if tensor.dtype.startswith(("int", "uint", "bool")) and tensor.step == 0.0:
-        return f"{tensor.dtype} entries without a scale in the file: indices, or a quantised weight"
+        return f"{tensor.dtype} {WITHOUT_SCALE}: indices, or a quantised weight"
     return ""
 
 
@@ -230,7 +241,7 @@ def _layers(
 ) -> Iterator[Layer]:
     decided = axes_of(tensor, biases[tensor.name], evidence)
     if decided.why_not:
-        yield Layer(tensor.name, "skipped", tensor, message=decided.why_not)
+        yield Layer(tensor.name, "skipped", tensor, message=decided.why_not, unclear=True)
         return
     own = () if decided.kind == "embedding" else biases[tensor.name]
     groups, stride = (tensor.use.groups, tensor.use.stride) if tensor.use else (1, 1)

@@ -37,6 +37,7 @@ def findings_of_network(rows: Sequence[Judged], values: Values, network: Network
     cells = [values.cells[place] for place in values.layers]
     return [
         *_ended(rows, values),
+        *_norms(rows, network),
         *_gradient(names, cells, network),
         *_signal(names, cells),
         *_alike(names, cells),
@@ -54,6 +55,17 @@ def _ended(rows: Sequence[Judged], values: Values) -> Iterator[Finding]:
         yield Finding(
             NOTE, 2.0, (rows[ends[0]].layer.name,), f"{rows[ends[0]].layer.name}: {values.cells[ends[0]]['message']}"
         )
+
+
+def _norms(rows: Sequence[Judged], network: Network) -> Iterator[Finding]:
+    """Say that the file has norms where the network has none."""
+    names = [one.layer.name for one in rows if one.layer.kind == "skipped" and "normalisation" in one.layer.message]
+    if names and network.points.structured.normalization[0] == "none":
+        text = (
+            f"{listed(names)}: norms, which the network that was evaluated has not; the values of signal, gradient and "
+            "information are those of a network without. Say --norm layernorm, rmsnorm or batchnorm"
+        )
+        yield Finding(ODD, 40.0, tuple(names), text)
 
 
 def _gradient(names: Sequence[str], cells: Sequence[dict[str, Any]], network: Network) -> Iterator[Finding]:

@@ -127,6 +127,24 @@ def test_a_chain_ends_where_nothing_follows(tmp_path: Path, tensors: dict[str, t
     assert any(words in text for text in frame.attrs["findings"])
 
 
+def test_a_chain_does_not_go_on_behind_what_may_be_a_layer(tmp_path: Path) -> None:
+    codes = rng().integers(-100, 100, (20, 20)).astype(np.int8)
+    tensors = {"0.weight": matrix(20, 20, 2.0), "1.weight": codes, "2.weight": matrix(20, 20, 1.0, 2)}
+    frame = mfmi.audit(save(tmp_path / "a.safetensors", tensors), "linear", estimators="linear").set_index("name")
+    assert frame["q"]["0.weight"] == pytest.approx(4.0, rel=1e-6)
+    assert np.isnan(frame["q"]["2.weight"])
+    assert "1.weight before it is skipped, and may be a layer" in frame["message"]["2.weight"]
+
+
+def test_norms_of_the_file_that_the_network_lacks_are_a_finding(tmp_path: Path) -> None:
+    tensors = {"0.weight": matrix(20, 20, 2.0), "norm.weight": np.ones(20), "2.weight": matrix(20, 20, 1.0, 2)}
+    path = save(tmp_path / "a.safetensors", tensors)
+    words = "norms, which the network that was evaluated has not"
+    assert any(words in text for text in mfmi.audit(path, "linear", estimators="linear").attrs["findings"])
+    normed = mfmi.audit(path, "linear", estimators="linear", normalization="layernorm")
+    assert not any(words in text for text in normed.attrs["findings"])
+
+
 def test_layers_may_be_put_in_order(tmp_path: Path) -> None:
     tensors = {"a.weight": matrix(10, 30, 0.5), "b.weight": matrix(30, 20, 2.0)}
     path = save(tmp_path / "a.safetensors", tensors)
