@@ -214,8 +214,8 @@ class Problem:
 
     def _with_table(self, known: ChannelValues) -> Channels:
         # What lies after a point's observed layer is ignored, and must not ask for a tile of its own.
-        hidden = np.arange(1, self.deepest) < self.depth[:, None]
-        total = np.where(hidden, self.path.s[:, : self.deepest - 1], 1.0)
+        total, hidden = self.path.s[:, : self.deepest - 1], np.arange(1, self.deepest) < self.depth[:, None]
+        total = np.where(hidden, total, np.min(total, where=hidden, initial=np.inf))
         return Channels(self._interleaved(Tabulated(known, total, self.hidden_noise[:, None])), self.output)
 
     def linear(self) -> Channels:

@@ -84,15 +84,17 @@ def _rules(
 
     Deep in the ordered phase the variance around an offset falls like a power of the depth, and with it the width of
     the transition at a kink; nodes graded towards it would grow in number without end. Below `_NARROWEST` of the
-    offset's deviation a transition is taken for as wide as that: it holds no more than that share of the offsets, and
-    all moments are bounded there, so that no mean is off by more. A jump has moments that are not, and is followed to
-    the end.
+    offset's deviation, or of the stretch on which the activation does something if that is shorter, a transition is
+    taken for as wide as that: it holds no more than that share of the offsets that count, and all moments are bounded
+    there, so that no mean is off by more. A jump has moments that are not, and is followed to the end.
     """
     finite = np.isfinite(inner) & np.isfinite(total)
     variance = np.where(finite, np.maximum(total - inner, 0.0), 1.0)
     width = np.sqrt(np.where(finite, inner, 1.0))
     if phi.differentiable:
-        width = np.where(width > 0.0, np.maximum(width, _NARROWEST * np.sqrt(variance)), 0.0)
+        lengths = [abs(place) for place in (*phi.kinks, phi.pole) if place != 0.0 and np.isfinite(place)]
+        stretch = np.minimum(np.sqrt(variance), max(lengths, default=np.inf))
+        width = np.where(width > 0.0, np.maximum(width, _NARROWEST * stretch), 0.0)
     return phi.offset_rules(variance, width, tolerance=_TOLERANCE)
 
 

@@ -23,7 +23,7 @@ _BLOCK_ELEMENTS = 1 << 15
 # Beyond this ratio of singularity distance to standard deviation the map u = c sinh(t) is a straight line in effect.
 _STRAIGHT = 8.0
 
-# Two kinks closer than this fraction of a standard deviation leave no panel between them.
+# Two kinks closer than this fraction of their distance from the mean leave no panel between them.
 _MERGED = 1e-13
 
 # The periodic rule sees the density wrapped on one period; from this ratio of deviation to period on it needs no tails.
@@ -334,7 +334,7 @@ def _panels(sigma: FloatArray, kinks: Kinks, tail: float) -> tuple[FloatArray, F
     edge = np.full((sigma.size, 1), tail)
     starts = np.concatenate([z, z], axis=1)
     length = np.concatenate([-edge, middles, middles, edge], axis=1) - starts
-    length[np.abs(length) < _MERGED] = 0.0
+    length[np.abs(length) < _MERGED * np.abs(starts)] = 0.0
     return starts, length
 
 

@@ -30,6 +30,19 @@ def test_signal_and_noise_of_a_linear_network_are_what_the_gap_becomes(activatio
     np.testing.assert_allclose(surrogate.weight.sum(axis=2), 1.0, rtol=1e-12)
 
 
+@pytest.mark.parametrize("activation", ["tanh", "erf", "sigmoid", "hard_tanh"])
+def test_neurons_far_from_saturation_are_found_among_immense_biases(activation: str) -> None:
+    """E kappa^2 is the share of offsets within reach of the slope, and falls like 1 / sigma_b however small it is."""
+    phi, sigma_b = get(activation), np.array([1e6, 1e13, 1e20, 1e50])
+    path = trajectory(phi, 2.25, sigma_b**2, 0.0, 1e-3, 0.5, 2)
+    surrogate = Propagation(phi, path, np.zeros(4)).surrogate
+    share = np.sum(surrogate.gain * surrogate.weight, axis=2)[:, 0] * sigma_b
+    np.testing.assert_allclose(share, share[0], rtol=1e-8)
+    offsets = np.linspace(-12.0, 12.0, 200_001)
+    reach = np.sum(phi.conditional(offsets, 2.25e-3).kappa ** 2) * (offsets[1] - offsets[0])
+    assert share[0] == pytest.approx(reach / np.sqrt(2.0 * np.pi), rel=1e-4)
+
+
 def test_nodes_do_not_grow_with_the_depth() -> None:
     shallow, deep = (propagation("relu", depth).surrogate.weight.shape[2] for depth in (60, 600))
     assert propagation("relu", 600).path.offset_gap.min() < 1e-60
