@@ -31,7 +31,7 @@ _OUTER = 1e-10
 _OUTER_KINKED = 1e-7
 
 # Below this standard deviation phi - mean - kappa x is rounding noise, and the residual is taken from the slope's
-# variance: for the second Hermite order, which is all there is, E (phi' - kappa)^2 v is twice the residual.
+# variance: E (phi' - kappa)^2 v is n times the residual of the Hermite order n, and there are the second and third.
 _TINY_DEVIATION = 1e-4
 
 # Kinks further away than this many standard deviations are out of reach of every rule.
@@ -39,6 +39,8 @@ _REACH = 8.6
 
 # Grading towards a zero of the slope stops here: the integral of ln|x| over what is left is below rounding.
 _SINGULAR = 1e-14
+# Least standard deviation at which what stops there is 1e-8 of the whole.
+_LEAST_AROUND_ZERO = 1e-6
 
 # Nodes of a rule that differ by no more lie at the same place.
 _SAME_PLACE = 1e-9
@@ -126,6 +128,12 @@ def conditional_log_slope(phi: Integrand, m: FloatArray, v: FloatArray, refine: 
             u = np.where(np.abs(u - zero) < _SINGULAR, zero + _SINGULAR, u)
         return phi.log_abs_derivative(u)[None]
 
+    sigma, blind = np.sqrt(variance), np.zeros(moving.size, dtype=np.bool_)
+    for zero in phi.slope_zeros:
+        # Too narrow around a zero of the slope to be told from it; a bound may only be smaller for it.
+        blind |= (sigma < _LEAST_AROUND_ZERO) & (np.abs(centre - zero) < _REACH * sigma)
+    result[moving[blind]] = -np.inf
+    moving, centre, variance = moving[~blind], centre[~blind], variance[~blind]
     result[moving] = gaussian.expectation(
         integrand,
         np.sqrt(variance),
@@ -223,7 +231,9 @@ def _conditional_sums(
     kappa = _sum(value * x, w) / v if by_stein else _sum(slope, w)
     if is_tiny:
         slope -= kappa[:, None]
-        residual = 0.5 * v * _sum(slope * slope, w)
+        bend = _sum(slope * x, w) / np.where(v > 0.0, v, 1.0)
+        slope -= bend[:, None] * x
+        residual = 0.5 * (bend * v) ** 2 + v * _sum(slope * slope, w) / 3.0
     else:
         value -= kappa[:, None] * x
         residual = _sum(value * value, w)

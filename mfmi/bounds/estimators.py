@@ -17,6 +17,7 @@ from mfmi.chain.potential import carries
 from mfmi.chain.search import solve
 from mfmi.channels.closed.bounds import EntropyPowerLower, FisherLower, GaussianUpper, LinearLower
 from mfmi.channels.closed.table import Channel
+from mfmi.channels.elementwise import information_over
 from mfmi.channels.priors import negentropy
 from mfmi.networks.priors import MixturePrior
 
@@ -45,17 +46,23 @@ def mean_field(problem: Problem) -> Estimate:
     first = problem.input_variance[:, None] * w2[:, :1]
     gains = np.asarray(np.cumprod(np.hstack((first, slope)), axis=1), dtype=np.float64)
     signal = problem.observed(gains)
-    total = problem.observed(path.offset_gap) + problem.output_noise
+    gap = problem.observed(path.offset_gap)
+    # Where all layers are linear the difference is rounding, which is no noise beside a smaller one at the output.
+    bent = np.where(gap - signal > _DIFFERENCE * problem.depth * gap, gap - signal, 0.0)
+    noise = bent + problem.output_noise
     if not problem.hides_nothing:
+        total = gap + problem.output_noise
         s, gap = (
             np.where(np.isfinite(total), part, 1.0) for part in (problem.observed(path.q) + problem.output_noise, total)
         )
         signal = signal * np.asarray(problem.propagation.phi.slope_correlation_gap(s, gap))
-        total = np.asarray(problem.propagation.phi.decorrelation(s, gap))
+        noise = np.maximum(np.asarray(problem.propagation.phi.decorrelation(s, gap)) - signal, 0.0)
     narrowest = np.minimum.accumulate(problem.ranks)[problem.depth - 1]
-    noise = np.maximum(total - signal, 0.0)
-    per_direction = signal * problem.beta / narrowest
-    return closed(0.5 * narrowest * np.log1p(per_direction / noise))
+    return closed(narrowest * information_over(signal * problem.beta / narrowest, noise))
+
+
+# Share of a variance that rounding makes of the difference of two ways to it, for every layer.
+_DIFFERENCE = 8.0 * np.finfo(np.float64).eps
 
 
 def linear(problem: Problem) -> Estimate:

@@ -23,6 +23,7 @@ from mfmi.chain.ensembles import Ensemble, ensemble_of
 from mfmi.chain.potential import POTENTIAL_ROUNDING, Chain
 from mfmi.chain.search import Solution, solve, solve_rivals
 from mfmi.channels.closed.table import Channel, table
+from mfmi.channels.elementwise import information_over
 from mfmi.channels.exact.table import exact_table
 from mfmi.channels.gains import Interleaved
 from mfmi.channels.layers import Tabulated
@@ -152,7 +153,7 @@ class Problem:
         Where the activation is observed, the layer knows no more than its units would of independent signals.
         """
         per_direction = variance * self.beta / self.rank
-        found = 0.5 * self.rank * np.log1p(per_direction / self.output_noise)
+        found = self.rank * information_over(per_direction, self.output_noise)
         if self.hides_nothing:
             return found
         return np.fmin(found, self.beta * self.output.information(np.minimum(variance, self.observed(self.path.q))))

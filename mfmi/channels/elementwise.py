@@ -25,6 +25,14 @@ def information_of(share: Number) -> Number:
     return found
 
 
+def information_over(signal: FloatArray, noise: FloatArray) -> FloatArray:
+    """`information_of` the ratio of two variances, which may be too large for a number."""
+    with np.errstate(over="ignore", divide="ignore", invalid="ignore"):
+        ratio = signal / noise
+        immense = np.isposinf(ratio) & np.isfinite(signal) & (noise > 0.0)
+        return np.where(immense, 0.5 * (np.log(signal) - np.log(noise)), information_of(ratio))
+
+
 def gaussian_input(r: Number, variance: Number) -> tuple[Number, Number, Number]:
     """`E`, `dE/dr` and `1 - r E` of `J_0 = ln(1 + q_x r) / 2`."""
     rest = 1.0 / (1.0 + variance * r)

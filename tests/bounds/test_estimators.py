@@ -200,6 +200,41 @@ def test_what_no_linear_decoder_reads_is_zero(weights, noise_at):
         assert np.all(linear[:, 1:] == 0.0)
 
 
+@pytest.mark.parametrize("noise", [1e-6, 1e-9, 1e-30, 1e-100])
+def test_mean_field_at_faint_noise_is_that_of_the_noise(noise):
+    """Where nothing is bent all but the signal is the noise, however far below the signal's last digit it lies."""
+    found = evaluate_points(Points.of("tanh", 1.5, sigma_noise=noise), [1], ["mean_field"])
+    assert found["mi_mean_field"][0] == pytest.approx(0.5 * np.log1p(2.25 / noise**2), rel=1e-12)
+    found = evaluate_points(Points.of("linear", 0.7, sigma_noise=noise), [6], ["mean_field"])
+    assert found["mi_mean_field"][0] == pytest.approx(0.5 * np.log1p(0.7**12 / noise**2), rel=1e-12)
+
+
+@pytest.mark.parametrize(("activation", "sigma_w"), [("tanhshrink", 0.3), ("squared_relu", 0.3), ("sign", 1e-3)])
+def test_order_of_the_bounds_where_variances_fall_like_powers(activation, sigma_w):
+    """Without a slope at 0 variances of a layer are powers of those before; a step has them constant."""
+    points = Points.of(activation, sigma_w, sigma_noise=0.1 * sigma_w if activation == "sign" else 1.0)
+    found = evaluate_points(points, [2, 3, 4, 5], ["linear", "entropy_power", "layerwise", "gaussian_upper"])
+    assert set(found["status"]) == {"ok"}
+    for name in ("linear", "layerwise", "entropy_power"):
+        lower = np.nan_to_num(found[f"mi_{name}"])
+        assert np.all(lower <= found["mi_gaussian_upper"] * (1.0 + 1e-9))
+    most = 0.5 * np.log1p(found["q"] / points.sigma_noise[0] ** 2)
+    assert np.all(found["mi_gaussian_upper"] <= most * (1.0 + 1e-9))
+    if activation == "sign":
+        # A step knows no scale: the same network of larger weights and noise.
+        again = evaluate_points(Points.of("sign", 1.0, sigma_noise=0.1), [2, 3, 4, 5], ["layerwise", "gaussian_upper"])
+        for name in ("mi_layerwise", "mi_gaussian_upper"):
+            np.testing.assert_allclose(found[name], again[name], rtol=2e-3)
+
+
+def test_ratios_too_large_for_a_number_have_logarithms():
+    """A first layer of variance 1e300 above noise of variance 1e-200."""
+    points = Points.of("tanh", 1e100, sigma_noise=1e-100, input_variance=1e100, weights="orthogonal")
+    found = evaluate_points(points, [1], DEFAULT_ESTIMATORS)
+    for name in DEFAULT_ESTIMATORS:
+        assert found[f"mi_{name}"][0] == pytest.approx(250.0 * np.log(10.0), rel=1e-12)
+
+
 def test_faint_slopes_are_not_taken_for_none():
     """Of rotations without biases linear is the mean-field value, an odd function's slopes having no spread."""
     points = Points.of("sin(30.0)", [0.2, 0.4, 0.8], weights="orthogonal")

@@ -46,7 +46,7 @@ class Layers(NamedTuple):
     hidden_noise : `sigma_h^2`, shape (n,).
     gain, residual, weight : of the surrogate, shape (n, K, M); empty for a table.
     total : variances `s`, shape (n, K); empty for a surrogate, as all that follows.
-    slot, column, at_s, frame, ratios, log_powers, errors, columns, cells : as in `channels.closed.table.Place`.
+    slot, column, at_s, frame, unit, ratios, log_powers, errors, columns, cells : as in `channels.closed.table.Place`.
     place : of all layers, those of weights' singular values included: number among the channels above or, from -1
         downwards, among the singular values.
     eigenvalue, share : as in `channels.gains.Gains`.
@@ -62,6 +62,7 @@ class Layers(NamedTuple):
     column: NDArray[np.int64]
     at_s: FloatArray
     frame: FloatArray
+    unit: FloatArray
     ratios: FloatArray
     log_powers: FloatArray
     errors: NDArray[np.float32]
@@ -198,7 +199,7 @@ def _look_up(layers: Layers, point: int, layer: int, r: float, tau: float, s: fl
     at_s = (s_0, s_1, s_2, s_3)
     flat = layers.log_powers
     g_0, g_1, g_2 = _contract(flat, (slot * (TAU_CELLS + 3) + row) * width + column, width, by_share, at_s)
-    power = tau * np.exp(g_0)
+    power = tau * np.exp(g_0) * layers.unit[point, layer]
     x = np.log1p(r * power)
     position = min(np.log(x + np.sqrt(1.0 + x * x)) / XI_MAX, 1.0) * X_CELLS
     line = min(max(int(position), 0), X_CELLS - 1)

@@ -23,7 +23,8 @@ _NO_VALUES, _NO_LAYERS = np.empty(0), np.empty((0, 0))
 _NO_NODES, _NO_PLACES = np.empty((0, 0, 0)), np.empty((0, 0), dtype=np.int64)
 _NOTHING = Layers(
     False, _NO_VALUES, _NO_NODES, _NO_NODES, _NO_NODES, _NO_LAYERS, _NO_PLACES, _NO_PLACES, _NO_NODES, _NO_NODES,
-    _NO_VALUES, _NO_VALUES, np.empty(0, dtype=np.float32), 1, 1, np.empty(0, dtype=np.int64), _NO_LAYERS, _NO_LAYERS,
+    _NO_LAYERS, _NO_VALUES, _NO_VALUES, np.empty(0, dtype=np.float32), 1, 1, np.empty(0, dtype=np.int64), _NO_LAYERS,
+    _NO_LAYERS,
 )  # fmt: skip
 
 

@@ -5,9 +5,10 @@ total variance s = q + sigma_h^2 (theory (14)): one table per activation and cha
 
     Q = J / (X / 2),    X = ln(1 + r D),    D(tau, s) = E_omega Var(u | omega),
 
-which lies in (0, 1], is 1 at r = 0 and varies slowly; J, its derivatives E and A and theirs are all taken from the one
-interpolant, so the chain finds the stationary point of a potential that exists. At a stationary point the error of the
-value is that of J to first order, whatever the error of the derivatives.
+which lies in (0, 1], is 1 at r = 0 and varies slowly, and the logarithm of (D / tau) / (D(s, s) / s). D(s, s) is the
+activation's own: it is a power of s near 0, which no spline follows. J, its derivatives E and A and theirs are all
+taken from the one interpolant, so the chain finds the stationary point of a potential that exists. At a stationary
+point the error of the value is that of J to first order, whatever the error of the derivatives.
 """
 
 from __future__ import annotations
@@ -97,6 +98,7 @@ class Place(NamedTuple):
     slot, column : tile of every s and cell within it, shape (n, K).
     at_s : spline weights of every s, shape (n, K, 4), or (n, K, 1) where the activation has no scale.
     frame : `share_frame` of every s, shape (n, K, 4).
+    unit : D at tau = s, over s, shape (n, K).
     ratios, log_powers, errors : coefficients of all tiles, and the relative errors of Q in their cells.
     columns, cells : coefficients and cells along s in a tile.
     """
@@ -105,6 +107,7 @@ class Place(NamedTuple):
     column: NDArray[np.int64]
     at_s: FloatArray
     frame: FloatArray
+    unit: FloatArray
     ratios: FloatArray
     log_powers: FloatArray
     errors: NDArray[np.float32]
@@ -202,6 +205,7 @@ class ChannelTable:
         """Coordinates in the table of channels with given total variances, shape (n, K), neither 0 nor infinite."""
         flat = s.ravel()
         flat = np.where(np.isfinite(flat) & (flat > 0.0), flat, 1.0)
+        unit = self._unit(flat).reshape(s.shape)
         flat = np.ones_like(flat) if self.phi.homogeneous else np.maximum(flat, S_LEAST)
         slot, column, at_s = self._place(flat)
         shape = (*s.shape, -1)
@@ -211,6 +215,7 @@ class ChannelTable:
             column.astype(np.int64).reshape(s.shape),
             np.stack(at_s, axis=-1).reshape(shape) if s.size else np.empty((*s.shape, len(at_s))),
             frame.reshape(*s.shape, 4),
+            unit,
             self._ratios,
             self._log_powers,
             self._errors,
@@ -229,6 +234,7 @@ class ChannelTable:
 
     def _coordinates(self, r: FloatArray, tau: FloatArray, s: FloatArray) -> _Coordinates:
         """Coordinates of the arguments in the table."""
+        unit = self._unit(s)
         whole = np.ones_like(s) if self.phi.homogeneous else np.maximum(s, S_LEAST)
         scale, tau = scaled(np.minimum(tau, s), s, whole)
         r, s = r * scale, whole
@@ -237,7 +243,7 @@ class ChannelTable:
         row, by_share = _TAU_AXIS.locate(share)
         base = (slot * (TAU_CELLS + 3) + row) * self._columns + column
         log_power = _contract(self._log_powers, base, self._columns, by_share, at_s)
-        power = tau * np.exp(log_power[0])
+        power = tau * np.exp(log_power[0]) * unit
         return _Coordinates(
             np.log1p(r * power),
             (slot, row, column),
@@ -247,6 +253,13 @@ class ChannelTable:
             (share_1, share_2),
             (power, (log_power[1], log_power[2])),
         )
+
+    def _unit(self, s: FloatArray) -> FloatArray:
+        """D at tau = s, over s; 1 where the activation has no scale, and the table all of D."""
+        if self.phi.homogeneous:
+            return np.ones_like(s)
+        different, which = np.unique(s, return_inverse=True)
+        return np.asarray(self.phi.decorrelation(different, different) / different)[which.ravel()]
 
     def _place(self, s: FloatArray) -> tuple[NDArray[np.intp], NDArray[np.intp], list[FloatArray]]:
         """Slot of the tile, cell and weights of every s; a tile that is not there yet is added."""
@@ -302,7 +315,7 @@ class ChannelTable:
         self._errors = np.concatenate((self._errors, tile[2]))
 
     def _tabulate(self, number: int) -> tuple[FloatArray, FloatArray, NDArray[np.float32]]:
-        """Coefficients of Q and of ln(D / tau) for the s of one tile, and the errors of its cells, all flat."""
+        """Coefficients of Q and of ln(D / tau), less that at tau = s, for the s of a tile, and its cells' errors."""
         s_sites = np.array([1.0]) if self.phi.homogeneous else _variance_at(number + _S_AXIS.sites)
         share, s = np.meshgrid(_TAU_AXIS.sites, s_sites, indexing="ij")
         # At share 0 the limit is taken a little inside; the table is smooth there.
@@ -315,7 +328,8 @@ class ChannelTable:
         q = (2.0 * j / x).reshape(*s.shape, len(x))
         along_s = np.ones((1, 1)) if self.phi.homogeneous else _S_AXIS.coefficients
         ratio = np.einsum("ax,bt,cs,tsx->abc", _X_AXIS.coefficients, _TAU_AXIS.coefficients, along_s, q, optimize=True)
-        log_power = _TAU_AXIS.coefficients @ np.log(power / tau) @ along_s.T
+        shape = np.log(power / tau) - np.log(self._unit(s_sites))
+        log_power = _TAU_AXIS.coefficients @ shape @ along_s.T
         rough = self._second_opinion(power[:, -1], tau[:, -1], s[:, -1], q[:, -1])
         of_share = missed_between_sites(log_power) + rough
         largest = largest_around(np.abs(ratio), [axis for axis in range(3) if ratio.shape[axis] > 1])

@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mfmi.arguments.arrays import FloatArray
-from mfmi.channels.elementwise import gaussian_output, information_of
+from mfmi.channels.elementwise import gaussian_output, information_over
 from mfmi.channels.observed.activation import OutputChannel, PiecewiseMonotone, observation_error, observed_activation
 
 Rows = NDArray[np.intp] | slice
@@ -47,7 +47,7 @@ class GaussianOutput:
 
     def information(self, v: FloatArray) -> FloatArray:
         """See `Output.information`."""
-        return information_of(v / self.noise)
+        return information_over(v, self.noise)
 
     def error(self, v: FloatArray) -> FloatArray:
         """See `Output.error`."""
