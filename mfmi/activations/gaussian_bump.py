@@ -86,12 +86,13 @@ class Gaussian(Activation):
     def _decorrelation(self, s: FloatArray, gap: FloatArray, refine: float = 1.0) -> FloatArray:
         """Difference of two inverse roots, over their sum: D(k) - D(s) = gap (2 s - gap)."""
         root_s = np.sqrt(1.0 + 2.0 * s)
-        root_k = np.sqrt((1.0 + gap) * (1.0 + 2.0 * s - gap))
-        difference: FloatArray = (gap / root_k) * ((2.0 * s - gap) / root_s) / (root_s + root_k)
+        left = np.maximum(2.0 * s - gap, 0.0)
+        root_k = np.sqrt((1.0 + gap) * (1.0 + left))
+        difference: FloatArray = (gap / root_k) * (left / root_s) / (root_s + root_k)
         return difference
 
     def _slope_correlation_gap(self, s: FloatArray, gap: FloatArray, refine: float = 1.0) -> FloatArray:
-        determinant = (1.0 + gap) * (1.0 + 2.0 * s - gap)
+        determinant = (1.0 + gap) * (1.0 + np.maximum(2.0 * s - gap, 0.0))
         slopes: FloatArray = (s - gap) / determinant / np.sqrt(determinant)
         return slopes
 

@@ -58,7 +58,9 @@ def mean_field(problem: Problem) -> Estimate:
         signal = signal * np.asarray(problem.propagation.phi.slope_correlation_gap(s, gap))
         noise = np.maximum(np.asarray(problem.propagation.phi.decorrelation(s, gap)) - signal, 0.0)
     narrowest = np.minimum.accumulate(problem.ranks)[problem.depth - 1]
-    return closed(narrowest * information_over(signal * problem.beta / narrowest, noise))
+    value = narrowest * information_over(signal * problem.beta / narrowest, noise)
+    # A slope at variances near 1e300 may overflow.
+    return closed(value)._replace(converged=np.isfinite(value))
 
 
 # Share of a variance that rounding makes of the difference of two ways to it, for every layer.
