@@ -29,6 +29,8 @@ SHARED_WIDTH = 16.0
 """Width of a panel of offsets, in sqrt(tau), up to which its offsets share their panels: the prior reaches over 17."""
 BLOCK = 8_000
 """Combinations of precision, variance and offset handled at once: bounds the memory to some hundred megabytes."""
+SEGMENT_BLOCK = 600
+"""The same where phi is piecewise linear and nothing is shared: as many as the processor's cache holds."""
 
 
 class ChannelValue(NamedTuple):
@@ -186,7 +188,7 @@ def _segment_channel_at_offset(
     """`channel_at_offset` of a piecewise linear phi, where nothing is shared."""
     every = np.broadcast_arrays(r[:, :, None, None], tau[:, None, :, None], omega[:, None, None, :])
     flat = np.stack([a.ravel() for a in every])
-    blocks = np.array_split(flat, max(1, flat.shape[1] // BLOCK), axis=1)
+    blocks = np.array_split(flat, max(1, flat.shape[1] // SEGMENT_BLOCK), axis=1)
     found = [segment_channel(segments, block[0], block[1], block[2], order, moments) for block in blocks]
     return ChannelValue(*(np.concatenate(part).reshape(every[0].shape) for part in zip(*found, strict=True)))
 
