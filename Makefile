@@ -18,7 +18,7 @@ FRAMEWORKS ?= build/frameworks
 FRAMEWORK_TESTS := tests/recommend/test_emitted_code.py tests/initialisers/test_arguments.py
 OLDEST_OF := $(FLOORS)/bin/uv pip install --quiet --python $(FLOORS) --resolution lowest-direct
 
-.PHONY: demo test test-floors test-frameworks test-slow evidence gallery gains isometry mutants coverage lint format bench docs clean
+.PHONY: demo test test-floors test-frameworks test-slow evidence gallery gains isometry streams mutants coverage lint format bench docs clean
 
 demo: $(RUN)  ## the main job: sweep the edge of chaos and show the summary
 	mkdir -p build
@@ -72,6 +72,10 @@ isometry: $(RUN)  ## the figure of docs/isometry.md: is information largest at i
 	mkdir -p build docs/figures
 	$(BIN)/mfmi -q sweep configs/isometry.yaml --force
 	$(BIN)/python -m studies.isometry_figure build/isometry.parquet docs/figures/isometry.png
+
+streams: $(RUN)  ## the figures of docs/howto/skips_and_norms.md: branch scale and number format
+	mkdir -p docs/figures
+	$(BIN)/python -m studies.streams docs/figures
 
 mutants: $(DEV)  ## small faults in the numerical modules, one at a time: which do the fast tests miss?
 	$(BIN)/python tests/mutants/run.py

@@ -47,7 +47,7 @@ def power_laws(network: Architecture) -> PowerLaws:
     Parameters
     ----------
     network : n networks with the same constants in all layers; with two matrices per branch, laws are known behind a
-        norm.
+        norm and of what grows exponentially.
 
     Returns
     -------
@@ -65,11 +65,11 @@ def power_laws(network: Architecture) -> PowerLaws:
             _put(found, rows, "power", _normalised(some))
         return found
     end = network.phi if network.phi.homogeneous else network.phi.far
-    if network.noise_scale == "relative" or network.matrices == 2:
+    if network.noise_scale == "relative" and (network.hidden_noise[:, 0] > 0.0).any():
         return found
     if isinstance(end, Activation):
         _put(found, rows, "exponential", _homogeneous(some, end))
-    elif _saturates(network.phi):
+    elif network.matrices == 1 and _saturates(network.phi):
         _put(found, rows, "stretched", _saturating(some))
     return found
 
@@ -106,7 +106,8 @@ def _normalised(network: Architecture) -> tuple[FloatArray, ...]:
 def _homogeneous(network: Architecture, phi: Activation) -> tuple[FloatArray, ...]:
     """A stream that grows by a constant factor; all inputs align, as the square of the depth if phi has a kink."""
     n = network.size
-    gain = network.branch[:, 0] ** 2 * network.sigma_w2[:, 0] * float(phi.second_moment(1.0))
+    weight = network.outer[0][:, 0] * (network.sigma_w2[:, 0] if network.matrices == 2 else 1.0)
+    gain = network.branch[:, 0] ** 2 * weight * float(phi.second_moment(1.0))
     exponent = np.full(n, 2.0 if phi.kinks else np.nan)
     return np.full(n, np.inf), np.full(n, 1.0 if phi.kinks else np.nan), exponent, np.full(n, np.nan), np.log1p(gain)
 

@@ -16,9 +16,7 @@ from mfmi.meanfield._length_map import reached
 from mfmi.meanfield._power_laws import power_laws
 from mfmi.meanfield._table import PointTable
 
-STREAM_OF_ONE = (
-    "a stream of skip 1 has no xi: it goes by powers of the depth, columns growth, exponent_c, exponent_grad"
-)
+STREAM_OF_ONE = "a stream of skip 1 has no xi (how it goes with depth: columns growth, exponent_c, exponent_grad)"
 
 
 @dataclass(frozen=True)

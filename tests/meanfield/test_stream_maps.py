@@ -158,6 +158,8 @@ def test_constants_of_the_power_laws() -> None:
     assert growing.law[0] == "exponential"
     assert growing.rate[0] == pytest.approx(np.log(1.125), rel=1e-12)
     assert growing.exponent_c[0] == 2.0
+    both = laws("relu", 1.5, branch=0.5, matrices=2, out_sigma_w2=2.0)
+    assert both.rate[0] == pytest.approx(np.log(1.0 + 0.25 * 1.5 * 2.0 / 2.0), rel=1e-12)
     edge = laws("relu", 2.0, norm="layernorm")
     assert edge.exponent_grad[0] == pytest.approx(1.0, rel=1e-12)
     assert edge.exponent_c[0] == pytest.approx(0.0, abs=1e-9)
