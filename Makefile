@@ -25,7 +25,7 @@ demo: $(RUN)  ## the main job: sweep the edge of chaos and show the summary
 	$(BIN)/mfmi sweep configs/edge_of_chaos.yaml -o build/demo.parquet --force
 
 test: $(DEV)  ## the fast tests
-	$(BIN)/python -m pytest -n 2 --dist loadfile
+	$(BIN)/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder
 
 test-floors: $(OLDEST)  ## tests of what the libraries do for us, at the oldest versions that pyproject.toml allows
 	$(FLOORS)/bin/python -m pytest -n 2 --dist loadfile -W ignore::DeprecationWarning $(FLOOR_TESTS)

@@ -23,7 +23,25 @@ ask_for_one_thread()
 if threading.current_thread() is threading.main_thread():
     signal.signal(signal.SIGINT, signal.default_int_handler)
 
+# Files that take longest, before others: of two workers that take a file each, neither shall end with one of these.
+FIRST = (
+    "bounds/test_sandwich.py",
+    "test_documentation.py",
+    "networks/test_rectangular.py",
+    "sweep/test_run.py",
+    "sweep/test_resume.py",
+    "bounds/test_observed_activation.py",
+    "bounds/test_problems.py",
+    "networks/test_weight_ensembles.py",
+)
+
 SETTINGS = ("NO_COLOR", "FORCE_COLOR", "MFMI_DEBUG", "COLUMNS", "TERM", "_MFMI_COMPLETE")
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    folder = Path(__file__).parent
+    places = {folder / name: place for place, name in enumerate(FIRST)}
+    items.sort(key=lambda item: places.get(item.path, len(FIRST)))
 
 
 @dataclass(frozen=True)
