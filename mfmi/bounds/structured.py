@@ -24,7 +24,7 @@ from mfmi.names import OBSERVABLES, WEIGHTS
 from mfmi.networks.model import Model
 from mfmi.networks.points import Points
 from mfmi.networks.scales import LayerScales
-from mfmi.networks.structure import architecture, flat_range, notes
+from mfmi.networks.structure import architecture, flat_range, last_bit, notes
 
 Reasons = NDArray[np.object_]
 
@@ -289,6 +289,16 @@ def _put_mean_field(
         " relative noise of one size"
     )
     out.note("ok", text, _at(where, outside))
+    kept = np.square(network.skip[:, :-1])
+    with np.errstate(divide="ignore", invalid="ignore"):
+        carried = stream.hidden_noise[:, :-1] if network.noise_in == "stream" else 0.0
+        added = path.q[:, 1:] / (kept * path.q[:, :-1]) - 1.0 - carried / path.q[:, :-1]
+    idle = hidden & ((kept > 0.0) & (added < last_bit(number_format) ** 2)).any(axis=1)
+    text = (
+        f"a block adds less to the stream than the last bit of {number_format}: rounding leaves the stream alone there,"
+        " and noise in every layer is far too pessimistic"
+    )
+    out.note("ok", text, _at(where, np.asarray(idle, dtype=bool)))
 
 
 def _put(name: str, problem: Structured, known: NDArray[np.bool_], out: View, where: Entries) -> None:

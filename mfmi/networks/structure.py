@@ -229,6 +229,11 @@ def _scaled(points: Points, norms: tuple[str, ...]) -> NDArray[np.bool_]:
     return np.asarray(relative & np.isin(own.normalization, norms) & _like_first(points), dtype=bool)
 
 
+def last_bit(number_format: str) -> float:
+    """The step between numbers of a format, over the numbers."""
+    return float(2.0 ** (1 - NUMBER_FORMATS[number_format].bits))
+
+
 def flat_range(number_format: str) -> tuple[float, float]:
     """Standard deviations of a signal between which rounding is relative noise of one size."""
     known = NUMBER_FORMATS[number_format]

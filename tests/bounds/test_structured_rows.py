@@ -241,3 +241,14 @@ def test_a_stream_out_of_reach_has_the_cruder_bound(monkeypatch):
 def test_contradictions(wrong, said):
     with pytest.raises(ValueError, match=re.escape(said)):
         mfmi.evaluate("tanh", 1.2, depth=2, **wrong)
+
+
+def test_blocks_below_the_last_bit_are_named():
+    """Theory section 10: rounding is idempotent, and no noise where a block adds less than the last bit."""
+    said = "a block adds less to the stream than the last bit of float8_e4m3fn"
+    for branch, noise_at, expected in ((0.03, "every", True), (0.5, "every", False), (0.03, "output", False)):
+        row = mfmi.evaluate(
+            "tanh", 1.2, sigma_noise="float8_e4m3fn", noise_at=noise_at, depth=4, skip=1, branch=branch,
+            normalization="layernorm", estimators=["linear"],
+        ).iloc[0]  # fmt: skip
+        assert (said in row.message) == expected
