@@ -53,6 +53,8 @@ class Affine(Activation):
             jumps=_places(inner.jumps, length),
             pole=abs(length) * inner.pole,
             period=abs(length) * inner.period,
+            slope_period=abs(length) * inner.slope_period,
+            trend=steepness * inner.trend,
             uniform=inner.uniform,
             pieces=_pieces(inner.pieces, length, steepness),
             images_disjoint=inner.images_disjoint,

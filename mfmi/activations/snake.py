@@ -27,6 +27,8 @@ class Snake(Activation):
     citation = f"{_CITATION}; Gaussian characteristic function"
     pole = 0.75
     uniform = True
+    slope_period = math.pi
+    trend = 1.0
     lipschitz = 2.0
     closed = frozenset(
         {

@@ -78,7 +78,7 @@ def test_a_sawtooth_at_the_border_of_its_closed_form(mine):
 
 
 @pytest.mark.parametrize(("name", "sigma_w"), [("fast", 3.0), ("faster", 1.0)])
-def test_nothing_is_linearly_readable_behind_a_fast_wave(mine, name, sigma_w):
+def test_nothing_is_linearly_readable_after_a_fast_wave(mine, name, sigma_w):
     phi = mine(name)
     rows = mfmi.evaluate(phi, sigma_w=sigma_w, depth=2, estimators=["linear"])
     assert rows.status[0] == "ok"
@@ -95,7 +95,7 @@ def test_sums_of_two_rates_are_followed_to_large_variances(mine):
     np.testing.assert_allclose(phi.second_moment(s), wanted, rtol=1e-8)
 
 
-def test_bounds_behind_a_line_with_a_wave(mine):
+def test_bounds_after_a_line_with_a_wave(mine):
     """E sin^4 = 3/8 - exp(-2 s)/2 + exp(-8 s)/8; the whole row took minutes."""
     start = time.process_time()
     rows = mfmi.evaluate(mine("snake"), sigma_w=0.9, layers=3)
@@ -110,7 +110,7 @@ def test_bounds_behind_a_line_with_a_wave(mine):
     assert rows.mi_upper[2] == pytest.approx(1.227176, rel=1e-4)
 
 
-def test_variances_behind_a_line_with_a_wave(mine):
+def test_variances_after_a_line_with_a_wave(mine):
     """By adaptive quadrature; a network of width 4000 has 1.665, 1.992 and 2.353 at layers 3 to 5 of sigma_w 1."""
     sigma_w = np.array([0.9, 1.0, 1.2])
     found = trajectory(mine("snake"), sigma_w**2, 0.0, 0.0, 1.0, 0.5, 5).q
@@ -148,3 +148,18 @@ def test_loading_is_quick(mine, name):
     start = time.process_time()
     mine(name)
     assert time.process_time() - start < 5.0
+
+
+@pytest.mark.parametrize("name", ["snake", "snake(3.0)"])
+def test_offsets_of_a_snake_are_folded_on_a_period(name):
+    """At a variance of 1e15, that of fifty layers, equal steps over all of them would be 2^25."""
+    phi = mfmi.activation(name)
+    variance, width = np.array([1e15, 40.0]), np.array([0.6, 0.6])
+    means = np.empty(2)
+    for rows, m, weight in phi.offset_rules(variance, width, tolerance=1e-10):
+        assert m.shape[1] < 2000
+        moments = phi.conditional(m, np.full_like(m, 0.36))
+        means[rows] = np.sum(weight * np.square(moments.kappa), axis=1)
+    # kappa is 1 + exp(-2 a^2 v) sin(2 a m), and sines of a far offset vanish in the mean.
+    rate = 3.0 if "3" in name else 1.0
+    np.testing.assert_allclose(means, 1.0 + 0.5 * np.exp(-4.0 * rate**2 * 0.36), rtol=1e-9)
