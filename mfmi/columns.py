@@ -47,7 +47,7 @@ COLUMNS: tuple[Column, ...] = (
     Column("init", "string", "", "library initialiser that sigma_w and sigma_b come from"),
     Column("normalization", "string", "", "none, layernorm, rmsnorm or batchnorm"),
     Column("norm_at", "string", "", "where the norm is: before the activation, at its output, or in the stream"),
-    Column("noise_scale", "string", "", "absolute, or relative: sigma_noise is a share of the signal's deviation"),
+    Column("noise_scale", "string", "", "absolute, or relative: sigma_noise over the signal's standard deviation"),
     Column("skip", "float64", "1", "factor of the skip of a residual network; 0 without one"),
     Column("branch", "float64", "1", "factor of the branch beside the skip; 1 in a plain network"),
     Column("branch_matrices", "int32", "1", "weight matrices in a branch"),

@@ -9,7 +9,7 @@ STRUCTURED_ESTIMATORS = ("linear", "entropy_power", "covariance_upper")
 
 
 def usual_estimators(plain: bool, structured: bool) -> tuple[str, ...]:
-    """What is computed where nothing is said, by whether there are plain and other networks."""
+    """Estimators by default, by whether there are plain and other networks."""
     names = (DEFAULT_ESTIMATORS if plain else ()) + (STRUCTURED_ESTIMATORS if structured else ())
     return tuple(name for name in ESTIMATORS if name in names)
 

@@ -45,7 +45,7 @@ class Gain:
 
     @property
     def over_he(self) -> str:
-        """How many times He's information it carries."""
+        """Its information over that of He's initialisation."""
         if math.isnan(self.he):
             return "unbounded"
         if self.he == 0.0:

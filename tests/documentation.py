@@ -7,16 +7,16 @@ puts what the commands print today in place of what differs.
 In a document's fenced blocks
 
 - a line that begins with ``$ `` is a command for bash, at a terminal of 80 columns, without colour. A trailing
-  backslash or pipe, an open quote, or a here-document carries it on; the lines behind it are what it prints, standard
+  backslash or pipe, an open quote, or a here-document carries it on; the lines after it are what it prints, standard
   output first;
-- ``python`` is run with the names of the document's blocks above it; a block without a language right behind it is
+- ``python`` is run with the names of the document's blocks above it; a block without a language right after it is
   what it prints;
 - ``yaml`` is a config, or the keys of one that matter, and must be accepted;
 - ``sh`` and ``bash`` are scripts that must succeed; ``make``, which would install the project, only rehearses (-n);
 - ``text`` is not run.
 
 All blocks of a document run in one folder, which has ``configs/`` and an empty ``build/``, from top to bottom. The word
-``slow`` behind the language leaves a block to the slow tests, which run the whole document. In what is printed, a line
+``slow`` after the language leaves a block to the slow tests, which run the whole document. In what is printed, a line
 of three dots stands for any number of lines; numbers of more than ten digits may differ from the tenth on; and what
 `VOLATILE` names may be any other of its kind. Everything else must be the same.
 """
@@ -76,7 +76,7 @@ RUN_ELSEWHERE = {"docs/howto/cluster.md": "sweep/test_scaling_recipes.py"}
 
 @dataclass(frozen=True)
 class Block:
-    """A fenced block: the line of its fence, its language, the words behind it, the lines in it."""
+    """A fenced block: the line of its fence, its language, the words after it, the lines in it."""
 
     line: int
     language: str
@@ -219,7 +219,7 @@ class Session:
         return printed.getvalue()
 
     def _shell(self, command: str) -> tuple[str, int]:
-        """Run a command at a terminal; return standard output with standard error behind it, and the exit code."""
+        """Run a command at a terminal; return standard output with standard error after it, and the exit code."""
         environment = {name: value for name, value in os.environ.items() if name not in SETTINGS}
         environment |= {
             "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}",

@@ -28,7 +28,7 @@ def test_exact_channels(entry):
 
 
 def perceptron(alpha):
-    """Information and mean squared error of a two-valued input behind signs of a gaussian matrix times it."""
+    """Information and mean squared error of a two-valued input after signs of a gaussian matrix times it."""
     model = Model.with_input("rademacher", (alpha,))
     model = Model(model.alpha, prior=model.prior, prior_name=model.prior_name, observe="activation")
     points = Points.of("sign", 1.0, sigma_noise=NO_NOISE)

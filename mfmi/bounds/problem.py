@@ -45,7 +45,7 @@ class Channels(NamedTuple):
     hidden : channels of layers 1 to D - 1.
     output : channel of every point's observed layer.
     exact : whether they are no bounds, so that what they leave of the input means something.
-    judged : whether the error of their numbers is estimated.
+    has_error : whether the error of their numbers is estimated.
     """
 
     hidden: LayerChannel
@@ -331,7 +331,7 @@ def phi_full(problem: Problem, *rivals: Channels, unique: bool = False) -> Estim
     )
     deep = np.flatnonzero(problem.length > 1)
     if len(deep):
-        rest = _behind(1, problem.take(deep), [channels.take(deep) for channels in rivals], first[deep], unique)
+        rest = _after(1, problem.take(deep), [channels.take(deep) for channels in rivals], first[deep], unique)
         # The chain begins after the matrix: its error is one of the layer's pre-activations, and that of the input is
         # `q_x (1 - alpha_1 A_1 V_1)`, as theory (12) gives it where V_1 is the prior variance.
         rest = rest._replace(mmse=problem.input_variance[deep] * (1.0 - wide + wide * rest.mmse))
@@ -343,12 +343,12 @@ def phi_full(problem: Problem, *rivals: Channels, unique: bool = False) -> Estim
 def phi_known(problem: Problem, *rivals: Channels, unique: bool = False) -> Estimate:
     """`Phi_known`: information about the noise on the way, the input being given; all depths above 1.
 
-    The largest by any of the channels, as in `everything`.
+    The largest by any of the channels, as in `phi_full`.
     """
-    return _behind(int(problem.factors.last[0]) + 1, problem, rivals, np.zeros(len(problem.rows)), unique)
+    return _after(int(problem.factors.last[0]) + 1, problem, rivals, np.zeros(len(problem.rows)), unique)
 
 
-def _behind(gone: int, problem: Problem, rivals: Sequence[Channels], variance: FloatArray, unique: bool) -> Estimate:
+def _after(gone: int, problem: Problem, rivals: Sequence[Channels], variance: FloatArray, unique: bool) -> Estimate:
     """Potential of networks with a given variance after the first `gone` of their matrices; all longer than that.
 
     The `mmse` of the result is the share `1 - A V` that is left of that variance, NaN for a bound.

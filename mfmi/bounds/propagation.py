@@ -84,9 +84,9 @@ def _rules(
 
     Deep in the ordered phase the variance around an offset falls like a power of the depth, and with it the width of
     the transition at a kink; nodes graded towards it would grow in number without end. Below `_NARROWEST` of the
-    offset's deviation, or of the stretch on which the activation does something if that is shorter, a transition is
-    taken for as wide as that: it holds no more than that share of the offsets that count, and all moments are bounded
-    there, so that no mean is off by more. A jump has moments that are not, and is followed to the end.
+    offset's standard deviation, or of the stretch on which the activation does something if that is shorter, a
+    transition is taken for as wide as that: it holds no more than that share of the offsets that count, and all moments
+    are bounded there, so that no mean is off by more. A jump has moments that are not, and is followed to the end.
     """
     finite = np.isfinite(inner) & np.isfinite(total)
     variance = np.where(finite, np.maximum(total - inner, 0.0), 1.0)

@@ -177,9 +177,9 @@ class _Chains:
         self.network, self.depth = network, network.depth
         hidden = self.depth - 1
         self.rotates = weights == "orthogonal"
-        behind = stream.branch[:, :hidden] ** 2 * network.sigma_w2[:, :hidden]
-        self.behind = _ensemble(weights, behind)
-        self.all = _ensemble(weights, np.hstack((network.input_sigma_w2[:, None], behind)))
+        after = stream.branch[:, :hidden] ** 2 * network.sigma_w2[:, :hidden]
+        self.after = _ensemble(weights, after)
+        self.all = _ensemble(weights, np.hstack((network.input_sigma_w2[:, None], after)))
         self.output = GaussianOutput(stream.output_noise[:, -1])
         self.layers = _surrogate(network, stream) if hidden else None
 
@@ -207,8 +207,8 @@ class _Chains:
             # The chain begins after the rotation, of which A V = r_0 E_0 is 1 less what is left of the variance.
             assert self.layers is not None
             first = (variance * self.network.input_sigma_w2)[:, None]
-            behind = self.layers.take(slice(None), slice(0, 1)).derivatives(found.r[:, :1], first)
-            known = first[:, 0] * behind.a[:, 0]
+            after = self.layers.take(slice(None), slice(0, 1)).derivatives(found.r[:, :1], first)
+            known = first[:, 0] * after.a[:, 0]
         else:
             known = found.r[:, 0] * found.mmse
         return np.where(found.r[:, 0] > 0.0, np.where(carries(chain, found.r, found.v), known, 0.0), np.nan)
@@ -225,7 +225,7 @@ class _Chains:
             ensemble, layers = self.all, self.layers
         else:
             assert self.layers is not None
-            ensemble, layers = self.behind, self.layers.take(slice(None), slice(1, None)) if self.depth > 2 else None
+            ensemble, layers = self.after, self.layers.take(slice(None), slice(1, None)) if self.depth > 2 else None
         length = np.full(self.network.size, len(ensemble.alpha), dtype=np.intp)
         return Chain(source, ensemble, layers, self.output, length)
 

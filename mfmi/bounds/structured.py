@@ -236,7 +236,7 @@ def _note_all(points: Points, out: View, asked: Sequence[str], every: Entries) -
 def _put_ends(
     points: Points, layers: NDArray[np.intp], scales: LayerScales | None, asked: Sequence[str], out: View
 ) -> None:
-    """Where networks of many such layers end, and by which powers of the depth."""
+    """Fixed points of many such layers, and powers of the depth."""
     every = _every(layers)
     if scales is not None:
         out.put("phase", None, every)
@@ -285,8 +285,8 @@ def _put_mean_field(
     beyond = (deviation < least) | (deviation > largest)
     outside = np.where(hidden, beyond.any(axis=1), beyond[:, -1])
     text = (
-        f"a signal's deviation leaves the range {least:.3g} to {largest:.3g} in which rounding to {number_format} is"
-        " relative noise of one size"
+        f"a signal's standard deviation leaves the range {least:.3g} to {largest:.3g} in which rounding to"
+        f" {number_format} is relative noise of one size"
     )
     out.note("ok", text, _at(where, outside))
     kept = np.square(network.skip[:, :-1])

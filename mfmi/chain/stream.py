@@ -83,7 +83,7 @@ class ResidualStream:
             first = self.first.take(rows, slice(None))
             start = first.variance((variance[rows] * rest)[:, None], rest[:, None]).log
             back = first.precision(m.a[:, :1], v[:, :1], m.rest_v[:, :1]).log
-            new_v, new_r = self._behind(m, r[:, 1:], v, rows)
+            new_v, new_r = self._after(m, r[:, 1:], v, rows)
             return np.maximum(np.hstack((start, new_v, back, new_r)), _NOTHING)
 
         found = _solved(step, np.hstack((log_v, log_r)), tolerance)
@@ -107,7 +107,7 @@ class ResidualStream:
         def step(x: FloatArray, rows: RowNumbers) -> FloatArray:
             v, r = np.hstack((nothing[rows], np.exp(x[:, :count]))), np.exp(x[:, count:])
             m = self.channel.messages(r, v, rows)
-            return np.maximum(np.hstack(self._behind(m, r, v, rows)), _NOTHING)
+            return np.maximum(np.hstack(self._after(m, r, v, rows)), _NOTHING)
 
         chosen, x = np.flatnonzero(noisy), np.hstack((log_v[:, 1:], log_r[:, 1:]))
         found = Iterated(x, np.zeros_like(x), np.ones(len(x), dtype=bool), np.zeros(len(x), dtype=np.int64))
@@ -120,7 +120,7 @@ class ResidualStream:
         m = self.channel.messages(r[:, 1:], v, np.arange(len(v)))
         return self._potential(found, m, r, v, np.zeros(len(v)), np.full(len(v), np.nan))
 
-    def _behind(
+    def _after(
         self, m: StreamMessages, r: FloatArray, v: FloatArray, rows: RowNumbers
     ) -> tuple[FloatArray, FloatArray]:
         return self.links.update(r, m.e, m.rest_r, m.a[:, 1:], v[:, 1:], m.rest_v[:, 1:], rows)

@@ -130,10 +130,10 @@ class Interleaved:
     def take(self, rows: Rows, layers: slice) -> Interleaved:
         """See `LayerChannel.take`."""
         start, stop, _ = layers.indices(len(self.linear))
-        before, behind = (int(np.count_nonzero(self.linear[:end])) for end in (start, max(start, stop)))
-        own = slice(before, behind)
+        before, after = (int(np.count_nonzero(self.linear[:end])) for end in (start, max(start, stop)))
+        own = slice(before, after)
         return Interleaved(
-            self.activations.take(rows, slice(start - before, max(start, stop) - behind)),
+            self.activations.take(rows, slice(start - before, max(start, stop) - after)),
             Gains(self.gains.eigenvalue[own], self.gains.share[own]),
             self.linear[layers],
         )

@@ -11,7 +11,7 @@ from mfmi.checkpoints._frame import audit
 from mfmi.checkpoints._freeness import Freeness, freeness
 from mfmi.checkpoints._layers import KINDS, Layer, layers_of
 from mfmi.checkpoints._network import COLUMNS as NETWORK_COLUMNS
-from mfmi.checkpoints._network import Network
+from mfmi.checkpoints._network import FileNetwork
 from mfmi.checkpoints._tensor import Checkpoint, Tensor
 
 __all__ = [
@@ -23,10 +23,10 @@ __all__ = [
     "Audit",
     "Axes",
     "Checkpoint",
+    "FileNetwork",
     "Finding",
     "Freeness",
     "Layer",
-    "Network",
     "Tensor",
     "audit",
     "audit_files",

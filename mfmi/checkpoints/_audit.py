@@ -20,7 +20,7 @@ from mfmi.checkpoints._judge import Judged, judge, words
 from mfmi.checkpoints._layers import Layer, layers_of
 from mfmi.checkpoints._match import Context
 from mfmi.checkpoints._network import COLUMNS as OF_NETWORK
-from mfmi.checkpoints._network import MEASURED, Network, Values, values_of
+from mfmi.checkpoints._network import MEASURED, FileNetwork, Values, values_of
 from mfmi.checkpoints._signal import findings_of_network
 from mfmi.columns import Column
 from mfmi.errors import OutputError
@@ -95,7 +95,7 @@ def audit_files(
     layers: Sequence[str] | None = None,
     quick: bool = False,
     compare: str | None = None,
-    network: Network | None = None,
+    network: FileNetwork | None = None,
 ) -> Audit:
     """Audit checkpoints.
 

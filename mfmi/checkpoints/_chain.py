@@ -13,7 +13,7 @@ _ORDER = "name the layers of one network in order with --layers"
 
 
 @dataclass(frozen=True)
-class Chain:
+class WeightChain:
     """Matrices in the order of the signal.
 
     Attributes
@@ -26,7 +26,7 @@ class Chain:
     reasons: Mapping[int, str]
 
 
-def chain_of(rows: Sequence[Judged]) -> Chain:
+def chain_of(rows: Sequence[Judged]) -> WeightChain:
     """Return the matrices that follow each other from the first dense or convolutional one on, in the rows' order.
 
     Embeddings are passed over: they are the input. The chain ends at the first matrix that does not read what the one
@@ -47,10 +47,10 @@ def chain_of(rows: Sequence[Judged]) -> Chain:
         end = end or _objection(one, rows[places[-1]] if places else None)
         if end:
             reasons[place] = end if end.startswith("no network columns") else f"no network columns: {end}; {_ORDER}"
-            end = f"no network columns behind {one.layer.name}" if not end.startswith("no network") else end
+            end = f"no network columns after {one.layer.name}" if not end.startswith("no network") else end
         else:
             places.append(place)
-    return Chain(tuple(places), reasons)
+    return WeightChain(tuple(places), reasons)
 
 
 def _objection(one: Judged, before: Judged | None) -> str:

@@ -17,7 +17,7 @@ from mfmi.arguments.ranges import MOST_ENTRIES, NUMBERS
 from mfmi.checkpoints._audit import audit_files
 from mfmi.checkpoints._axes import Axes
 from mfmi.checkpoints._findings import LEVELS
-from mfmi.checkpoints._network import Network
+from mfmi.checkpoints._network import FileNetwork
 from mfmi.errors import shown
 from mfmi.names import DEFAULT_ESTIMATORS, ESTIMATORS, NOISE_PLACEMENTS, STRUCTURED_ESTIMATORS, UNITS
 from mfmi.networks.points import Points
@@ -131,7 +131,7 @@ def _network(
     unit: str,
     given: dict[str, Any],
     own: dict[str, Any],
-) -> Network | None:
+) -> FileNetwork | None:
     if activation is None:
         for name, value in {**given, **own, "estimators": estimators}.items():
             if value is not None:
@@ -152,7 +152,7 @@ def _network(
     named = set(words("estimators", usual if estimators is None else estimators, ESTIMATORS).flat)
     asked = tuple(name for name in ESTIMATORS if name in named)
     table = None if given["inputs"] is None else _inputs(given["inputs"])
-    return Network(points, asked, word("unit", unit, UNITS), table)
+    return FileNetwork(points, asked, word("unit", unit, UNITS), table)
 
 
 def _inputs(given: ArrayLike) -> Any:

@@ -12,7 +12,7 @@ from mfmi.arguments.arrays import FloatArray
 from mfmi.checkpoints._laws import Entries, Law, law_of
 from mfmi.checkpoints._layers import Layer
 from mfmi.checkpoints._match import Context, Match, bias_fits, match
-from mfmi.checkpoints._spectrum import Spectrum, spectrum_of
+from mfmi.checkpoints._spectrum import SingularValues, spectrum_of
 from mfmi.errors import OutputError
 
 _NOTHING = Entries(0, math.nan, math.nan, math.nan, math.nan, True)
@@ -42,7 +42,7 @@ class Judged:
     entries: Entries = _NOTHING
     sigma_w: float = math.nan
     law: Law = _UNKNOWN
-    spectrum: Spectrum | None = None
+    spectrum: SingularValues | None = None
     match: Match | None = None
     bias: FloatArray | None = None
     failure: str = ""

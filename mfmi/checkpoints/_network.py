@@ -54,8 +54,8 @@ MEASURED: tuple[Column, ...] = (
 
 
 @dataclass(frozen=True)
-class Network:
-    """What a file does not say of its network.
+class FileNetwork:
+    """Settings of a network that its file does not say.
 
     Attributes
     ----------
@@ -119,7 +119,7 @@ class Values:
     ties: Mapping[int, Freeness]
 
 
-def values_of(rows: Sequence[Judged], network: Network) -> Values:
+def values_of(rows: Sequence[Judged], network: FileNetwork) -> Values:
     """Work out the network columns of the rows of one file.
 
     Raises
@@ -153,8 +153,8 @@ def _layered(places: Sequence[int], matrices: int, rows: Sequence[Judged], cells
         return Layered(tuple(places), (None,) * len(places))
     inputs: list[int | None] = [places[0] if len(places) % 2 else None]
     rest = places[len(places) % 2 :]
-    for place, behind in zip(rest[::2], rest[1::2], strict=True):
-        cells[place]["message"] = f"the first matrix of a branch, whose values stand at {rows[behind].layer.name}"
+    for place, after in zip(rest[::2], rest[1::2], strict=True):
+        cells[place]["message"] = f"the first matrix of a branch, whose values stand at {rows[after].layer.name}"
     return Layered((*inputs, *rest[::2]), (None, *rest[1::2]))
 
 
@@ -164,7 +164,7 @@ def scale(one: Judged) -> float:
 
 
 def _scales(rows: Sequence[Judged], layered: Layered, offset: float) -> LayerScales:
-    """Scales of the layers; a mean of the inputs of that mean square is a bias behind the first matrix."""
+    """Scales of the layers; a mean of the inputs of that mean square is a bias after the first matrix."""
 
     def of(places: Sequence[int | None]) -> tuple[tuple[float, ...], tuple[float, ...]]:
         weights = tuple(1.0 if place is None else scale(rows[place]) for place in places)
@@ -178,7 +178,7 @@ def _scales(rows: Sequence[Judged], layered: Layered, offset: float) -> LayerSca
     return LayerScales(weights, biases, *of(layered.second))
 
 
-def _evaluate(rows: Sequence[Judged], layered: Layered, network: Network, cells: Cells) -> None:
+def _evaluate(rows: Sequence[Judged], layered: Layered, network: FileNetwork, cells: Cells) -> None:
     points, offset = network.points, 0.0
     note = ""
     if network.inputs is not None:
@@ -218,7 +218,7 @@ def _evaluate(rows: Sequence[Judged], layered: Layered, network: Network, cells:
         _put_edges(layered, network, cells)
 
 
-def _put_edges(layered: Layered, network: Network, cells: Cells) -> None:
+def _put_edges(layered: Layered, network: FileNetwork, cells: Cells) -> None:
     """The sigma_w that keeps small differences at each layer but the first, which no activation precedes."""
     phi = get_activation(network.points.activation[0])
     places = [place for place in layered.rows if place is not None]
@@ -252,7 +252,7 @@ def _structure(points: Points, rows: Sequence[Judged], layered: Layered) -> Any:
     return replace(structure, hidden_ratio=np.array([layer.inputs / layer.outputs]))
 
 
-def _model(rows: Sequence[Judged], layered: Layered, network: Network) -> tuple[Model, str]:
+def _model(rows: Sequence[Judged], layered: Layered, network: FileNetwork) -> tuple[Model, str]:
     """Shape, input and singular values of a network, and why its information is not known; "" where it is."""
     matrices = [rows[place].layer for place in (*layered.first, *layered.second) if place is not None]
     if any(layer.kind != "dense" for layer in matrices):
@@ -290,7 +290,7 @@ def _ensemble(one: Judged) -> str | WeightSpectrum:
     )
 
 
-def _ties(rows: Sequence[Judged], layered: Layered, network: Network) -> Iterator[tuple[int, Freeness]]:
+def _ties(rows: Sequence[Judged], layered: Layered, network: FileNetwork) -> Iterator[tuple[int, Freeness]]:
     """Yield neighbouring matrices of a signal beside independent rotations, by the row of the second."""
     if network.is_plain:
         places = [place for place in layered.rows if place is not None]
@@ -311,7 +311,7 @@ def _ties(rows: Sequence[Judged], layered: Layered, network: Network) -> Iterato
             yield place, found
 
 
-def _measure(rows: Sequence[Judged], layered: Layered, network: Network, cells: Cells) -> None:
+def _measure(rows: Sequence[Judged], layered: Layered, network: FileNetwork, cells: Cells) -> None:
     places = [place for place in layered.rows if place is not None]
     layers = [rows[place].layer for place in places]
     if not network.is_plain or any(layer.kind != "dense" for layer in layers):

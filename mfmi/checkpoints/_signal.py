@@ -9,7 +9,7 @@ from typing import Any
 
 from mfmi.checkpoints._findings import BAD, NOTE, ODD, Finding, listed
 from mfmi.checkpoints._judge import Judged
-from mfmi.checkpoints._network import Network, Values
+from mfmi.checkpoints._network import FileNetwork, Values
 
 # Factors of a gradient's variance, or of a signal's, over the whole network that are unusual, and that stop training.
 _UNUSUAL, _BROKEN = 1e3, 1e6
@@ -21,7 +21,7 @@ _TIED, _TIED_BY = 6.0, 0.05
 _OFF = 2.0
 
 
-def findings_of_network(rows: Sequence[Judged], values: Values, network: Network) -> list[Finding]:
+def findings_of_network(rows: Sequence[Judged], values: Values, network: FileNetwork) -> list[Finding]:
     """Return what is to be said about the network that the rows of one file are.
 
     Parameters
@@ -57,7 +57,7 @@ def _ended(rows: Sequence[Judged], values: Values) -> Iterator[Finding]:
         )
 
 
-def _norms(rows: Sequence[Judged], network: Network) -> Iterator[Finding]:
+def _norms(rows: Sequence[Judged], network: FileNetwork) -> Iterator[Finding]:
     """Say that the file has norms where the network has none."""
     names = [one.layer.name for one in rows if one.layer.kind == "skipped" and "normalisation" in one.layer.message]
     if names and network.points.structured.normalization[0] == "none":
@@ -68,7 +68,7 @@ def _norms(rows: Sequence[Judged], network: Network) -> Iterator[Finding]:
         yield Finding(ODD, 40.0, tuple(names), text)
 
 
-def _gradient(names: Sequence[str], cells: Sequence[dict[str, Any]], network: Network) -> Iterator[Finding]:
+def _gradient(names: Sequence[str], cells: Sequence[dict[str, Any]], network: FileNetwork) -> Iterator[Finding]:
     """Growth of small differences from the first layer to the last, which is that of the gradient's variance back."""
     slopes = [cell["chi"] for cell in cells[:-1]]
     if not slopes or not all(math.isfinite(slope) for slope in slopes):
@@ -85,7 +85,7 @@ def _gradient(names: Sequence[str], cells: Sequence[dict[str, Any]], network: Ne
     share = math.exp(-size / (2.0 * len(slopes)))
     way = f"grow {_power(size)} times" if grows else f"shrink to {_power(size)} of their variance"
     phase = "chaotic" if grows else "ordered"
-    advice = f"scale the {len(slopes)} matrices behind the first by {share:.3g}, or draw them on the edge of chaos"
+    advice = f"scale the {len(slopes)} matrices after the first by {share:.3g}, or draw them on the edge of chaos"
     edge = cells[-1].get("sigma_w_edge", math.nan)
     if math.isfinite(edge):
         advice += f": gain {edge:.3g} (torch.nn.init.xavier_normal_), scale {edge**2:.3g} (VarianceScaling, fan_in)"
@@ -139,7 +139,7 @@ def _alike(names: Sequence[str], cells: Sequence[dict[str, Any]]) -> Iterator[Fi
             return
 
 
-def _information(names: Sequence[str], cells: Sequence[dict[str, Any]], network: Network) -> Iterator[Finding]:
+def _information(names: Sequence[str], cells: Sequence[dict[str, Any]], network: FileNetwork) -> Iterator[Finding]:
     values = [cell["mi_linear"] for cell in cells]
     if len(values) < 2 or not all(math.isfinite(value) for value in values) or not values[0] > 0.0:
         return
@@ -165,7 +165,7 @@ def _ties(rows: Sequence[Judged], values: Values) -> Iterator[Finding]:
     text = (
         f"{listed(names)}: tied to the matrix before: at {names[0]} a signal's variance, and a gradient's, passes both "
         f"{first.ratio:.3g} times as much as with independent rotations (1 +- {first.error:.2g}). The theory's values "
-        "behind it assume independence and are off by as much or more; --inputs FILE measures them"
+        "after it assume independence and are off by as much or more; --inputs FILE measures them"
     )
     yield Finding(ODD, abs(math.log(max(first.ratio, 1e-300))), tuple(names), text)
 

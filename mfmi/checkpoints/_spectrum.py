@@ -17,7 +17,7 @@ _SMALLEST = 8
 
 
 @dataclass(frozen=True)
-class Spectrum:
+class SingularValues:
     """Singular values of a layer's matrices.
 
     Attributes
@@ -41,7 +41,7 @@ class Spectrum:
     rounding: float
 
 
-def spectrum_of(matrices: FloatArray) -> Spectrum | None:
+def spectrum_of(matrices: FloatArray) -> SingularValues | None:
     """Return the singular values' summary, or None for matrices of a single row or column."""
     _, rows, columns = matrices.shape
     if min(rows, columns) < 2:
@@ -59,7 +59,7 @@ def spectrum_of(matrices: FloatArray) -> Spectrum | None:
     is_small = min(rows, columns) < _SMALLEST
     rounding = float(np.finfo(matrices.dtype).eps)
     bulk = (math.nan, math.nan) if is_small else bulk_edges(kept, rows, columns)
-    return Spectrum(
+    return SingularValues(
         smallest, largest, -1 if is_small else outliers, rank, math.nan if is_small else over, bulk, kept, rounding
     )
 

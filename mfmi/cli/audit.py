@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from rich.console import Console
 
     from mfmi.activations import Activation
-    from mfmi.checkpoints import Audit, Axes, Network
+    from mfmi.checkpoints import Audit, Axes, FileNetwork
 
 AXES = ("oi", "io")
 OF_FILE = ("hidden_ratio", "sigma_w_in", "sigma_b_in", "sigma_w_out", "sigma_b_out")
@@ -148,7 +148,7 @@ def _network(
     correlation: float,
     estimators: tuple[str, ...],
     unit: str,
-) -> Network | None:
+) -> FileNetwork | None:
     """Return what the options say of the network, or None without an activation.
 
     Raises
@@ -168,7 +168,7 @@ def _network(
     for name in ("input_variance", "correlation"):
         if inputs is not None and name in given:
             raise click.UsageError(f"{given[name]} does not go with --inputs, which say it themselves.")
-    from mfmi.checkpoints import Network
+    from mfmi.checkpoints import FileNetwork
     from mfmi.networks.points import Points
     from mfmi.storage.arrays import read_inputs
 
@@ -178,8 +178,8 @@ def _network(
         estimators = STRUCTURED_ESTIMATORS
     announce_tables(activation, estimators)
     if inputs is None:
-        return Network(points, estimators, unit)
-    return Network(points, estimators, unit, read_inputs(inputs), inputs)
+        return FileNetwork(points, estimators, unit)
+    return FileNetwork(points, estimators, unit, read_inputs(inputs), inputs)
 
 
 def _given() -> dict[str, str]:
@@ -190,7 +190,7 @@ def _given() -> dict[str, str]:
     return {name: flag for name, flag in names if name in OF_NETWORK and source(name) is ParameterSource.COMMANDLINE}
 
 
-def _described(network: Network | None) -> dict[str, Any]:
+def _described(network: FileNetwork | None) -> dict[str, Any]:
     """Metadata of the network for a file."""
     if network is None:
         return {}

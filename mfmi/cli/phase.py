@@ -129,7 +129,7 @@ def _columns(*names: str) -> list[Column]:
             "kind",
             "string",
             "",
-            "interior, zero (a limit of vanishing variance) or continuum (of variances; of sigma_w behind a norm)",
+            "interior, zero (a limit of vanishing variance) or continuum (of variances; of sigma_w after a norm)",
         ),
     ):
         known[column.name] = column
@@ -288,7 +288,7 @@ def _curve(
 def _normalised_curve(
     activation: Activation, sigma_b: tuple[float, ...] | None, network: Mapping[str, Any], sink: Sink
 ) -> None:
-    """The edge of chaos behind a norm, where it has no other branches and no fixed point to look for."""
+    """The edge of chaos after a norm, where it has no other branches and no fixed point to look for."""
     import numpy as np
 
     from mfmi.cli.phase_view import draw_normalised_curve

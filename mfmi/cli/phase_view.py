@@ -115,7 +115,7 @@ def draw_normalised_curve(activation: Activation, block: Block, console: Console
     if not len(block["sigma_b"]):
         console.print(f"{activation.name}: there is no edge of chaos at any of these sigma_b", soft_wrap=True)
         return
-    console.print(f"Edge of chaos of {activation.name} behind a norm: chi_1 = 1", soft_wrap=True)
+    console.print(f"Edge of chaos of {activation.name} after a norm: chi_1 = 1", soft_wrap=True)
     console.print(f"{'sigma_b':>12}{'sigma_w':>12}", style="bold")
     for b, w in zip(block["sigma_b"], block["sigma_w"], strict=True):
         place = f"{w:>12.6g}" if known(w) else f"{'any':>12}"

@@ -109,7 +109,7 @@ def structure_options(function: Function) -> Callable[..., Any]:
     @click.option(
         "--noise-scale",
         type=Word(NOISE_SCALES),
-        help="Relative: --sn is a share of the signal's deviation.  [default: absolute]",
+        help="Relative: --sn is a share of the signal's standard deviation.  [default: absolute]",
     )
     @click.option("--noise-in", type=Word(NOISE_PATHS), help="Whether the skip carries noise too.  [default: branch]")
     @functools.wraps(function)

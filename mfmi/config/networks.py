@@ -1,4 +1,4 @@
-"""What the points of a grid are, taken together: settings that contradict each other, and axes that change nothing."""
+"""The points of a grid taken together: settings that contradict each other, and axes that change nothing."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ _TOO_MANY = "these axes and exclusions make more kinds of network than can be lo
 
 @dataclass(frozen=True)
 class Networks:
-    """Which networks there are among the points of a grid.
+    """Kinds of networks among the points of a grid.
 
     Attributes
     ----------
@@ -104,7 +104,7 @@ def _listed(axis: SweepAxis) -> tuple[Value, ...]:
 
 
 def _kinds(axes: Mapping[str, SweepAxis]) -> dict[str, Callable[[Value], Hashable]]:
-    """What tells points of different kinds apart, by axis."""
+    """Functions by which points of different kinds differ, by axis."""
     from mfmi.activations import get
 
     kinds: dict[str, Callable[[Value], Hashable]] = {name: lambda value: value for name in _WORDS}

@@ -7,7 +7,7 @@ from mfmi.meanfield._maps import Trajectory, trajectory
 from mfmi.meanfield._power_laws import PowerLaws, power_laws
 from mfmi.meanfield._rounding import NUMBER_FORMATS, NumberFormat
 from mfmi.meanfield._stream import Stream, propagate, units
-from mfmi.meanfield._stream_ends import StreamEnds, edge_behind_norm, stream_ends
+from mfmi.meanfield._stream_ends import StreamEnds, edge_after_norm, stream_ends
 
 __all__ = [
     "NUMBER_FORMATS",
@@ -21,7 +21,7 @@ __all__ = [
     "Stream",
     "StreamEnds",
     "Trajectory",
-    "edge_behind_norm",
+    "edge_after_norm",
     "edge_curve",
     "edge_of_chaos",
     "fixed_point",

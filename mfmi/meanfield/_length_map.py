@@ -247,11 +247,11 @@ def _reached(
     rising = (first > 0.0) | (start >= grid.s[-1]) & grows_beyond
     number = np.arange(len(row))
     ahead = attracts & rising[row] & (crossings.upper >= start[row])
-    behind = attracts & ~rising[row] & (crossings.lower <= start[row])
+    after = attracts & ~rising[row] & (crossings.lower <= start[row])
     chosen = np.full(len(w2), len(row))
     np.minimum.at(chosen, row[ahead], number[ahead])
     last = np.full(len(w2), -1)
-    np.maximum.at(last, row[behind], number[behind])
+    np.maximum.at(last, row[after], number[after])
     chosen = np.where(rising, np.where(chosen < len(row), chosen, -1), last)
     s = np.where(rising, far, 0.0)
     has = np.flatnonzero(chosen >= 0)

@@ -32,7 +32,7 @@ class Trajectory:
     ----------
     q : variance of `y^l`.
     s : variance `q + sigma_h^2` that the activation of layer `l` sees when the layer is hidden.
-    chi : `sigma_w^2 E phi'(sqrt(s) z)^2`, slope of the map at the layer, sigma_w being that of the matrix behind it (of
+    chi : `sigma_w^2 E phi'(sqrt(s) z)^2`, slope of the map at the layer, sigma_w being that of the matrix after it (of
         the last layer's, its own); NaN for an activation without derivative.
     gap : `q - k` of the tracked pair of inputs.
     offset_gap : `q - a`: variance of `y^l` around the neuron's known offset (independent inputs, theory section 2).
@@ -97,14 +97,14 @@ def trajectory(
     with np.errstate(over="ignore", invalid="ignore"):
         for layer in range(depth):
             s = q[:, layer] + h2
-            behind = w2[:, min(layer + 1, depth - 1)]
-            chi[:, layer] = behind * finite_moment(phi.slope_moment, s)
+            after = w2[:, min(layer + 1, depth - 1)]
+            chi[:, layer] = after * finite_moment(phi.slope_moment, s)
             if layer + 1 == depth:
                 break
-            second = behind * finite_moment(phi.second_moment, s)
+            second = after * finite_moment(phi.second_moment, s)
             q[:, layer + 1] = second + b2[:, layer + 1]
             inner = np.minimum(gaps[:starts, :, layer] + h2, 2.0 * s)
-            gaps[:starts, :, layer + 1] = resolved(phi, behind, s, inner, second)
+            gaps[:starts, :, layer + 1] = resolved(phi, after, s, inner, second)
             gaps[starts:, :, layer + 1] = 0.0
     gaps[:, ~np.isfinite(q)] = np.nan
     return Trajectory(q, q + h2[:, None], chi, gaps[0], gaps[1], gaps[2])

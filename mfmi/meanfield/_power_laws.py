@@ -46,7 +46,7 @@ def power_laws(network: Architecture) -> PowerLaws:
 
     Parameters
     ----------
-    network : n networks with the same constants in all layers; with two matrices per branch, laws are known behind a
+    network : n networks with the same constants in all layers; with two matrices per branch, laws are known after a
         norm and of what grows exponentially.
 
     Returns

@@ -1,4 +1,4 @@
-"""Where networks with norms, skips and relative noise end: fixed points, phases and depth scales (theory (24)-(33))."""
+"""Fixed points, phases and depth scales of networks with norms, skips and relative noise (theory (24)-(33))."""
 
 from __future__ import annotations
 
@@ -21,13 +21,13 @@ STREAM_OF_ONE = "a stream of skip 1 has no xi (how it goes with depth: columns g
 
 @dataclass(frozen=True)
 class StreamEnds(PointTable):
-    """Where networks of one architecture end, each field of shape (n,).
+    """Fixed points, phases and depth scales of networks of one architecture, each field of shape (n,).
 
     Attributes
     ----------
     q_star, c_star, chi_1, chi_q, chi_c, xi_q, xi_c, xi_grad, phase, status, message : as in `FixedPoint`, in units of
         what a layer holds. `chi_1` is the slope relative to the variance, so that 1 is the edge with a norm too. NaN
-        where a stream of skip 1 or more grows without end; of skip 1, `phase` behind a norm in the branch is that of
+        where a stream of skip 1 or more grows without end; of skip 1, `phase` after a norm in the branch is that of
         the plain normalised network, else "unbounded", and `c_star` is the limit of its power law.
     law, growth, exponent_c, exponent_grad, rate : as in `PowerLaws`; "none" and NaN for other skips.
     """
@@ -92,8 +92,8 @@ def stream_ends(network: Architecture) -> StreamEnds:
     return _with_laws(network, found | status)
 
 
-def edge_behind_norm(network: Architecture) -> FloatArray:
-    """The sigma_w of the edge of chaos behind a norm before the activation (theory (25)).
+def edge_after_norm(network: Architecture) -> FloatArray:
+    """The sigma_w of the edge of chaos after a norm before the activation (theory (25)).
 
     Parameters
     ----------
@@ -168,7 +168,7 @@ class _Map:
         self.biased = self.outer_b2 + self.first_b2
 
     def gain2(self, t: FloatArray) -> FloatArray:
-        """What a norm after the activation multiplies its square by."""
+        """Factor by which a norm after the activation multiplies its square."""
         if not self.after:
             return np.ones_like(t)
         centred = self.net.norm == "layernorm"
@@ -187,7 +187,7 @@ class _Map:
         return self.skip2 * self.share * (not self.relative and self.in_stream)
 
     def _normed_level(self) -> _Level:
-        """What the activation sees is settled by the norm alone."""
+        """Ends where the norm alone settles the activation's argument."""
         size = 1.0 + self.share if self.relative else np.ones(self.net.size)
         t = self.first_w2 * size + self.first_b2
         second = np.asarray(self.phi.second_moment(t))
@@ -251,10 +251,10 @@ def _with_laws(network: Architecture, found: dict[str, Any]) -> StreamEnds:
         found[name] = np.where(ones, np.nan, found[name])
     found["c_star"] = np.where(ones, laws.c_star, found["c_star"])
     p = laws.exponent_grad
-    behind = ones & network.is_normalised & (laws.law == "power")
+    after = ones & network.is_normalised & (laws.law == "power")
     phase = np.where(p < 1.0, "ordered", "chaotic").astype(object)
     phase[np.abs(p - 1.0) <= CRITICAL] = "critical"
-    found["phase"] = np.where(behind, phase, found["phase"])
+    found["phase"] = np.where(after, phase, found["phase"])
     found["status"] = np.where(ones, "ok", found["status"]).astype(object)
     found["message"] = np.where(ones, STREAM_OF_ONE, found["message"]).astype(object)
     exponents = {name: getattr(laws, name) for name in ("law", "growth", "exponent_c", "exponent_grad", "rate")}

@@ -13,7 +13,7 @@ from mfmi.activations import Activation
 from mfmi.activations import get as get_activation
 from mfmi.arguments.checks import broadcast_arrays, numbers, objects
 from mfmi.arguments.ranges import DEVIATION, INPUT_VARIANCE
-from mfmi.meanfield import FixedPoint, StreamEnds, edge_behind_norm, stream_ends
+from mfmi.meanfield import FixedPoint, StreamEnds, edge_after_norm, stream_ends
 from mfmi.meanfield import fixed_point as plain_fixed_point
 from mfmi.names import BY_DEPTH, STRUCTURE
 from mfmi.networks.points import Points
@@ -74,7 +74,7 @@ def fixed_point(
 def edge_of_normalised(
     activation: str | Activation, sigma_b: ArrayLike, sigma_noise: ArrayLike | str, structure: dict[str, Any]
 ) -> NDArray[np.float64]:
-    """The sigma_w of the edge of chaos behind a norm before the activation, theory (25); shape (n,).
+    """The sigma_w of the edge of chaos after a norm before the activation, theory (25); shape (n,).
 
     Returns
     -------
@@ -91,13 +91,13 @@ def edge_of_normalised(
     known = (own.normalization != "none") & (own.norm_at == "activation") & (own.branch_matrices == 1)
     if not (known & (own.skip <= 1.0)).all():
         raise ValueError(
-            "the edge of chaos is known of plain networks, and behind a norm before the activation with one matrix a "
+            "the edge of chaos is known of plain networks, and after a norm before the activation with one matrix a "
             "branch and a skip of at most 1"
         )
     phi = get_activation(activation)
     found = np.empty(len(points))
     for rows in own.groups():
-        found[rows] = edge_behind_norm(architecture(phi, points[rows], 1))
+        found[rows] = edge_after_norm(architecture(phi, points[rows], 1))
     return found
 
 

@@ -38,9 +38,9 @@ class LayerScales:
         return _squares(self.sigma_w, 0, depth), _squares(self.sigma_b, 0, depth)
 
     def blocks(self, depth: int) -> tuple[FloatArray, FloatArray, FloatArray, FloatArray]:
-        """Factors of the variances of the blocks behind layers 1 to `depth`, each of shape (depth,).
+        """Factors of the variances of the blocks after layers 1 to `depth`, each of shape (depth,).
 
-        They are those of weights, biases, and of weights and biases of the second matrix. The block behind the last
+        They are those of weights, biases, and of weights and biases of the second matrix. The block after the last
         layer is like the one before it.
         """
         own = self.sigma_w, self.sigma_b, self.sigma_w_out or self.sigma_w, self.sigma_b_out or self.sigma_b

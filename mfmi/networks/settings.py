@@ -30,7 +30,7 @@ OF_TWO = ("hidden_ratio", "sigma_w_out", "sigma_b_out")
 
 @dataclass(frozen=True)
 class Settings:
-    """What was said of norms, skips and noise, each as an array that broadcasts; see `Settings.of`.
+    """Settings of norms, skips and noise as they were given, each as an array that broadcasts; see `Settings.of`.
 
     Attributes
     ----------

@@ -26,7 +26,7 @@ _ALIKE = (
 
 @dataclass(frozen=True)
 class Structure:
-    """What networks are besides a stack of layers, as arrays of length n.
+    """Norms, skips and noise of n networks, as arrays of length n.
 
     Attributes
     ----------

@@ -235,5 +235,5 @@ def _scale(ax: Axes, values: FloatArray) -> None:
 
 
 def _above_0(values: FloatArray) -> FloatArray:
-    """What a logarithmic scale can show."""
+    """Values that a logarithmic scale can show, NaN in place of the others."""
     return np.where(values > 0.0, values, np.nan)

@@ -120,7 +120,7 @@ class StreamNetwork:
     def _normed(
         self, h: FloatArray, layer: int, rng: np.random.Generator, learn: bool
     ) -> tuple[FloatArray, FloatArray, FloatArray, FloatArray]:
-        """What the branch reads, what the skip carries without noise and with it, and what the norm divides by."""
+        """Input of the branch, the skip's without noise and with it, and the norm's divisor."""
         net = self.law.network
         noise = self.hidden[layer]
         error = noise * rng.standard_normal(h.shape) if noise > 0.0 else np.zeros((1, 1))
@@ -145,7 +145,7 @@ class StreamNetwork:
         return seen, h, noisy, scale
 
     def _after(self, u: FloatArray) -> tuple[FloatArray, FloatArray]:
-        """What a norm behind the activation makes of its output, and the factor that it has."""
+        """Output of the activation after its norm, and the norm's factor."""
         net = self.law.network
         if not net.is_normalised or net.norm_at != "output":
             return u, np.ones((1, 1))
@@ -163,7 +163,7 @@ class StreamNetwork:
         return t
 
     def slope(self, step: Step, layer: int) -> float:
-        """Slope of the block behind layer `layer`, from 1, averaged over neurons and inputs."""
+        """Slope of the block after layer `layer`, from 1, averaged over neurons and inputs."""
         net, at = self.law.network, layer - 1
         inner = net.sigma_w2[0, at] if net.matrices == 2 else 1.0
         weight = net.branch[0, at] ** 2 * net.outer[0][0, at] * inner
@@ -193,7 +193,7 @@ def measure_stream_maps(
 ) -> MapSample:
     """Measure q, c and chi of one network, layer by layer, as `measure_maps` does of plain ones.
 
-    The slope behind the last layer does not exist, and is NaN.
+    The slope after the last layer does not exist, and is NaN.
     """
     weight_rng, input_rng = (np.random.default_rng(s) for s in seed.spawn(2))
     network = law.draw(weight_rng)

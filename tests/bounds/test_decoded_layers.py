@@ -53,7 +53,7 @@ def test_nothing_is_told_that_a_layer_before_does_not_hold(alpha, prior, weights
 
 
 def test_without_noise_a_layer_of_steps_tells_what_the_one_before_it_holds():
-    """A square matrix has an inverse: behind vanishing noise T^L tells u_{L-1}."""
+    """A square matrix has an inverse: after vanishing noise T^L tells u_{L-1}."""
     depth = np.array([2, 3, 4])
     found = replica("sign", [0.8, 2.0], depth, sigma_b=0.3, sigma_noise=1e-3)["mi_replica"]
     np.testing.assert_allclose(found, entropies("sign", [0.8, 2.0], depth - 1, sigma_b=0.3), rtol=1e-6)

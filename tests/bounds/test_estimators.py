@@ -270,7 +270,7 @@ def test_faint_replica_values_lie_between_the_bounds():
     names = ["linear", "layerwise", "fisher", "replica", "gaussian_upper"]
     found = evaluate_points(points, [6, 10, 18, 30], names)
     assert set(found["status"]) == {"ok"}
-    # The two potentials behind these are near one nat: their difference is 0, which a lower bound may be.
+    # The two potentials of these are near one nat: their difference is 0, which a lower bound may be.
     np.testing.assert_array_equal(found["mi_layerwise"], 0.0)
     np.testing.assert_array_equal(found["mi_fisher"], 0.0)
     share = found["mi_linear"] / found["mi_replica"]

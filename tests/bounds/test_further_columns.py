@@ -1,4 +1,4 @@
-"""Columns behind the contract's: asked for by config, command line and Python; mmse, Jacobian moments, efficiency."""
+"""Columns after the contract's: asked for by config, command line and Python; mmse, Jacobian moments, efficiency."""
 
 import json
 from collections.abc import Callable
@@ -54,7 +54,7 @@ def test_every_column_is_described_and_computed():
     assert all(column.description and column.unit and column.status for column in OPTIONAL)
 
 
-def test_they_stand_behind_the_contract_s_in_their_own_order():
+def test_they_stand_after_the_contract_s_in_their_own_order():
     found = evaluate_points(Points.of("tanh", 1.2), 1, ["linear"], "nats", OPTIONAL_NAMES[::-1])
     assert list(found) == [*CONTRACT, *OPTIONAL_NAMES]
     assert [column.name for column in columns_with(OPTIONAL_NAMES[::-1])] == list(found)

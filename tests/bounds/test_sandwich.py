@@ -57,7 +57,7 @@ def assert_order(found: dict[str, np.ndarray], value: np.ndarray, error: np.ndar
         if name != "entropy_power":
             assert np.all(known | (found["status"] == "unconverged"))
         # The potential of `layerwise` can have no minimum where (16) is poor, as for even activations, and that of
-        # `fisher` behind layers of two values that can be decoded (docs/bounds.md).
+        # `fisher` after layers of two values that can be decoded (docs/bounds.md).
         if name == "linear" or (name == "fisher" and found["activation"][0] != "sign"):
             assert np.all(known)
     assert np.all(found["mi_gaussian_upper"] >= below)
@@ -94,7 +94,7 @@ def test_piecewise_linear_networks_to_twenty_layers(name):
 
 
 def replica_of_two_layers(points: Points) -> np.ndarray:
-    """The replica value behind one hidden layer, noise at the output, by plain iteration over the quadrature itself."""
+    """The replica value after one hidden layer, noise at the output, by plain iteration over the quadrature itself."""
     phi, orthogonal = get(points.activation[0]), points.weights[0] == "orthogonal"
     w2, noise, q_x = points.sigma_w**2, points.sigma_noise**2, points.input_variance
     q = w2 * q_x + points.sigma_b**2
@@ -121,7 +121,7 @@ def replica_of_two_layers(points: Points) -> np.ndarray:
 
 
 @pytest.mark.parametrize("name", chosen(OTHERS))
-def test_other_activations_behind_one_hidden_layer(name):
+def test_other_activations_after_one_hidden_layer(name):
     draw = Draw.of(name, 2, seed=1, deepest=1, least_noise=0.3)
     points = replace(draw.points, noise_at=np.full(2, "output", dtype=object))
     values = []

@@ -110,7 +110,7 @@ def test_offsets_at_sites_are_offsets_in_an_integral() -> None:
 
 @pytest.mark.parametrize("weights", ["gaussian", "orthogonal"])
 def test_norms_that_are_one(weights: str) -> None:
-    """BatchNorm is LayerNorm behind relu without biases, and LayerNorm in front of an odd phi."""
+    """BatchNorm is LayerNorm after relu without biases, and LayerNorm in front of an odd phi."""
 
     def value(name: str, skip: float, **settings: Any) -> float:
         network = Architecture.of(

@@ -127,7 +127,7 @@ def test_a_chain_ends_where_nothing_follows(tmp_path: Path, tensors: dict[str, t
     assert any(words in text for text in frame.attrs["findings"])
 
 
-def test_a_chain_does_not_go_on_behind_what_may_be_a_layer(tmp_path: Path) -> None:
+def test_a_chain_does_not_go_on_after_what_may_be_a_layer(tmp_path: Path) -> None:
     codes = rng().integers(-100, 100, (20, 20)).astype(np.int8)
     tensors = {"0.weight": matrix(20, 20, 2.0), "1.weight": codes, "2.weight": matrix(20, 20, 1.0, 2)}
     frame = mfmi.audit(save(tmp_path / "a.safetensors", tensors), "linear", estimators="linear").set_index("name")

@@ -267,7 +267,7 @@ def test_who_decides_on_colour(
     assert ("\x1b[31m" in stream.getvalue()) == expected
 
 
-def test_color_stands_before_or_behind_the_command(command_line: CommandLine) -> None:
+def test_color_stands_before_or_after_the_command(command_line: CommandLine) -> None:
     for arguments in (["--color", "always", "bond"], ["bound", "--color", "always", "--sw", "x"]):
         assert "\x1b[" in command_line(*arguments).err
     assert "\x1b[" not in command_line("--color", "always", "bound", "--color", "never", "--sw", "x").err

@@ -42,7 +42,7 @@ def test_a_stream_of_one_shows_exponents(command_line: CommandLine) -> None:
     assert {row["law"] for row in grid} == {"stretched"}
 
 
-def test_the_edge_behind_a_norm(command_line: CommandLine) -> None:
+def test_the_edge_after_a_norm(command_line: CommandLine) -> None:
     found = rows(command_line, "--curve", "--sb", "0,0.1,0.5", "--norm", "layernorm")
     assert [row["sigma_w"] for row in found] == pytest.approx([0.377672, 1.888361], rel=1e-6)
     drawn = command_line("phase", "--act", "relu", "--curve", "--sb", "0,0.1", "--norm", "rmsnorm", "--format", "table")

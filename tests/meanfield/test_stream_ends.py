@@ -77,7 +77,7 @@ def test_a_damped_stream_has_the_plain_fixed_point() -> None:
 @pytest.mark.parametrize(
     ("name", "ratio"), [("tanh", 0.070108), ("erf", 0.104851), ("gelu", 0.030629), ("silu", 0.023707)]
 )
-def test_the_edge_behind_layernorm_is_a_line(name: str, ratio: float) -> None:
+def test_the_edge_after_layernorm_is_a_line(name: str, ratio: float) -> None:
     edge = edge_of_normalised(name, [0.1, 0.5], 0.0, {"normalization": "layernorm"})
     np.testing.assert_allclose(np.square([0.1, 0.5] / edge), ratio, atol=5e-7)
 

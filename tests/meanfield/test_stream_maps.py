@@ -45,7 +45,7 @@ def test_batchnorm_lets_gradients_grow(name: str, expected: float) -> None:
     assert np.all(np.diff(correlation, axis=1) < 0.0)
 
 
-def test_norms_behind_phi_fix_the_variance() -> None:
+def test_norms_after_phi_fix_the_variance() -> None:
     for norm in ("layernorm", "rmsnorm"):
         network = Architecture.of(get("gelu"), 5, sigma_w2=[1.7], sigma_b2=0.2, norm=norm, norm_at="output")
         np.testing.assert_allclose(propagate(network).path.q[0, 1:], 1.9, rtol=1e-12)

@@ -215,7 +215,7 @@ _FAULTS: dict[str, tuple[tuple[str, str, str], ...]] = {
             "np.minimum(gaps[:starts, :, layer] + h2, 2.0 * s)",
             "np.minimum(gaps[:starts, :, layer], 2.0 * s)",
         ),
-        ("chi without sigma_w^2", "chi[:, layer] = behind * finite", "chi[:, layer] = finite"),
+        ("chi without sigma_w^2", "chi[:, layer] = after * finite", "chi[:, layer] = finite"),
         ("deviation for variance of the weights", "q[:, 0] = w2[:, 0] * q_x", "q[:, 0] = np.sqrt(w2[:, 0]) * q_x"),
     ),
     "mfmi/meanfield/_length_map.py": (
@@ -285,7 +285,7 @@ _FAULTS: dict[str, tuple[tuple[str, str, str], ...]] = {
             "yield ~self.linear, self.activations",
             "yield self.linear, self.activations",
         ),
-        ("gains of another layer", "own = slice(before, behind)", "own = slice(0, behind - before)"),
+        ("gains of another layer", "own = slice(before, after)", "own = slice(0, after - before)"),
     ),
     "mfmi/networks/spectrum.py": (
         (
@@ -494,7 +494,7 @@ _FAULTS: dict[str, tuple[tuple[str, str, str], ...]] = {
         ("an output of another width", "        ratio *= alpha\n", ""),
         (
             "errors of hidden layers are forgotten",
-            "            error += ratio * layer_error(points.layers, matrix, behind)\n",
+            "            error += ratio * layer_error(points.layers, matrix, after)\n",
             "",
         ),
     ),
@@ -584,7 +584,7 @@ _FAULTS: dict[str, tuple[tuple[str, str, str], ...]] = {
             "units = 1.0",
         ),
         (
-            "correlated inputs are independent behind a rotation",
+            "correlated inputs are independent after a rotation",
             " or not problem.model.has_plain_input",
             "",
         ),

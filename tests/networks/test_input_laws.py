@@ -214,7 +214,7 @@ def test_sources_are_derivatives_of_their_information():
 
 
 def minima_by_scan(alpha, o2):
-    """Minima of the potential of one linear layer behind two values, on a grid of E: nothing of the solver is in it."""
+    """Minima of the potential of one linear layer after two values, on a grid of E: nothing of the solver is in it."""
     e = np.geomspace(1e-18, 1.0, 4_001)
     prior = input_channel(rademacher(), alpha / (o2 + e))
     # At given E the precision follows; the potential falls with E where the input's error at that precision is larger.

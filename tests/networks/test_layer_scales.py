@@ -31,7 +31,7 @@ def test_lengths_follow_the_map_with_the_scales_of_each_layer() -> None:
     path = trajectory(phi, [[2.0, 0.5, 3.0]], [[0.1, 0.0, 0.2]], 0.0, 1.5, 0.5, 3)
     # relu: V(q) = q / 2
     np.testing.assert_allclose(path.q[0], [3.1, 0.775, 0.775 * 1.5 + 0.2], rtol=1e-12)
-    # the slope is that of the block behind the layer, of the last its own
+    # the slope is that of the block after the layer, of the last its own
     np.testing.assert_allclose(path.chi[0], [0.25, 1.5, 1.5], rtol=1e-12)
 
 

@@ -167,7 +167,7 @@ def test_bounds_hold_the_exact_value(act, alpha, noise_at, weights):
 
 
 def test_a_bottleneck_caps_what_comes_after_it():
-    """The network cut at the narrow layer already has no more; a wide layer behind it reads the same."""
+    """The network cut at the narrow layer already has no more; a wide layer after it reads the same."""
     for name in ("linear", "replica"):
         values = [evaluate("tanh", [1.0, 0.1, 10.0], 1.5, 1e-4, depth=depth)[name] for depth in (1, 2, 3)]
         assert values[1] < 0.25 * values[0]

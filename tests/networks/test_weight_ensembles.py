@@ -62,7 +62,7 @@ def test_one_singular_value_is_orthogonal(act, noise_at, alpha):
     weights = weights if alpha else Weights.spectrum([2.0, 2.0], "one")
     found = evaluate(weights, act, alpha=alpha, noise_at=noise_at, sigma_b=0.3)
     expected = evaluate("orthogonal", act, alpha=alpha, noise_at=noise_at, sigma_b=0.3)
-    # Maximum entropy leaves A V < 1 behind a rotation, and is null there; a first rotation alone drops out.
+    # Maximum entropy leaves A V < 1 after a rotation, and is null there; a first rotation alone drops out.
     upper = ("mi_gaussian_upper", "mi_upper")
     # Of hidden noise the bound of rotations takes off what surely arrives; that of other weights counts it as signal.
     sharper = ("mi_covariance_upper",) if noise_at == "every" and not alpha else ()
@@ -150,7 +150,7 @@ def test_two_rotations_around_gains_are_theory_12(alpha, noise):
     assert found.value[0] == pytest.approx(0.5 * np.mean(np.log1p(eigenvalues / noise)), rel=1e-11)
 
 
-def relu_behind(spectrum, w2, o2):
+def relu_after(spectrum, w2, o2):
     """The replica value of two relu layers by theory (12) itself: its one root, by bisection within plain iteration."""
     from mfmi.channels.exact.channel import exact_channel
 
@@ -190,7 +190,7 @@ def relu_behind(spectrum, w2, o2):
 def test_theory_12_around_an_activation():
     spectrum = WeightSpectrum.of_eigenvalues([0.3, 0.8, 1.0, 1.9], "mild")
     found = evaluate(Weights((spectrum,)), depth=[2], sigma_w=1.0, sigma_noise=0.5, estimators=["replica"])
-    assert found["mi_replica"][0] == pytest.approx(relu_behind(spectrum, 1.0, 0.25), rel=1e-5)
+    assert found["mi_replica"][0] == pytest.approx(relu_after(spectrum, 1.0, 0.25), rel=1e-5)
 
 
 @pytest.mark.parametrize("case", [case for case in CASES if "Linear-I" in case["id"]], ids=lambda case: case["id"])

@@ -265,7 +265,7 @@ def test_jax(pasted: Recommendation, shape: tuple[int, int]) -> None:
 
 
 @pytest.mark.parametrize("name", ["abs", "cos"])
-def test_nothing_is_linearly_readable_behind_an_even_activation(name: str, command_line: CommandLine) -> None:
+def test_nothing_is_linearly_readable_after_an_even_activation(name: str, command_line: CommandLine) -> None:
     for quantity in ("linear", "total"):
         if (name, quantity) != ("cos", "total"):
             with pytest.raises(ValueError, match="replica"):

@@ -29,7 +29,7 @@ def test_a_byte_order_mark_is_no_part_of_the_first_number(mark: str, end: str) -
     np.testing.assert_array_equal(read_ensemble("spectrum", "values.csv").eigenvalues, [1 / 3, 1 / 3, 1 / 3, 3.0])
 
 
-def test_eigenvalues_behind_a_byte_order_mark_give_the_information_of_all_of_them(command_line: CommandLine) -> None:
+def test_eigenvalues_after_a_byte_order_mark_give_the_information_of_all_of_them(command_line: CommandLine) -> None:
     Path("marked.csv").write_text("\ufeff9\n1\n1\n1\n")
     Path("plain.csv").write_text("9\n1\n1\n1\n")
     options = (

@@ -270,8 +270,8 @@ def _linearise(points: PackedPoints, point: int, work: Work) -> float:
         _precision(points, point, matrix, message, v, slopes)
         a = message[A] if message[A] != 0.0 else 1.0
         linear[R_GAP, matrix] = slopes[0] - work.log_r[matrix]
-        behind = matrix + 1 < depth
-        linear[R_BY_R, matrix] = slopes[1] * work.r[matrix + 1] * message[E_V] / a if behind else 0.0
+        after = matrix + 1 < depth
+        linear[R_BY_R, matrix] = slopes[1] * work.r[matrix + 1] * message[E_V] / a if after else 0.0
         linear[R_BY_V, matrix] = slopes[1] * v * message[A_V] / a + slopes[2]
     return _largest(linear[V_GAP], linear[R_GAP], depth)
 
@@ -323,22 +323,22 @@ def _evaluate(points: PackedPoints, rules: Rules, point: int, work: Work, found:
         error = layer_error(points.first, 0, work.m[0])
     total = value
     for matrix in range(depth):
-        before, behind, v, r = work.m[matrix], work.m[matrix + 1], work.v[matrix], work.r[matrix]
+        before, after, v, r = work.m[matrix], work.m[matrix + 1], work.v[matrix], work.r[matrix]
         alpha = points.alpha[matrix]
         if points.rotates[matrix]:
-            bracket = rotated_bracket(alpha, behind[A], v, behind[REST_V])
+            bracket = rotated_bracket(alpha, after[A], v, after[REST_V])
         else:
-            bracket = gaussian_bracket(points.sigma_w2[point, matrix], alpha, r, before[E], behind[A], v)
+            bracket = gaussian_bracket(points.sigma_w2[point, matrix], alpha, r, before[E], after[A], v)
         value -= 0.5 * ratio * bracket
         matrices += ratio
         ratio *= alpha
-        information = behind[J]
+        information = after[J]
         if matrix + 1 < depth:
-            information = layer_information(points.layers, point, matrix, work.r[matrix + 1], v, behind)
-            error += ratio * layer_error(points.layers, matrix, behind)
+            information = layer_information(points.layers, point, matrix, work.r[matrix + 1], v, after)
+            error += ratio * layer_error(points.layers, matrix, after)
         value += ratio * information
         total += ratio * information
-        rest = min(rest, behind[REST_V])
+        rest = min(rest, after[REST_V])
     found.value[point], found.rest[point], found.mmse[point] = value, rest, work.m[0, E]
     found.error[point] = error + rules.rounding * total + _EPSILON * min(matrices, 2.0 * total)
     if stepped:
