@@ -19,6 +19,8 @@ from mfmi.quadrature.normal import ramp_moments, ramp_residual
 _WIDE = 100.0
 
 _STRIP_NODES = 64
+# exp of minus this is below rounding.
+_FADED = 40.0
 
 # exp of minus this is 0.
 _CERTAIN = 1e4
@@ -66,20 +68,29 @@ class HardTanh(Activation):
     def _slope_correlation_gap(self, s: FloatArray, gap: FloatArray, refine: float = 1.0) -> FloatArray:
         """P(|u| < 1, |v| < 1) = 1 - 4 [T(1/sqrt(s), a) + T(1/sqrt(s), 1/a)] with Owen's T, a = tan(theta / 2).
 
-        As one integral of 1 - exp over x = tan(psi), graded by x = sinh(y), it keeps its accuracy for large s.
+        As one integral of 1 - exp over x = tan(psi), graded by x = sinh(y), it keeps its accuracy for large s: the
+        integrand rises like exp(y) to where the exponent is 1, and falls like exp(-y) from there.
         """
         result = np.empty_like(s)
         x, w = gaussian.legendre_rule(round(_STRIP_NODES * refine))
         half = np.minimum(_half_square(s), _CERTAIN)
         with np.errstate(divide="ignore", invalid="ignore"):
             ratio = np.sqrt(gap / (2.0 * s - gap))
-        ratio = np.clip(np.nan_to_num(ratio, nan=1.0), 1e-18, 1e18)
+        ratio = np.clip(np.nan_to_num(ratio, nan=1.0), 1e-160, 1e160)
+        with np.errstate(divide="ignore"):
+            peak = np.arccosh(np.clip(1.0 / np.sqrt(half), 1.0, 1e160))
         for _, rows in gaussian.blocks(np.zeros(s.size, dtype=np.int64), lambda _: 2 * _STRIP_NODES):
             total = np.zeros(rows.size)
             for end in (ratio[rows], 1.0 / ratio[rows]):
                 reach = np.arcsinh(end)
-                cosh = np.cosh(reach[:, None] * x)
-                total += reach * np.einsum("ij,j->i", -np.expm1(-half[rows, None] * cosh * cosh) / cosh, w)
+                middle = np.minimum(reach, peak[rows])
+                for low, high in (
+                    (np.maximum(middle - _FADED, 0.0), middle),
+                    (middle, np.minimum(middle + _FADED, reach)),
+                ):
+                    cosh = np.cosh(low[:, None] + (high - low)[:, None] * x)
+                    values = -np.expm1(-half[rows, None] * cosh * cosh) / cosh
+                    total += (high - low) * np.einsum("ij,j->i", values, w)
             result[rows] = 2.0 / np.pi * total
         return np.where(s > 0.0, result, 1.0)
 

@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from activation_choice import chosen
+from scipy.special import ndtr
 
 from mfmi import activations
 from mfmi.activations import Activation
@@ -189,3 +190,12 @@ def test_pairs_against_forty_digits():
             exact = float(row[key])
             assert abs(value - exact) <= 1e-10 * abs(exact), (row, value)
             assert abs(value - exact) <= error, (row, error)
+
+
+def test_slopes_of_a_pair_among_immense_biases():
+    """Two inputs with unit noise of their own see the same inside with a probability that falls like 1 / sigma_b."""
+    deviation = np.array([1e6, 1e10, 1e19, 1e25, 1e50])
+    found = activations.get("hard_tanh").slope_correlation_gap(deviation**2, np.ones(5))
+    inside = np.diff(ndtr(np.array([[-1.0], [1.0]]) - np.linspace(-12.0, 12.0, 2001)), axis=0)[0]
+    law = np.sum(inside**2) * 0.012 / np.sqrt(2.0 * np.pi)
+    np.testing.assert_allclose(found * deviation, law, rtol=1e-10)
