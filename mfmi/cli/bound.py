@@ -16,7 +16,7 @@ from mfmi.cli.numbers import known, number
 from mfmi.cli.options import network_option, network_options, scale_options
 from mfmi.cli.progress import ProgressDisplay
 from mfmi.cli.sink import Sink, output_options
-from mfmi.cli.structure_options import NOISE, structure_options, structure_text, with_structure
+from mfmi.cli.structure_options import NOISE, noise_text, structure_options, structure_text, with_structure
 from mfmi.cli.terminal import terminal
 from mfmi.cli.waiting import announce_tables
 from mfmi.columns import DATA_NAMES
@@ -226,13 +226,9 @@ def _headline(activation: Activation, points: Points, rows: Rows, model: Model) 
     sigma_b, noise = float(rows["sigma_b"][0]), float(rows["sigma_noise"][0])
     noise_at = str(rows["noise_at"][0])
     where = "at the output" if noise_at == "output" else "in every layer"
-    if points.structured.number_format[0] is not None:
-        where = f"equivalent to {points.structured.number_format[0]} {where}"
-    elif rows["noise_scale"][0] == "relative":
-        where = f"of the signal {where}"
     init = f"{rows['init'][0]} · " if rows["init"][0] else ""
     first = (
-        f"{activation.name} · {init}sigma_w {rows['sigma_w'][0]:g} · sigma_b {sigma_b:g} · noise {noise:g} {where}"
+        f"{activation.name} · {init}sigma_w {rows['sigma_w'][0]:g} · sigma_b {sigma_b:g} · {noise_text(points)} {where}"
         f" · {rows['weights'][0]} weights"
     )
     own = points.structured
@@ -249,12 +245,10 @@ def _headline(activation: Activation, points: Points, rows: Rows, model: Model) 
     if model.alpha:
         first += f" · ratios of widths {', '.join(number(ratio) for ratio in model.alpha)}"
     if not points.is_plain.all():
+        if own.branch_by_depth[0] or not rows["phase"][0]:
+            return [first]
         slope = f": chi_1 {number(rows['chi_1'][0])}" if known(rows["chi_1"][0]) else ""
-        return (
-            [first, f"{rows['phase'][0]}{slope}"]
-            if rows["phase"][0] and not points.structured.branch_by_depth[0]
-            else [first]
-        )
+        return [first, f"{rows['phase'][0]}{slope}"]
     facts = [f"{name} {number(rows[column][0])}" for name, column in (("chi_1", "chi_1"), ("q*", "q_star"))]
     facts = [fact for fact, column in zip(facts, ("chi_1", "q_star"), strict=True) if known(rows[column][0])]
     phase = rows["phase"][0] or "phase unknown"

@@ -11,7 +11,7 @@ from mfmi.cli.command import command as make_command
 from mfmi.cli.isometry_view import draw_isometry, draw_structured
 from mfmi.cli.options import network_option, network_options, scale_options
 from mfmi.cli.sink import Sink, output_options
-from mfmi.cli.structure_options import NOISE, structure_options, with_structure
+from mfmi.cli.structure_options import NOISE, noise_text, structure_options, with_structure
 
 if TYPE_CHECKING:
     import numpy as np
@@ -78,7 +78,11 @@ def command(
             option = "--density" if density else "--every-layer"
             raise click.UsageError(f"{option}: the spectrum is known of plain networks only.")
         block = _structured(points, depth)
-        sink.write(block, [c for c in _columns() if c.name in block], table=functools.partial(draw_structured, block))
+        sink.write(
+            block,
+            [c for c in _columns() if c.name in block],
+            table=functools.partial(draw_structured, block, noise_text(points)),
+        )
         return
     assert isinstance(sigma_noise, float)
     hidden = sigma_noise if noise_at == "every" else 0.0

@@ -51,12 +51,11 @@ def draw_isometry(rows: Block, spectra: Mapping[int, JacobianSpectrum], console:
     console.print("the numbers: --format csv; the density: --density", style="dim", soft_wrap=True)
 
 
-def draw_structured(rows: Block, console: Console) -> None:
-    """Draw a line per layer of a network with norms, skips or relative noise."""
+def draw_structured(rows: Block, noise: str, console: Console) -> None:
+    """Draw a line per layer of a network with norms, skips or relative noise, whose size is said by `noise`."""
     from mfmi.cli.structure_options import structure_text
 
     unicode = _can_encode(console.encoding)
-    noise = f"noise {rows['sigma_noise'][0]:g}{' of the signal' if rows['noise_scale'][0] == 'relative' else ''}"
     where = f"{noise} in every layer" if rows["noise_at"][0] == "every" else "no hidden noise"
     title = (
         f"{rows['activation'][0]} · sigma_w {rows['sigma_w'][0]:g} · sigma_b {rows['sigma_b'][0]:g} · {where}"

@@ -12,7 +12,7 @@ from mfmi.arguments.ranges import DEVIATION
 from mfmi.cli.command import command as make_command
 from mfmi.cli.options import initialiser_option, network_option, network_options, refuse_beside_init
 from mfmi.cli.sink import Sink, output_options
-from mfmi.cli.structure_options import NOISE, structure_options, usage_errors
+from mfmi.cli.structure_options import NOISE, noise_text, structure_options, usage_errors, with_structure
 from mfmi.cli.terminal import terminal
 from mfmi.cli.values import Values
 
@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from mfmi.activations import Activation
     from mfmi.columns import Column
     from mfmi.initialisers import Preset
+    from mfmi.networks.points import Points
 
     Block = dict[str, np.ndarray[Any, Any]]
 
@@ -88,7 +89,7 @@ def command(
     """
     network: dict[str, Any] = {"sigma_noise": sigma_noise, "noise_at": noise_at, "input_variance": input_variance}
     own = {name: value for name, value in structure.items() if value is not None}
-    if own or isinstance(sigma_noise, str):
+    if own or (isinstance(sigma_noise, str) and noise_at == "every"):
         network["structure"] = own
     if init is not None:
         refuse_beside_init(sigma_w=sigma_w, sigma_b=sigma_b)
@@ -148,29 +149,21 @@ def _block(activation: Activation, sigma_w: Any, sigma_b: Any, network: Mapping[
     import numpy as np
 
     count = len(sigma_w)
-    constants: Block = {"input_variance": np.full(count, network["input_variance"])}
-    constants["sigma_noise"] = np.full(count, _deviation(network["sigma_noise"]))
-    words = {"activation": activation.name, "noise_at": network["noise_at"]}
-    constants |= {name: np.full(count, word, dtype=object) for name, word in words.items()}
-    if "structure" in network:
-        settings = {"normalization": "none", "skip": 0.0, "branch": 1.0, "branch_matrices": 1, **network["structure"]}
-        settings["norm_at"] = settings.get("norm_at", "activation") if settings["normalization"] != "none" else None
-        rounds = isinstance(network["sigma_noise"], str)
-        settings["noise_scale"] = settings.get("noise_scale", "relative" if rounds else "absolute")
-        constants |= {
-            name: np.full(count, settings[name], dtype=None if isinstance(settings[name], int | float) else object)
-            for name in SETTINGS
-        }
+    settings = _one(activation, network).settings(np.ones((1, 1), dtype=np.intp))
+    names = ("activation", "noise_at", "sigma_noise", "input_variance", *(SETTINGS if "structure" in network else ()))
+    constants: Block = {name: np.broadcast_to(settings[name][0], count) for name in names}
     given = {"sigma_w": np.broadcast_to(sigma_w, count), "sigma_b": np.broadcast_to(sigma_b, count)}
     return constants | given | found
 
 
-def _deviation(sigma_noise: float | str) -> float:
-    if not isinstance(sigma_noise, str):
-        return sigma_noise
-    from mfmi.meanfield import NUMBER_FORMATS
+def _one(activation: Activation, network: Mapping[str, Any]) -> Points:
+    """What all networks of the command have in common, as a point of sigma_w 1."""
+    from mfmi.networks.points import Points
 
-    return float(NUMBER_FORMATS[sigma_noise].share ** 0.5)
+    alike = {name: network[name] for name in ("noise_at", "input_variance")}
+    return with_structure(
+        Points.of(activation.name, 1.0, **alike), network["sigma_noise"], network.get("structure", {})
+    )
 
 
 def _hidden(network: Mapping[str, Any]) -> Any:
@@ -202,8 +195,8 @@ def _point(activation: Activation, sigma_w: float, sigma_b: float, network: Mapp
 
     block = _evaluate(activation, sigma_w, sigma_b, network)
     columns = _shown(network)
-    structure = network.get("structure")
-    sink.write(block, columns, table=functools.partial(draw_point, activation, block, structure))
+    noise = noise_text(_one(activation, network))
+    sink.write(block, columns, table=functools.partial(draw_point, activation, block, noise, network.get("structure")))
 
 
 def _every_fixed_point(

@@ -32,12 +32,17 @@ MAP_WIDTH = 70
 MARGIN = 8
 
 
-def draw_point(activation: Activation, block: Block, structure: Mapping[str, Any] | None, console: Console) -> None:
-    """Draw the fixed points, phase and depth scales of one network; `structure` is what a plain one has not."""
+def draw_point(
+    activation: Activation, block: Block, noise: str, structure: Mapping[str, Any] | None, console: Console
+) -> None:
+    """Draw the fixed points, phase and depth scales of one network.
+
+    Its noise is said by `noise`; `structure` is what a plain one has not.
+    """
     row = {name: values[0] for name, values in block.items()}
     unicode = can_encode(console)
     plain = structure is None
-    title = _title(activation, row) + _settings(structure or {})
+    title = _title(activation, row, noise) + _settings(structure or {})
     for line in (title, _state(activation, row) if plain else _state_of_stream(row)):
         console.print(line if unicode else line.replace("·", "-"), soft_wrap=True)
     if known(row["q_star"]):
@@ -55,9 +60,9 @@ def draw_point(activation: Activation, block: Block, structure: Mapping[str, Any
         _draw_fixed_points(console, roots, row)
 
 
-def _title(activation: Activation, row: Mapping[str, Any]) -> str:
-    noise = f"noise {row['sigma_noise']:g} in every layer" if row["noise_at"] == "every" else "no hidden noise"
-    title = f"{activation.name} · sigma_w {row['sigma_w']:g} · sigma_b {row['sigma_b']:g} · {noise}"
+def _title(activation: Activation, row: Mapping[str, Any], noise: str) -> str:
+    where = f"{noise} in every layer" if row["noise_at"] == "every" else "no hidden noise"
+    title = f"{activation.name} · sigma_w {row['sigma_w']:g} · sigma_b {row['sigma_b']:g} · {where}"
     return title if row["input_variance"] == 1 else f"{title} · input variance {row['input_variance']:g}"
 
 

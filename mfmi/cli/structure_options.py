@@ -61,10 +61,10 @@ def _real(argument: str) -> Callable[[Function], Function]:
     helps = {
         "skip": "Factor a of the skip: h' = a h + g W phi(norm(h)).  [default: 0]",
         "hidden_ratio": "Width between two matrices over the stream's.  [default: 1]",
-        "sigma_w_in": "Deviation of the first matrix, as --sw.  [default: --sw]",
-        "sigma_b_in": "Deviation of the first biases.  [default: --sb]",
-        "sigma_w_out": "Deviation of the second matrix of a branch.  [default: --sw]",
-        "sigma_b_out": "Deviation of its biases.  [default: --sb]",
+        "sigma_w_in": "Standard deviation of the first matrix, as --sw.  [default: --sw]",
+        "sigma_b_in": "Standard deviation of the first biases.  [default: --sb]",
+        "sigma_w_out": "Standard deviation of the second matrix of a branch.  [default: --sw]",
+        "sigma_b_out": "Standard deviation of its biases.  [default: --sb]",
     }
     flag = f"--{argument.replace('_', '-')}"
     metavar = "A" if argument == "skip" else "R" if argument == "hidden_ratio" else "S"
@@ -139,7 +139,15 @@ def structure_text(row: Mapping[str, Any], branch: str | None = None, ratio: flo
     return "".join(f" · {part}" for part in parts)
 
 
-def with_structure(points: Points, sigma_noise: float | str, given: dict[str, Any]) -> Points:
+def noise_text(points: Points) -> str:
+    """Say how large the noise of a command's one point is, and what it stands for or is a share of."""
+    own, size = points.structured, f"noise {points.sigma_noise[0]:g}"
+    if own.number_format[0] is not None:
+        return f"{size} equivalent to {own.number_format[0]}"
+    return f"{size} of the signal" if own.noise_scale[0] == "relative" else size
+
+
+def with_structure(points: Points, sigma_noise: float | str, given: Mapping[str, Any]) -> Points:
     """The one point of a command with the norms, skips and noise that its options say.
 
     Raises

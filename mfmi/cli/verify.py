@@ -17,7 +17,7 @@ from mfmi.cli.numbers import number
 from mfmi.cli.options import Count, network_option, network_options, scale_options
 from mfmi.cli.progress import ProgressDisplay
 from mfmi.cli.sink import Sink, output_options
-from mfmi.cli.structure_options import NOISE, structure_options, structure_text, usage_errors
+from mfmi.cli.structure_options import NOISE, noise_text, structure_options, structure_text, usage_errors
 from mfmi.cli.sweep import Jobs
 from mfmi.cli.terminal import terminal
 from mfmi.errors import shown
@@ -218,13 +218,13 @@ def _draw(setting: Setting, effort: Effort, rows: Sequence[Row], unit: str, cons
     """Draw the comparison: a line per quantity and layer, the widths side by side."""
     import numpy as np
 
-    unicode = _can_encode(console.encoding)
+    unicode, points = _can_encode(console.encoding), setting.points()
     where = "at the output" if setting.noise_at == "output" else "in every layer"
     title = (
         f"{setting.activation.name} · sigma_w {setting.sigma_w:g} · sigma_b {setting.sigma_b:g}"
-        f" · noise {_noise_text(setting)} {where} · {setting.label} weights"
+        f" · {noise_text(points)} {where} · {setting.label} weights"
     )
-    settings = setting.points().settings(np.array([[setting.depth]]))
+    settings = points.settings(np.array([[setting.depth]]))
     title += structure_text({name: values[0, 0] for name, values in settings.items()})
     console.print(title if unicode else title.replace("·", "-"), soft_wrap=True)
     inputs = f"{len(setting.pairs[0])} pairs of real inputs" if setting.pairs else f"information in {unit}"
@@ -260,13 +260,6 @@ def _draw(setting: Setting, effort: Effort, rows: Sequence[Row], unit: str, cons
     agree = f"all {len(limits)} values agree within 3 standard errors"
     verdict = f"{bad} of {len(limits)} values disagree with the theory" if bad else agree
     console.print(verdict, style="bold red" if bad else "bold", soft_wrap=True)
-
-
-def _noise_text(setting: Setting) -> str:
-    if isinstance(setting.sigma_noise, str):
-        return f"equivalent to {setting.sigma_noise}"
-    relative = setting.points().structured.noise_scale[0] == "relative"
-    return f"{setting.sigma_noise:g}{' of the signal' if relative else ''}"
 
 
 def _can_encode(encoding: str) -> bool:

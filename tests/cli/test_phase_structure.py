@@ -71,3 +71,16 @@ def test_what_is_not_known_is_a_usage_error(command_line: CommandLine, options: 
     done = command_line("phase", "--act", "tanh", *options)
     assert done.code == 2
     assert said in " ".join(done.err.split())
+
+
+def test_a_number_format_at_the_output_leaves_the_maps_alone(command_line: CommandLine) -> None:
+    """Also at a terminal, which showed exponents that a plain network has not."""
+    given = ("phase", "--act", "tanh", "--sw", "1.5", "--format", "table", "--sn")
+    plain, rounded = (command_line(*given, noise) for noise in ("0.1", "bfloat16"))
+    assert (plain.code, rounded.code) == (0, 0)
+    assert rounded.out == plain.out
+    every = command_line(*given, "bfloat16", "--noise-at", "every")
+    assert "noise 0.00165883 equivalent to bfloat16 in every layer" in every.out
+    wrong = command_line(*given, "bfloat16", "--norm", "layernorm", "--noise-scale", "absolute")
+    assert wrong.code == 2
+    assert "--noise-scale: 'absolute' contradicts sigma_noise 'bfloat16'" in " ".join(wrong.err.split())

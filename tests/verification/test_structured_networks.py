@@ -80,7 +80,7 @@ def test_the_command_says_which_network(command_line: CommandLine) -> None:
     done = command_line("verify", *options, *own, "--estimator", "linear", "--format", "table")
     assert done.code == 0, done.err
     title = done.out.splitlines()[0]
-    assert "noise equivalent to bfloat16 at the output" in title
+    assert "noise 0.00165883 equivalent to bfloat16 at the output" in title
     assert "layernorm at activation · skip 1.000, branch 0.707" in title
 
 
