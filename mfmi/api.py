@@ -230,7 +230,7 @@ def evaluate(
     optional = tuple(name for name in OPTIONAL_NAMES if name in wanted) + (DATA_NAMES if model.data else ())
     unit = word("unit", unit, UNITS)
 
-    size = model.points_at_once(observed)
+    size = model.points_at_once(observed, streams=bool((points.structured.skip != 0.0).any()))
     chunks = [
         evaluate_points(points[start : start + size], observed, asked, unit, optional, model)
         for start in range(0, len(points), size)

@@ -9,8 +9,10 @@ import pytest
 
 import mfmi
 from mfmi.arguments.ranges import DEEPEST, ROWS_AT_ONCE
+from mfmi.bounds.evaluate import evaluate_points
 from mfmi.columns import COLUMNS
-from mfmi.networks.model import Model
+from mfmi.networks.model import SQUARE, Model
+from mfmi.networks.points import Points
 
 
 def evaluate(**changes: Any) -> pd.DataFrame:
@@ -155,6 +157,20 @@ def test_arrays_without_axes_and_numpy_strings_are_scalars() -> None:
 def test_layers_are_all_up_to_one() -> None:
     pd.testing.assert_frame_equal(evaluate(depth=None, layers=3), evaluate(depth=[1, 2, 3]))
     assert evaluate(depth=3)["depth"].tolist() == [3]
+
+
+def test_residual_streams_are_taken_apart_by_their_pairs_of_layers(monkeypatch: pytest.MonkeyPatch) -> None:
+    """As in a sweep: 4,096 streams of 100 layers at once would hold 40 million pairs."""
+    sizes = []
+
+    def noted(points: Points, *arguments: Any) -> Any:
+        sizes.append(len(points))
+        return evaluate_points(points, *arguments)
+
+    monkeypatch.setattr("mfmi.api.evaluate_points", noted)
+    found = mfmi.evaluate("tanh", np.linspace(0.8, 1.2, 7), skip=1.0, depth=100, estimators=["covariance_upper"])
+    assert len(found) == sum(sizes) == 7
+    assert max(sizes) == SQUARE.points_at_once([100], streams=True) < 7
 
 
 def test_a_deep_network_is_taken_apart_into_chunks() -> None:

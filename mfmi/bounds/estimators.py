@@ -115,7 +115,9 @@ def _faint(problem: Problem, channels: Channels, unique: bool) -> Estimate:
 def _put_faint(found: Estimate, rows: NDArray[np.intp], better: Estimate) -> None:
     """Write what `_faint` has found for some of the points."""
     # In the first order of the signal there is no noise to subtract.
-    found.value[rows] = np.where(np.isnan(better.value), found.value[rows], better.value)
+    known = ~np.isnan(better.value)
+    found.value[rows] = np.where(known, better.value, found.value[rows])
+    found.error[rows] = np.where(known, better.error, found.error[rows])
     found.converged[rows] = better.converged
 
 
@@ -228,8 +230,7 @@ def covariance_upper(problem: Problem) -> Estimate:
     """
     crude = closed(problem.maximum_entropy(problem.observed(problem.path.offset_gap)))
     alike = problem.gaussian_input if isinstance(problem.model.prior, MixturePrior) else problem
-    channels = alike.linear()._replace(has_error=True)
-    found = _least(_raised(phi_full(alike, channels, unique=True)), crude)
+    found = _least(_raised(phi_full(alike, alike.linear(), unique=True)), crude)
     value = np.minimum(found.value, problem.model.prior.entropy)
     return found._replace(value=value, residual=np.zeros_like(value), converged=np.isfinite(value))
 
@@ -251,9 +252,7 @@ def _exactly(problem: Problem) -> Estimate:
     noisy = channels.hidden.has_noise & (problem.depth > 1)
     lost = np.flatnonzero(noisy & found.converged & ~(found.value > found.error))
     if len(lost):
-        better = _faint(problem.take(lost), channels.take(lost), unique=False)
-        _put_faint(found, lost, better)
-        found.error[lost] = np.where(np.isnan(better.value), found.error[lost], better.error)
+        _put_faint(found, lost, _faint(problem.take(lost), channels.take(lost), unique=False))
     return found
 
 

@@ -19,7 +19,7 @@ from mfmi.bounds.optional_columns import REGISTRY as OPTIONAL_REGISTRY
 from mfmi.bounds.problem import Problem
 from mfmi.bounds.propagation import Propagation
 from mfmi.bounds.structured import PLAIN_TOO, evaluate_structured, reason_against
-from mfmi.bounds.view import OVERFLOW, UNBOUNDED, View, failure_reason, unresolved
+from mfmi.bounds.view import OVERFLOW, UNBOUNDED, View, unresolved
 from mfmi.columns import DATA_NAMES, INFORMATION, OPTIONAL_NAMES, TOTAL, columns_with
 from mfmi.meanfield import FixedPoint, fixed_point, trajectory
 from mfmi.names import ESTIMATORS, LOWER_BOUNDS, NOISE_PLACEMENTS, OBSERVABLES, UNITS, UPPER_BOUNDS
@@ -286,9 +286,7 @@ def _estimate(
         if name in _EXACT:
             two = np.flatnonzero(found.converged & found.coexisting)
             out.note_once("ok", _TWO_MINIMA, (where[0][two], where[1][two]))
-        for entry in np.flatnonzero(~found.converged):
-            message = f"{name.removeprefix('mi_')}: {failure_reason(found.residual[entry])}"
-            out.note("unconverged", message, (where[0][entry : entry + 1], where[1][entry : entry + 1]))
+        out.note_lost(name, ~found.converged, found.residual, where)
 
 
 def _missed(columns: dict[str, NDArray[Any]], estimators: Sequence[str]) -> dict[str, NDArray[np.bool_]]:

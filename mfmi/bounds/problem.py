@@ -45,17 +45,15 @@ class Channels(NamedTuple):
     hidden : channels of layers 1 to D - 1.
     output : channel of every point's observed layer.
     exact : whether they are no bounds, so that what they leave of the input means something.
-    has_error : whether the error of their numbers is estimated.
     """
 
     hidden: LayerChannel
     output: Output
     exact: bool = False
-    has_error: bool = True
 
     def take(self, chosen: NDArray[np.intp]) -> Channels:
         """The channels of some of the points."""
-        return Channels(self.hidden.take(chosen, slice(None)), self.output.take(chosen), self.exact, self.has_error)
+        return Channels(self.hidden.take(chosen, slice(None)), self.output.take(chosen), self.exact)
 
 
 @dataclass(frozen=True)
@@ -210,7 +208,7 @@ class Problem:
     def exact(self) -> Channels:
         """The exact scalar channel in layers 1 to D - 1 (theory (14)); in closed form where phi is linear."""
         if isinstance(self.propagation.phi, Linear):
-            return self.linear()._replace(exact=True, has_error=True)
+            return self.linear()._replace(exact=True)
         return self._with_table(exact_table(self.propagation.phi))._replace(exact=True)
 
     def _with_table(self, known: ChannelValues) -> Channels:
@@ -223,13 +221,13 @@ class Problem:
         """Information read by a linear decoder, all layers linearised (theory (18))."""
         layers = self._interleaved(self.propagation.surrogate.take(self.rows, slice(0, self.deepest - 1)))
         if self.hides_nothing:
-            return Channels(layers, self.output, has_error=False)
+            return Channels(layers, self.output)
         inner = self.observed(self.path.offset_gap) + self.output_noise
         moments, weight = self.propagation.moments(self.observed(self.path.q) + self.output_noise, inner)
         signal = np.square(moments.kappa)
         noise = signal * self.output_noise[:, None] + moments.residual
         # Far out on a flat piece both vanish, and there is nothing to read.
-        return Channels(layers, LinearOutput(signal / np.where(noise > 0.0, noise, np.inf), weight), has_error=False)
+        return Channels(layers, LinearOutput(signal / np.where(noise > 0.0, noise, np.inf), weight))
 
     @cached_property
     def posterior(self) -> Estimate:
@@ -317,10 +315,7 @@ def phi_full(problem: Problem, *rivals: Channels, unique: bool = False) -> Estim
         source = problem.source(problem.input_variance)
         chains = [chain_of(problem, source, channels) for channels in rivals]
         solutions = _solve(chains, unique)
-        return largest(
-            _estimate_of(channels.has_error, solution, 1.0, solution.mmse)
-            for channels, solution in zip(rivals, solutions, strict=True)
-        )
+        return largest(_estimate_of(solution, 1.0, solution.mmse) for solution in solutions)
     # The rows of an orthogonal matrix turn gaussian inputs into independent gaussian variables, and it drops out.
     first = problem.layer_sigma_w2[:, 0] * problem.input_variance
     output = rivals[0].output
@@ -367,7 +362,7 @@ def _after(gone: int, problem: Problem, rivals: Sequence[Channels], variance: Fl
         left = np.full_like(variance, np.nan)
         if channels.exact:
             left = layer.derivatives(solution.r[:, :1], variance[:, None]).rest_v[:, 0]
-        found.append(_estimate_of(channels.has_error, solution, units, left))
+        found.append(_estimate_of(solution, units, left))
     return largest(found)
 
 
@@ -376,11 +371,10 @@ def _solve(chains: Sequence[Chain], unique: bool) -> list[Solution]:
     return [solve(chain, unique) for chain in chains] if alone else solve_rivals(chains)
 
 
-def _estimate_of(has_error: bool, solution: Solution, units: float, mmse: FloatArray) -> Estimate:
+def _estimate_of(solution: Solution, units: float, mmse: FloatArray) -> Estimate:
     """An estimate from a chain whose source has that many units per input dimension."""
     value = np.where(solution.converged, units * solution.value, np.nan)
-    error = units * solution.error if has_error else np.full_like(value, np.nan)
-    return Estimate(value, solution.residual, solution.converged, mmse, solution.coexisting, error)
+    return Estimate(value, solution.residual, solution.converged, mmse, solution.coexisting, units * solution.error)
 
 
 def chain_of(problem: Problem, source: Source, channels: Channels, gone: int = 0) -> Chain:

@@ -1,6 +1,6 @@
 """Columns of networks with norms, skips or relative noise, which have maps and bounds of their own (theory (24)-(39)).
 
-`covariance_upper` is known of plain networks too, and comes from here.
+`covariance_upper` of plain networks with gaussian or orthogonal weights is sharper here than in `bounds.estimators`.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from mfmi.arguments.arrays import FloatArray
 from mfmi.bounds import covariance
 from mfmi.bounds.estimate import Estimate, closed
 from mfmi.bounds.readable import SITES, Readable, readable
-from mfmi.bounds.view import OVERFLOW, UNBOUNDED, Entries, View, failure_reason, unresolved
+from mfmi.bounds.view import OVERFLOW, UNBOUNDED, Entries, View, unresolved
 from mfmi.isometry import residual_moments
 from mfmi.meanfield import Architecture, Stream, propagate, stream_ends, units
 from mfmi.names import OBSERVABLES, WEIGHTS
@@ -124,7 +124,7 @@ REGISTRY: dict[str, Callable[[Structured], tuple[Estimate, Reasons]]] = {
     "jacobian_variance": _jacobian("variance"),
 }
 PLAIN_TOO = ("mi_covariance_upper", "mi_covariance_upper_error")
-"""Columns that only come from here, of plain networks as well."""
+"""Columns that come from here of plain networks as well, where `reason_against` has none."""
 
 
 def reason_against(weights: str, model: Model) -> str:
@@ -308,9 +308,4 @@ def _put(name: str, problem: Structured, known: NDArray[np.bool_], out: View, wh
     for text in dict.fromkeys(reason[known]):
         if text:
             out.note_once("ok", text, _at(where, known & (reason == text)))
-    lost = known & ~found.converged & (reason == "")
-    for entry in np.flatnonzero(lost):
-        one = np.zeros(len(known), dtype=bool)
-        one[entry] = True
-        message = f"{name.removeprefix('mi_')}: {failure_reason(float(found.residual[entry]))}"
-        out.note("unconverged", message, _at(where, one))
+    out.note_lost(name, known & ~found.converged & (reason == ""), found.residual, where)

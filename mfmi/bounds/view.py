@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from mfmi.arguments.arrays import FloatArray
 from mfmi.chain.search import ENOUGH
 
 Entries = tuple[NDArray[np.intp], NDArray[np.intp]]
@@ -36,6 +37,12 @@ class View:
         new = np.array([message not in text for text in noted], dtype=bool)
         self.note(status, message, (where[0][new], where[1][new]))
 
+    def note_lost(self, name: str, lost: NDArray[np.bool_], residual: FloatArray, where: Entries) -> None:
+        """Say of a column how its search ended at the entries `lost` of `where`, which have no value."""
+        for entry in np.flatnonzero(lost):
+            message = f"{name.removeprefix('mi_')}: {_failure_reason(float(residual[entry]))}"
+            self.note("unconverged", message, (where[0][entry : entry + 1], where[1][entry : entry + 1]))
+
     def note(self, status: str, message: str, where: Entries) -> None:
         """Add a message at the entries, and raise their status to `status` if that is worse."""
         rank = ("ok", "unbounded", "unconverged", "failed").index
@@ -50,7 +57,7 @@ def unresolved(name: str, largest: float) -> str:
     return f"the moments of {name} cannot be resolved at variances above {largest:.4g}"
 
 
-def failure_reason(residual: float) -> str:
+def _failure_reason(residual: float) -> str:
     """Say how a search ended that found no value."""
     if not np.isfinite(residual):
         return "the search left the range of numbers"

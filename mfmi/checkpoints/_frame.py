@@ -19,7 +19,7 @@ from mfmi.checkpoints._axes import Axes
 from mfmi.checkpoints._findings import LEVELS
 from mfmi.checkpoints._network import FileNetwork
 from mfmi.errors import shown
-from mfmi.names import DEFAULT_ESTIMATORS, ESTIMATORS, NOISE_PLACEMENTS, STRUCTURED_ESTIMATORS, UNITS
+from mfmi.names import ESTIMATORS, NOISE_PLACEMENTS, UNITS, usual_estimators
 from mfmi.networks.points import Points
 from mfmi.networks.settings import with_settings
 
@@ -148,7 +148,8 @@ def _network(
         correlation=number("correlation", 0.5 if pair is None else pair, NUMBERS["correlation"]),
     )
     points = with_settings(points, sigma_noise, own)
-    usual = DEFAULT_ESTIMATORS if points.is_plain.all() else STRUCTURED_ESTIMATORS
+    plain = bool(points.is_plain.all())
+    usual = usual_estimators(plain, not plain)
     named = set(words("estimators", usual if estimators is None else estimators, ESTIMATORS).flat)
     asked = tuple(name for name in ESTIMATORS if name in named)
     table = None if given["inputs"] is None else _inputs(given["inputs"])

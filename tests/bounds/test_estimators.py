@@ -278,3 +278,19 @@ def test_faint_replica_values_lie_between_the_bounds():
     # Far down each layer takes the same share of both.
     np.testing.assert_allclose(share[2:], share[1], rtol=0.02)
     assert np.all(found["mi_replica"] < found["mi_gaussian_upper"])
+
+
+@pytest.mark.parametrize("noise_at", ["output", "every"])
+def test_the_error_of_linear_is_known_and_covers_rounding(noise_at):
+    """Rotations and linear layers: the value is exact, at faint signals too."""
+    points = Points.of("linear", [0.9, 1e-6], sigma_noise=0.3, noise_at=noise_at, weights="orthogonal")
+    depths = np.array([1, 2, 5])
+    found = evaluate_points(points, depths, ["linear"], optional=["mi_linear_error"])
+    value, error = (found[name].reshape(2, 3) for name in ("mi_linear", "mi_linear_error"))
+    gain = points.sigma_w[:, None] ** 2
+    # A layer's noise reaches the last one through the rotations after it.
+    passed = np.cumsum(gain ** np.arange(5), axis=1)[:, depths - 1] if noise_at == "every" else 1.0
+    exact = 0.5 * np.log1p(gain**depths / (0.09 * passed))
+    assert np.all(error > 0.0)
+    assert np.all(error < 1e-11)
+    assert np.all(np.abs(value - exact) <= error + 4e-16 * exact)
