@@ -1,5 +1,8 @@
 """Checks of what an activation's moments are asked for: clear errors for numbers that no gaussian has."""
 
+import math
+from typing import Any
+
 import numpy as np
 from numpy.typing import ArrayLike
 
@@ -49,3 +52,21 @@ def checked_parameter(activation: str, name: str, value: float) -> None:
     """Refuse a parameter of an activation that is no positive finite number."""
     if not (np.isfinite(value) and value > 0.0):
         raise ValueError(f"{activation}: {name} must be a finite number > 0, got {value!r}")
+
+
+def checked_moment(
+    moment: str, first: ArrayLike, second: Any = 1.0
+) -> tuple[str, tuple[FloatArray, ...], tuple[float, ...]]:
+    """Return the private moment that serves a public one, its checked arrays, and its other arguments."""
+    if moment in ("correlation", "slope_correlation"):
+        s, k = checked_covariance(first, second)
+        return ("correlation", (s, k), ()) if moment == "correlation" else ("slope_correlation_gap", (s, s - k), ())
+    if moment in ("decorrelation", "slope_correlation_gap"):
+        return moment, checked_gap(first, second), ()
+    if moment in ("conditional", "conditional_log_slope"):
+        return moment, (checked_finite("m", first), checked_variance("v", second)), ()
+    if moment != "slope_moment":
+        return moment, (checked_variance("s", first),), ()
+    if not (np.ndim(second) == 0 and math.isfinite(second) and second >= 0):
+        raise ValueError(f"k must be a finite number >= 0, got {second!r}")
+    return moment, (checked_variance("s", first),), (float(second),)

@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from mfmi.activations import _hermite, _pairs, _probe, _quadrature, _uniform
-from mfmi.activations._arguments import checked_covariance, checked_finite, checked_gap, checked_variance
+from mfmi.activations._arguments import checked_finite, checked_moment, checked_variance
 from mfmi.activations._conditional import Conditional
 from mfmi.arguments.arrays import FloatArray
 from mfmi.quadrature import gaussian
@@ -256,7 +256,7 @@ class Activation(ABC):
         """
         if moment not in MOMENTS:
             raise ValueError(f"moment must be one of {', '.join(MOMENTS)}, got {moment!r}")
-        value, error = self._answer(*_checked(moment, *arguments), True)
+        value, error = self._answer(*checked_moment(moment, *arguments), True)
         return (Conditional(*value), Conditional(*error)) if moment == "conditional" else (value, error)
 
     def entropy_powers(self, m: ArrayLike, v: ArrayLike) -> tuple[FloatArray, FloatArray]:
@@ -377,7 +377,7 @@ class Activation(ABC):
         return (_CLOSED_FORM_ROUNDING if moment in self.closed else _TRUNCATION) * np.abs(value)
 
     def _value(self, moment: str, *arguments: Any) -> FloatArray:
-        value: FloatArray = self._answer(*_checked(moment, *arguments), False)
+        value: FloatArray = self._answer(*checked_moment(moment, *arguments), False)
         return value
 
     def _answer(self, moment: str, arguments: tuple[FloatArray, ...], extra: tuple[float, ...], error: bool) -> Any:
@@ -398,19 +398,3 @@ class Activation(ABC):
                 difference = np.abs(value - method(*flat, *extra, refine=_quadrature.SECOND_OPINION))
             estimate = estimate + _quadrature.SAFETY * np.where(np.isnan(difference) & np.isinf(value), 0.0, difference)
         return tuple(part.reshape(part.shape[:-1] + shape)[()] for part in (value, estimate))
-
-
-def _checked(moment: str, first: ArrayLike, second: Any = 1.0) -> tuple[str, tuple[FloatArray, ...], tuple[float, ...]]:
-    """Return the private moment that serves a public one, its checked arrays, and its further arguments."""
-    if moment in ("correlation", "slope_correlation"):
-        s, k = checked_covariance(first, second)
-        return ("correlation", (s, k), ()) if moment == "correlation" else ("slope_correlation_gap", (s, s - k), ())
-    if moment in ("decorrelation", "slope_correlation_gap"):
-        return moment, checked_gap(first, second), ()
-    if moment in ("conditional", "conditional_log_slope"):
-        return moment, (checked_finite("m", first), checked_variance("v", second)), ()
-    if moment != "slope_moment":
-        return moment, (checked_variance("s", first),), ()
-    if not (np.ndim(second) == 0 and math.isfinite(second) and second >= 0):
-        raise ValueError(f"k must be a finite number >= 0, got {second!r}")
-    return moment, (checked_variance("s", first),), (float(second),)

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from mfmi.activations import Activation
     from mfmi.columns import Column
     from mfmi.initialisers import Preset
-    from mfmi.recommend.search import Baseline, NetworkFamily, Optimum, Recommendation
+    from mfmi.recommend.results import Baseline, NetworkFamily, Optimum, Recommendation
 
     Block = dict[str, np.ndarray[Any, Any]]
 
@@ -96,7 +96,8 @@ def command(
     the initialisers of libraries have to be given for it: gains, scales with the truncation counted in, deviations.
     """
     from mfmi.activations import get, names
-    from mfmi.recommend.search import NetworkFamily, recommend
+    from mfmi.recommend.results import NetworkFamily
+    from mfmi.recommend.search import recommend
 
     if (activation is None) != all_activations:
         raise click.UsageError("name one activation with --act, or rank them with --all-activations.")
@@ -137,7 +138,8 @@ def command(
 def _rank(candidates: list[tuple[NetworkFamily, float | None]], by: str, sink: Sink) -> None:
     """Find the best initialisation of every network, at its sigma_b where that is given, and sort them."""
     from mfmi.cli.recommend_view import draw_ranking
-    from mfmi.recommend.search import NoOptimumError, optimum
+    from mfmi.recommend.results import NoOptimumError
+    from mfmi.recommend.search import optimum
     from mfmi.sweep.progress import Clock
 
     found: list[tuple[NetworkFamily, Optimum]] = []

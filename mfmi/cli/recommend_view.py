@@ -5,7 +5,6 @@ from __future__ import annotations
 import math
 import textwrap
 from collections.abc import Sequence
-from textwrap import wrap
 from typing import TYPE_CHECKING
 
 from mfmi.cli.numbers import known, number
@@ -14,7 +13,7 @@ from mfmi.names import STATUS
 if TYPE_CHECKING:
     from rich.console import Console
 
-    from mfmi.recommend.search import NetworkFamily, Optimum, Recommendation
+    from mfmi.recommend.results import NetworkFamily, Optimum, Recommendation
 
 MEANINGS = {"linear": "linearly readable information", "total": "total information (best lower bound)"}
 
@@ -147,7 +146,7 @@ def _draw_arguments(console: Console, best: Optimum, weights: str) -> None:
             text = f"{'.'.join(names[0])}{''.join(f', {name[-1]}' for name in names[1:])}"
         else:
             text = ", ".join(".".join(name) for name in names)
-        for line in wrap(f"{given}: {text}", 72):
+        for line in textwrap.wrap(f"{given}: {text}", 72):
             _say(console, f"    {line}", "dim")
         if condition:
             _say(console, f"      of {condition}", "dim")

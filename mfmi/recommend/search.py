@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -11,20 +11,11 @@ from numpy.typing import ArrayLike
 
 from mfmi.activations import Activation
 from mfmi.arguments.arrays import FloatArray
-from mfmi.bounds.evaluate import SEARCHED, evaluate_points, has_missed
 from mfmi.initialisers import Preset
 from mfmi.initialisers import get as preset
 from mfmi.meanfield import edge_of_chaos, fixed_point
-from mfmi.names import DEFAULT_ESTIMATORS, ESTIMATORS, LOWER_BOUNDS
-from mfmi.networks.points import Points
+from mfmi.recommend.results import QUANTITIES, TOTAL, Baseline, NetworkFamily, NoOptimumError, Optimum, Recommendation
 from mfmi.recommend.stencil import Stencil
-
-# What can be maximised: an estimator, or "total", the best of the lower bounds.
-TOTAL = "total"
-QUANTITIES = (*ESTIMATORS, TOTAL)
-
-# The bounds whose best is the total.
-_OF_TOTAL = tuple(name for name in LOWER_BOUNDS if name in DEFAULT_ESTIMATORS)
 
 # What recipes and libraries start with, by the names of `mfmi.initialisers`. In square layers lecun, keras.layers.Dense
 # and flax.linen.Dense are what glorot is.
@@ -43,153 +34,11 @@ FOLLOWED = 0.9
 _TOLERANCE, _ROUGH = 1e-4, 2e-3
 _MOST_ROUNDS = 40
 
-# A network of width 1000 misses the first variance by some percent; more than so many times that leads elsewhere.
-STEADY = 10.0
-
 # After an even activation what is not more than this is rounding.
 _FAINT = 1e-20
 
 # The plateau holds what is within this share of the best.
 PLATEAU = 0.01
-
-
-@dataclass(frozen=True)
-class NetworkFamily:
-    """Network whose best initialisation is searched for.
-
-    Attributes
-    ----------
-    activation : the activation.
-    depth : the observed layer.
-    weights, noise_at : ensemble and place of the noise.
-    sigma_noise, input_variance : standard deviation of the noise, variance of an input entry.
-    unit : "nats" or "bits" per input dimension.
-    """
-
-    activation: Activation
-    depth: int
-    weights: str = "gaussian"
-    noise_at: str = "output"
-    sigma_noise: float = 0.1
-    input_variance: float = 1.0
-    unit: str = "nats"
-
-    @property
-    def hidden_noise(self) -> float:
-        """Standard deviation of the noise in the hidden layers."""
-        return self.sigma_noise if self.noise_at == "every" else 0.0
-
-    def values(self, quantity: str, sigma_w: ArrayLike, sigma_b: ArrayLike) -> FloatArray:
-        """Information at some standard deviations, shape (n,); NaN where there is no value."""
-        return self.table((quantity,), sigma_w, sigma_b)[quantity]
-
-    def table(
-        self, quantities: Sequence[str], sigma_w: ArrayLike, sigma_b: ArrayLike, weights: str | Sequence[str] = ""
-    ) -> dict[str, FloatArray]:
-        """Several quantities at some points, each of shape (n,); `weights` of each, by default the network's."""
-        points = Points.of(
-            self.activation.name,
-            sigma_w,
-            sigma_b=sigma_b,
-            sigma_noise=self.sigma_noise,
-            weights=weights or self.weights,
-            noise_at=self.noise_at,
-            input_variance=self.input_variance,
-        )
-        estimators = [q for q in quantities if q != TOTAL]
-        estimators += [name for name in _OF_TOTAL if TOTAL in quantities and name not in estimators]
-        # An upper bound tells where a search has missed a minimum; what it has found instead must not win.
-        if set(quantities) & set(SEARCHED) and "gaussian_upper" not in estimators:
-            estimators.append("gaussian_upper")
-        found = evaluate_points(points, [self.depth], estimators, self.unit)
-        table = {q: np.asarray(found["mi_lower" if q == TOTAL else f"mi_{q}"]) for q in quantities}
-        return {q: np.where(has_missed(q, found["message"]), np.nan, values) for q, values in table.items()}
-
-
-@dataclass(frozen=True)
-class Optimum:
-    """Maximum of a quantity.
-
-    Attributes
-    ----------
-    quantity : what was maximised, of `QUANTITIES`.
-    sigma_w, sigma_b : the standard deviations.
-    value : the quantity there, in the network's unit.
-    plateau : smallest and largest sigma_w around it, at the same sigma_b, within `PLATEAU` of the value; None where it
-        was not asked for.
-    phase, chi_1, xi_c : as in `FixedPoint`.
-    edge : the nearest sigma_w of an edge of chaos that the network reaches at that sigma_b, NaN where there is none.
-    limits : what stopped the search there: "sigma_w" or "sigma_b" for an end of the range, "unbounded" for the phase
-        beyond, which is never recommended; empty for a maximum inside.
-    swing : by how much a small relative error of the first layer's variance has grown, at most, on the way to the
-        observed layer. Beside a repelling fixed point it is large, and no finite width stays there.
-    """
-
-    quantity: str
-    sigma_w: float
-    sigma_b: float
-    value: float
-    plateau: tuple[float, float] | None
-    phase: str
-    chi_1: float
-    xi_c: float
-    edge: float
-    limits: tuple[str, ...]
-    swing: float
-
-    @property
-    def trainable_depth(self) -> float:
-        """`6 xi_c` layers, to which such networks train (Schoenholz et al. 2017)."""
-        return 6.0 * self.xi_c
-
-    @property
-    def steady(self) -> bool:
-        """Whether networks of finite width keep to the variances that this rests on."""
-        return self.swing <= STEADY
-
-
-@dataclass(frozen=True)
-class Baseline:
-    """An initialisation of others, named as in `mfmi.initialisers`; `values` by quantity, NaN where there is none."""
-
-    name: str
-    sigma_w: float
-    sigma_b: float
-    weights: str
-    phase: str
-    chi_1: float
-    xi_c: float
-    values: Mapping[str, float]
-
-    @property
-    def trainable_depth(self) -> float:
-        """`6 xi_c` layers, to which such networks train (Schoenholz et al. 2017)."""
-        return 6.0 * self.xi_c
-
-
-@dataclass(frozen=True)
-class Recommendation:
-    """The best initialisation by one quantity, beside the best by another and those of others.
-
-    Attributes
-    ----------
-    network : what it is for.
-    best : the recommendation.
-    other : the optimum of the other kind of information, linearly readable or total; they lie at different places. None
-        where that kind has none.
-    crossed : by quantity of the one, its value at the other's place; NaN without it.
-    baselines : initialisations of others, in both quantities.
-    """
-
-    network: NetworkFamily
-    best: Optimum
-    other: Optimum | None
-    crossed: Mapping[str, float]
-    baselines: tuple[Baseline, ...]
-
-
-class NoOptimumError(ValueError):
-    """A quantity that has no optimum for a network."""
 
 
 @dataclass

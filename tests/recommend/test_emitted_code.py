@@ -8,7 +8,8 @@ import pytest
 
 from mfmi.activations import get
 from mfmi.recommend import code as initialisation
-from mfmi.recommend.search import NetworkFamily, Recommendation, recommend
+from mfmi.recommend.results import NetworkFamily, Recommendation
+from mfmi.recommend.search import recommend
 
 pytestmark = pytest.mark.slow
 
