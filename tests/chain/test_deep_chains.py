@@ -7,7 +7,7 @@ from mfmi.activations import get
 from mfmi.bounds.evaluate import evaluate_points
 from mfmi.bounds.problem import Problem, chain_of
 from mfmi.bounds.propagation import Propagation
-from mfmi.bounds.view import failure_reason
+from mfmi.bounds.view import View
 from mfmi.chain import newton as chain_descent
 from mfmi.chain import search as chain_search
 from mfmi.chain.ensembles import Orthogonal
@@ -140,4 +140,9 @@ def test_rotations_keep_a_faint_theta():
     [(0.0, "no minimum"), (0.5 * ENOUGH, "no minimum"), (2e-3, "residual 2.0e-03"), (np.inf, "range of numbers")],
 )
 def test_a_search_without_end_says_how_it_ended(residual, word):
-    assert word in failure_reason(residual)
+    columns = {name: np.array([[value]], dtype=object) for name, value in (("status", "ok"), ("message", ""))}
+    place = np.array([0])
+    View(columns, place).note_lost("mi_layerwise", np.array([True]), np.array([residual]), (place, place))
+    assert columns["status"][0, 0] == "unconverged"
+    assert columns["message"][0, 0].startswith("layerwise: ")
+    assert word in columns["message"][0, 0]
