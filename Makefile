@@ -15,7 +15,7 @@ FLOOR_TESTS := $(foreach name,packaging api activations_invariants gaussian poin
   config_errors cli_help cli_show cli_sink cli_phase cli_contract,$(wildcard tests/test_$(name).py tests/*/test_$(name).py))
 # One of its own for the libraries that the code of recommendations is for.
 FRAMEWORKS ?= build/frameworks
-FRAMEWORK_TESTS := tests/recommend/test_emitted_code.py tests/initialisers/test_arguments.py
+FRAMEWORK_TESTS := tests/recommendation/test_emitted_code.py tests/initialisers/test_arguments.py
 OLDEST_OF := $(FLOORS)/bin/uv pip install --quiet --python $(FLOORS) --resolution lowest-direct
 
 .PHONY: demo test test-floors test-frameworks test-slow evidence gallery gains isometry streams mutants coverage lint format bench docs clean

@@ -15,8 +15,8 @@ from pathlib import Path
 
 from mfmi.activations import Activation, get, names
 from mfmi.meanfield import edge_of_chaos, fixed_point
-from mfmi.recommend.results import NetworkFamily, NoOptimumError, Optimum
-from mfmi.recommend.search import optimum
+from mfmi.recommendation.results import NetworkFamily, NoOptimumError, Optimum
+from mfmi.recommendation.search import optimum
 
 DEPTHS = (10, 20, 50)
 HE = math.sqrt(2.0)

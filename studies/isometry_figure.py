@@ -13,7 +13,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from mfmi.isometry import isometry_ceiling
+from mfmi.jacobian import isometry_ceiling
 from mfmi.report.figures import DOTS_PER_INCH, METADATA, PAGE, styled
 from mfmi.report.summary import edge_sigma_w
 

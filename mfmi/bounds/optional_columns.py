@@ -15,13 +15,13 @@ from numpy.typing import NDArray
 
 from mfmi.activations import get as get_activation
 from mfmi.arguments.arrays import FloatArray
+from mfmi.attainable import attained, initial_gain
+from mfmi.attainable import efficiency as share_of
 from mfmi.bounds.estimate import Estimate, closed
 from mfmi.bounds.estimators import covariance_upper, fisher, gaussian_upper, layerwise, linear, replica
 from mfmi.bounds.problem import Problem
-from mfmi.capacity import attained, initial_gain
-from mfmi.capacity import efficiency as share_of
 from mfmi.datasets import InputPairs, pairwise_bounds
-from mfmi.isometry import jacobian_moments
+from mfmi.jacobian import jacobian_moments
 from mfmi.names import OBSERVABLES, WEIGHTS
 from mfmi.networks.model import DataSet, Model
 from mfmi.networks.points import Points

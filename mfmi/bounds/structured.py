@@ -18,7 +18,7 @@ from mfmi.bounds import covariance
 from mfmi.bounds.estimate import Estimate, closed
 from mfmi.bounds.readable import SITES, Readable, readable
 from mfmi.bounds.view import OVERFLOW, UNBOUNDED, Entries, View, unresolved
-from mfmi.isometry import residual_moments
+from mfmi.jacobian import residual_moments
 from mfmi.meanfield import Architecture, Stream, propagate, stream_ends, units
 from mfmi.names import OBSERVABLES, WEIGHTS
 from mfmi.networks.model import Model

@@ -10,7 +10,7 @@ from mfmi.arguments.ranges import DEEPEST, WIDEST
 from mfmi.errors import shown
 
 if TYPE_CHECKING:
-    from mfmi.capacity import Architecture, Layer
+    from mfmi.attainable import Architecture, Layer
 
     WidthsBase = click.ParamType[tuple[int, ...]]
     LayerBase = click.ParamType[Layer]
@@ -56,7 +56,7 @@ class LayerType(LayerBase):
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Layer:
         """Return the layer, or say how one is written."""
-        from mfmi.capacity import Convolution, Dense
+        from mfmi.attainable import Convolution, Dense
 
         if isinstance(value, Dense | Convolution):
             return value
@@ -81,7 +81,7 @@ def architecture_of(
     click.UsageError
         If both or neither are given, or the layers do not fit.
     """
-    from mfmi.capacity import Architecture
+    from mfmi.attainable import Architecture
 
     if (widths is None) == (shape is None) or (layers and shape is None):
         raise click.UsageError("A network is given by --widths, or by --shape and --layer.")

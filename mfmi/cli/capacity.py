@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from rich.console import Console
 
     from mfmi.activations import Activation
-    from mfmi.capacity import Architecture, Capacity, InputCovariance, Layer
+    from mfmi.attainable import Architecture, Capacity, InputCovariance, Layer
     from mfmi.columns import Column
     from mfmi.initialisers import Preset
 
@@ -97,7 +97,7 @@ def command(
     the input is Gaussian. The limits are the largest singular value of each weight matrix and the steepest slope of the
     activation. Convolutions are periodic.
     """
-    from mfmi.capacity import capacity
+    from mfmi.attainable import capacity
 
     architecture = architecture_of(widths, shape, layers)
     if architecture.n_0 > MOST_ENTRIES:
@@ -126,7 +126,7 @@ def command(
 def _covariance(
     architecture: Architecture, input_variance: float, inputs: str | None, spectrum: str | None
 ) -> InputCovariance:
-    from mfmi.capacity import InputCovariance
+    from mfmi.attainable import InputCovariance
     from mfmi.storage.arrays import read_inputs
 
     if inputs is not None and spectrum is not None:
@@ -179,7 +179,7 @@ def _gains(architecture: Architecture, sigma_w: float | None, weights: str, gain
 
 
 def _projected(architecture: Architecture, covariance: InputCovariance, symmetry: str | None) -> InputCovariance:
-    from mfmi.capacity import NAMED_GROUPS, named_group, orbits
+    from mfmi.attainable import NAMED_GROUPS, named_group, orbits
 
     if symmetry is None:
         return covariance

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
     from mfmi.activations import Activation
     from mfmi.columns import Column
-    from mfmi.isometry import JacobianSpectrum
+    from mfmi.jacobian import JacobianSpectrum
     from mfmi.networks.points import Points
 
     Block = dict[str, np.ndarray[Any, Any]]
@@ -129,7 +129,7 @@ def _structured(points: Points, depth: int) -> Block:
     import numpy as np
 
     from mfmi.activations import get
-    from mfmi.isometry import distance_from_isometry, residual_moments
+    from mfmi.jacobian import distance_from_isometry, residual_moments
     from mfmi.meanfield import propagate
     from mfmi.networks.structure import architecture
 
@@ -174,7 +174,7 @@ def _moments(
     """Return a row per layer, and what the activation of each layer sees."""
     import numpy as np
 
-    from mfmi.isometry import distance_from_isometry, jacobian_moments
+    from mfmi.jacobian import distance_from_isometry, jacobian_moments
     from mfmi.meanfield import trajectory
 
     path = trajectory(activation, sigma_w**2, sigma_b**2, hidden**2, input_variance, 0.0, depth)
@@ -201,7 +201,7 @@ def _add_spectrum(
     import numpy as np
 
     from mfmi.errors import NumericsError
-    from mfmi.isometry import jacobian_spectrum
+    from mfmi.jacobian import jacobian_spectrum
 
     if not (np.isfinite(variances).all() and (activation.differentiable or layer == 1) and sigma_w > 0.0):
         return None
@@ -240,7 +240,7 @@ def _nearest(
     """Return the weights at which the mean is 1 and the variance least, for each layer."""
     import numpy as np
 
-    from mfmi.isometry import isometric_weights
+    from mfmi.jacobian import isometric_weights
 
     found = [
         isometric_weights(

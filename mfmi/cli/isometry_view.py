@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     import numpy as np
     from rich.console import Console
 
-    from mfmi.isometry import JacobianSpectrum
+    from mfmi.jacobian import JacobianSpectrum
 
     Block = Mapping[str, np.ndarray[Any, Any]]
 

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from mfmi.activations import Activation
     from mfmi.columns import Column
     from mfmi.initialisers import Preset
-    from mfmi.recommend.results import Baseline, NetworkFamily, Optimum, Recommendation
+    from mfmi.recommendation.results import Baseline, NetworkFamily, Optimum, Recommendation
 
     Block = dict[str, np.ndarray[Any, Any]]
 
@@ -96,8 +96,8 @@ def command(
     the initialisers of libraries have to be given for it: gains, scales with the truncation counted in, deviations.
     """
     from mfmi.activations import get, names
-    from mfmi.recommend.results import NetworkFamily
-    from mfmi.recommend.search import recommend
+    from mfmi.recommendation.results import NetworkFamily
+    from mfmi.recommendation.search import recommend
 
     if (activation is None) != all_activations:
         raise click.UsageError("name one activation with --act, or rank them with --all-activations.")
@@ -125,7 +125,7 @@ def command(
     except ValueError as error:
         raise click.UsageError(f"{error}.") from None
     if emit is not None:
-        from mfmi.recommend.code import code
+        from mfmi.recommendation.code import code
 
         sink.write_text(code(found, emit))
         return
@@ -138,8 +138,8 @@ def command(
 def _rank(candidates: list[tuple[NetworkFamily, float | None]], by: str, sink: Sink) -> None:
     """Find the best initialisation of every network, at its sigma_b where that is given, and sort them."""
     from mfmi.cli.recommend_view import draw_ranking
-    from mfmi.recommend.results import NoOptimumError
-    from mfmi.recommend.search import optimum
+    from mfmi.recommendation.results import NoOptimumError
+    from mfmi.recommendation.search import optimum
     from mfmi.sweep.progress import Clock
 
     found: list[tuple[NetworkFamily, Optimum]] = []

@@ -13,7 +13,7 @@ from mfmi.names import STATUS
 if TYPE_CHECKING:
     from rich.console import Console
 
-    from mfmi.recommend.results import NetworkFamily, Optimum, Recommendation
+    from mfmi.recommendation.results import NetworkFamily, Optimum, Recommendation
 
 MEANINGS = {"linear": "linearly readable information", "total": "total information (best lower bound)"}
 

@@ -7,7 +7,7 @@ import numpy as np
 from mfmi.arguments.arrays import FloatArray
 from mfmi.bounds.evaluate import evaluate_points
 from mfmi.datasets import pair_covariance
-from mfmi.isometry import jacobian_moments, residual_moments
+from mfmi.jacobian import jacobian_moments, residual_moments
 from mfmi.meanfield import propagate, trajectory
 from mfmi.verification._measures import Effort, Setting, comparisons
 

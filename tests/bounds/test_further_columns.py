@@ -16,7 +16,7 @@ from mfmi.bounds.evaluate import evaluate_points
 from mfmi.bounds.optional_columns import DERIVED, REGISTRY
 from mfmi.bounds.structured import EXPONENTS
 from mfmi.columns import COLUMNS, OPTIONAL, OPTIONAL_NAMES, columns_with
-from mfmi.isometry import jacobian_moments
+from mfmi.jacobian import jacobian_moments
 from mfmi.meanfield import trajectory
 from mfmi.networks.model import Model
 from mfmi.networks.points import Points

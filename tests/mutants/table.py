@@ -107,8 +107,8 @@ TESTS_OF = {
         "tests/bounds/test_replica.py",
     ),
     "mfmi/bounds/evaluate.py": ("tests/bounds/test_evaluation.py", "tests/test_api.py"),
-    "mfmi/isometry/_jacobian.py": ("tests/isometry/test_isometry.py",),
-    "mfmi/capacity/_limits.py": ("tests/capacity/test_capacity.py",),
+    "mfmi/jacobian/_jacobian.py": ("tests/jacobian/test_isometry.py",),
+    "mfmi/attainable/_limits.py": ("tests/attainable/test_capacity.py",),
     "mfmi/datasets/_pairs.py": ("tests/datasets/test_datasets_pairs.py",),
     "mfmi/datasets/_pair_chain.py": ("tests/datasets/test_datasets.py",),
     "mfmi/datasets/_bounds.py": ("tests/datasets/test_datasets.py",),
@@ -618,7 +618,7 @@ _FAULTS: dict[str, tuple[tuple[str, str, str], ...]] = {
             "layered = w * w, b",
         ),
     ),
-    "mfmi/isometry/_jacobian.py": (
+    "mfmi/jacobian/_jacobian.py": (
         ("deviation for variance of the slopes", "second / first**2 - 1.0", "second / first - 1.0"),
         (
             "rotations spread like gaussian matrices",
@@ -631,7 +631,7 @@ _FAULTS: dict[str, tuple[tuple[str, str, str], ...]] = {
             "np.concatenate([variance_w[:, 1:] * first, variance_w[:, :1]], axis=1)",
         ),
     ),
-    "mfmi/capacity/_limits.py": (
+    "mfmi/attainable/_limits.py": (
         ("slopes instead of their squares", "2.0 * (layers - 1.0) * np.where", "(layers - 1.0) * np.where"),
         ("twice the capacity", "float(0.5 * np.logaddexp(0.0, log_snr", "float(np.logaddexp(0.0, log_snr"),
     ),

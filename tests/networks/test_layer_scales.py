@@ -5,7 +5,7 @@ import pytest
 
 from mfmi.activations import get
 from mfmi.bounds.evaluate import evaluate_points
-from mfmi.isometry import jacobian_moments
+from mfmi.jacobian import jacobian_moments
 from mfmi.meanfield import trajectory
 from mfmi.networks.model import Model
 from mfmi.networks.points import Points

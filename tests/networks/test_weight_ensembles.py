@@ -14,7 +14,7 @@ from mfmi.bounds.evaluate import evaluate_points
 from mfmi.bounds.problem import Problem, chain_of
 from mfmi.bounds.propagation import Propagation
 from mfmi.chain.search import solve
-from mfmi.isometry import jacobian_moments
+from mfmi.jacobian import jacobian_moments
 from mfmi.meanfield import trajectory
 from mfmi.names import ESTIMATORS
 from mfmi.networks.model import Model, ratios_of

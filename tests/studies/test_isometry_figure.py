@@ -8,7 +8,7 @@ import pytest
 
 import mfmi
 from mfmi.config.config import read_config
-from mfmi.isometry import isometry_ceiling
+from mfmi.jacobian import isometry_ceiling
 from studies.isometry_figure import along_edge, draw_isometry, main
 
 ROOT = Path(__file__).parents[2]

@@ -7,7 +7,7 @@ import pytest
 from sklearn.datasets import load_digits
 
 import mfmi
-from mfmi.capacity import InputCovariance
+from mfmi.attainable import InputCovariance
 from mfmi.simulate import NetworkLaw, measure_real_inputs
 from mfmi.verification import compare_real_inputs
 

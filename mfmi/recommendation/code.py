@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from mfmi.recommend import _jax_code, _keras_code, _numpy_code, _torch_code
-from mfmi.recommend.results import Optimum, Recommendation
+from mfmi.recommendation import _jax_code, _keras_code, _numpy_code, _torch_code
+from mfmi.recommendation.results import Optimum, Recommendation
 
 _TEMPLATES = {
     "torch": (_torch_code.TEMPLATE, _torch_code.DRAW),

@@ -7,8 +7,8 @@ import pytest
 from test_isometry import finite_jacobian
 
 import mfmi
-from mfmi.isometry import jacobian_moments, jacobian_spectrum
-from mfmi.isometry._slope_law import slope_law
+from mfmi.jacobian import jacobian_moments, jacobian_spectrum
+from mfmi.jacobian._slope_law import slope_law
 from mfmi.meanfield import trajectory
 
 

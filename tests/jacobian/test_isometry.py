@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import mfmi
-from mfmi.isometry import distance_from_isometry, isometric_weights, jacobian_moments, jacobian_spectrum
+from mfmi.jacobian import distance_from_isometry, isometric_weights, jacobian_moments, jacobian_spectrum
 from mfmi.meanfield import trajectory
 from mfmi.simulate import NetworkLaw
 

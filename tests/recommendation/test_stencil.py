@@ -6,7 +6,7 @@ from collections.abc import Callable
 import numpy as np
 import pytest
 
-from mfmi.recommend.stencil import Stencil
+from mfmi.recommendation.stencil import Stencil
 
 BOX = ((-1.0, 2.0), (0.0, 1.0))
 

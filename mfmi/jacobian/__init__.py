@@ -1,6 +1,6 @@
 """Distance of a random network's Jacobian from an isometry: moments, spectrum, best weights (theory 5)."""
 
-from mfmi.isometry._jacobian import (
+from mfmi.jacobian._jacobian import (
     IsometricWeights,
     distance_from_isometry,
     isometric_weights,
@@ -8,8 +8,8 @@ from mfmi.isometry._jacobian import (
     jacobian_moments,
     jacobian_spectrum,
 )
-from mfmi.isometry._residual import ResidualMoments, residual_moments
-from mfmi.isometry._spectrum import JacobianSpectrum
+from mfmi.jacobian._residual import ResidualMoments, residual_moments
+from mfmi.jacobian._spectrum import JacobianSpectrum
 
 __all__ = [
     "IsometricWeights",

@@ -7,9 +7,9 @@ import numpy as np
 import pytest
 
 import mfmi
+from mfmi.attainable import attained
 from mfmi.bounds.evaluate import evaluate_points
-from mfmi.capacity import attained
-from mfmi.isometry import isometry_ceiling
+from mfmi.jacobian import isometry_ceiling
 from mfmi.names import WEIGHTS
 from mfmi.networks.points import Points
 

@@ -17,8 +17,8 @@ from mfmi.activations import Activation
 from mfmi.arguments.arrays import FloatArray
 from mfmi.arguments.ranges import LARGEST
 from mfmi.errors import NumericsError
-from mfmi.isometry._slope_law import SlopeLaw, slope_law
-from mfmi.isometry._spectrum import JacobianSpectrum, spectrum
+from mfmi.jacobian._slope_law import SlopeLaw, slope_law
+from mfmi.jacobian._spectrum import JacobianSpectrum, spectrum
 from mfmi.meanfield import Trajectory
 
 # Cells into which each half of a layer's pre-activations is divided.

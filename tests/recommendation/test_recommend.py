@@ -26,9 +26,9 @@ from mfmi.bounds import evaluate as evaluation
 from mfmi.cli.recommend import LIBRARIES, command
 from mfmi.cli.recommend import QUANTITIES as OFFERED
 from mfmi.cli.recommend_view import draw, draw_ranking
-from mfmi.recommend import code as initialisation
-from mfmi.recommend.results import QUANTITIES, NetworkFamily, Recommendation
-from mfmi.recommend.search import BASELINES, BIASES_UP_TO, PLATEAU, optimum, recommend
+from mfmi.recommendation import code as initialisation
+from mfmi.recommendation.results import QUANTITIES, NetworkFamily, Recommendation
+from mfmi.recommendation.search import BASELINES, BIASES_UP_TO, PLATEAU, optimum, recommend
 
 CommandLine = Callable[..., Outcome]
 NETWORK = NetworkFamily(get("erf"), 5)

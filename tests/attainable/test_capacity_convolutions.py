@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from scipy.sparse.linalg import svds
 
-from mfmi.capacity import Architecture, Convolution, Dense, InputCovariance, capacity, named_group, orbits, reynolds
+from mfmi.attainable import Architecture, Convolution, Dense, InputCovariance, capacity, named_group, orbits, reynolds
 
 
 def convolution_matrix(kernel, sizes, stride):

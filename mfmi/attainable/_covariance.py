@@ -12,7 +12,7 @@ from numpy.typing import ArrayLike
 from mfmi.arguments.arrays import FloatArray
 from mfmi.arguments.checks import check_size
 from mfmi.arguments.ranges import MOST_ENTRIES, NUMBERS
-from mfmi.capacity._symmetry import Orbits, invariant_covariance, reynolds
+from mfmi.attainable._symmetry import Orbits, invariant_covariance, reynolds
 
 
 @dataclass(frozen=True, eq=False)

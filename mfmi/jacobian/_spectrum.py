@@ -9,9 +9,9 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from mfmi.arguments.arrays import FloatArray
-from mfmi.isometry._free_product import Product, Solution, atom_products, atoms_of_product, product
-from mfmi.isometry._real_branch import RealBranch
-from mfmi.isometry._slope_law import SlopeLaw
+from mfmi.jacobian._free_product import Product, Solution, atom_products, atoms_of_product, product
+from mfmi.jacobian._real_branch import RealBranch
+from mfmi.jacobian._slope_law import SlopeLaw
 
 # Mass that may be left out at the lower end.
 _NEGLIGIBLE = 1e-12

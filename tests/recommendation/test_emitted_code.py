@@ -7,9 +7,9 @@ import numpy as np
 import pytest
 
 from mfmi.activations import get
-from mfmi.recommend import code as initialisation
-from mfmi.recommend.results import NetworkFamily, Recommendation
-from mfmi.recommend.search import recommend
+from mfmi.recommendation import code as initialisation
+from mfmi.recommendation.results import NetworkFamily, Recommendation
+from mfmi.recommendation.search import recommend
 
 pytestmark = pytest.mark.slow
 

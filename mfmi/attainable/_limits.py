@@ -14,8 +14,8 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from mfmi.arguments.arrays import FloatArray
-from mfmi.capacity._architecture import Architecture, Dense, initial_gain
-from mfmi.capacity._covariance import InputCovariance
+from mfmi.attainable._architecture import Architecture, Dense, initial_gain
+from mfmi.attainable._covariance import InputCovariance
 
 
 @dataclass(frozen=True)

@@ -9,7 +9,7 @@ import pytest
 from streams import REFERENCE, FiniteStream, architecture
 
 from mfmi.activations import get
-from mfmi.isometry import jacobian_moments, residual_moments
+from mfmi.jacobian import jacobian_moments, residual_moments
 from mfmi.meanfield import Architecture, propagate, trajectory
 
 

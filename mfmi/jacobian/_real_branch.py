@@ -8,8 +8,8 @@ import numpy as np
 from scipy.optimize import brentq
 
 from mfmi.errors import NumericsError
-from mfmi.isometry._free_product import Product, Solution
-from mfmi.isometry._slope_law import SlopeLaw
+from mfmi.jacobian._free_product import Product, Solution
+from mfmi.jacobian._slope_law import SlopeLaw
 
 # Newton's method: steps at most, and the change of a logarithm at which it stops.
 _STEPS = 12

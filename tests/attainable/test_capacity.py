@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from mfmi.capacity import (
+from mfmi.attainable import (
     Architecture,
     InputCovariance,
     attained,

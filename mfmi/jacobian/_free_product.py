@@ -21,7 +21,7 @@ from numpy.typing import NDArray
 
 from mfmi.arguments.arrays import FloatArray
 from mfmi.errors import NumericsError
-from mfmi.isometry._slope_law import NEAR, ROUGHLY_NEAR, SlopeLaw, log_lower
+from mfmi.jacobian._slope_law import NEAR, ROUGHLY_NEAR, SlopeLaw, log_lower
 
 Complex = NDArray[np.complex128]
 

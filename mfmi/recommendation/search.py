@@ -14,8 +14,16 @@ from mfmi.arguments.arrays import FloatArray
 from mfmi.initialisers import Preset
 from mfmi.initialisers import get as preset
 from mfmi.meanfield import edge_of_chaos, fixed_point
-from mfmi.recommend.results import QUANTITIES, TOTAL, Baseline, NetworkFamily, NoOptimumError, Optimum, Recommendation
-from mfmi.recommend.stencil import Stencil
+from mfmi.recommendation.results import (
+    QUANTITIES,
+    TOTAL,
+    Baseline,
+    NetworkFamily,
+    NoOptimumError,
+    Optimum,
+    Recommendation,
+)
+from mfmi.recommendation.stencil import Stencil
 
 # What recipes and libraries start with, by the names of `mfmi.initialisers`. In square layers lecun, keras.layers.Dense
 # and flax.linen.Dense are what glorot is.
