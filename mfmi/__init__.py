@@ -3,6 +3,7 @@
 Everything public is here and loads on first use, so that ``import mfmi`` costs nothing.
 """
 
+import sys
 from importlib import import_module
 from typing import TYPE_CHECKING
 
@@ -57,7 +58,7 @@ _HOMES = {
 
 def __getattr__(name: str) -> object:
     if name not in _HOMES:
-        raise AttributeError(f"module 'mfmi' has no attribute {name!r}")
+        raise AttributeError(f"module 'mfmi' has no attribute {name!r}", name=name, obj=sys.modules[__name__])
     module, attribute = _HOMES[name]
     home = import_module(module)
     value = getattr(home, attribute) if attribute else home

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 import importlib
 import os
 import re
@@ -16,7 +15,7 @@ import scipy.special
 
 from mfmi.activations import _identity
 from mfmi.activations.user import UserActivation
-from mfmi.errors import OutputError
+from mfmi.errors import OutputError, closest
 
 # Functions that a process remembers as examined.
 _REMEMBERED = 64
@@ -70,7 +69,7 @@ def load(spec: str) -> UserActivation:
                 f"activation {spec!r}: {function_name!r} of module {module_name!r} is no function but {kind}"
             )
         functions = [name for name in dir(module) if not name.startswith("_") and callable(getattr(module, name, None))]
-        close = difflib.get_close_matches(function_name, functions)
+        close = closest(function_name, functions, 3)
         hint = f"; did you mean {' or '.join(close)}?" if close else ""
         raise ValueError(f"activation {spec!r}: module {module_name!r} has no function {function_name!r}{hint}")
     return _examined(spec, function, _slope_of(function) or getattr(module, f"{function_name}_derivative", None))

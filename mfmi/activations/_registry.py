@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import ast
-import difflib
 import inspect
 import re
 from collections.abc import Callable
@@ -34,6 +33,7 @@ from mfmi.activations.relu6 import Relu6
 from mfmi.activations.sign import Sign
 from mfmi.activations.softsign import Softsign
 from mfmi.activations.tanh import Tanh
+from mfmi.errors import closest
 
 _FACTORIES: dict[str, Callable[..., Activation]] = {
     "tanh": Tanh,
@@ -165,7 +165,9 @@ def _parse(spec: str) -> Activation:
         bound = signature.bind(*positional, **renamed).arguments
     except TypeError as problem:
         takes = f"takes {', '.join(signature.parameters)}" if signature.parameters else "takes no parameters"
-        raise ValueError(f"activation {spec!r}: {name} {takes}") from problem
+        near = {one for key in renamed if key not in signature.parameters for one in closest(key, signature.parameters)}
+        hint = f" (did you mean {' and '.join(sorted(near))}?)" if near else ""
+        raise ValueError(f"activation {spec!r}: {name} {takes}{hint}") from problem
     for key, value in bound.items():
         if isinstance(value, str) and signature.parameters[key].annotation != "str":
             raise ValueError(f"activation {_shortened(spec)}: parameters must be numbers")
@@ -195,7 +197,7 @@ def _value(node: ast.expr) -> float | str:
 
 
 def _suggestion(name: str) -> str:
-    close = difflib.get_close_matches(name, [*_FACTORIES, *_VARIANTS, *_ALIASES], n=3, cutoff=0.5)
+    close = closest(name.partition("(")[0], [*_FACTORIES, *_VARIANTS, *_ALIASES], 3)
     canonical = list(dict.fromkeys(_ALIASES.get(match, match) for match in close))
     hint = f"; did you mean {' or '.join(canonical)}?" if canonical else "."
     return f"{hint} Known: {', '.join([*_FACTORIES, *_VARIANTS])}, or your own as module:function"

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mfmi.arguments.ranges import Range
-from mfmi.errors import shown
+from mfmi.errors import likeliest, shown
 
 
 def numbers(argument: str, given: object, within: Range) -> NDArray[np.float64]:
@@ -118,7 +118,9 @@ def words(argument: str, given: object, allowed: Sequence[str]) -> NDArray[np.ob
     array = objects(given)
     for word in array.flat:
         if not isinstance(word, str) or word not in allowed:
-            raise ValueError(f"{argument}: {shown(word)} is not one of {', '.join(allowed)}")
+            near = likeliest(word, allowed) if isinstance(word, str) else None
+            hint = f" (did you mean {near}?)" if near else ""
+            raise ValueError(f"{argument}: {shown(word)} is not one of {', '.join(allowed)}{hint}")
     return array
 
 

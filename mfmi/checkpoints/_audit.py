@@ -23,7 +23,7 @@ from mfmi.checkpoints._network import COLUMNS as OF_NETWORK
 from mfmi.checkpoints._network import MEASURED, FileNetwork, Values, values_of
 from mfmi.checkpoints._signal import findings_of_network
 from mfmi.columns import Column
-from mfmi.errors import OutputError
+from mfmi.errors import OutputError, did_you_mean
 
 Block = dict[str, NDArray[Any]]
 
@@ -180,11 +180,9 @@ def _chosen(where: str, found: Sequence[tuple[str, Layer]], wanted: Sequence[str
     for name in wanted:
         mine = [one for one in found if _is_named(one[1], name) and one not in chosen]
         if not mine:
-            from difflib import get_close_matches
-
-            near = get_close_matches(name, [layer.name for _, layer in found], n=3, cutoff=0.3)
-            hint = f": did you mean {', '.join(near)}?" if near else ""
-            raise OutputError(f"{where}: no tensor is named {name!r}{hint}")
+            known = [layer.name for _, layer in found]
+            hint = did_you_mean(name.strip("*."), known, 3) or f" The first are {', '.join(known[:3])}."
+            raise OutputError(f"{where}: no tensor is named {name!r}.{hint}")
         chosen += mine
     return chosen
 

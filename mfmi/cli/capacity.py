@@ -14,6 +14,7 @@ from mfmi.cli.numbers import number
 from mfmi.cli.options import Word, initialiser_option, network_option, network_options, refuse_beside_init
 from mfmi.cli.sink import Sink, output_options
 from mfmi.cli.values import Values
+from mfmi.errors import did_you_mean
 
 if TYPE_CHECKING:
     import numpy as np
@@ -189,6 +190,12 @@ def _projected(architecture: Architecture, covariance: InputCovariance, symmetry
             channels = architecture.channels if architecture.sizes else 1
             return covariance.projected(named_group(symmetry, sizes, channels))
         return covariance.projected(orbits(_generators(symmetry)))
+    except FileNotFoundError:
+        known = ", ".join(NAMED_GROUPS)
+        hint = did_you_mean(symmetry, NAMED_GROUPS)
+        raise click.BadParameter(
+            f"{symmetry!r} is no file, and none of {known}.{hint}", param_hint="--symmetry"
+        ) from None
     except ValueError as error:
         raise click.BadParameter(f"{error}.", param_hint="--symmetry") from error
 

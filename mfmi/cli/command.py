@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 import re
 from collections.abc import Callable, Sequence
 from typing import Any
@@ -10,6 +9,7 @@ from typing import Any
 import click
 
 from mfmi.cli.terminal import COLOR_CHOICES, Terminal
+from mfmi.errors import did_you_mean
 
 CONTEXT_SETTINGS: dict[str, Any] = {"help_option_names": ["-h", "--help"], "max_content_width": 100}
 
@@ -58,12 +58,6 @@ def _common_options() -> list[click.Parameter]:
     ]
 
 
-def nearest(word: str, words: Sequence[str]) -> str:
-    """Return " Did you mean ...?" with the word closest to a wrong one, or nothing if none is close."""
-    found = difflib.get_close_matches(word, words, n=1, cutoff=0.5)
-    return f" Did you mean {found[0]!r}?" if found else ""
-
-
 def broken(example: str, width: int = 78) -> list[str]:
     """Break an example before its options into lines that fit a terminal and still run as they are pasted."""
     lines, line = [], " "
@@ -102,7 +96,7 @@ class Group(Command, click.Group):
         name = args[0]
         if not ctx.resilient_parsing and not name.startswith("-") and name not in self.list_commands(ctx):
             names = self.list_commands(ctx)
-            hint = nearest(name, names) or f" Commands: {', '.join(names)}."
+            hint = did_you_mean(name, names) or f" Commands: {', '.join(names)}."
             raise click.UsageError(f"No such command {name!r}.{hint}", ctx)
         return super().resolve_command(ctx, args)
 

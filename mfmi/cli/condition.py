@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from mfmi.cli.command import nearest
+from mfmi.errors import did_you_mean
 
 if TYPE_CHECKING:
     from mfmi.columns import Column
@@ -35,6 +35,6 @@ def nothing_meets(file: str, condition: Condition | None) -> str:
     for name, word in condition.words:
         known = {one for batch in read_batches(file, [name]) for one in batch.column(0).unique().to_pylist() if one}
         if word not in known:
-            hint = nearest(word, sorted(known)) or f" It is one of {', '.join(sorted(known))}."
+            hint = did_you_mean(word, sorted(known)) or f" It is one of {', '.join(sorted(known))}."
             return f"no rows meet --where: no row has the {name} {word!r}.{hint}"
     return "no rows meet --where."

@@ -9,6 +9,7 @@ import click
 
 from mfmi.cli.command import command as make_command
 from mfmi.cli.sink import Sink, output_options
+from mfmi.errors import did_you_mean
 
 if TYPE_CHECKING:
     import numpy as np
@@ -40,10 +41,10 @@ def command(names: tuple[str, ...], library: str | None, sink: Sink) -> None:
     Without sizes it is that of square, wide layers; a law that depends on the width needs them: NAME(INPUTS, OUTPUTS),
     then others by name, as in 'timm.ConvNeXt.depthwise(96, window=49)'. Where releases differ, NAME@VERSION.
     """
-    from mfmi.initialisers import get, libraries, suggestion, table
+    from mfmi.initialisers import get, libraries, table
 
     if library is not None and library not in libraries():
-        hint = suggestion(library, libraries()) or f" Libraries: {', '.join(libraries())}."
+        hint = did_you_mean(library, libraries()) or f" Libraries: {', '.join(libraries())}."
         raise click.BadParameter(f"{library!r} is not in the table.{hint}", param_hint="'--library'")
     try:
         presets = [get(name) for name in names]

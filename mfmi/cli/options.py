@@ -11,9 +11,8 @@ from click.core import ParameterSource
 from click.shell_completion import CompletionItem
 
 from mfmi.arguments.ranges import DEEPEST, NUMBERS, Range
-from mfmi.cli.command import nearest
 from mfmi.columns import OPTIONAL_NAMES
-from mfmi.errors import shown
+from mfmi.errors import did_you_mean, shown
 from mfmi.names import DEFAULT_ESTIMATORS, ESTIMATORS, NOISE_PLACEMENTS, UNITS, WEIGHTS
 
 if TYPE_CHECKING:
@@ -83,7 +82,7 @@ class Word(WordBase):
         try:
             return super().convert(value, param, ctx)
         except click.BadParameter as error:
-            self.fail(error.message + nearest(str(value), tuple(self.choices)), param, ctx)
+            self.fail(error.message + did_you_mean(str(value), tuple(self.choices)), param, ctx)
 
 
 class ActivationType(ActivationBase):
@@ -128,7 +127,7 @@ class WeightsType(WeightsBase):
             kind, colon, path = part.partition(":")
             if part not in WEIGHTS and not (kind in FILES and path):
                 forms = ", ".join(repr(form) for form in (*WEIGHTS, *(f"{kind}:FILE" for kind in FILES)))
-                hint = f" {kind}: needs a file." if kind in FILES else nearest(kind, (*WEIGHTS, *FILES))
+                hint = f" {kind}: needs a file." if kind in FILES else did_you_mean(kind, (*WEIGHTS, *FILES))
                 self.fail(f"{part!r} is not one of {forms}.{hint}", param, ctx)
             try:
                 layers.append(read_ensemble(kind, path) if colon else part)

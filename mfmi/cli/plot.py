@@ -11,10 +11,10 @@ import click
 
 from mfmi.arguments.ranges import Range
 from mfmi.cli.command import command as make_command
-from mfmi.cli.command import nearest
 from mfmi.cli.options import Real, Word
 from mfmi.cli.sink import Sink
 from mfmi.cli.terminal import terminal
+from mfmi.errors import did_you_mean
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -168,7 +168,7 @@ def _check_quantities(quantities: Sequence[str], columns: dict[str, Column]) -> 
     drawable = [name for name, column in columns.items() if column.dtype == "float64" and name not in AXES]
     for name in quantities:
         if name not in drawable:
-            hint = nearest(name, drawable) or f" Columns: {', '.join(drawable)}."
+            hint = did_you_mean(name, drawable) or f" Columns: {', '.join(drawable)}."
             raise click.BadParameter(f"no column of numbers {name!r}.{hint}", param_hint="'--quantity'")
 
 

@@ -9,12 +9,12 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from mfmi.cli.command import command as make_command
-from mfmi.cli.command import nearest
 from mfmi.cli.condition import nothing_meets, parsed
 from mfmi.cli.numbers import known
 from mfmi.cli.options import Count
 from mfmi.cli.sink import Sink, output_options
 from mfmi.cli.terminal import terminal
+from mfmi.errors import did_you_mean
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -128,7 +128,7 @@ def _versions(versions: Mapping[str, str]) -> str:
 
 def _check_column(name: str, columns: Mapping[str, Column], option: str) -> None:
     if name not in columns:
-        hint = nearest(name, list(columns)) or f" Columns: {', '.join(columns)}."
+        hint = did_you_mean(name, list(columns)) or f" Columns: {', '.join(columns)}."
         raise click.BadParameter(f"no column {name!r}.{hint}", param_hint=f"'{option}'")
 
 

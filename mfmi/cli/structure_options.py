@@ -10,9 +10,9 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import click
 
 from mfmi.arguments.ranges import NUMBERS
-from mfmi.cli.command import nearest
 from mfmi.cli.numbers import number
 from mfmi.cli.options import Count, Real, Word
+from mfmi.errors import did_you_mean
 from mfmi.names import BY_DEPTH, NOISE_PATHS, NOISE_SCALES, NORM_PLACES, NORMALIZATIONS, NUMBER_FORMATS, STRUCTURE
 
 if TYPE_CHECKING:
@@ -49,7 +49,7 @@ class NumberOrWord(NumberOrWordBase):
             float(value)
         except (TypeError, ValueError):
             known = ", ".join(self.words)
-            self.fail(f"{value!r} is neither a number nor {known}.{nearest(str(value), self.words)}", param, ctx)
+            self.fail(f"{value!r} is neither a number nor {known}.{did_you_mean(str(value), self.words)}", param, ctx)
         return self.number.convert(value, param, ctx)
 
 

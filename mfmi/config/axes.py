@@ -6,11 +6,12 @@ from dataclasses import dataclass
 from mfmi.config.exclude import read_exclusions
 from mfmi.config.grid import Exclusion, Grid, SweepAxis
 from mfmi.config.kinds import Entry
-from mfmi.config.located import Position, Report, closest
+from mfmi.config.located import Position, Report
 from mfmi.config.ranges import AxisValues
 from mfmi.config.schema import AXIS_DEFAULTS, AXIS_KINDS, INSTEAD, REQUIRED, SQUARES, STRUCTURE_KINDS
 from mfmi.config.values import Listed, Value
 from mfmi.config.yaml import ListNode, MappingNode, describe
+from mfmi.errors import likeliest
 from mfmi.names import DEPTH
 
 # Rows at the greatest number of depths are still counted by 64 bits.
@@ -119,7 +120,7 @@ def _report_missing(node: MappingNode, at: Position, path: str, outside: Sequenc
             continue
         # A misspelt key is reported as such, not as a missing one too.
         unknown = keys - set(AXIS_KINDS)
-        if report.full or not any(closest(key, tuple(AXIS_KINDS)) in forms for key in unknown):
+        if report.full or not any(likeliest(key, AXIS_KINDS) in forms for key in unknown):
             report.add(at, f"{path}.{name}", f"missing: give {' or '.join(forms)}")
 
 

@@ -4,9 +4,10 @@ from collections.abc import Collection, Sequence
 
 from mfmi.config.grid import Exclusion, SweepAxis
 from mfmi.config.kinds import Entry
-from mfmi.config.located import Report, closest
+from mfmi.config.located import Report
 from mfmi.config.schema import AXIS_KINDS, SQUARES
 from mfmi.config.yaml import ListNode, MappingNode, describe
+from mfmi.errors import likeliest
 
 _MOST_ENTRIES = 200
 _MOST_WORDS = 100
@@ -65,7 +66,7 @@ def _positions(wanted: Entry, axis: SweepAxis, path: str, report: Report) -> tup
             continue
         if isinstance(entry.value, str):
             words = [str(axis.values[i]) for i in range(min(len(axis), _MOST_WORDS))]
-            hint = None if report.full else closest(entry.value, tuple(words))
+            hint = None if report.full else likeliest(entry.value, words)
         else:
             near = axis.values.nearest(entry.value)
             hint = repr(near) if near is not None and abs(near - entry.value) <= 1e-6 * abs(near) else None
@@ -81,4 +82,4 @@ def _report_no_axis(key: str, wanted: Entry, path: str, given: Collection[str], 
         report.add(wanted.key, path, f"the sweep gives {other}, not {key}", other)
         return
     message = f"the sweep has no axis {key}; it has {', '.join(given)}"
-    report.add(wanted.key, path, message, closest(key, tuple(given)))
+    report.add(wanted.key, path, message, likeliest(key, given))

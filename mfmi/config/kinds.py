@@ -6,8 +6,9 @@ from dataclasses import dataclass, field
 from typing import Any, Protocol
 
 from mfmi.arguments.ranges import Range
-from mfmi.config.located import Position, Report, closest
+from mfmi.config.located import Position, Report
 from mfmi.config.yaml import ListNode, MappingNode, Node, ScalarNode, child_path, describe
+from mfmi.errors import likeliest
 
 
 class Kind(Protocol):
@@ -94,7 +95,7 @@ class NumberOrWord:
             return self.number.read(node, path, report)
         if node.value in self.words:
             return node.value
-        hint = None if report.full else closest(node.value, self.words)
+        hint = None if report.full else likeliest(node.value, self.words)
         report.add(node.at, path, f"expected a number or {' or '.join(self.words)}, got {describe(node)}", hint)
         return None
 
@@ -160,7 +161,7 @@ class Choice:
             return str(node.value)
         word = node.text if isinstance(node, ScalarNode) else ""
         wanted = " or ".join(self.options) if len(self.options) < 3 else f"one of {', '.join(self.options)}"
-        hint = None if report.full else closest(word, self.options)
+        hint = None if report.full else likeliest(word, self.options)
         report.add(node.at, path, f"expected {wanted}, got {describe(node)}", hint)
         return None
 
@@ -259,7 +260,7 @@ class Record:
         if report.full:
             report.add(key.at, path, "unknown key")
             return None
-        hint = self.elsewhere.get(key.text) or closest(key.text, tuple(self.fields))
+        hint = self.elsewhere.get(key.text) or likeliest(key.text, self.fields)
         message = "unknown key" if hint else f"unknown key; the keys here are {', '.join(self.fields)}"
         report.add(key.at, path, message, hint)
         return hint

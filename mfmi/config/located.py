@@ -1,11 +1,10 @@
 """Errors that say where: file, line, column, the path of the key, the line itself and a caret."""
 
-import difflib
 import re
 import unicodedata
 from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
-from functools import cached_property, lru_cache
+from functools import cached_property
 
 from mfmi.errors import ConfigError
 
@@ -145,16 +144,6 @@ class Report:
             last = errors[-1]
             errors[-1] = replace(last, message=f"{last.message}; {self._unread} more errors are not shown")
         return LocatedConfigError(errors)
-
-
-@lru_cache(maxsize=1024)
-def closest(word: str, options: tuple[str, ...]) -> str | None:
-    """Return the option that `word` was probably meant to be, or None."""
-    if len(word) > 40:
-        return None
-    by_folded = {option.lower(): option for option in options}
-    found = difflib.get_close_matches(word.lower(), by_folded, n=1)
-    return by_folded[found[0]] if found else None
 
 
 def _excerpt(line: str, column: int) -> tuple[str, str]:

@@ -8,10 +8,11 @@ from typing import Any
 from mfmi.arguments import ranges as limits
 from mfmi.columns import OPTIONAL_NAMES
 from mfmi.config.kinds import Choice, Constant, Field, Kind, Number, NumberOrWord, Record, Several, Text, Whole
-from mfmi.config.located import Report, closest
+from mfmi.config.located import Report
 from mfmi.config.ranges import AxisKind, any_range, whole_range
 from mfmi.config.weights import LayerEnsemble
 from mfmi.config.yaml import Node, ScalarNode, describe
+from mfmi.errors import likeliest
 from mfmi.names import (
     BY_DEPTH,
     DEFAULT_ESTIMATORS,
@@ -71,7 +72,7 @@ class ActivationName:
         except ValueError as error:
             message, hint = " ".join(str(error).split()), None
             if message.startswith("unknown activation"):
-                hint = closest(spec.partition("(")[0].strip(), names())
+                hint = likeliest(spec.partition("(")[0].strip(), names())
                 message = f"unknown activation {spec}" + ("" if hint else f"; known are {', '.join(names())}")
             report.add(node.at, path, message, hint)
             return None
@@ -99,7 +100,7 @@ class InitialiserName:
         except ValueError as error:
             message, hint = str(error).partition(" Did you mean")[0], None
             if "is not a name of" in message:
-                hint = None if report.full else closest(node.value.partition("(")[0].partition("@")[0], tuple(names()))
+                hint = None if report.full else likeliest(node.value.partition("(")[0].partition("@")[0], names())
             report.add(node.at, path, message.rstrip("."), hint)
             return None
 

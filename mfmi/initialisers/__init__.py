@@ -5,7 +5,7 @@ the true fan-in, which is what mean-field theory (4) calls it, whatever fan the 
 """
 
 from mfmi.initialisers._arguments import CUT_DEVIATION, Argument, arguments
-from mfmi.initialisers._names import Preset, get, libraries, names, suggestion
+from mfmi.initialisers._names import Preset, get, libraries, names
 from mfmi.initialisers._table import Initialiser, table
 
 __all__ = [
@@ -17,6 +17,5 @@ __all__ = [
     "get",
     "libraries",
     "names",
-    "suggestion",
     "table",
 ]

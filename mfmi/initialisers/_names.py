@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import difflib
 import math
 import re
 from dataclasses import dataclass
 
+from mfmi.errors import did_you_mean
 from mfmi.initialisers._table import WIDTHS, Initialiser, table
 
 _FORM = re.compile(r"\s*(?P<name>[A-Za-z_][\w.]*)\s*(?:@(?P<version>[\w.+]+))?\s*(?:\((?P<sizes>[^()]*)\))?\s*")
@@ -42,15 +42,6 @@ def names() -> list[str]:
 def libraries() -> list[str]:
     """Return the libraries of the table, in its order."""
     return list(dict.fromkeys(row.library for row in table()))
-
-
-def suggestion(word: str, words: list[str]) -> str:
-    """Return " Did you mean ...?" with what is closest to an unknown word, or nothing if none is close."""
-    lower = {known.lower(): known for known in words}
-    ends = [known for known in words if known.lower().endswith(f".{word.lower()}")]
-    close = difflib.get_close_matches(word.lower(), lower, n=3, cutoff=0.6)
-    found = list(dict.fromkeys([*ends[:4], *(lower[match] for match in close)]))[:4]
-    return f" Did you mean {', '.join(map(repr, found))}?" if found else ""
 
 
 def get(specification: str) -> Preset:
@@ -101,7 +92,7 @@ def _how(row: Initialiser) -> str:
 def _release(name: str, version: str | None) -> Initialiser:
     rows = [row for row in table() if row.name == name]
     if not rows:
-        raise ValueError(f"{name!r} is not a name of `mfmi inits`.{suggestion(name, names())}")
+        raise ValueError(f"{name!r} is not a name of `mfmi inits`.{did_you_mean(name, names(), 3)}")
     rows.sort(key=lambda row: _number(row.version), reverse=True)
     if version is None:
         return rows[0]

@@ -13,6 +13,7 @@ from mfmi.activations import Activation
 from mfmi.activations import get as get_activation
 from mfmi.arguments.checks import broadcast_arrays, numbers, objects
 from mfmi.arguments.ranges import DEVIATION, INPUT_VARIANCE
+from mfmi.errors import did_you_mean
 from mfmi.meanfield import FixedPoint, StreamEnds, edge_after_norm, stream_ends
 from mfmi.meanfield import fixed_point as plain_fixed_point
 from mfmi.names import BY_DEPTH, STRUCTURE
@@ -107,7 +108,10 @@ def _points(
     """The networks, with noise in every layer, and the shape that their arguments broadcast to."""
     unknown = set(structure) - set(STRUCTURE)
     if unknown:
-        raise TypeError(f"fixed_point() got an unexpected keyword argument {sorted(unknown)[0]!r}")
+        first = sorted(unknown)[0]
+        raise TypeError(
+            f"fixed_point() got an unexpected keyword argument {first!r}.{did_you_mean(first, STRUCTURE)}".rstrip(".")
+        )
     if any(isinstance(one, str) for one in objects(sigma_noise).flat):
         settings, noise = Settings.of(sigma_noise, **structure)
     else:

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from mfmi.arguments.checks import numbers, objects, whole_numbers, words
 from mfmi.arguments.ranges import NUMBERS
-from mfmi.errors import shown
+from mfmi.errors import likeliest, shown
 from mfmi.meanfield import NUMBER_FORMATS
 from mfmi.names import BY_DEPTH, NOISE_PATHS, NOISE_SCALES, NORM_PLACES, NORMALIZATIONS
 from mfmi.networks.points import Points
@@ -195,8 +195,9 @@ def _noise(value: object) -> tuple[NDArray[np.object_], NDArray[np.float64]]:
         return np.full(deviation.shape, None, dtype=object), deviation
     for one in array.flat:
         if isinstance(one, str) and one not in NUMBER_FORMATS:
-            known = ", ".join(NUMBER_FORMATS)
-            raise ValueError(f"sigma_noise: {shown(one)} is neither a number nor one of {known}")
+            known, near = ", ".join(NUMBER_FORMATS), likeliest(one, NUMBER_FORMATS)
+            hint = f" (did you mean {near}?)" if near else ""
+            raise ValueError(f"sigma_noise: {shown(one)} is neither a number nor one of {known}{hint}")
     names = [one if isinstance(one, str) else None for one in array.flat]
     deviations = [
         float(np.sqrt(NUMBER_FORMATS[one].share))

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import ast
-import difflib
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
 import pyarrow.compute as pc
+
+from mfmi.errors import likeliest
 
 NUMBER, TEXT, TRUTH, NULL = "a number", "text", "a condition", "null"
 
@@ -131,8 +132,8 @@ class _Reader:
 
     def _column(self, name: str) -> tuple[Any, str]:
         if name not in self.kinds:
-            near = difflib.get_close_matches(name, self.kinds, n=1)
-            hint = f" (did you mean {near[0]!r}?)" if near else f": the columns are {', '.join(self.kinds)}"
+            near = likeliest(name, self.kinds)
+            hint = f" (did you mean {near!r}?)" if near else f": the columns are {', '.join(self.kinds)}"
             raise ValueError(f"no column {name!r}{hint}")
         self.columns.add(name)
         return pc.field(name), TEXT if self.kinds[name] == "string" else NUMBER

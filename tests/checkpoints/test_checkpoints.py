@@ -694,7 +694,7 @@ def test_layers_are_chosen_by_name(tmp_path: Path) -> None:
     path = save(tmp_path / "a.safetensors", tensors)
     assert list(mfmi.audit(path, layers=["2.fc.weight", "0*"]).name) == ["2.fc.weight", "0.fc.weight"]
     assert list(mfmi.audit(path, layers=["1*fc*", "*.fc.weight"]).name) == [f"{place}.fc.weight" for place in (1, 0, 2)]
-    with pytest.raises(OutputError, match=r"no tensor is named '7\.fc\.weight': did you mean"):
+    with pytest.raises(OutputError, match=r"no tensor is named '7\.fc\.weight'. Did you mean"):
         mfmi.audit(path, layers=["7.fc.weight"])
 
 
