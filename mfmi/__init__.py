@@ -13,8 +13,7 @@ if TYPE_CHECKING:
     from mfmi import initialisers
     from mfmi.activations import get as activation
     from mfmi.activations import names as activation_names
-    from mfmi.api import evaluate
-    from mfmi.checkpoints import audit
+    from mfmi.api import audit, evaluate
     from mfmi.errors import ConfigError, MfmiError, NumericsError, OutputError, ResumeError
     from mfmi.meanfield import edge_of_chaos, fixed_points
     from mfmi.networks.ends import fixed_point
@@ -47,7 +46,7 @@ _HOMES = {
     "Weights": ("mfmi.networks.weights", "Weights"),
     "activation": ("mfmi.activations", "get"),
     "activation_names": ("mfmi.activations", "names"),
-    "audit": ("mfmi.checkpoints", "audit"),
+    "audit": ("mfmi.api", "audit"),
     "edge_of_chaos": ("mfmi.meanfield", "edge_of_chaos"),
     "evaluate": ("mfmi.api", "evaluate"),
     "fixed_point": ("mfmi.networks.ends", "fixed_point"),

@@ -7,7 +7,6 @@ from mfmi.checkpoints._audit import COLUMNS, Audit, audit_files
 from mfmi.checkpoints._axes import Axes
 from mfmi.checkpoints._files import SUFFIXES, read, steps
 from mfmi.checkpoints._findings import LEVELS, Finding
-from mfmi.checkpoints._frame import audit
 from mfmi.checkpoints._freeness import Freeness, freeness
 from mfmi.checkpoints._layers import KINDS, Layer, layers_of
 from mfmi.checkpoints._network import COLUMNS as NETWORK_COLUMNS
@@ -28,7 +27,6 @@ __all__ = [
     "Freeness",
     "Layer",
     "Tensor",
-    "audit",
     "audit_files",
     "freeness",
     "layers_of",

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from dataclasses import fields
 from typing import TYPE_CHECKING, Any
 
@@ -12,8 +12,13 @@ if TYPE_CHECKING:
     import pandas as pd
 
 
-class PointTable(Mapping[str, Any]):
-    """A result whose fields are arrays of one shape: attributes, a mapping, and a data frame on request."""
+class PointTable:
+    """A result whose fields are arrays of one shape: attributes, a table of rows, and a data frame on request.
+
+    As a table it has a row per entry in C order, one row of scalars: `len`, `pandas.DataFrame`, and iteration, which
+    yields the rows as mappings. Its columns are the attributes: ``table["q_star"]`` is ``table.q_star``, and `keys`
+    names them.
+    """
 
     def to_frame(self) -> pd.DataFrame:
         """Return the fields as columns, a row per entry in C order; one row of scalars."""
@@ -21,16 +26,25 @@ class PointTable(Mapping[str, Any]):
 
         return pd.DataFrame({name: np.ravel(np.asarray(value)) for name, value in self.items()})
 
+    def keys(self) -> tuple[str, ...]:
+        """Return the names of the fields."""
+        return tuple(field.name for field in fields(self))  # type: ignore[arg-type]
+
+    def items(self) -> Iterator[tuple[str, Any]]:
+        """Yield the fields with their names."""
+        return ((name, getattr(self, name)) for name in self.keys())
+
     def __getitem__(self, name: str) -> Any:
-        if name not in self:
+        if name not in self.keys():
             raise KeyError(name)
         return getattr(self, name)
 
-    def __iter__(self) -> Iterator[str]:
-        return (field.name for field in fields(self))  # type: ignore[arg-type]
+    def __contains__(self, name: object) -> bool:
+        return name in self.keys()
 
     def __len__(self) -> int:
-        return len(fields(self))  # type: ignore[arg-type]
+        return max(np.size(value) for _, value in self.items())
 
-    def __contains__(self, name: object) -> bool:
-        return any(name == field for field in self)
+    def __iter__(self) -> Iterator[dict[str, Any]]:
+        columns = {name: np.ravel(np.asarray(value)) for name, value in self.items()}
+        return ({name: column[row] for name, column in columns.items()} for row in range(len(self)))

@@ -5,6 +5,7 @@ import math
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -157,9 +158,11 @@ def test_a_marginal_point_may_never_be_reached(activation: str) -> None:
 def test_the_answer_is_a_table() -> None:
     edge = mfmi.edge_of_chaos("tanh", sigma_b=[0.0, 0.1], sigma_noise=0.0)
     assert edge.index.tolist() == [0, 1]
-    assert {"sigma_b", "sigma_w", "q_star"} <= set(edge)
+    assert {"sigma_b", "sigma_w", "q_star"} <= set(edge.keys())
     assert edge["sigma_w"] is edge.sigma_w
     assert edge.to_frame()["sigma_w"].tolist() == edge.sigma_w.tolist()
+    pd.testing.assert_frame_equal(pd.DataFrame(edge), edge.to_frame())
+    assert mfmi.edge_of_chaos("sin", sigma_w=0.5).to_frame().shape == (0, len(edge.keys()))
 
 
 @pytest.mark.parametrize(

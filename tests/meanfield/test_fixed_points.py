@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pandas as pd
 import pytest
 from activation_choice import SLOW
 from hypothesis import assume, given, settings
@@ -414,7 +415,10 @@ def test_bad_arguments_are_named(arguments: dict[str, Any], words: str) -> None:
 def test_a_result_is_a_data_frame_on_request(w: Any, rows: int) -> None:
     found = mfmi.fixed_point("tanh", sigma_w=w)
     frame = found.to_frame()
-    assert frame.shape == (rows, len(found))
+    assert frame.shape == (rows, len(found.keys()))
+    assert len(found) == rows
+    assert [row["phase"] for row in found] == frame["phase"].tolist()
+    pd.testing.assert_frame_equal(pd.DataFrame(found), frame, check_dtype=False)
     assert frame["q_star"].tolist() == np.ravel(found.q_star).tolist()
     assert frame["phase"].tolist() == np.ravel(found.phase).tolist()
     every = fixed_points("tanh", sigma_w=w).to_frame()

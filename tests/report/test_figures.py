@@ -13,7 +13,6 @@ import pytest
 from conftest import Outcome
 
 import mfmi
-from mfmi.api import to_frame
 from mfmi.bounds.evaluate import evaluate_points
 from mfmi.cli.plot import command
 from mfmi.columns import COLUMNS
@@ -23,6 +22,7 @@ from mfmi.report.character_map import CharacterMap
 from mfmi.report.figure_choice import Wishes, choose
 from mfmi.report.figure_data import Curves, Heat, build, to_block
 from mfmi.report.figures import draw
+from mfmi.storage.frames import to_frame
 from mfmi.storage.parquet import write_blocks
 from mfmi.storage.provenance import provenance
 

@@ -13,11 +13,11 @@ import pyarrow.parquet as pq
 import pytest
 from fake_sweep import FakePlan, rows
 
-from mfmi.api import to_frame
 from mfmi.columns import COLUMNS, INFORMATION
 from mfmi.errors import OutputError
 from mfmi.networks.points import Points
 from mfmi.storage import parquet as store
+from mfmi.storage.frames import to_frame
 from mfmi.sweep.chunks import provenance_of
 
 ABOUT = provenance_of(FakePlan())

@@ -11,7 +11,6 @@ from numpy.typing import ArrayLike
 
 from mfmi.activations import Activation
 from mfmi.activations import get as get_activation
-from mfmi.api import to_frame
 from mfmi.arguments.checks import number, numbers, whole_number, word, words
 from mfmi.arguments.ranges import MOST_ENTRIES, NUMBERS
 from mfmi.checkpoints._audit import audit_files
@@ -22,6 +21,7 @@ from mfmi.errors import shown
 from mfmi.names import ESTIMATORS, NOISE_PLACEMENTS, UNITS, usual_estimators
 from mfmi.networks.points import Points
 from mfmi.networks.settings import with_settings
+from mfmi.storage.frames import to_frame
 
 if TYPE_CHECKING:
     import pandas as pd

@@ -1,8 +1,8 @@
-"""Python interface beyond activations and mean field: networks in, a data frame out."""
+"""``mfmi.evaluate``: networks in, a data frame out."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable
 from dataclasses import replace
 from numbers import Real
 from typing import TYPE_CHECKING, Any
@@ -41,6 +41,7 @@ from mfmi.networks.model import SQUARE, DataSet, Model, ratios_of
 from mfmi.networks.points import Points
 from mfmi.networks.settings import Settings
 from mfmi.networks.weights import Weights
+from mfmi.storage.frames import to_frame
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -374,19 +375,3 @@ def _activations(given: object) -> NDArray[np.object_]:
     names = np.empty(array.size, dtype=object)
     names[:] = [get(one).name for one in array.ravel().tolist()]
     return names.reshape(array.shape)
-
-
-def to_frame(block: Mapping[str, Any]) -> pd.DataFrame:
-    """Pandas frame of a block of rows: nulls of float columns as NaN, the contract's integer widths kept."""
-    import pandas as pd
-
-    # A column of text without any text would be of another type than the same column of a file.
-    text = pd.Series(["text"]).dtype
-    return pd.DataFrame({name: _series(np.asarray(values), text) for name, values in block.items()})
-
-
-def _series(values: NDArray[Any], text: Any) -> Any:
-    import pandas as pd
-
-    is_empty = values.dtype == object and values.size > 0 and all(value is None for value in values)
-    return pd.Series(values, dtype=text) if is_empty else values
