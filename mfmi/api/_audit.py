@@ -69,7 +69,8 @@ def audit(
     quick
         Without singular values.
     compare
-        Another file, whose layers of the same names stand beside.
+        Another file, whose layers of the same names stand beside; ``attrs["differences"]`` then says where the last
+        step differs from it, worst first.
     sigma_noise, noise_at, estimators, unit
         As of `mfmi.evaluate`.
     normalization, norm_at, skip, branch, branch_matrices, noise_scale, noise_in
@@ -120,6 +121,8 @@ def audit(
     )
     frame = to_frame(found.block)
     frame.attrs["findings"] = [f"{LEVELS[finding.level]}: {finding.text}" for finding in found.findings]
+    if compare is not None:
+        frame.attrs["differences"] = list(found.differences)
     return frame
 
 

@@ -14,6 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mfmi.checkpoints._axes import Axes
+from mfmi.checkpoints._compare import beside, compared_columns, differences
 from mfmi.checkpoints._files import read, steps
 from mfmi.checkpoints._findings import LEVELS, Finding, findings_of, worst_first
 from mfmi.checkpoints._judge import Judged, judge, words
@@ -52,13 +53,6 @@ COLUMNS: tuple[Column, ...] = (
     Column("status", "string", "", "ok, unconverged, skipped or failed"),
     Column("message", "string", "", "how sure the law is, what was assumed, why it was skipped, why there is no value"),
 )
-OF_COMPARISON: tuple[Column, ...] = (
-    Column("sigma_w_other", "float64", "1", "sigma_w of the same layer in the other file"),
-    Column("sigma_w_ratio", "float64", "1", "sigma_w over that of the other file"),
-    Column("sigma_b_other", "float64", "1", "sigma_b of the same layer in the other file"),
-    Column("law_other", "string", "", "law in the other file"),
-    Column("init_other", "string", "", "library initialiser that fits the other file's"),
-)
 
 
 @dataclass(frozen=True)
@@ -72,6 +66,7 @@ class Audit:
     findings : worst first, of the last step.
     layers : number of matrices that were judged, and of tensors that were skipped.
     unread : matrices whose numbers could not be read, with the file and why.
+    differences : where the last step differs from the file that it is compared with, worst first; empty without one.
     """
 
     block: Block
@@ -79,6 +74,7 @@ class Audit:
     findings: tuple[Finding, ...]
     layers: tuple[int, int]
     unread: tuple[str, ...] = ()
+    differences: tuple[str, ...] = ()
 
     @property
     def is_bad(self) -> bool:
@@ -112,7 +108,7 @@ def audit_files(
     quick
         Without singular values.
     compare
-        Another file, whose layers of the same names stand beside.
+        Another file, whose layers of the same names stand beside, with the columns of the same network.
     network
         What the file does not say of its network, for the columns of the mean field and of information; None to leave
         them null.
@@ -136,16 +132,22 @@ def audit_files(
     columns = COLUMNS
     if network is not None and network.inputs is not None:
         columns = (*COLUMNS[:-2], *MEASURED, *COLUMNS[-2:])
+    apart: list[str] = []
     if compare is not None:
         where, others = _of_step([compare], axes, heads, layers, quick)
         unread += _unread(where, others)
-        other = {row["name"]: row for row in _rows(where, 0, others, Values({}, (), {}))}
-        rows = [{**row, **_beside(row, other.get(row["name"], {}))} for row in rows]
-        columns = (*columns[:-2], *OF_COMPARISON, *columns[-2:])
+        try:
+            theirs = values_of(others, network) if network is not None else Values({}, (), {})
+        except OutputError as error:
+            raise OutputError(f"{compare}: {error}") from error
+        other = {row["name"]: row for row in _rows(where, 0, others, theirs)}
+        rows = [beside(row, other, network, compare) for row in rows]
+        apart = differences(rows[len(rows) - len(last) :], other, network, compare)
+        columns = (*columns[:-2], *compared_columns(network), *columns[-2:])
     found = findings_of(last) + (findings_of_network(last, values, network) if network is not None else [])
     skipped = sum(row["status"] == "skipped" for row in rows)
     counts = len(rows) - skipped, skipped
-    return Audit(_block(rows, columns), columns, tuple(worst_first(found)), counts, tuple(unread))
+    return Audit(_block(rows, columns), columns, tuple(worst_first(found)), counts, tuple(unread), tuple(apart))
 
 
 def _unread(where: Sequence[str], judged: Sequence[Judged]) -> list[str]:
@@ -233,17 +235,6 @@ def _numbers(one: Judged) -> dict[str, Any]:
         row |= {"bulk_min": one.spectrum.bulk[0], "bulk_max": one.spectrum.bulk[1]}
         row["outliers"] = None if one.spectrum.outliers < 0 else one.spectrum.outliers
     return row
-
-
-def _beside(row: dict[str, Any], other: dict[str, Any]) -> dict[str, Any]:
-    own, theirs = row.get("sigma_w", math.nan), other.get("sigma_w", math.nan)
-    return {
-        "sigma_w_other": theirs,
-        "sigma_w_ratio": own / theirs if theirs > 0.0 else math.nan,
-        "sigma_b_other": other.get("sigma_b", math.nan),
-        "law_other": other.get("law"),
-        "init_other": other.get("init"),
-    }
 
 
 def _block(rows: Sequence[dict[str, Any]], columns: Sequence[Column]) -> Block:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import itertools
 from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any, cast
 
@@ -71,7 +72,12 @@ STRICT = 4
     help="Heads of attention, where query, key and value of each follow each other, as in GPT-NeoX and BLOOM.",
 )
 @click.option("--quick", is_flag=True, help="Leave the singular values out: as fast as the disk.")
-@click.option("--compare", metavar="OTHER", type=click.Path(), help="Another file, its layers of the same name beside.")
+@click.option(
+    "--compare",
+    metavar="OTHER",
+    type=click.Path(),
+    help="Another file: its layers of the same names beside, and in words where the two differ most.",
+)
 @network_option(
     "activation",
     required=False,
@@ -127,11 +133,13 @@ def command(
         network=network,
     )
     about = {"audit": {"findings": [finding.text for finding in found.findings], **_described(network)}}
+    if compare is not None:
+        about["audit"] |= {"other": compare, "differences": list(found.differences)}
     columns = columns_in(of_network["unit"], found.columns)
-    sink.write(found.block, columns, table=functools.partial(draw, found), shown=SHOWN, about=about)
+    sink.write(found.block, columns, table=functools.partial(draw, found, compare), shown=SHOWN, about=about)
     if sink.format != "table" and terminal().verbosity:
-        for finding in found.findings:
-            terminal().note(finding.text)
+        for text in (*(finding.text for finding in found.findings), *found.differences):
+            terminal().note(text)
     if found.unread:
         raise OutputError("; ".join(found.unread))
     if strict and found.is_bad:
@@ -204,8 +212,8 @@ def _described(network: FileNetwork | None) -> dict[str, Any]:
     }
 
 
-def draw(found: Audit, console: Console) -> None:
-    """Draw the matrices as a table, and the findings below."""
+def draw(found: Audit, compare: str | None, console: Console) -> None:
+    """Draw the matrices as a table, and the findings below; last the differences from another file."""
     from mfmi.checkpoints import LEVELS, NETWORK_COLUMNS
     from mfmi.cli.table import plain_table
 
@@ -213,6 +221,8 @@ def draw(found: Audit, console: Console) -> None:
     files = dict.fromkeys(block["file"])
     has_network = any(value is not None and value == value for value in block["q"])
     shown = (*(("step",) if len(files) > 1 else ()), *(SHOWN_OF_NETWORK if has_network else SHOWN))
+    if compare is not None:
+        shown = tuple(itertools.chain.from_iterable((name, f"{name}_other") for name in shown))
     of_network = {column.name for column in NETWORK_COLUMNS}
     names = [column for column in found.columns if column.name not in ("file", "status", "message")]
     names = [column for column in names if column.name not in of_network or not _is_null(block[column.name])]
@@ -235,6 +245,10 @@ def draw(found: Audit, console: Console) -> None:
         console.print(f"{LEVELS[finding.level]}: {finding.text}", soft_wrap=True, markup=False)
     if not found.findings and not failed:
         console.print("nothing is off", soft_wrap=True)
+    if compare is not None:
+        console.print(f"\nbeside {compare}, worst difference first:", soft_wrap=True, markup=False)
+        for text in found.differences:
+            console.print(text, soft_wrap=True, markup=False)
 
 
 def _is_null(values: Iterable[object]) -> bool:

@@ -12,6 +12,8 @@ import pytest
 from checkpoint_files import save, trained, uniform
 from conftest import Outcome
 
+import mfmi
+
 CommandLine = Callable[..., Outcome]
 Process = Callable[..., subprocess.CompletedProcess[str]]
 
@@ -68,6 +70,53 @@ def test_two_checkpoints_stand_side_by_side(command_line: CommandLine, tmp_path:
     row = json.loads(done.out.splitlines()[0])
     assert row["sigma_w_ratio"] == row["sigma_w"] / row["sigma_w_other"]
     assert (row["law"], row["law_other"]) == ("uniform", "trained")
+
+
+def test_two_networks_stand_side_by_side_worst_difference_first(
+    command_line: CommandLine, tmp_path: Path, checkpoint: Path
+) -> None:
+    tensors = {"0.weight": uniform((256, 64), 64), "1.weight": uniform((100, 256), 256, 3.0, seed=2)}
+    other = save(tmp_path / "b.safetensors", {**tensors, "2.weight": uniform((50, 100), 100)})
+    arguments = ("--act", "tanh", "--estimator", "linear")
+    done = command_line("audit", checkpoint, "--compare", other, *arguments)
+    alone = {row["name"]: row for row in map(json.loads, command_line("audit", other, *arguments).out.splitlines())}
+    rows = {row["name"]: row for row in map(json.loads, done.out.splitlines())}
+    for name in ("q", "c", "chi", "mi_linear", "mi_lower"):
+        assert rows["1.weight"][f"{name}_other"] == alone["1.weight"][name]
+    assert rows["1.weight"]["status_other"] == "ok"
+    assert rows["norm.weight"]["q_other"] is None
+    assert "mi_replica_other" not in rows["0.weight"]
+    table = command_line("audit", checkpoint, "--compare", other, *arguments, "--format", "table").out
+    said = table.split("worst difference first:\n")[1].splitlines()
+    own, theirs = rows["1.weight"]["chi"], alone["1.weight"]["chi"]
+    wanted = f"chi: {own:.4g} at 1.weight, {theirs:.4g} in {other}, {own / theirs:.3g} times"
+    assert said[0] == f"{wanted}; 1 % or more apart in 2 of 2 layers"
+    assert [line.partition(":")[0] for line in said[:2]] == ["chi", "q"]
+    assert said[-1] == f"only in {other}: 2.weight"
+    assert done.code == 0
+    same = command_line("audit", other, "--compare", other, *arguments, "--format", "table").out
+    assert same.splitlines()[-1] == "no difference of 1 % or more in any layer"
+
+
+def test_differences_are_in_files_and_in_python(command_line: CommandLine, tmp_path: Path, checkpoint: Path) -> None:
+    other = save(tmp_path / "b.safetensors", {"0.weight": trained(256, 64), "1.weight": uniform((100, 256), 256)})
+    command_line("audit", checkpoint, "--compare", other, "-o", tmp_path / "a.parquet")
+    about = json.loads(pq.read_schema(tmp_path / "a.parquet").metadata[b"mfmi"])["audit"]
+    frame = mfmi.audit(checkpoint, compare=other)
+    assert about["other"] == str(other)
+    assert about["differences"] == frame.attrs["differences"]
+    assert "law: uniform where the other file has trained: 0.weight" in about["differences"]
+    assert "differences" not in mfmi.audit(checkpoint).attrs
+
+
+def test_a_network_that_does_not_fit_the_inputs_is_named(
+    command_line: CommandLine, tmp_path: Path, checkpoint: Path
+) -> None:
+    other = save(tmp_path / "b.safetensors", {"0.weight": uniform((256, 32), 32)})
+    np.save(tmp_path / "x.npy", np.random.default_rng(0).normal(size=(400, 64)))
+    done = command_line("audit", checkpoint, "--compare", other, "--act", "tanh", "--inputs", tmp_path / "x.npy")
+    assert done.code == 5
+    assert done.err == (f"mfmi: error: {other}: {tmp_path / 'x.npy'}: 64 columns, where 0.weight reads 32 inputs\n")
 
 
 def test_parquet_carries_the_findings(command_line: CommandLine, tmp_path: Path, checkpoint: Path) -> None:
