@@ -12,6 +12,7 @@ from click.core import ParameterSource
 
 from mfmi.arguments.ranges import MOST_ENTRIES
 from mfmi.cli.command import command as make_command
+from mfmi.cli.following import following
 from mfmi.cli.options import Count, Word, network_option, network_options
 from mfmi.cli.sink import Sink, output_options
 from mfmi.cli.structure_options import NOISE, structure_options, with_structure
@@ -142,8 +143,18 @@ def command(
             terminal().note(text)
     if found.unread:
         raise OutputError("; ".join(found.unread))
+    _say_next(checkpoints, network is not None, sink)
     if strict and found.is_bad:
         raise click.exceptions.Exit(STRICT)
+
+
+def _say_next(checkpoints: tuple[str, ...], has_network: bool, sink: Sink) -> None:
+    if sink.path is not None and sink.format == "parquet":
+        following("plot", sink.path)
+    elif not has_network:
+        following("audit", *checkpoints, "--act", "NAME", same=True, remark="what the network does to a signal")
+    else:
+        following("audit", *checkpoints, "-o", "audit.parquet", same=True, remark="then mfmi plot audit.parquet")
 
 
 def _network(
@@ -212,8 +223,11 @@ def _described(network: FileNetwork | None) -> dict[str, Any]:
     }
 
 
-def draw(found: Audit, compare: str | None, console: Console) -> None:
-    """Draw the matrices as a table, and the findings below; last the differences from another file."""
+def draw(found: Audit, compare: str | None, console: Console) -> list[str]:
+    """Draw the matrices as a table, the findings below, last the differences from another file.
+
+    Returns the columns that there was room for.
+    """
     from mfmi.checkpoints import LEVELS, NETWORK_COLUMNS
     from mfmi.cli.table import plain_table
 
@@ -231,8 +245,7 @@ def draw(found: Audit, compare: str | None, console: Console) -> None:
     kept = [place for place, status in enumerate(block["status"]) if status != "skipped"]
     widest = max(console.width // 3, 16)
     rows = [[_cell(block[column.name][place], widest) for column in names] for place in kept]
-    if rows:
-        plain_table(console, names, rows, shown=shown)
+    fitting = plain_table(console, names, rows, shown=shown) if rows else []
     skipped = found.layers[1]
     if skipped:
         tensors = "tensor" if skipped == 1 else "tensors"
@@ -249,6 +262,7 @@ def draw(found: Audit, compare: str | None, console: Console) -> None:
         console.print(f"\nbeside {compare}, worst difference first:", soft_wrap=True, markup=False)
         for text in found.differences:
             console.print(text, soft_wrap=True, markup=False)
+    return fitting
 
 
 def _is_null(values: Iterable[object]) -> bool:

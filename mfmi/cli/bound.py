@@ -11,6 +11,7 @@ import click
 from click.core import ParameterSource
 
 from mfmi.cli.command import command as make_command
+from mfmi.cli.following import following
 from mfmi.cli.model_options import model_options, with_weights
 from mfmi.cli.numbers import known, number
 from mfmi.cli.options import network_option, network_options, scale_options
@@ -152,7 +153,28 @@ def command(
             return
         parts = list(blocks)
     rows = {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
-    sink.draw(functools.partial(_draw, activation, points, rows, model, estimators, optional, unit))
+    table = functools.partial(_draw, activation, points, rows, model, estimators, optional, unit)
+    sink.write(rows, columns, table=table, headings=_headings(estimators, optional))
+    _say_next(points, model)
+
+
+def _headings(estimators: tuple[str, ...], optional: tuple[str, ...]) -> dict[str, str]:
+    """The columns of the table, each with its heading there."""
+    asked = [*optional, *(f"mi_{name}" for name in ("linear", "replica") if name in estimators)]
+    of_columns = {name: name.removeprefix("mi_") for name in (*MEAN_FIELD, *asked)}
+    return {"depth": "layer", **of_columns, "mi_lower": "lower", "mi_upper": "upper"}
+
+
+def _say_next(points: Points, model: Model) -> None:
+    """Say what comes after the bounds of a network: a better one of its kind, or a measurement."""
+    if model.data or not model.has_plain_input:
+        following("config", "init", remark="a sweep to start from: input and dataset are keys of it")
+    elif model.weights or not points.is_plain.all():
+        following("verify", same=True, without=("--widths",), remark="finite networks of this kind, measured")
+    elif model.alpha:
+        following("capacity", same=True, remark="the most that such an architecture can carry")
+    else:
+        following("recommend", same=True, remark="the best weights for such a network")
 
 
 def _blocks(

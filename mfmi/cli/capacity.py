@@ -10,6 +10,7 @@ import click
 from mfmi.arguments.ranges import MOST_ENTRIES, NUMBERS
 from mfmi.cli.architecture import LAYER_FORMS, LayerType, ShapeType, WidthList, architecture_of
 from mfmi.cli.command import command as make_command
+from mfmi.cli.following import following
 from mfmi.cli.numbers import number
 from mfmi.cli.options import Word, initialiser_option, network_option, network_options, refuse_beside_init
 from mfmi.cli.sink import Sink, output_options
@@ -34,7 +35,7 @@ SYMMETRY_AT = ("output", "first")
 @make_command(
     name="capacity",
     examples=(
-        "mfmi capacity --act tanh --sw 1.5 --widths 784,100,200,10 --explain",
+        "mfmi capacity --act tanh --sw 1.5 --widths 784,100,200,10 --every-layer",
         "mfmi capacity --act relu --init he --widths 784,100,10",
         "mfmi capacity --act relu --sw 1.4 --shape 3x32x32 --layer conv:16:3x3:2 --layer dense:10",
     ),
@@ -70,7 +71,7 @@ SYMMETRY_AT = ("output", "first")
     show_default=True,
     help="Whether the network as a whole ignores it, or its first weight matrix already.",
 )
-@click.option("--explain", is_flag=True, help="A row per layer: what each allows on its own.")
+@click.option("--every-layer", is_flag=True, help="A row per layer: what each allows on its own.")
 @network_options("unit")
 @output_options
 def command(
@@ -88,7 +89,7 @@ def command(
     spectrum: str | None,
     symmetry: str | None,
     symmetry_at: str,
-    explain: bool,
+    every_layer: bool,
     unit: str,
     sink: Sink,
 ) -> None:
@@ -120,8 +121,12 @@ def command(
         )
     except ValueError as error:
         raise click.UsageError(str(error)) from error
-    block = _layer_block(found, unit) if explain else _block(found, unit)
-    sink.write(block, _columns(block, unit), table=functools.partial(_draw, found, unit, explain))
+    block = _layer_block(found, unit) if every_layer else _block(found, unit)
+    sink.write(block, _columns(block, unit), table=functools.partial(_draw, found, unit, every_layer))
+    if widths is not None and gains is None:
+        following("bound", same=True, remark="what of it each layer keeps")
+    elif not every_layer:
+        following("capacity", "--every-layer", same=True, remark="what each layer allows on its own")
 
 
 def _covariance(
@@ -279,7 +284,7 @@ def _columns(block: Block, unit: str) -> list[Column]:
     return [column for column in known if column.name in block]
 
 
-def _draw(found: Capacity, unit: str, explain: bool, console: Console) -> None:
+def _draw(found: Capacity, unit: str, every_layer: bool, console: Console) -> None:
     """Say the two numbers and the layer that limits them."""
     scale = _scale(unit)
     worst = found.layers[found.bottleneck]
@@ -292,7 +297,7 @@ def _draw(found: Capacity, unit: str, explain: bool, console: Console) -> None:
     console.print(f"bottleneck: {name}, which lets {worst.rank} of {found.n_0} directions pass", soft_wrap=True)
     if not found.is_supremum:
         console.print("note: no linear network exceeds the capacity; short kernels may not attain it", soft_wrap=True)
-    if explain:
+    if every_layer:
         console.print()
         console.print(f"{'layer':>5}  {'kind':<12}{'width':>9}{'rank':>9}{'gain':>9}  limit, {unit}", style="bold")
         for layer in found.layers:

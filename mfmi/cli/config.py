@@ -10,6 +10,7 @@ import click
 
 from mfmi.cli.command import command as make_command
 from mfmi.cli.command import group as make_group
+from mfmi.cli.following import following
 from mfmi.cli.sink import Sink, output_options
 
 if TYPE_CHECKING:
@@ -105,6 +106,7 @@ def check(config: str, overrides: tuple[str, ...]) -> None:
         *([f"optional columns {', '.join(plan.optional)}"] if plan.optional else []),
     )
     click.echo(f"{plan.config.filename}: {'; '.join(parts)}")
+    following("sweep", config, same=True)
 
 
 def _count(number: int, noun: str) -> str:
@@ -129,6 +131,7 @@ def expand(config: str, overrides: tuple[str, ...], sink: Sink) -> None:
     plan = _plan(config, overrides)
     columns = [column for column in COLUMNS if column.name in _EXPANDED]
     sink.write(_rows(plan), columns, shown=_EXPANDED)
+    following("sweep", config, same=True)
 
 
 def _rows(plan: Plan) -> Iterator[dict[str, np.ndarray[Any, Any]]]:
@@ -156,6 +159,9 @@ def init(write: Callable[[str], None]) -> None:
     from importlib.resources import files
 
     write(files("mfmi.cli").joinpath("starter.yaml").read_text(encoding="utf-8"))
+    given = click.get_current_context().params.get("output")
+    path = given if given not in (None, "-") else "FILE"
+    following("config", "check", path, remark="what is in it, or what is wrong and where")
 
 
 @make_command(

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from mfmi.cli.command import command as make_command
+from mfmi.cli.following import following
 from mfmi.cli.sink import Sink, output_options
 from mfmi.errors import did_you_mean
 
@@ -58,6 +59,9 @@ def command(names: tuple[str, ...], library: str | None, sink: Sink) -> None:
         rows = [_of_table(one) for one in table() if library in (None, one.library)]
     columns = _columns()
     sink.write(_block(rows, columns), columns, shown=SHOWN)
+    usable = [str(row["init"]) for row in rows if row["sigma_w"] > 0.0]
+    if usable:
+        following("bound", "--act", "NAME", "--init", usable[0], remark="a network that starts so")
 
 
 def _of_table(one: Initialiser) -> Row:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from mfmi.cli.command import command as make_command
+from mfmi.cli.following import following
 from mfmi.cli.isometry_view import draw_isometry, draw_structured
 from mfmi.cli.options import network_option, network_options, scale_options
 from mfmi.cli.sink import Sink, output_options
@@ -23,6 +24,13 @@ if TYPE_CHECKING:
 
     Block = dict[str, np.ndarray[Any, Any]]
     Spectra = dict[int, JacobianSpectrum]
+
+# The columns of the tables, each with its heading there.
+HEADINGS = {
+    **{"depth": "layer", "branch": "branch", "jacobian_mean": "mean", "jacobian_variance": "variance"},
+    **{"isometry_distance": "distance", "spectrum_lower": "lower", "spectrum_upper": "upper", "zero_mass": "at 0"},
+    "condition_number": "condition",
+}
 
 
 @make_command(
@@ -82,7 +90,9 @@ def command(
             block,
             [c for c in _columns() if c.name in block],
             table=functools.partial(draw_structured, block, noise_text(points)),
+            headings=HEADINGS,
         )
+        following("bound", same=True, remark="what each layer of it keeps of the input")
         return
     assert isinstance(sigma_noise, float)
     hidden = sigma_noise if noise_at == "every" else 0.0
@@ -97,7 +107,8 @@ def command(
     network: Block = _network(activation, sigma_w, sigma_b, sigma_noise, noise_at, weights, input_variance, depth)
     block = _density_block(spectra) if density else network | rows
     table = functools.partial(draw_isometry, network | rows, spectra)
-    sink.write(block, [column for column in _columns() if column.name in block], table=table)
+    sink.write(block, [column for column in _columns() if column.name in block], table=table, headings=HEADINGS)
+    following("bound", same=True, remark="what each layer of it keeps of the input")
 
 
 def _network(

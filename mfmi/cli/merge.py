@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from mfmi.cli.command import command as make_command
+from mfmi.cli.explanation import explain_option
 from mfmi.cli.options import Word
 from mfmi.cli.progress import ProgressDisplay, duration
 from mfmi.cli.sink import FORMATS, Sink
@@ -41,6 +42,7 @@ if TYPE_CHECKING:
     default="auto",
     help="What to write where the suffix of OUTPUT does not say.  [default: auto]",
 )
+@explain_option
 def command(output: str, parts: tuple[str, ...], force: bool, output_format: str) -> None:
     """Put the shares of `mfmi sweep --shard` together.
 
@@ -48,6 +50,7 @@ def command(output: str, parts: tuple[str, ...], force: bool, output_format: str
     PARTS named, such as those copied from several machines. The folders are removed once the file is there. Chunks that
     are missing are named, with their share, and nothing is written.
     """
+    from mfmi.cli.summary_view import columns_of
     from mfmi.sweep.merge import merge_parts
 
     sink = Sink.of(output_format, output, force)
@@ -63,7 +66,7 @@ def command(output: str, parts: tuple[str, ...], force: bool, output_format: str
     for note in result.notes:
         terminal().note(f"mfmi: {note}")
     summary = publisher.summary() if publisher else _read_summary(output)
-    Sink("table").draw(functools.partial(_draw, result, summary, unit, output))
+    Sink("table").draw(functools.partial(_draw, result, summary, unit, output), columns_of(summary, unit))
 
 
 def _provenance(output: str, parts: tuple[str, ...]) -> dict[str, Any]:

@@ -10,6 +10,7 @@ import click
 
 from mfmi.arguments.ranges import DEVIATION
 from mfmi.cli.command import command as make_command
+from mfmi.cli.following import following
 from mfmi.cli.options import initialiser_option, network_option, network_options, refuse_beside_init
 from mfmi.cli.sink import Sink, output_options
 from mfmi.cli.structure_options import NOISE, noise_text, structure_options, usage_errors, with_structure
@@ -100,6 +101,7 @@ def command(
         if everything:
             raise click.UsageError("--all is about points; --curve has every branch anyway.")
         _curve(activation, sigma_w, sigma_b, network, sink)
+        _say_next(network)
         return
     sigma_b = sigma_b or (Values(DEVIATION).convert(MAP_SIGMA_B, None, None) if sigma_w is None else (0.0,))
     sigma_w = sigma_w or Values(DEVIATION).convert(MAP_SIGMA_W, None, None)
@@ -109,8 +111,19 @@ def command(
         _every_fixed_point(activation, sigma_w, sigma_b, network, sink)
     elif len(sigma_w) == len(sigma_b) == 1:
         _point(activation, sigma_w[0], sigma_b[0], network, sink)
+        following("bound", same=True, remark="what each layer of it keeps of the input")
+        return
     else:
         _grid(activation, sigma_w, sigma_b, network, sink)
+    _say_next(network)
+
+
+def _say_next(network: Mapping[str, Any]) -> None:
+    """Say what comes after many points: a choice among them."""
+    if "structure" in network:
+        following("config", "init", remark="a sweep to start from: norms and skips are axes of it")
+    else:
+        following("recommend", same=True, without=("--sb", "--init"), remark="the best of all of them")
 
 
 def _columns(*names: str) -> list[Column]:
@@ -242,7 +255,8 @@ def _grid(
     if sink.format == "table" and min(len(sigma_w), len(sigma_b)) >= MAP_LEAST:
         from mfmi.cli.phase_view import draw_map
 
-        sink.draw(functools.partial(draw_map, activation, list(blocks()), _hidden(network), network.get("structure")))
+        table = functools.partial(draw_map, activation, list(blocks()), _hidden(network), network.get("structure"))
+        sink.draw(table, _columns("sigma_w", "sigma_b", "phase"))
     else:
         sink.write(blocks(), columns, shown=SHOWN)
         if sink.format == "table":

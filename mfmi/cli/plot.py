@@ -11,6 +11,7 @@ import click
 
 from mfmi.arguments.ranges import Range
 from mfmi.cli.command import command as make_command
+from mfmi.cli.following import following
 from mfmi.cli.options import Real, Word
 from mfmi.cli.sink import Sink
 from mfmi.cli.terminal import terminal
@@ -101,6 +102,8 @@ def command(
         strip = draw_audit(file, described, where, path, width, force)
         if sink is not None:
             write_data(strip, described, sink)
+        if path is None:
+            following("plot", file, "-o", "figure.pdf", same=True, without=("--terminal",))
         return
     _check_quantities(quantities, described)
     rows = _read(file, described, quantities, where)
@@ -119,6 +122,10 @@ def command(
 
         block, columns = to_block(figure)
         sink.write(block, columns)
+    if path is None:
+        following("plot", file, "-o", "figure.pdf", same=True, without=("--terminal",))
+    else:
+        following("show", file, "--about", remark="what the figure rests on, for its caption")
 
 
 def _figure_path(file: str, output: str | None, force: bool) -> Path:

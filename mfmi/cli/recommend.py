@@ -10,6 +10,7 @@ import click
 
 from mfmi.arguments.ranges import DEVIATION
 from mfmi.cli.command import command as make_command
+from mfmi.cli.following import following
 from mfmi.cli.options import InitialiserType, Word, network_option, network_options
 from mfmi.cli.progress import ProgressDisplay
 from mfmi.cli.sink import Sink, raw_output_options
@@ -29,6 +30,9 @@ if TYPE_CHECKING:
     Block = dict[str, np.ndarray[Any, Any]]
 
 QUANTITIES = (*ESTIMATORS, "total")
+# The columns of the comparison, each with its heading there.
+HEADINGS = {"name": "name", "sigma_w": "sigma_w", "sigma_b": "sigma_b", "information": "linear, total"}
+HEADINGS |= {"of_best": "of best", "chi_1": "chi_1", "xi_c": "xi_c", "trainable_depth": "6 xi_c", "phase": "phase"}
 LIBRARIES = ("torch", "jax", "linen", "nnx", "equinox", "keras", "numpy")
 
 
@@ -116,7 +120,11 @@ def command(
 
     if activation is None or len(biases) > 1:
         phis = [activation] if activation else [get(name) for name in names()]
-        _rank([(network(phi), one) for phi in phis for one in biases], by, sink)
+        best = _rank([(network(phi), one) for phi in phis for one in biases], by, sink)
+        if best is not None:
+            chosen = () if activation else ("--act", best.activation.name)
+            without = ("--all-activations", "--sb")
+            following("recommend", *chosen, same=True, without=without, remark="the best in detail")
         return
     announce_tables(activation, (by,))
     try:
@@ -132,11 +140,13 @@ def command(
     from mfmi.cli.recommend_view import draw
 
     block, columns = _block(found)
-    sink.write(block, columns, table=functools.partial(draw, found))
+    sink.write(block, columns, table=functools.partial(draw, found), headings=HEADINGS)
+    place = ("--sw", f"{found.best.sigma_w:.4f}", "--sb", f"{found.best.sigma_b:.4f}")
+    following("bound", *place, same=True, without=("--sb", "--init"), remark="layer by layer")
 
 
-def _rank(candidates: list[tuple[NetworkFamily, float | None]], by: str, sink: Sink) -> None:
-    """Find the best initialisation of every network, at its sigma_b where that is given, and sort them."""
+def _rank(candidates: list[tuple[NetworkFamily, float | None]], by: str, sink: Sink) -> NetworkFamily | None:
+    """Find the best initialisation of every network, at its sigma_b where that is given; show them, return the best."""
     from mfmi.cli.recommend_view import draw_ranking
     from mfmi.recommendation.results import NoOptimumError
     from mfmi.recommendation.search import optimum
@@ -157,7 +167,10 @@ def _rank(candidates: list[tuple[NetworkFamily, float | None]], by: str, sink: S
     found.sort(key=lambda pair: -pair[1].value)
     rows = [_optimum_row(network, best, "best") for network, best in found]
     block, columns = _table(rows, candidates[0][0].unit)
-    sink.write(block, columns, table=functools.partial(draw_ranking, found))
+    headings = {name: name for name in ("activation", "information", "sigma_w", "sigma_b", "chi_1")}
+    headings |= {"information": candidates[0][0].unit, "trainable_depth": "6 xi_c", "phase": "phase"}
+    sink.write(block, columns, table=functools.partial(draw_ranking, found), headings=headings)
+    return found[0][0] if found else None
 
 
 # ---- as a table ------------------------------------------------------------------------------------------------------
@@ -179,7 +192,7 @@ def _described(unit: str) -> list[Column]:
         Column("plateau_low", "float64", "1", "smallest sigma_w within 1 % of the best"),
         Column("plateau_high", "float64", "1", "largest sigma_w within 1 % of the best"),
         *(known[name] for name in ("phase", "chi_1", "xi_c")),
-        Column("trainable_depth", "float64", "layers", "6 xi_c, to which such networks train"),
+        Column("trainable_depth", "float64", "layers", "layers to which such networks train, 6 xi_c"),
         Column("edge", "float64", "1", "sigma_w of the nearest edge of chaos that is reached at that sigma_b"),
         Column("swing", "float64", "1", "growth of a relative error of the first variance; large where it repels"),
         Column("limits", "string", "", "what stopped the search: sigma_w, sigma_b or unbounded; empty inside"),

@@ -10,6 +10,7 @@ import click
 
 from mfmi.cli.command import command as make_command
 from mfmi.cli.condition import nothing_meets, parsed
+from mfmi.cli.following import following
 from mfmi.cli.numbers import known
 from mfmi.cli.options import Count
 from mfmi.cli.sink import Sink, output_options
@@ -90,6 +91,7 @@ def command(
         _show_rows(file, columns, condition, sort, top, sink)
     else:
         _show_summary(file, columns, condition, by, sort, top, everything or top is not None, sink)
+    following("plot", file, same=True)
 
 
 def _show_about(file: str, sink: Sink) -> None:
@@ -163,7 +165,7 @@ def _show_summary(
 ) -> None:
     from dataclasses import replace
 
-    from mfmi.cli.summary_view import draw
+    from mfmi.cli.summary_view import columns_of, draw
     from mfmi.report.summary import NEEDED, information_unit, summarise, to_block
 
     needed = list(dict.fromkeys((*NEEDED, *by)))
@@ -177,10 +179,15 @@ def _show_summary(
         summary = replace(summary, lines=tuple(summary.lines[i] for i in order))
         block = {name: values[order] for name, values in block.items()}
 
-    def table(console: Console) -> None:
-        draw(console, summary, information_unit(columns.values()), file, everything=everything)
+    if sink.format != "table":
+        sink.write(block, described)
+        return
+    unit = information_unit(columns.values())
 
-    sink.write(block, described, table=table)
+    def table(console: Console) -> None:
+        draw(console, summary, unit, file, everything=everything)
+
+    sink.draw(table, columns_of(summary, unit))
 
 
 def _show_rows(

@@ -15,6 +15,7 @@ from typing import IO, TYPE_CHECKING, Any, TypeVar
 
 import click
 
+from mfmi.cli.explanation import explain, explain_option
 from mfmi.cli.options import Word
 from mfmi.cli.terminal import terminal
 from mfmi.errors import OutputError
@@ -28,6 +29,7 @@ if TYPE_CHECKING:
     Block = Mapping[str, "np.ndarray[Any, Any]"]
 
 Function = TypeVar("Function", bound=Callable[..., Any])
+Result = TypeVar("Result")
 
 FORMATS = ("auto", "table", "json", "jsonl", "csv", "tsv", "parquet")
 SUFFIXES = {
@@ -102,11 +104,12 @@ class Sink:
         blocks: Block | Iterable[Block],
         columns: Sequence[Column],
         *,
-        table: Callable[[Console], None] | None = None,
+        table: Callable[[Console], Sequence[str] | None] | None = None,
+        headings: Mapping[str, str] | None = None,
         shown: Sequence[str] = (),
         about: Mapping[str, Any] | None = None,
     ) -> None:
-        """Write rows.
+        """Write rows; with --explain say what their columns are.
 
         Parameters
         ----------
@@ -116,44 +119,62 @@ class Sink:
         columns
             What the columns are, in the order in which they are written; those that no block has are left out.
         table
-            Draws the result for people on a console, in place of the plain table.
+            Draws the result for people on a console, in place of the plain table; it may return the names of the
+            columns that it had room for.
+        headings
+            The columns that `table` draws, each with its heading there; None: those that have a value.
         shown
             The columns that matter most in a plain table, in that order.
         about
             Provenance, for the formats that can carry it.
         """
+        if self.format == "table" and table is not None:
+            filled = [column for column in columns if not isinstance(blocks, Mapping) or _has_value(blocks, column)]
+            self.draw(table, columns if headings else filled, headings)
+            return
         if isinstance(blocks, Mapping):
             blocks = iter((blocks,))
-        if self.format == "table" and table is not None:
-            self.draw(table)
-        else:
-            self._send(functools.partial(_WRITERS[self.format], blocks, columns, shown=shown, about=about))
+        names: dict[str, None] = {}
+        noted = (names.update(dict.fromkeys(block)) or block for block in blocks)
+        writer = functools.partial(_WRITERS[self.format], noted, columns, shown=shown, about=about)
+        fitting = self._send(writer)
+        if terminal().explains:
+            present = [column for column in columns if column.name in names]
+            explain(present, None if fitting is None else {name: name for name in fitting})
 
-    def draw(self, table: Callable[[Console], None]) -> None:
-        """Let `table` draw for people."""
-        self._send(functools.partial(_draw, table))
+    def draw(
+        self,
+        table: Callable[[Console], Sequence[str] | None],
+        columns: Sequence[Column] = (),
+        headings: Mapping[str, str] | None = None,
+    ) -> None:
+        """Let `table` draw for people; with --explain say what the `columns` are that it draws, as of `write`."""
+        fitting = self._send(functools.partial(_draw, table))
+        if terminal().explains:
+            explain(columns, headings if fitting is None else {name: name for name in fitting})
 
     def write_text(self, text: str) -> None:
         """Write text as it is."""
         self._send(lambda file: file.write(text.encode()))
 
-    def _send(self, write: Callable[[IO[bytes]], object]) -> None:
-        """Let `write` write to the file or to standard output."""
+    def _send(self, write: Callable[[IO[bytes]], Any]) -> Any:
+        """Let `write` write to the file or to standard output; return what it returns."""
         if self.path is not None:
             from mfmi.storage.atomic import atomic_path
 
             with atomic_path(self.path, self.force) as draft, open(draft, "wb") as file:
-                write(file)
+                return write(file)
         elif sys.stdout is None:
             raise OutputError("cannot write: standard output is closed")
         else:
             sys.stdout.flush()
-            write(sys.stdout.buffer)
+            found = write(sys.stdout.buffer)
             sys.stdout.buffer.flush()
+            return found
 
 
 def output_options(function: Function) -> Callable[..., Any]:
-    """Add --format, -o and --force; the function receives a `Sink` as `sink`."""
+    """Add --format, -o, --force and --explain; the function receives a `Sink` as `sink`."""
 
     @raw_output_options
     @functools.wraps(function)
@@ -166,8 +187,9 @@ def output_options(function: Function) -> Callable[..., Any]:
 
 
 def raw_output_options(function: Function) -> Function:
-    """Add --format, -o and --force; the function receives `output_format`, `output` and `force`."""
+    """Add --format, -o, --force and --explain; the function receives `output_format`, `output` and `force`."""
     for option in (
+        explain_option,
         click.option("--force", is_flag=True, help="Replace an existing file."),
         click.option(
             "-o",
@@ -186,6 +208,10 @@ def raw_output_options(function: Function) -> Function:
     ):
         function = option(function)
     return function
+
+
+def _has_value(block: Block, column: Column) -> bool:
+    return column.name in block and any(cell is not None for cell in _cells(block[column.name]))
 
 
 def _present(columns: Sequence[Column], block: Block) -> list[Column]:
@@ -267,7 +293,8 @@ def _write_parquet(
 
 def _write_table(
     blocks: Iterable[Block], columns: Sequence[Column], file: IO[bytes], *, shown: Sequence[str], **_: Any
-) -> None:
+) -> Sequence[str]:
+    """Write a table for people; return the names of the columns that fit."""
     from mfmi.cli.table import plain_table
 
     rows: list[tuple[Any, ...]] = []
@@ -279,21 +306,21 @@ def _write_table(
         room = TABLE_ROWS - len(rows)
         rows += new[:room]
         left_out += len(new[room:])
-    _draw(lambda console: plain_table(console, present, rows, shown=shown, rows_left_out=left_out), file)
+    return _draw(lambda console: plain_table(console, present, rows, shown=shown, rows_left_out=left_out), file)
 
 
-def _draw(table: Callable[[Console], None], file: IO[bytes]) -> None:
-    """Let `table` draw on a console that ends in `file`."""
+def _draw(table: Callable[[Console], Result], file: IO[bytes]) -> Result:
+    """Let `table` draw on a console that ends in `file`; return what it returns."""
     on_stdout = sys.stdout is not None and file is sys.stdout.buffer
     encoding = sys.stdout.encoding if on_stdout else "utf-8"
     text = io.TextIOWrapper(file, encoding=encoding, errors="replace", write_through=True)
     try:
-        table(terminal().console(text))
+        return table(terminal().console(text))
     finally:
         text.detach()
 
 
-_WRITERS: dict[str, Callable[..., None]] = {
+_WRITERS: dict[str, Callable[..., Sequence[str] | None]] = {
     "table": _write_table,
     "json": _write_json,
     "jsonl": _write_jsonl,

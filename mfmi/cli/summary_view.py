@@ -5,10 +5,12 @@ from __future__ import annotations
 import math
 import shlex
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from mfmi.cli.numbers import number
 from mfmi.cli.terminal import program
+from mfmi.columns import BY_NAME, Column
 from mfmi.names import PHASES, STATUSES
 
 if TYPE_CHECKING:
@@ -59,6 +61,22 @@ def draw(console: Console, summary: Summary, unit: str, file: str, *, everything
         say(console, text)
     for text in failures(summary.tally):
         say(console, text, "red")
+
+
+def columns_of(summary: Summary, unit: str) -> list[Column]:
+    """Return what the columns of the table are, under the names that it gives them."""
+    words = {
+        unit: Column(unit, "float64", f"{unit} per input dimension", "largest information of the kind named above it"),
+        "edge": Column(
+            "edge", "float64", "1", "distance of that sigma_w from the nearest edge of chaos, relative to it"
+        ),
+    }
+    names = [name.format(unit=unit) for name, _ in _CELLS if name not in ("skip", "branch") or name in summary.factors]
+    there = [
+        words.get(name) or replace(BY_NAME[name], description=f"{BY_NAME[name].description}, at that point")
+        for name in names
+    ]
+    return [*(BY_NAME[name] for name in summary.by if name in BY_NAME and name not in names), *there]
 
 
 def say(console: Console, text: str, style: str = "") -> None:

@@ -13,6 +13,7 @@ import click
 
 from mfmi.cli.command import command as make_command
 from mfmi.cli.exits import STRICT
+from mfmi.cli.following import following
 from mfmi.cli.numbers import counted
 from mfmi.cli.options import Count, network_option
 from mfmi.cli.progress import ProgressDisplay, duration
@@ -169,6 +170,7 @@ def _describe(config: Config, plan: Plan, sink: Sink, run: Run) -> None:
     click.echo("\n".join(lines))
     if not run.resume:
         sink.check()
+    following("sweep", config.filename, same=True, without=("-n", "--dry-run"))
 
 
 def _values_text(values: Any) -> str:
@@ -232,7 +234,10 @@ def _to_file(plan: Plan, sink: Sink, path: str, run: Run) -> None:
         click.echo(f"in {result.path}; when all shares are there: {program()} merge {shlex.quote(path)}")
     else:
         summary = publisher.summary() if publisher else _read_summary(path)
-        Sink("table").draw(functools.partial(_draw_end, result, run, summary, plan.unit, path))
+        from mfmi.cli.summary_view import columns_of
+
+        table = functools.partial(_draw_end, result, run, summary, plan.unit, path)
+        Sink("table").draw(table, columns_of(summary, plan.unit))
     _finish(result, run)
 
 

@@ -29,7 +29,7 @@ def plain_table(
     *,
     shown: Sequence[str] = (),
     rows_left_out: int = 0,
-) -> None:
+) -> list[str]:
     """Print rows in aligned columns.
 
     Parameters
@@ -44,6 +44,11 @@ def plain_table(
         The names that matter most: they come first, and the others follow while there is room.
     rows_left_out
         How many rows there are beyond those given.
+
+    Returns
+    -------
+    list of str
+        The names of the columns that fit.
     """
     from rich.table import Table
 
@@ -70,3 +75,4 @@ def plain_table(
         console.print(f"{rows_left_out} more rows: --format csv", style="dim")
     if missing:
         console.print(f"{len(missing)} more columns ({', '.join(missing)}): --format csv", style="dim", soft_wrap=True)
+    return [columns[i].name for i in fitting]

@@ -35,6 +35,8 @@ class Terminal:
         -q: no progress, no notes; warnings and errors stay.
     verbosity
         How many -v; 2 shows tracebacks.
+    explains
+        --explain: say what the columns of a table are.
     arguments
         The command line after the program's name.
     """
@@ -42,6 +44,7 @@ class Terminal:
     color: str = "auto"
     quiet: bool = False
     verbosity: int = 0
+    explains: bool = False
     arguments: tuple[str, ...] = ()
 
     def wants_color(self, stream: TextIO) -> bool:

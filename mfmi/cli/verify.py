@@ -12,6 +12,7 @@ import click
 from mfmi.arguments.ranges import MOST_NETWORKS, MOST_SAMPLES, MOST_SEED, WIDEST_SQUARE
 from mfmi.cli.command import command as make_command
 from mfmi.cli.exits import STRICT
+from mfmi.cli.following import following
 from mfmi.cli.model_options import with_weights
 from mfmi.cli.numbers import number
 from mfmi.cli.options import Count, network_option, network_options, scale_options
@@ -182,7 +183,14 @@ def command(
     with ProgressDisplay(terminal()) as progress:
         rows = verify(setting, effort, jobs=jobs, on_progress=progress)
     rows = tuple(row.in_unit(unit) for row in rows)
-    sink.write(as_arrays(rows), COLUMNS, table=functools.partial(_draw, setting, effort, rows, unit))
+    headings = {name: name for name in ("quantity", "layer", "theory", "relation")}
+    headings |= {"measured": "n = ...", "standard_error": "s.e.", "z": "z", "flag": "flag"}
+    table = functools.partial(_draw, setting, effort, rows, unit)
+    sink.write(as_arrays(rows), COLUMNS, table=table, headings=headings)
+    if plain:
+        following("recommend", same=True, without=("--widths",), remark="the best weights for such a network")
+    else:
+        following("bound", same=True, without=("--widths", "--width", "--inputs"), remark="the bounds of every layer")
     if strict and (bad := [row for row in rows if row.disagrees]):
         quantities = ", ".join(dict.fromkeys(row.quantity for row in bad))
         values = "1 value" if len(bad) == 1 else f"{len(bad)} values"

@@ -32,7 +32,7 @@ def test_a_bottleneck(command_line: CommandLine) -> None:
 
 def test_explain(command_line: CommandLine) -> None:
     found = answer(
-        command_line, "--act", "relu", "--sw", "1", "--weights", "orthogonal", "--widths", "6,3,9", "--explain"
+        command_line, "--act", "relu", "--sw", "1", "--weights", "orthogonal", "--widths", "6,3,9", "--every-layer"
     )
     assert [row["kind"] for row in found] == ["input", "dense", "dense"]
     assert [row["rank"] for row in found] == [6, 3, 9]
@@ -79,7 +79,9 @@ def test_symmetries(command_line: CommandLine, tmp_path: Path) -> None:
 
 
 def test_the_drawing(command_line: CommandLine) -> None:
-    done = command_line("capacity", "--act", "tanh", "--sw", "1", "--widths", "8,2,8", "--explain", "--format", "table")
+    done = command_line(
+        "capacity", "--act", "tanh", "--sw", "1", "--widths", "8,2,8", "--every-layer", "--format", "table"
+    )
     assert done.code == 0
     assert "bottleneck: layer 1 (dense), which lets 2 of 8 directions pass" in done.out
     assert max(map(len, done.out.splitlines())) <= 80
