@@ -18,7 +18,7 @@ FRAMEWORKS ?= build/frameworks
 FRAMEWORK_TESTS := tests/recommendation/test_emitted_code.py tests/initialisers/test_arguments.py
 OLDEST_OF := $(FLOORS)/bin/uv pip install --quiet --python $(FLOORS) --resolution lowest-direct
 
-.PHONY: demo test test-floors test-frameworks test-slow evidence gallery gains isometry streams mutants coverage lint format bench docs clean
+.PHONY: demo test test-floors test-frameworks test-thorough test-slow evidence gallery gains isometry streams mutants coverage lint format bench docs clean
 
 demo: $(RUN)  ## the main job: sweep the edge of chaos and show the summary
 	mkdir -p build
@@ -33,6 +33,9 @@ test-floors: $(OLDEST)  ## tests of what the libraries do for us, at the oldest 
 
 test-frameworks: $(FRAMEWORKS)/stamp  ## the code of recommendations with PyTorch, JAX, Flax, Equinox, Haiku and Keras
 	KERAS_BACKEND=torch $(FRAMEWORKS)/bin/python -m pytest -m slow -W ignore::DeprecationWarning $(FRAMEWORK_TESTS)
+
+test-thorough: $(DEV)  ## the tests that take seconds each, which the fast suite leaves out
+	$(BIN)/python -m pytest -m "thorough and not slow" -n 2 --dist loadfile --no-loadscope-reorder
 
 test-slow: $(DEV)  ## the tests that take minutes
 	$(BIN)/python -m pytest -m slow

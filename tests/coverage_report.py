@@ -59,7 +59,7 @@ def main() -> None:
     data = options.data or ROOT / "build" / "coverage.json"
     if not options.data:
         data.parent.mkdir(exist_ok=True)
-        pytest = [sys.executable, "-m", "pytest", "-q", "-n", "2", "--dist", "loadfile"]
+        pytest = [sys.executable, "-m", "pytest", "-m", "not slow", "-q", "-n", "2", "--dist", "loadfile"]
         subprocess.run([*pytest, "--cov", "--cov-report", f"json:{data}"], cwd=ROOT, check=True)
     counts = numerical(json.loads(data.read_text())["files"])
     print(report(counts))

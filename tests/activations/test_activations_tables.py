@@ -158,6 +158,7 @@ def test_far_scales_are_left_to_quadrature():
     assert phi.decorrelation(1e20, 1e20) == pytest.approx(1.0, rel=1e-9)
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize("name", ["softplus", "silu", "elu", "selu", "gelu"])
 def test_at_immense_variances_they_are_relu(name):
     """Unbounded networks come this far; the values must stay right, and the error told must cover the replacement."""

@@ -95,6 +95,7 @@ def test_sums_of_two_rates_are_followed_to_large_variances(mine):
     np.testing.assert_allclose(phi.second_moment(s), wanted, rtol=1e-8)
 
 
+@pytest.mark.thorough
 def test_bounds_after_a_line_with_a_wave(mine):
     """E sin^4 = 3/8 - exp(-2 s)/2 + exp(-8 s)/8; the whole row took minutes."""
     start = time.process_time()

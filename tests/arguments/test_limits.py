@@ -160,6 +160,7 @@ CORNERS = np.array(
 )
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize("activation", ["tanh", "relu", "sin", "sign"])
 @pytest.mark.parametrize("noise_at", ["output", "every"])
 def test_every_corner_of_what_is_taken_has_rows(activation: str, noise_at: str) -> None:

@@ -60,11 +60,13 @@ def check(shares):
     return shares[known].max()
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize("name", ["tanh", "relu", "linear", "sin"])
 def test_no_lower_bound_exceeds_the_ceiling(name):
     assert check(shares_of_the_ceiling(name, 15, 11, CLOSED, 6)) > 0.99  # one orthogonal layer attains it
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize("name", ["relu", "leaky_relu(0.2)", "linear"])
 def test_no_replica_value_exceeds_the_ceiling(name):
     assert check(shares_of_the_ceiling(name, 14, 3, ("replica",), 4)) > 0.7

@@ -92,6 +92,7 @@ def test_the_drawing(command_line: CommandLine, data: np.ndarray) -> None:
     assert max(map(len, done.out.splitlines()[2:])) <= 80
 
 
+@pytest.mark.thorough
 def test_sweep(command_line: CommandLine, data: np.ndarray) -> None:
     Path("c.yaml").write_text(CONFIG + "columns: [efficiency]\nseed: 3\n")
     assert command_line("sweep", "c.yaml", "-o", "a.parquet", "--jobs", "1").code == 0

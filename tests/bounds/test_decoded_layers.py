@@ -29,6 +29,7 @@ def entropies(act, sigma_w, depth, alpha=(), prior="gaussian", **settings):
     return evaluate_points(points, depth, ["replica"], model=model)["mi_replica"].reshape(len(points), -1)
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize("weights", ["gaussian", "orthogonal"])
 @pytest.mark.parametrize(
     ("alpha", "prior"),
@@ -52,6 +53,7 @@ def test_nothing_is_told_that_a_layer_before_does_not_hold(alpha, prior, weights
     assert np.all(found["mi_layerwise"][known] <= found["mi_replica"][known] * (1.0 + 1e-6))
 
 
+@pytest.mark.thorough
 def test_without_noise_a_layer_of_steps_tells_what_the_one_before_it_holds():
     """A square matrix has an inverse: after vanishing noise T^L tells u_{L-1}."""
     depth = np.array([2, 3, 4])
@@ -99,6 +101,7 @@ def test_an_input_of_two_values_is_decoded_through_tanh(weights):
     np.testing.assert_allclose(found["mi_replica"], np.log(2.0), rtol=1e-9)
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize("weights", ["gaussian", "orthogonal"])
 def test_signals_fade_through_a_hundred_layers(weights):
     """In the ordered phase each layer leaves the same share of what is left."""

@@ -265,6 +265,7 @@ def test_replica_values_below_their_cancellation_keep_their_digits():
     assert np.all(np.abs(found["mi_replica"] - truth) <= found["mi_replica_error"] + 1e-10 * truth)
 
 
+@pytest.mark.thorough
 def test_faint_replica_values_lie_between_the_bounds():
     points = Points.of("relu", 0.3, sigma_noise=0.3, noise_at="every")
     names = ["linear", "layerwise", "fisher", "replica", "gaussian_upper"]

@@ -57,6 +57,7 @@ def test_it_is_concave_and_rises_with_the_precision(name):
     assert np.all(np.diff(j, 2) < 1e-9)
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize(("name", "s", "share"), [("tanh", 0.8, 0.7), ("hard_tanh", 1.5, 0.3), ("cos", 6.0, 0.2)])
 def test_it_is_the_integral_of_the_curvature(name, s, share):
     """Against midpoints in ln t and a fine uniform grid of offsets; blunt, but nothing in common with the channel."""
@@ -102,6 +103,7 @@ def test_it_is_the_replica_value_of_a_linear_network():
     np.testing.assert_allclose(found["mi_fisher"], found["mi_replica"], rtol=1e-7)
 
 
+@pytest.mark.thorough
 def test_it_exists_for_any_activation_and_is_tight_for_shallow_ones():
     found = evaluate_points(networks("sin"), [2], ["fisher", "replica"])
     ratio = found["mi_fisher"] / found["mi_replica"]

@@ -62,6 +62,7 @@ def test_they_stand_after_the_contract_s_in_their_own_order():
         evaluate_points(Points.of("tanh", 1.2), 1, ["linear"], "nats", ["mse"])
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize("case", SQUARE, ids=lambda case: case["id"])
 def test_mmse_of_the_reference(case):
     kind, _, scale = case["weights"][0]

@@ -121,6 +121,7 @@ def test_a_strictly_monotone_activation_hides_nothing(act, estimators, noise_at)
         np.testing.assert_array_equal(found[f"mi_{name}"], seen[f"mi_{name}"])
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize("weights", ["gaussian", "orthogonal"])
 @pytest.mark.parametrize("noise_at", ["output", "every"])
 @pytest.mark.parametrize(("act", "lower"), [("relu", LOWER), ("abs", ("linear", "fisher"))])

@@ -74,6 +74,7 @@ def test_the_best_upper_bound_is_that_of_its_layer(sigma_noise):
     np.testing.assert_array_equal(whole["mi_upper"], whole["mi_gaussian_upper"])
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize("estimator", ["fisher", "replica"])
 @pytest.mark.parametrize("weights", ["gaussian", "orthogonal"])
 def test_a_row_of_the_slow_estimators_is_the_same_alone(estimator, weights):

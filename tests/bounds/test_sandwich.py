@@ -88,7 +88,9 @@ def check(draw: Draw) -> None:
     assert np.all(linear_orthogonal >= linear * (1.0 - 1e-9))
 
 
-@pytest.mark.parametrize("name", QUICK)
+@pytest.mark.parametrize(
+    "name", [pytest.param(name, marks=[pytest.mark.thorough] if "relu" in name else []) for name in QUICK]
+)
 def test_piecewise_linear_networks_to_twenty_layers(name):
     check(Draw.of(name, 10, seed=1, deepest=19, least_noise=0.03))
 
@@ -120,6 +122,7 @@ def replica_of_two_layers(points: Points) -> np.ndarray:
     return value + 0.5 * np.log1p(q_x * r_0) - 0.5 * (r_0 * e_0 + v_2 / (noise + v_2))
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize("name", chosen(OTHERS))
 def test_other_activations_after_one_hidden_layer(name):
     draw = Draw.of(name, 2, seed=1, deepest=1, least_noise=0.3)

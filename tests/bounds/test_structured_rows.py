@@ -95,6 +95,7 @@ def test_absolute_noise_of_a_barely_scaled_branch_is_nearly_a_plain_network():
     assert plain.message == ""
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize("weights", ["gaussian", "orthogonal"])
 def test_covariance_upper_of_plain_networks_is_above_the_value(weights):
     rows = mfmi.evaluate(

@@ -84,6 +84,7 @@ def test_a_chaotic_network_of_a_thousand_layers_has_the_value_of_a_shallower_one
     np.testing.assert_allclose(values[1], values[0], rtol=1e-6)
 
 
+@pytest.mark.thorough
 def test_numpy_looks_as_far_ahead(monkeypatch):
     """From small variances alone: more plain passes in a row than are taken singly."""
     problem = problem_of(2.0, 0.0, "gaussian", 40)

@@ -194,6 +194,7 @@ def test_both_searches_agree_at_any_noise(ensemble, which, seed, share):
     np.testing.assert_allclose(one.value[both], other.value[both], rtol=1e-8, atol=1e-300)
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize("in_code", [True, False])
 @pytest.mark.parametrize(("depth", "value"), [(8, 0.1471), (10, 0.1394650)])
 def test_a_layer_that_is_as_good_as_known_does_not_end_the_search(depth, value, in_code, monkeypatch):
@@ -259,6 +260,7 @@ EVALUATE = (
 )
 
 
+@pytest.mark.thorough
 def test_the_switch_forgoes_the_compiler():
     value, loaded = run(EVALUATE, MFMI_COMPILE="0").split()
     assert loaded == "False"

@@ -40,6 +40,7 @@ def table(tables, request):
     return tables[name]
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize("table", NAMES, indirect=True)
 def test_it_is_the_quadrature(table):
     r, tau, s = points(1)

@@ -76,6 +76,7 @@ def equivocation(name, variance, total):
     return np.sum(law[:, None] * law * np.logaddexp(0.0, -odds))
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize("name", ["abs", "gelu", "silu"])
 def test_what_folds_tells_all_but_the_branch(name):
     """I(z; T) = ln(1 + V/noise)/2 less the information in the branch."""

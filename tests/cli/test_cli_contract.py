@@ -156,6 +156,7 @@ def test_tracebacks_come_on_demand(
     assert "lost" in done.err
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize(
     "arguments", [("version",), BOUND, (*BOUND, "--format", "table"), (*BOUND, "--format", "parquet")]
 )

@@ -231,6 +231,7 @@ estimators: [mean_field]
 """
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize("signum", [signal.SIGINT, signal.SIGTERM])
 def test_an_interruption_keeps_what_is_done_and_says_how_to_go_on(tmp_path: Path, signum: signal.Signals) -> None:
     (tmp_path / "big.yaml").write_text(BIG)

@@ -60,6 +60,7 @@ def test_theory_and_small_networks_agree(command_line, in_this_process):
         assert row["networks"] == 16
 
 
+@pytest.mark.thorough
 def test_rows_are_the_same_for_any_number_of_jobs_and_every_time(command_line):
     few = ("verify", "--act", "relu", "--sw", "1.4", "--sb", "0.2", "--depth", "2", "--widths", "20,40", "--seeds", "2")
     one, two = (command_line(*few, "--noise-at", "every", "--jobs", jobs) for jobs in ("1", "2"))
@@ -88,6 +89,7 @@ def test_one_width_brings_its_half(command_line, in_this_process):
     assert {row["width"] for row in rows} == {10, 20, None}
 
 
+@pytest.mark.thorough
 def test_small_networks_hold_bounds_against_the_true_information(command_line, in_this_process):
     done = command_line(
         *("verify", "--act", "tanh", "--sw", "1.5", "--sb", "0.2", "--sn", "0.5", "--depth", "2", "--widths", "4,8"),

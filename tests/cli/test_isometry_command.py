@@ -82,6 +82,7 @@ def test_the_sketch() -> None:
     assert sketch([0.0, 0.0], 1, " #") == [""]
 
 
+@pytest.mark.thorough
 def test_networks_with_skips_have_mean_and_variance(command_line: CommandLine) -> None:
     options = ("--act", "relu", "--sw", "1.4", "--residual", "--branch", "1/sqrt(depth)", "--depth", "3")
     found = rows(command_line, *options)

@@ -99,6 +99,7 @@ def stop_again_and_again(folder: Path, dice: random.Random, stops: int) -> None:
     assert sorted(os.listdir(folder)) == ["out.parquet", "sweep.yaml"]
 
 
+@pytest.mark.thorough
 def test_stopped_once(tmp_path: Path, expected: str) -> None:
     stop_again_and_again(tmp_path, random.Random(0), 1)
     assert sha256(tmp_path / "out.parquet") == expected
@@ -111,6 +112,7 @@ def test_stopped_three_times(tmp_path: Path, expected: str, seed: int) -> None:
     assert sha256(tmp_path / "out.parquet") == expected
 
 
+@pytest.mark.thorough
 def test_divided_and_merged(tmp_path: Path, expected: str) -> None:
     (tmp_path / "sweep.yaml").write_text(SMALL)
     finish(command(tmp_path, "--shard", "1/2"))

@@ -302,6 +302,7 @@ FLOODS = {
 }
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize("name", FLOODS)
 def test_floods_are_read_or_refused_in_time(name: str) -> None:
     assert len(FLOODS[name]) < MAX_BYTES

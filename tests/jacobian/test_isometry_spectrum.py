@@ -84,6 +84,7 @@ def largest_gap(spectrum, eigenvalues):
     return np.abs(cumulative - steps).max()
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize(("name", "depth", "sigma_w2", "sigma_b2", "sigma_h2", "weights"), FINITE)
 def test_histogram_is_that_of_a_finite_network(name, depth, sigma_w2, sigma_b2, sigma_h2, weights):
     """Eigenvalues repel each other: their distribution function is off by a few parts in n, not by 1 / sqrt(n)."""
@@ -180,6 +181,7 @@ def test_one_law_between_orthogonal_matrices_is_itself():
     assert found.moment(1) == pytest.approx(mean, rel=1e-8)
 
 
+@pytest.mark.thorough
 def test_weights_scale_the_spectrum():
     phi = mfmi.activation("tanh")
     one = jacobian_spectrum(phi, [0.7, 0.9], 1.0, "gaussian")

@@ -136,6 +136,7 @@ def test_deep_layers_come_to_the_fixed_point(activation: str) -> None:
         assert path.chi[-1] == pytest.approx(end.chi_1, rel=1e-12)
 
 
+@pytest.mark.thorough
 @settings(max_examples=60, deadline=None)
 @given(
     activation=st.sampled_from([name for name in names() if name not in ("elu", "selu")]),

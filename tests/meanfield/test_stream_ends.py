@@ -17,6 +17,7 @@ KINDS = [
 ]  # fmt: skip
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize(("norm", "norm_at"), KINDS)
 @pytest.mark.parametrize("name", ["tanh", "gelu"])
 def test_they_are_the_ends_of_long_recursions(name: str, norm: str, norm_at: str) -> None:

@@ -113,6 +113,7 @@ def test_a_sampled_network_follows(noise_in: str, norm: str) -> None:
         h = 0.9 * (t if noise_in == "stream" else h) + 0.7 * branch
 
 
+@pytest.mark.thorough
 def test_powers_of_the_depth() -> None:
     """Theory (32)-(33) beside the recursion, between the middle and the end of it."""
     depth = 1500

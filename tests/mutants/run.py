@@ -49,7 +49,19 @@ def run_tests(folder: Path, tests: tuple[str, ...], cached: bool = True) -> str:
     }
     if not cached:
         environment["MFMI_CACHE_DIR"] = ""
-    command = [sys.executable, "-m", "pytest", "-q", "-x", "-p", "no:cacheprovider", *LEFT_OUT, *tests]
+    command = [
+        sys.executable,
+        "-m",
+        "pytest",
+        "-m",
+        "not slow",
+        "-q",
+        "-x",
+        "-p",
+        "no:cacheprovider",
+        *LEFT_OUT,
+        *tests,
+    ]
     try:
         done = subprocess.run(
             command, cwd=folder, env=environment, capture_output=True, text=True, timeout=MOST_SECONDS

@@ -72,6 +72,7 @@ def test_the_reference_has_both_laws():
     assert len(REFERENCE) >= 11
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize("case", REFERENCE, ids=lambda case: case["id"])
 def test_reference_value(case):
     alpha = [weight[1] for weight in case["weights"]]
@@ -92,6 +93,7 @@ def test_reference_value(case):
     assert np.isnan(found["efficiency"])
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize("weights", ["gaussian", "orthogonal"])
 @pytest.mark.parametrize(
     ("act", "name", "share", "noise_at"),
@@ -124,6 +126,7 @@ def exact_of_two_values(n, matrix, o2, samples, rng):
     return np.mean(-0.5 * (noise**2).sum(axis=1) / o2 - evidence) / n
 
 
+@pytest.mark.thorough
 def test_two_values_through_a_finite_layer():
     rng = np.random.default_rng(2)
     values = [exact_of_two_values(11, gaussian_matrix(11, 11, 1.0, rng), 0.5, 400, rng) for _ in range(30)]

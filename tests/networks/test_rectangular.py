@@ -55,6 +55,7 @@ def test_the_reference_has_cases_of_every_kind():
     assert {case["layers"][0][0] for case in RECTANGULAR} >= {"Linear", "ReLU", "HardTanh", "Probit"}
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize("case", RECTANGULAR, ids=lambda case: case["id"])
 def test_reference_value(case):
     kind, _, scale = case["weights"][0]
@@ -129,6 +130,7 @@ def test_entropy_power_of_rotations_counts_the_noise_where_it_lies(alpha):
     assert found["entropy_power"] == pytest.approx(exact, rel=1e-12)
 
 
+@pytest.mark.thorough
 def test_entropy_power_of_a_narrowing_network_is_below_the_exact_value():
     for act, weights, noise_at in (("tanh", "gaussian", "output"), ("erf", "orthogonal", "every")):
         found = evaluate(act, [0.8, 0.5, 2.0], 1.4, 0.01, weights, noise_at=noise_at)
@@ -148,6 +150,7 @@ def test_orthogonal_layers_meet_at_the_square(act, noise_at):
         assert above[name] == pytest.approx(at[name], rel=1e-7)
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize("weights", ["gaussian", "orthogonal"])
 @pytest.mark.parametrize(
     ("act", "alpha", "noise_at"),
@@ -166,6 +169,7 @@ def test_bounds_hold_the_exact_value(act, alpha, noise_at, weights):
     assert found["replica"] <= found["gaussian_upper"] * (1 + 1e-6)
 
 
+@pytest.mark.thorough
 def test_a_bottleneck_caps_what_comes_after_it():
     """The network cut at the narrow layer already has no more; a wide layer after it reads the same."""
     for name in ("linear", "replica"):

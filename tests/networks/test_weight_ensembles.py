@@ -234,6 +234,7 @@ def test_order_of_the_bounds(act, noise_at):
                 assert np.all(np.diff(value) < 0.0)
 
 
+@pytest.mark.thorough
 def test_the_smallest_of_many_minima_is_found():
     """Closed lower bounds have several in deep chains at low noise; one that is missed can be above the upper bound."""
     eigenvalues = np.exp(np.random.default_rng(0).normal(0.0, 1.0, 784))
@@ -259,6 +260,7 @@ def test_points_do_not_change_each_other():
             np.testing.assert_allclose(own, alone[name][::-1], rtol=1e-12, err_msg=name)
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize("noise_at", ["output", "every"])
 def test_best_linear_decoder_of_finite_networks(noise_at):
     weights = Weights.per_layer(

@@ -152,6 +152,7 @@ def test_wrong_weights_on_the_command_line(
     assert message in found.err
 
 
+@pytest.mark.thorough
 def test_verify_draws_matrices_with_these_singular_values(folder: Path, command_line: CommandLine) -> None:
     found = command_line(
         "verify", "--act", "relu", "--sw", "1.4", "--depth", "2", "--weights", "spectrum:e.npy,gaussian",

@@ -280,6 +280,7 @@ def test_a_point_that_repels_is_told() -> None:
     assert optimum(NetworkFamily(get("tanh"), 30), "linear", 0.0, plateau=False).steady
 
 
+@pytest.mark.thorough
 def test_what_does_not_train_so_deep_is_not_praised(command_line: CommandLine) -> None:
     out = command_line("recommend", "--act", "gelu", "--depth", "30", "--sb", "0", "--format", "table").out
     assert "trains only to about 6 xi_c" in out

@@ -234,6 +234,7 @@ def test_everything_is_in_the_table(grid: dict[str, Any]) -> None:
 # ---- files -----------------------------------------------------------------------------------------------------------
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize(("image_format", "start"), [("png", b"\x89PNG"), ("svg", b"<?xml"), ("pdf", b"%PDF")])
 def test_the_same_bytes_every_time(grid: dict[str, Any], image_format: str, start: bytes) -> None:
     rows = to_frame(grid)
@@ -329,6 +330,7 @@ def test_without_matplotlib(
     assert command_line("plot", file, "--terminal").code == 0
 
 
+@pytest.mark.thorough
 def test_a_terminal_needs_no_matplotlib(file: Path) -> None:
     code = (
         "import sys\n"
@@ -360,6 +362,7 @@ def test_a_terminal_of_80_columns(
     assert "\x1b" not in done.out
 
 
+@pytest.mark.thorough
 def test_a_terminal_without_unicode(process: Callable[..., Any], file: Path) -> None:
     done = process("plot", file, "--terminal", "-q", env={"PYTHONIOENCODING": "ascii"})
     assert done.returncode == 0, done.stderr

@@ -390,6 +390,7 @@ def test_two_widths_extrapolate_a_line_exactly():
     assert trend.degrees == pytest.approx(18)  # both parts of the error are equal: 9 degrees each
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize("widths", [(200, 400), (100, 200, 400)])
 def test_z_scores_of_few_networks_are_standard_normal(widths):
     rng = np.random.default_rng(11)

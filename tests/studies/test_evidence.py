@@ -253,6 +253,7 @@ def test_the_page_says_what_its_tables_say(ranked: list[Any]) -> None:
     assert page.count("<!-- table") == 5
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize("case", [Case("digits", "tanh", 20), Case("breast_cancer", "relu", 50)], ids=str)
 def test_the_rankings_follow_from_the_raw_tables(ranked: list[Any], case: Case) -> None:
     import pandas as pd

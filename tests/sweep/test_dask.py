@@ -110,6 +110,7 @@ def sha256(path: Path) -> str:
     return hashlib.sha256(path.read_bytes()).hexdigest()
 
 
+@pytest.mark.thorough
 def test_a_worker_of_the_cluster_is_killed_in_the_middle(tmp_path: Path, two_workers: Cluster, expected: str) -> None:
     out = tmp_path / "out.parquet"
     killed = []

@@ -98,6 +98,7 @@ def kill_at_random(out: Path, seed: int) -> None:
     run_sweep(FakePlan(**PLAN_SIZE), out, evaluate=rows, resume=True)
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize("seed", FAST_SEEDS)
 def test_killed_at_random_moments(tmp_path: Path, expected: str, seed: int) -> None:
     kill_at_random(tmp_path / "out.parquet", seed)
@@ -113,6 +114,7 @@ def test_killed_at_more_random_moments(tmp_path: Path, expected: str, seed: int)
     assert os.listdir(tmp_path) == ["out.parquet"]
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize("signum", [signal.SIGINT, signal.SIGTERM, signal.SIGKILL])
 def test_a_signal_stops_workers_within_a_second_and_keeps_what_is_finished(
     tmp_path: Path, expected: str, signum: signal.Signals
@@ -135,6 +137,7 @@ def test_a_signal_stops_workers_within_a_second_and_keeps_what_is_finished(
     assert sha256(out) == expected
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize("signum", [signal.SIGTERM, signal.SIGKILL])
 def test_stopped_while_the_chunks_become_one_file(tmp_path: Path, expected: str, signum: signal.Signals) -> None:
     out = tmp_path / "out.parquet"
@@ -175,6 +178,7 @@ def interrupted(out: Path, **settings: Any) -> None:
     assert caught.value.parts == folder_of(out)
 
 
+@pytest.mark.thorough
 def test_what_an_unfinished_sweep_says_without_resume(tmp_path: Path) -> None:
     out = tmp_path / "out.parquet"
     interrupted(out)
@@ -185,6 +189,7 @@ def test_what_an_unfinished_sweep_says_without_resume(tmp_path: Path) -> None:
     assert result.resumed_chunks == 0
 
 
+@pytest.mark.thorough
 def test_another_config_is_refused_and_the_keys_are_named(tmp_path: Path, expected: str) -> None:
     out = tmp_path / "out.parquet"
     interrupted(out)
@@ -221,6 +226,7 @@ def test_a_damaged_plan_is_named(tmp_path: Path, text: str) -> None:
         run_sweep(FakePlan(**PLAN_SIZE), out, evaluate=rows, resume=True)
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize("damage", ["cut", "flip", "empty", "another sweep"])
 def test_damaged_and_foreign_chunks_are_computed_again(tmp_path: Path, expected: str, damage: str) -> None:
     out = tmp_path / "out.parquet"
@@ -252,6 +258,7 @@ def test_resuming_what_never_began_and_what_is_finished(tmp_path: Path, expected
     assert sha256(out) == expected
 
 
+@pytest.mark.thorough
 def test_a_forced_sweep_keeps_its_leave_to_replace_when_it_is_resumed(tmp_path: Path, expected: str) -> None:
     out = tmp_path / "out.parquet"
     run_sweep(FakePlan(n_grid=10), out, evaluate=rows)
@@ -262,6 +269,7 @@ def test_a_forced_sweep_keeps_its_leave_to_replace_when_it_is_resumed(tmp_path: 
     assert sha256(out) == expected
 
 
+@pytest.mark.thorough
 def test_stopped_between_the_last_two_steps(tmp_path: Path, expected: str) -> None:
     """The file stands and so does what is left of the folder of parts."""
     out = tmp_path / "out.parquet"

@@ -110,6 +110,7 @@ def test_shards_and_merge_give_the_same_bytes(tmp_path: Path, expected: Path) ->
     assert os.listdir(tmp_path) == ["out.parquet"]
 
 
+@pytest.mark.thorough
 def test_shards_of_several_machines_are_merged_from_their_folders(tmp_path: Path, expected: Path) -> None:
     for share in (1, 2):
         (tmp_path / str(share)).mkdir()
@@ -122,6 +123,7 @@ def test_shards_of_several_machines_are_merged_from_their_folders(tmp_path: Path
     assert not any(folder.exists() for folder in folders)
 
 
+@pytest.mark.thorough
 def test_folders_of_different_sweeps_are_not_merged(tmp_path: Path) -> None:
     run_sweep(FakePlan(), tmp_path / "a", shard=(1, 2), evaluate=rows)
     run_sweep(FakePlan(depths=(1, 2)), tmp_path / "b", shard=(2, 2), evaluate=rows)
@@ -136,6 +138,7 @@ def test_a_shard_with_another_config_is_refused(tmp_path: Path) -> None:
     assert run_sweep(FakePlan(), tmp_path / "a", shard=(1, 2), evaluate=rows).resumed_chunks == 6
 
 
+@pytest.mark.thorough
 def test_the_stream_is_the_file(expected: Path) -> None:
     stream = SweepStream(FakePlan(), jobs=2, evaluate=rows)
     blocks = list(stream)
@@ -147,6 +150,7 @@ def test_the_stream_is_the_file(expected: Path) -> None:
     assert (stream.result.rows, stream.result.statuses["unconverged"]) == (156, 3)
 
 
+@pytest.mark.thorough
 def test_a_stream_that_nobody_reads_further_holds_few_chunks() -> None:
     plan = FakePlan(n_grid=10_000)
     seen: list[Progress] = []
@@ -158,6 +162,7 @@ def test_a_stream_that_nobody_reads_further_holds_few_chunks() -> None:
     assert 0 < max(progress.chunks_done for progress in seen) < 40
 
 
+@pytest.mark.thorough
 def test_what_raises_is_a_failed_row_and_nothing_else_changes(tmp_path: Path, expected: Path) -> None:
     result = run_sweep(FakePlan(), tmp_path / "out.parquet", jobs=2, evaluate=picky)
     assert result.statuses == {"ok": 147, "unconverged": 3, "failed": 6}
@@ -187,6 +192,7 @@ def test_a_chunk_without_points(tmp_path: Path) -> None:
     assert (result.points, result.n_chunks) == (12, 14)
 
 
+@pytest.mark.thorough
 def test_a_worker_that_is_killed_loses_nothing(tmp_path: Path, expected: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("FAKE_SWEEP_MARK", str(tmp_path / "mark"))
     run_sweep(FakePlan(), tmp_path / "out.parquet", jobs=2, evaluate=dies_once)
@@ -194,6 +200,7 @@ def test_a_worker_that_is_killed_loses_nothing(tmp_path: Path, expected: Path, m
     assert sha256(tmp_path / "out.parquet") == sha256(expected)
 
 
+@pytest.mark.thorough
 def test_points_that_kill_their_worker_twice_are_named_and_the_rest_is_kept(tmp_path: Path, expected: Path) -> None:
     out = tmp_path / "out.parquet"
     with pytest.raises(OutputError, match=r"killed by SIGKILL twice on points 15 to 19 \(chunk 3\); \d+ of 12 chunks"):
@@ -204,6 +211,7 @@ def test_points_that_kill_their_worker_twice_are_named_and_the_rest_is_kept(tmp_
     assert sha256(out) == sha256(expected)
 
 
+@pytest.mark.thorough
 def test_exhausted_memory_is_not_a_property_of_a_point(tmp_path: Path) -> None:
     with pytest.raises(OutputError, match=r"ran out of memory twice on points 15 to 19"):
         run_sweep(FakePlan(), tmp_path / "out.parquet", evaluate=forgetful)
@@ -216,6 +224,7 @@ def test_a_bug_in_a_worker_comes_with_its_trace(tmp_path: Path) -> None:
     assert os.listdir(tmp_path) == []
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize("jobs", [1, 2])
 def test_a_bug_in_the_evaluation_is_no_failed_row(tmp_path: Path, jobs: int) -> None:
     """It stops the sweep, says where it is, and what was finished is kept."""
@@ -297,6 +306,7 @@ def test_two_runs_at_once(tmp_path: Path, expected: Path) -> None:
     assert sha256(out) == sha256(expected)
 
 
+@pytest.mark.thorough
 def test_shards_work_at_once_but_each_only_once(tmp_path: Path, expected: Path) -> None:
     out = tmp_path / "out.parquet"
     seen = []
@@ -376,6 +386,7 @@ def test_too_many_points(tmp_path: Path) -> None:
         SweepStream(FakePlan(n_points=52), evaluate=rows, max_points=51)
 
 
+@pytest.mark.thorough
 def test_progress_is_told_in_order_and_not_too_often(tmp_path: Path) -> None:
     seen: list[Progress] = []
     run_sweep(FakePlan(n_grid=600), tmp_path / "out.parquet", jobs=2, evaluate=rows, on_progress=seen.append)
@@ -429,6 +440,7 @@ def test_memory_is_that_of_a_chunk(tmp_path: Path) -> None:
     assert program + 2 * worker < 600
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize("share", [0.02, 0.4, 0.99], ids=["plan", "chunk", "merge"])
 def test_a_full_disk_is_one_line_and_loses_nothing(tmp_path: Path, expected: Path, share: float) -> None:
     """A chunk is most of the whole file, of which much describes the columns."""
@@ -446,6 +458,7 @@ def test_a_full_disk_is_one_line_and_loses_nothing(tmp_path: Path, expected: Pat
     assert sha256(out) == sha256(expected)
 
 
+@pytest.mark.thorough
 def test_stuck_workers_die_with_an_error_elsewhere(tmp_path: Path) -> None:
     began = time.monotonic()
 

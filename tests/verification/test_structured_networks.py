@@ -50,6 +50,7 @@ def test_every_kind_agrees(kind: str, name: str) -> None:
     compared(kind, (60, 120), 12, 4, name, 0.2)
 
 
+@pytest.mark.thorough
 def test_the_entropy_power_is_that_of_each_determinant() -> None:
     """Theory (39): a finite network obeys it with its own determinant."""
     setting = Setting(get("tanh"), 1.2, 0.0, 0.2, "output", "orthogonal", 2, structure=KINDS["stream"])
@@ -74,6 +75,7 @@ def test_a_network_has_the_norms_that_it_says() -> None:
     np.testing.assert_allclose(normed.std(axis=0), 1.0, atol=0.15)
 
 
+@pytest.mark.thorough
 def test_the_command_says_which_network(command_line: CommandLine) -> None:
     options = ("--act", "relu", "--sw", "1.4", "--depth", "2", "--widths", "8,16", "--seeds", "3", "--jobs", "1")
     own = ("--residual", "--branch", "1/sqrt(depth)", "--norm", "layernorm", "--sn", "bfloat16")
