@@ -13,17 +13,21 @@ if TYPE_CHECKING:
     from mfmi import initialisers
     from mfmi.activations import get as activation
     from mfmi.activations import names as activation_names
-    from mfmi.api import audit, evaluate
+    from mfmi.api.audit import audit
+    from mfmi.api.evaluate import evaluate
+    from mfmi.api.recommend import recommend
     from mfmi.errors import ConfigError, MfmiError, NumericsError, OutputError, ResumeError
     from mfmi.meanfield import edge_of_chaos, fixed_points
     from mfmi.networks.ends import fixed_point
     from mfmi.networks.weights import Weights
+    from mfmi.processes.progress import Progress
 
 __all__ = [
     "ConfigError",
     "MfmiError",
     "NumericsError",
     "OutputError",
+    "Progress",
     "ResumeError",
     "Weights",
     "__version__",
@@ -35,6 +39,7 @@ __all__ = [
     "fixed_point",
     "fixed_points",
     "initialisers",
+    "recommend",
 ]
 
 _HOMES = {
@@ -42,16 +47,18 @@ _HOMES = {
     "MfmiError": ("mfmi.errors", "MfmiError"),
     "NumericsError": ("mfmi.errors", "NumericsError"),
     "OutputError": ("mfmi.errors", "OutputError"),
+    "Progress": ("mfmi.processes.progress", "Progress"),
     "ResumeError": ("mfmi.errors", "ResumeError"),
     "Weights": ("mfmi.networks.weights", "Weights"),
     "activation": ("mfmi.activations", "get"),
     "activation_names": ("mfmi.activations", "names"),
-    "audit": ("mfmi.api", "audit"),
+    "audit": ("mfmi.api.audit", "audit"),
     "edge_of_chaos": ("mfmi.meanfield", "edge_of_chaos"),
-    "evaluate": ("mfmi.api", "evaluate"),
+    "evaluate": ("mfmi.api.evaluate", "evaluate"),
     "fixed_point": ("mfmi.networks.ends", "fixed_point"),
     "fixed_points": ("mfmi.meanfield", "fixed_points"),
     "initialisers": ("mfmi.initialisers", ""),
+    "recommend": ("mfmi.api.recommend", "recommend"),
 }
 
 

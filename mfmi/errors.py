@@ -39,6 +39,20 @@ class MfmiWarning(UserWarning):
     """Warning for the user, such as a skipped line; the command line shows it as one line."""
 
 
+class ArgumentError(ValueError):
+    """An argument that does not go with the others; the command line says the same of its options.
+
+    Attributes
+    ----------
+    argument : name of the argument.
+    reason : what is wrong, in words that follow the argument and its value; names of others stand in backquotes.
+    """
+
+    def __init__(self, argument: str, value: object, reason: str) -> None:
+        super().__init__(f"{argument}: {shown(value)} {reason}")
+        self.argument, self.reason = argument, reason
+
+
 def place_of(error: BaseException) -> str:
     """Return file and line of the innermost call of this package that an error came through, or of any if of none."""
     frames = traceback.extract_tb(error.__traceback__)

@@ -25,10 +25,18 @@ STATUS = {
     "replica": "theorem for two layers with gaussian weights, conjecture beyond",
     "fisher": "rests on the replica formula",
 }
+TOTAL = "total"
+# What a recommendation can maximise: an estimator, or the best of the lower bounds; and what code of it is for.
+QUANTITIES = (*ESTIMATORS, TOTAL)
+LIBRARIES = ("torch", "jax", "linen", "nnx", "equinox", "keras", "numpy")
 LOWER_BOUNDS = ("linear", "entropy_power", "layerwise", "fisher")
 UPPER_BOUNDS = ("gaussian_upper", "covariance_upper")
 
-DEPTH = 10  # where no depth is given, and no widths
+# Where nothing is said, by whatever door.
+SIGMA_B, SIGMA_NOISE, INPUT_VARIANCE, CORRELATION = 0, 0.1, 1, 0.5
+DEPTH = 10  # where no widths are given either
+RECOMMENDED_DEPTH = 20
+VERIFIED_WIDTH, VERIFIED_NETWORKS = 400, 16
 
 WEIGHTS = ("gaussian", "orthogonal")
 PRIORS = ("gaussian", "rademacher", "spike_slab")
@@ -44,6 +52,7 @@ STRUCTURE = (
     *("sigma_w_out", "sigma_b_out", "noise_scale", "noise_in"),
 )
 BY_DEPTH = "1/sqrt(depth)"
+SYMMETRY_AT = ("output", "first")
 OBSERVABLES = ("pre-activation", "activation")
 UNITS = ("nats", "bits")
 PHASES = ("ordered", "critical", "chaotic", "unbounded")

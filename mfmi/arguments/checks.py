@@ -174,3 +174,11 @@ def check_size(what: str, size: float, within: Range) -> None:
     objection = within.objection(size)
     if objection is not None:
         raise ValueError(f"the {what}, {size:g}, {objection}")
+
+
+def flag(argument: str, given: object) -> bool:
+    """True or False, a numpy one as good; a ValueError names anything else."""
+    array = np.asarray(given)
+    if array.ndim or array.dtype.kind != "b":
+        raise ValueError(f"{argument}: {shown(given)} is neither True nor False")
+    return bool(array)

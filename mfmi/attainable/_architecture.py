@@ -122,14 +122,14 @@ class Architecture:
         return any(isinstance(stage.layer, Convolution) for stage in self.stages)
 
     @classmethod
-    def dense(cls, widths: Sequence[int]) -> Architecture:
+    def from_widths(cls, widths: Sequence[int]) -> Architecture:
         """Return the network of widths n_0, n_1, ..., n_L."""
         if len(widths) < 2:
             raise ValueError(f"widths must name the input and at least one layer, not {tuple(widths)}")
-        return cls.of(widths[0], (), [Dense(width) for width in widths[1:]])
+        return cls.from_layers(widths[0], (), [Dense(width) for width in widths[1:]])
 
     @classmethod
-    def of(cls, channels: int, sizes: Sequence[int], layers: Sequence[Layer]) -> Architecture:
+    def from_layers(cls, channels: int, sizes: Sequence[int], layers: Sequence[Layer]) -> Architecture:
         """Return the network of these layers on an input of shape (channels, *sizes).
 
         Raises

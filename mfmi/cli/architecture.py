@@ -87,8 +87,8 @@ def architecture_of(
         raise click.UsageError("A network is given by --widths, or by --shape and --layer.")
     try:
         if widths is not None:
-            return Architecture.dense(widths)
+            return Architecture.from_widths(widths)
         assert shape is not None
-        return Architecture.of(shape[0], shape[1:], layers)
+        return Architecture.from_layers(shape[0], shape[1:], layers)
     except ValueError as error:
         raise click.UsageError(f"{error}.") from error

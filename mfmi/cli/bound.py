@@ -33,7 +33,7 @@ if TYPE_CHECKING:
     from mfmi.networks.points import Points
     from mfmi.networks.spectrum import WeightSpectrum
     from mfmi.networks.weights import Weights
-    from mfmi.sweep.progress import OnProgress
+    from mfmi.processes.progress import OnProgress
 
     Rows = Mapping[str, np.ndarray[Any, Any]]
 
@@ -188,7 +188,7 @@ def _blocks(
 ) -> Iterator[Rows]:
     """The rows of the layers, block by block as they are known."""
     from mfmi.bounds.evaluate import MeanFields, evaluate_points
-    from mfmi.sweep.progress import Progress
+    from mfmi.processes.progress import Progress
 
     fields, blocks = MeanFields(0), list(model.depths_at_once(layers))
     started, done = time.monotonic(), 0

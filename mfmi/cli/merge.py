@@ -12,11 +12,12 @@ import click
 from mfmi.cli.command import command as make_command
 from mfmi.cli.explanation import explain_option
 from mfmi.cli.options import Word
-from mfmi.cli.progress import ProgressDisplay, duration
+from mfmi.cli.progress import ProgressDisplay
 from mfmi.cli.sink import FORMATS, Sink
 from mfmi.cli.sweep import Publisher
 from mfmi.cli.terminal import program, terminal
 from mfmi.columns import columns_with
+from mfmi.processes.progress import duration
 
 if TYPE_CHECKING:
     from rich.console import Console

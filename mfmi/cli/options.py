@@ -13,7 +13,18 @@ from click.shell_completion import CompletionItem
 from mfmi.arguments.ranges import DEEPEST, NUMBERS, Range
 from mfmi.columns import OPTIONAL_NAMES
 from mfmi.errors import did_you_mean, shown
-from mfmi.names import DEFAULT_ESTIMATORS, ESTIMATORS, NOISE_PLACEMENTS, UNITS, WEIGHTS
+from mfmi.names import (
+    CORRELATION,
+    DEFAULT_ESTIMATORS,
+    DEPTH,
+    ESTIMATORS,
+    INPUT_VARIANCE,
+    NOISE_PLACEMENTS,
+    SIGMA_B,
+    SIGMA_NOISE,
+    UNITS,
+    WEIGHTS,
+)
 
 if TYPE_CHECKING:
     from mfmi.activations import Activation
@@ -179,7 +190,7 @@ _OPTIONS: dict[str, tuple[tuple[str, ...], dict[str, Any]]] = {
         ("--sb",),
         {
             "type": Real(NUMBERS["sigma_b"]),
-            "default": 0,
+            "default": SIGMA_B,
             "show_default": True,
             "metavar": "S",
             "help": "Standard deviation of the biases.",
@@ -189,7 +200,7 @@ _OPTIONS: dict[str, tuple[tuple[str, ...], dict[str, Any]]] = {
         ("--sn",),
         {
             "type": Real(NUMBERS["sigma_noise"]),
-            "default": 0.1,
+            "default": SIGMA_NOISE,
             "show_default": True,
             "metavar": "S",
             "help": "Standard deviation of the noise.",
@@ -223,7 +234,7 @@ _OPTIONS: dict[str, tuple[tuple[str, ...], dict[str, Any]]] = {
         ("--depth",),
         {
             "type": Count(1, DEEPEST),
-            "default": 10,
+            "default": DEPTH,
             "show_default": True,
             "metavar": "N",
             "help": "Number of layers.",
@@ -233,7 +244,7 @@ _OPTIONS: dict[str, tuple[tuple[str, ...], dict[str, Any]]] = {
         ("--qx",),
         {
             "type": Real(NUMBERS["input_variance"]),
-            "default": 1,
+            "default": INPUT_VARIANCE,
             "show_default": True,
             "metavar": "V",
             "help": "Variance of an input entry.",
@@ -243,7 +254,7 @@ _OPTIONS: dict[str, tuple[tuple[str, ...], dict[str, Any]]] = {
         ("--c0",),
         {
             "type": Real(NUMBERS["correlation"]),
-            "default": 0.5,
+            "default": CORRELATION,
             "show_default": True,
             "metavar": "C",
             "help": "Correlation of the tracked pair of inputs.",

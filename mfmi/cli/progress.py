@@ -10,12 +10,10 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from mfmi.cli.terminal import Terminal
+from mfmi.processes.progress import LINE_EVERY, PATIENCE, text_of
 
 if TYPE_CHECKING:
-    from mfmi.sweep.progress import Progress
-
-PATIENCE = 1.0
-LINE_EVERY = 30.0
+    from mfmi.processes.progress import Progress
 
 
 class ProgressDisplay:
@@ -85,23 +83,4 @@ class ProgressDisplay:
                     return
 
     def _text(self) -> str:
-        now, first = self._latest, self._first
-        if now is None or first is None:
-            return "nothing is finished yet"
-        text = f"{now.stage} {now.chunks_done}/{now.n_chunks}{' chunks' if now.stage in ('evaluate', 'merge') else ''}"
-        if now.stage == "evaluate" and now.seconds > 0:
-            # The first report comes with the first chunk of this run; those before it were there already.
-            mine = now.chunks_done - first.chunks_done + 1
-            left = now.seconds / mine * (now.n_chunks - now.chunks_done)
-            text += f", {now.rows:,} rows, {now.rows / now.seconds:,.0f} rows/s, {duration(left)} left"
-        return text
-
-
-def duration(seconds: float) -> str:
-    """Return a time span as people say it."""
-    if seconds < 60:
-        return f"{seconds:.1f} s" if seconds < 10 else f"{seconds:.0f} s"
-    minutes, rest = divmod(round(seconds), 60)
-    if minutes < 60:
-        return f"{minutes} min {rest} s"
-    return f"{minutes // 60} h {minutes % 60} min"
+        return text_of(self._latest, self._first)

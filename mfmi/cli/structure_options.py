@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import contextlib
 import functools
-from collections.abc import Callable, Iterator, Mapping
+import re
+from collections.abc import Callable, Collection, Iterator, Mapping
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
@@ -12,7 +13,7 @@ import click
 from mfmi.arguments.ranges import NUMBERS
 from mfmi.cli.numbers import number
 from mfmi.cli.options import Count, Real, Word
-from mfmi.errors import did_you_mean
+from mfmi.errors import ArgumentError, did_you_mean
 from mfmi.names import BY_DEPTH, NOISE_PATHS, NOISE_SCALES, NORM_PLACES, NORMALIZATIONS, NUMBER_FORMATS, STRUCTURE
 
 if TYPE_CHECKING:
@@ -162,11 +163,27 @@ def with_structure(points: Points, sigma_noise: float | str, given: Mapping[str,
 
 
 @contextlib.contextmanager
-def usage_errors(given: Mapping[str, Any]) -> Iterator[None]:
-    """Turn what is wrong with the settings `given` into a usage error that names the option."""
+def usage_errors(given: Collection[str] = ()) -> Iterator[None]:
+    """Turn what is wrong with arguments, those of the names in `given`, into a usage error that names the options."""
     try:
         yield
+    except ArgumentError as error:
+        raise click.UsageError(f"{_flag(error.argument)} {_with_flags(error.reason)}.") from error
     except ValueError as error:
         argument, colon, rest = str(error).partition(": ")
-        text = f"--{argument.replace('_', '-')}: {rest}" if colon and argument in given else str(error)
+        text = f"{_flag(argument)}: {rest}" if colon and argument in given else str(error)
         raise click.UsageError(f"{text}.") from error
+
+
+def _flag(argument: str) -> str:
+    """The option that fills an argument of the function of a command's name."""
+    for parameter in click.get_current_context().command.params:
+        flags = [*parameter.opts, f"--{parameter.name}"]
+        if argument in (flag.lstrip("-").replace("-", "_") for flag in flags):
+            return parameter.opts[0]
+    return f"--{argument.replace('_', '-')}"
+
+
+def _with_flags(reason: str) -> str:
+    """Options in place of arguments between backquotes."""
+    return re.sub(r"`(\w+)`", lambda found: _flag(found[1]), reason)

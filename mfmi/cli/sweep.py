@@ -16,10 +16,11 @@ from mfmi.cli.exits import STRICT
 from mfmi.cli.following import following
 from mfmi.cli.numbers import counted
 from mfmi.cli.options import Count, network_option
-from mfmi.cli.progress import ProgressDisplay, duration
+from mfmi.cli.progress import ProgressDisplay
 from mfmi.cli.sink import Sink, raw_output_options
 from mfmi.cli.terminal import program, terminal
 from mfmi.columns import OPTIONAL_NAMES, Column, columns_with
+from mfmi.processes.progress import duration
 
 if TYPE_CHECKING:
     from rich.console import Console

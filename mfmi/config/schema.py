@@ -15,9 +15,11 @@ from mfmi.config.yaml import Node, ScalarNode, describe
 from mfmi.errors import likeliest
 from mfmi.names import (
     BY_DEPTH,
+    CORRELATION,
     DEFAULT_ESTIMATORS,
     DEPTH,
     ESTIMATORS,
+    INPUT_VARIANCE,
     NOISE_PATHS,
     NOISE_PLACEMENTS,
     NOISE_SCALES,
@@ -26,6 +28,8 @@ from mfmi.names import (
     NUMBER_FORMATS,
     OBSERVABLES,
     PRIORS,
+    SIGMA_B,
+    SIGMA_NOISE,
     UNITS,
 )
 
@@ -172,8 +176,8 @@ _ABOUT = {
     "depth": "observed layers",
 }
 AXIS_DEFAULTS: Mapping[str, str | float] = {
-    "sigma_b": 0.0,
-    "sigma_noise": 0.1,
+    "sigma_b": float(SIGMA_B),
+    "sigma_noise": SIGMA_NOISE,
     "noise_at": "output",
     "weights": "gaussian",
 }
@@ -275,9 +279,9 @@ _NETWORK = Record(
 APART = (("variance", "dataset"), ("dataset", "prior"), ("dataset", "spectrum"), ("prior", "spectrum"))
 _INPUT = Record(
     {
-        "variance": Field(Number(limits.INPUT_VARIANCE), "variance of an input entry", default=1.0),
+        "variance": Field(Number(limits.INPUT_VARIANCE), "variance of an input entry", default=float(INPUT_VARIANCE)),
         "correlation": Field(
-            Number(limits.NUMBERS["correlation"]), "correlation of the tracked pair of inputs", default=0.5
+            Number(limits.NUMBERS["correlation"]), "correlation of the tracked pair of inputs", default=CORRELATION
         ),
         "prior": Field(Choice(PRIORS), "law of the independent entries of the input", default="gaussian"),
         "sparsity": Field(Number(limits.NUMBERS["sparsity"]), "prior spike_slab: share of the entries that are not 0"),

@@ -48,7 +48,7 @@ class Law(NamedTuple):
 class WeightSpectrum:
     """Haar matrices with given singular values, up to their scale.
 
-    Equal where the name and the eigenvalues are; build one with `of_eigenvalues` or `of_matrix`.
+    Equal where the name and the eigenvalues are; build one with `from_eigenvalues` or `from_matrix`.
 
     Attributes
     ----------
@@ -66,7 +66,7 @@ class WeightSpectrum:
     sigma_w: float | None = None
 
     @classmethod
-    def of_eigenvalues(cls, eigenvalues: ArrayLike, name: str = "") -> WeightSpectrum:
+    def from_eigenvalues(cls, eigenvalues: ArrayLike, name: str = "") -> WeightSpectrum:
         """The spectrum with given eigenvalues of `W^T W`, zeros included; any number of them.
 
         Parameters
@@ -85,7 +85,7 @@ class WeightSpectrum:
         return cls._of(values, "spectrum", name)
 
     @classmethod
-    def of_matrix(cls, matrix: ArrayLike, name: str = "") -> WeightSpectrum:
+    def from_matrix(cls, matrix: ArrayLike, name: str = "") -> WeightSpectrum:
         """The spectrum of a weight matrix, a row per unit, and its shape.
 
         Raises

@@ -38,7 +38,7 @@ class Weights:
             raise ValueError("weights: no layer is named")
 
     @classmethod
-    def spectrum(cls, eigenvalues: ArrayLike, name: str = "") -> Weights:
+    def from_spectrum(cls, eigenvalues: ArrayLike, name: str = "") -> Weights:
         """Haar matrices with given singular values, in every layer.
 
         Parameters
@@ -52,10 +52,10 @@ class Weights:
         ValueError
             They are not finite, below 0, or all 0.
         """
-        return cls((WeightSpectrum.of_eigenvalues(eigenvalues, name),))
+        return cls((WeightSpectrum.from_eigenvalues(eigenvalues, name),))
 
     @classmethod
-    def matrix(cls, matrix: ArrayLike, name: str = "") -> Weights:
+    def from_matrix(cls, matrix: ArrayLike, name: str = "") -> Weights:
         """Haar matrices with the singular values of a matrix, in every layer; these must have its shape.
 
         Parameters
@@ -68,10 +68,10 @@ class Weights:
         ValueError
             It is not a matrix, not finite, or 0.
         """
-        return cls((WeightSpectrum.of_matrix(matrix, name),))
+        return cls((WeightSpectrum.from_matrix(matrix, name),))
 
     @classmethod
-    def per_layer(cls, layers: Sequence[str | Weights]) -> Weights:
+    def from_layers(cls, layers: Sequence[str | Weights]) -> Weights:
         """An ensemble for every layer.
 
         Parameters

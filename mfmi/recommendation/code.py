@@ -1,4 +1,4 @@
-"""A recommended initialisation as code that runs as pasted, for each of `LIBRARIES`."""
+"""A recommended initialisation as code that runs as pasted, for each of `mfmi.names.LIBRARIES`."""
 
 from __future__ import annotations
 
@@ -14,7 +14,6 @@ _TEMPLATES = {
     "keras": (_keras_code.TEMPLATE, _keras_code.DRAW),
     "numpy": (_numpy_code.TEMPLATE, _numpy_code.DRAW),
 }
-LIBRARIES = tuple(_TEMPLATES)
 
 
 def code(recommendation: Recommendation, library: str) -> str:
@@ -25,7 +24,7 @@ def code(recommendation: Recommendation, library: str) -> str:
     recommendation
         What to write down.
     library
-        Among `LIBRARIES`.
+        Among `mfmi.names.LIBRARIES`.
 
     Returns
     -------

@@ -11,12 +11,8 @@ from numpy.typing import ArrayLike
 from mfmi.activations import Activation
 from mfmi.arguments.arrays import FloatArray
 from mfmi.bounds.evaluate import SEARCHED, evaluate_points, has_missed
-from mfmi.names import DEFAULT_ESTIMATORS, ESTIMATORS, LOWER_BOUNDS
+from mfmi.names import DEFAULT_ESTIMATORS, LOWER_BOUNDS, SIGMA_NOISE, TOTAL
 from mfmi.networks.points import Points
-
-# What can be maximised: an estimator, or "total", the best of the lower bounds.
-TOTAL = "total"
-QUANTITIES = (*ESTIMATORS, TOTAL)
 
 # The bounds whose best is the total.
 _OF_TOTAL = tuple(name for name in LOWER_BOUNDS if name in DEFAULT_ESTIMATORS)
@@ -42,7 +38,7 @@ class NetworkFamily:
     depth: int
     weights: str = "gaussian"
     noise_at: str = "output"
-    sigma_noise: float = 0.1
+    sigma_noise: float = SIGMA_NOISE
     input_variance: float = 1.0
     unit: str = "nats"
 
@@ -84,7 +80,7 @@ class Optimum:
 
     Attributes
     ----------
-    quantity : what was maximised, of `QUANTITIES`.
+    quantity : what was maximised, of `mfmi.names.QUANTITIES`.
     sigma_w, sigma_b : the standard deviations.
     value : the quantity there, in the network's unit.
     plateau : smallest and largest sigma_w around it, at the same sigma_b, within `PLATEAU` of the value; None where it

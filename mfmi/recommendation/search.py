@@ -14,9 +14,8 @@ from mfmi.arguments.arrays import FloatArray
 from mfmi.initialisers import Preset
 from mfmi.initialisers import get as preset
 from mfmi.meanfield import edge_of_chaos, fixed_point
+from mfmi.names import QUANTITIES, TOTAL
 from mfmi.recommendation.results import (
-    QUANTITIES,
-    TOTAL,
     Baseline,
     NetworkFamily,
     NoOptimumError,
@@ -94,7 +93,7 @@ def recommend(
     network
         What it is for.
     by
-        What to maximise, of `QUANTITIES`; the linearly readable information by default.
+        What to maximise, of `mfmi.names.QUANTITIES`; the linearly readable information by default.
     sigma_b
         Standard deviation of the biases; searched for between 0 and `BIASES_UP_TO` where None.
     presets

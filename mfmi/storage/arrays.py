@@ -92,11 +92,11 @@ def read_ensemble(kind: str, path: str) -> WeightSpectrum:
     """
     values = _table(path)
     if kind == "matrix":
-        return WeightSpectrum.of_matrix(values, path)
+        return WeightSpectrum.from_matrix(values, path)
     if values.ndim > 1 and 1 not in values.shape:
         shape = f"an array of shape {values.shape}"
         raise OutputError(f"{path}: holds {shape}, not a row or column of eigenvalues; a matrix of weights is a matrix")
-    return WeightSpectrum.of_eigenvalues(values.ravel(), path)
+    return WeightSpectrum.from_eigenvalues(values.ravel(), path)
 
 
 def _read(path: str, suffix: str) -> NDArray[Any]:

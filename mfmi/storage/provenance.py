@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from importlib.metadata import version
 from typing import Any
 
@@ -32,7 +32,7 @@ def provenance(
         Names of the estimators asked for.
     unit
         "nats" or "bits".
-    further
+    optional
         Names of the columns after the contract's.
 
     Returns
@@ -47,16 +47,66 @@ def provenance(
         "seed": config.get("seed", 0),
         "units": {"information": information_unit(unit)},
         "estimators": {name: STATUS[name] for name in estimators},
-        **({"functions": functions} if (functions := own_functions(config)) else {}),
+        **_functions(config.get("sweep.activation", ())),
         "columns": {column.name: column.status for column in (*OPTIONAL, *OF_DATA) if column.name in optional},
     }
 
 
-def own_functions(config: Mapping[str, Any]) -> dict[str, str | None]:
-    """Digests of the user's functions that a config names, None if the code of one does not determine its values."""
+def provenance_of_command(
+    command: str,
+    activations: Iterable[str] = (),
+    *,
+    information: str = "",
+    estimators: Iterable[str] = (),
+    optional: Sequence[str] = (),
+    **own: Any,
+) -> dict[str, Any]:
+    """Return what the rows of a command say about where they came from, in a file and in the attributes of a frame.
+
+    Parameters
+    ----------
+    command
+        Name of the command.
+    activations
+        Those in the rows.
+    information
+        Unit of the information in them, "" where there is none.
+    estimators, optional
+        Names of the estimators and of the optional columns asked for.
+    **own
+        What the command knows besides and the rows do not say, ready for JSON; None is left out.
+
+    Returns
+    -------
+    dict
+        Ready for JSON; the same for every run of one command.
+    """
+    return {
+        "schema_version": SCHEMA_VERSION,
+        "versions": package_versions(),
+        "command": command,
+        **{name: value for name, value in own.items() if value is not None},
+        **({"units": {"information": information}} if information else {}),
+        **({"estimators": {name: STATUS[name] for name in estimators if name in STATUS}} if estimators else {}),
+        **_functions(activations),
+        **(
+            {"columns": {one.name: one.status for one in (*OPTIONAL, *OF_DATA) if one.name in optional}}
+            if optional
+            else {}
+        ),
+    }
+
+
+def _functions(activations: Iterable[str]) -> dict[str, Any]:
+    functions = own_functions(activations)
+    return {"functions": functions} if functions else {}
+
+
+def own_functions(activations: Iterable[str]) -> dict[str, str | None]:
+    """Digests of the user's functions among activations, None if the code of one does not determine its values."""
     from mfmi.activations import get
 
-    names = (name for name in config.get("sweep.activation", ()) if ":" in name)
+    names = dict.fromkeys(name for name in activations if ":" in name)
     return {name: getattr(get(name), "code_digest", None) for name in names}
 
 

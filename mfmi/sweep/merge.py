@@ -9,10 +9,11 @@ from pathlib import Path
 from typing import Any
 
 from mfmi.errors import OutputError
+from mfmi.processes.progress import OnProgress
 from mfmi.storage import parquet as store
 from mfmi.storage.atomic import atomic_path, refuse_existing
 from mfmi.sweep.parts import Parts, chunk_numbers, folder_of, require_same
-from mfmi.sweep.progress import Clock, OnProgress, SweepResult
+from mfmi.sweep.progress import SweepClock, SweepResult
 
 Publish = Callable[[Iterator[store.Block], Mapping[str, Any], bool], None]
 
@@ -53,7 +54,7 @@ def merge_parts(
         for other in found[1:]:
             require_same(other.record, found[0].record, str(other.folder))
         _require_complete(found)
-        clock = Clock(on_progress, found[0].n_chunks)
+        clock = SweepClock(on_progress, found[0].n_chunks)
         clock.resumed = clock.done = clock.n_chunks
         tally = merge(found, output, force, clock, publish)
         notes = [note for parts in found for note in parts.notes]
@@ -61,7 +62,7 @@ def merge_parts(
 
 
 def merge(
-    folders: Sequence[Parts], output: str | os.PathLike[str], force: bool, clock: Clock, publish: Publish | None
+    folders: Sequence[Parts], output: str | os.PathLike[str], force: bool, clock: SweepClock, publish: Publish | None
 ) -> store.Tally:
     """Write all chunks in order, then remove the folders.
 
@@ -91,7 +92,7 @@ def merge(
     return tally
 
 
-def _tables(folders: Sequence[Parts], clock: Clock, tally: store.Tally) -> Iterator[store.Table]:
+def _tables(folders: Sequence[Parts], clock: SweepClock, tally: store.Tally) -> Iterator[store.Table]:
     for number in range(folders[0].n_chunks):
         holder = next(parts for parts in folders if number in parts)
         table = store.decode(holder.get(number))

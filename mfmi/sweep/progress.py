@@ -1,37 +1,13 @@
-"""Progress and final counts of a sweep."""
+"""Final counts of a sweep."""
 
 from __future__ import annotations
 
-import time
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
+from mfmi.processes.progress import Clock
 from mfmi.storage.parquet import Failure, Tally
-
-PROGRESS_INTERVAL = 0.1
-
-
-@dataclass(frozen=True)
-class Progress:
-    """Progress of a sweep.
-
-    Attributes
-    ----------
-    stage : "evaluate", or "merge" while the finished chunks become one file.
-    chunks_done, n_chunks : chunks of this run, those of an earlier one included.
-    rows : rows of the chunks that this run has finished.
-    seconds : since the run began.
-    """
-
-    stage: str
-    chunks_done: int
-    n_chunks: int
-    rows: int
-    seconds: float
-
-
-OnProgress = Callable[[Progress], None]
 
 
 @dataclass(frozen=True)
@@ -71,41 +47,8 @@ class SweepResult:
 
 
 @dataclass
-class Clock:
-    """Counts and reports progress, at most every `PROGRESS_INTERVAL`."""
-
-    on_progress: OnProgress | None
-    n_chunks: int
-    resumed: int = 0
-    done: int = 0
-    rows: int = 0
-    began: float = field(default_factory=time.monotonic)
-    evaluated: float = 0.0
-    _told: float = 0.0
-
-    @property
-    def seconds(self) -> float:
-        """Time since the run began."""
-        return time.monotonic() - self.began
-
-    @property
-    def rate(self) -> float:
-        """Rows per second of computing; NaN before the first chunk."""
-        return self.rows / self.evaluated if self.evaluated else float("nan")
-
-    def finish(self, rows: int) -> None:
-        """Note a chunk that this run has computed."""
-        self.done += 1
-        self.rows += rows
-        self.evaluated = self.seconds
-        self.tell("evaluate", self.done)
-
-    def tell(self, stage: str, done: int) -> None:
-        """Report, unless that was done just now."""
-        now = time.monotonic()
-        if self.on_progress and (now - self._told >= PROGRESS_INTERVAL or done == self.n_chunks):
-            self._told = now
-            self.on_progress(Progress(stage, done, self.n_chunks, self.rows, self.seconds))
+class SweepClock(Clock):
+    """A clock that knows at last what the run has done."""
 
     def result(self, tally: Tally, *, complete: bool, path: Path | None, notes: Sequence[str]) -> SweepResult:
         """Return what the run has done."""

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from mfmi.errors import OutputError, ResumeError
+from mfmi.processes.progress import OnProgress
 from mfmi.storage import parquet as store
 from mfmi.storage.atomic import refuse_existing
 from mfmi.sweep.chunks import Evaluate, Task, provenance_of
@@ -17,7 +18,7 @@ from mfmi.sweep.execute import check_size, results
 from mfmi.sweep.merge import Publish, merge, tally_of
 from mfmi.sweep.parts import Parts, Shard, chunk_numbers, folder_of, peek, record_of, require_same_origin
 from mfmi.sweep.plan import Plan
-from mfmi.sweep.progress import Clock, OnProgress, SweepResult
+from mfmi.sweep.progress import SweepClock, SweepResult
 
 
 class SweepInterrupted(KeyboardInterrupt):
@@ -96,7 +97,7 @@ def run_sweep(
         A signal came as KeyboardInterrupt. Finished chunks are kept.
     """
     _check_arguments(plan, jobs, resume, shard, force, max_points)
-    clock = Clock(on_progress, len(chunk_numbers(plan.n_chunks, shard)))
+    clock = SweepClock(on_progress, len(chunk_numbers(plan.n_chunks, shard)))
     record = _record(plan, replaces=force)
     finished = _finished(output, record, resume, force)
     if finished is not None:
@@ -155,7 +156,7 @@ def _finished(
     return tally
 
 
-def _fill(parts: Parts, task: Task, shard: Shard | None, jobs: int, scheduler: str | None, clock: Clock) -> None:
+def _fill(parts: Parts, task: Task, shard: Shard | None, jobs: int, scheduler: str | None, clock: SweepClock) -> None:
     """Compute the chunks that are not there yet."""
     numbers = (number for number in chunk_numbers(parts.n_chunks, shard) if number not in parts)
     with contextlib.closing(results(task, numbers, clock.n_chunks - clock.done, jobs, scheduler)) as finished:
@@ -165,7 +166,7 @@ def _fill(parts: Parts, task: Task, shard: Shard | None, jobs: int, scheduler: s
 
 
 @contextlib.contextmanager
-def _resumable(parts: Parts, clock: Clock, shared: bool) -> Iterator[None]:
+def _resumable(parts: Parts, clock: SweepClock, shared: bool) -> Iterator[None]:
     """Say on exit what is kept, and remove the folder if nothing is."""
     try:
         yield

@@ -5,11 +5,12 @@ from __future__ import annotations
 import contextlib
 from collections.abc import Iterator
 
+from mfmi.processes.progress import OnProgress
 from mfmi.storage import parquet as store
 from mfmi.sweep.chunks import Evaluate, Task, provenance_of
 from mfmi.sweep.execute import check_size, results
 from mfmi.sweep.plan import Plan
-from mfmi.sweep.progress import Clock, OnProgress, SweepResult
+from mfmi.sweep.progress import SweepClock, SweepResult
 
 
 class SweepStream:
@@ -46,7 +47,7 @@ class SweepStream:
     def __iter__(self) -> Iterator[store.Block]:
         """Evaluate the plan; yield a block of rows per chunk."""
         n_chunks = self._task.plan.n_chunks
-        clock = Clock(self._on_progress, n_chunks)
+        clock = SweepClock(self._on_progress, n_chunks)
         tally = store.Tally()
         held: dict[int, bytes] = {}
         following = 0

@@ -13,8 +13,8 @@ import numpy as np
 from mfmi.arguments.arrays import FloatArray
 from mfmi.columns import Column
 from mfmi.processes.pool import run_processes
+from mfmi.processes.progress import OnProgress, Progress
 from mfmi.simulate import Average, fit_trend
-from mfmi.sweep.progress import OnProgress, Progress
 from mfmi.verification._measures import Comparison, Effort, Setting, Simulation, comparisons
 from mfmi.verification._theory import theory_values
 

@@ -44,7 +44,7 @@ BY_HAND = [
     ids=[case[0] for case in BY_HAND],
 )
 def test_worked_by_hand(widths, gains, lip, noise, spectrum, c, ceiling):
-    found = capacity(Architecture.dense(widths), gains, lip, noise, InputCovariance.from_spectrum(spectrum))
+    found = capacity(Architecture.from_widths(widths), gains, lip, noise, InputCovariance.from_spectrum(spectrum))
     assert found.attained == pytest.approx(c, rel=1e-13)
     assert found.ceiling == pytest.approx(ceiling, rel=1e-13)
     assert found.is_supremum
@@ -68,7 +68,7 @@ def test_no_linear_network_exceeds_the_capacity_and_isometry_reaches_it(widths, 
     gains = np.exp(rng.normal(size=len(widths) - 1))
     root = rng.normal(size=(widths[0], widths[0]))
     covariance, noise = root @ root.T, np.exp(log_noise)
-    found = capacity(Architecture.dense(widths), gains, 1.0, noise, InputCovariance.from_matrix(covariance))
+    found = capacity(Architecture.from_widths(widths), gains, 1.0, noise, InputCovariance.from_matrix(covariance))
     shapes = list(zip(widths[1:], widths[:-1], strict=True))
     for _ in range(30):
         weights = [rng.normal(size=shape) for shape in shapes]
@@ -121,7 +121,7 @@ def test_no_network_exceeds_the_ceiling(phi, outputs):
                 y = w @ phi(y) + b
             return y
 
-        ceiling = capacity(Architecture.dense(widths), gains, 1.0, noise, InputCovariance.white(1)).ceiling
+        ceiling = capacity(Architecture.from_widths(widths), gains, 1.0, noise, InputCovariance.white(1)).ceiling
         information = scalar_input_information(network, noise, outputs)
         assert information <= ceiling + 1e-7
         shares.append(information / ceiling)
@@ -131,13 +131,13 @@ def test_no_network_exceeds_the_ceiling(phi, outputs):
 @pytest.mark.parametrize("phi", [np.tanh, np.sin])
 def test_the_ceiling_is_reached_at_small_amplitude(phi):
     gains, noise = [1e-3, 2.0], 1e-4
-    ceiling = capacity(Architecture.dense([1, 1, 1]), gains, 1.0, noise, InputCovariance.white(1)).ceiling
+    ceiling = capacity(Architecture.from_widths([1, 1, 1]), gains, 1.0, noise, InputCovariance.white(1)).ceiling
     information = scalar_input_information(lambda x: sqrt(2.0) * phi(sqrt(1e-3) * x), noise, 1)
     assert 0.995 * ceiling < information <= ceiling
 
 
 def test_overflowing_gains_stay_numbers():
-    deep = Architecture.dense([4] * 601)
+    deep = Architecture.from_widths([4] * 601)
     found = capacity(deep, np.full(600, 16.0), 1.0, 0.01, InputCovariance.white(4))
     assert found.log_gain == pytest.approx(600.0 * log(16.0))
     assert found.attained == pytest.approx(2.0 * (600.0 * log(16.0) + log(100.0)))
@@ -145,17 +145,17 @@ def test_overflowing_gains_stay_numbers():
 
 def test_infinite_slope_counts_from_the_second_layer():
     white = InputCovariance.white(2)
-    assert np.isfinite(capacity(Architecture.dense([2, 2]), [1.0], np.inf, 1.0, white).attained)
-    assert capacity(Architecture.dense([2, 2, 2]), [1.0, 1.0], np.inf, 1.0, white).attained == np.inf
+    assert np.isfinite(capacity(Architecture.from_widths([2, 2]), [1.0], np.inf, 1.0, white).attained)
+    assert capacity(Architecture.from_widths([2, 2, 2]), [1.0, 1.0], np.inf, 1.0, white).attained == np.inf
 
 
 def test_explain_names_the_bottleneck():
-    found = capacity(Architecture.dense([8, 6, 3, 5]), [1.0, 2.0, 3.0], 1.0, 0.1, InputCovariance.white(8))
+    found = capacity(Architecture.from_widths([8, 6, 3, 5]), [1.0, 2.0, 3.0], 1.0, 0.1, InputCovariance.white(8))
     assert found.bottleneck == 2
     assert [layer.rank for layer in found.layers] == [8, 6, 3, 5]
     assert found.layers[2].limit == pytest.approx(found.attained)
     assert [layer.limit for layer in found.layers] == pytest.approx([r * 0.5 * log(61.0) for r in (8, 6, 3, 5)])
-    wide = capacity(Architecture.dense([2, 6, 3]), [1.0, 2.0], 1.0, 0.1, InputCovariance.white(2))
+    wide = capacity(Architecture.from_widths([2, 6, 3]), [1.0, 2.0], 1.0, 0.1, InputCovariance.white(2))
     assert wide.bottleneck == 0
 
 
@@ -172,7 +172,7 @@ def test_initial_gains_are_those_of_large_matrices(rows, columns):
 def test_rates_of_square_layers_are_the_capacity_per_input():
     widths = [5] * 5
     for weights, gain in (("gaussian", 4.0 * 1.3), ("orthogonal", 1.3)):
-        whole = capacity(Architecture.dense(widths), [gain] * 4, 0.8, 0.2, InputCovariance.white(5, 2.0))
+        whole = capacity(Architecture.from_widths(widths), [gain] * 4, 0.8, 0.2, InputCovariance.white(5, 2.0))
         rates = attained(weights, 1.3, 0.8, 0.2, 2.0, np.arange(1, 5))
         assert rates.shape == (4,)
         assert rates[-1] == pytest.approx(whole.attained / 5, rel=1e-13)
@@ -180,7 +180,9 @@ def test_rates_of_square_layers_are_the_capacity_per_input():
         assert efficiency(0.3, rates)[-1] == pytest.approx(whole.efficiency(0.3), rel=1e-13)
     spectrum = np.array([3.0, 1.0, 0.0])
     rate = attained("orthogonal", [[1.3], [0.0]], 0.8, 0.2, 2.0, [1, 2], spectrum)
-    whole = capacity(Architecture.dense([3] * 3), [1.3] * 2, 0.8, 0.2, InputCovariance.from_spectrum(2.0 * spectrum))
+    whole = capacity(
+        Architecture.from_widths([3] * 3), [1.3] * 2, 0.8, 0.2, InputCovariance.from_spectrum(2.0 * spectrum)
+    )
     assert rate.shape == (2, 2)
     assert rate[0, 1] == pytest.approx(whole.attained / 3, rel=1e-13)
     assert (rate[1] == 0.0).all()
@@ -191,13 +193,13 @@ def test_rates_of_square_layers_are_the_capacity_per_input():
 @pytest.mark.parametrize("spectrum", [None, [5.0, 3.0, 2.0, 2.0, 0.0, 0.0]])
 def test_rates_of_unequal_layers_are_the_capacity_per_input(weights, spectrum):
     widths = [6, 12, 3, 9]
-    architecture = Architecture.dense(widths)
+    architecture = Architecture.from_widths(widths)
     covariance = InputCovariance.white(6, 2.0) if spectrum is None else InputCovariance.from_spectrum(spectrum)
     alpha = np.array(widths[1:]) / widths[:-1]
     relative = None if spectrum is None else np.array(spectrum) / 2.0
     rates = attained(weights, 1.3, 0.8, 0.2, 2.0, [1, 2, 3], relative, alpha)
     for depth, rate in enumerate(rates, 1):
-        cut = Architecture.dense(widths[: depth + 1])
+        cut = Architecture.from_widths(widths[: depth + 1])
         whole = capacity(cut, architecture.initial_gains(weights, 1.3)[:depth], 0.8, 0.2, covariance)
         assert rate == pytest.approx(whole.attained / 6, rel=1e-13)
     half = attained(weights, 1.3, 0.8, 0.2, 2.0, 1, [2.0, 0.5], [0.75])  # the lesser half of the directions, by half
@@ -218,10 +220,12 @@ def test_projection_counts_only_what_an_invariant_network_can_read():
     matrix = 0.8 * np.eye(10) + 0.2
     full = InputCovariance.from_matrix(matrix)
     labels = named_group("permutations", [10])
-    found = capacity(Architecture.dense([10, 4]), [5.0], 1.0, 1.0, full.projected(labels), ceiling_covariance=full)
+    found = capacity(
+        Architecture.from_widths([10, 4]), [5.0], 1.0, 1.0, full.projected(labels), ceiling_covariance=full
+    )
     assert found.attained == pytest.approx(0.5 * log(15.0), rel=1e-12)
     assert found.ceiling == pytest.approx(2.0 * log(1.0 + 5.0 * (2.8 + 3 * 0.8) / 4.0), rel=1e-12)
-    blind = capacity(Architecture.dense([10, 4]), [5.0], 1.0, 1.0, InputCovariance.white(10).projected(labels))
+    blind = capacity(Architecture.from_widths([10, 4]), [5.0], 1.0, 1.0, InputCovariance.white(10).projected(labels))
     assert blind.attained == pytest.approx(0.5 * log(6.0), rel=1e-12)
     assert blind.ceiling == pytest.approx(2.0 * log(1.0 + 5.0 / 4.0), rel=1e-12)
 
@@ -239,7 +243,7 @@ def test_projection_counts_only_what_an_invariant_network_can_read():
 def test_bad_arguments_are_named(change, message):
     good = {"gains": [1.0, 1.0], "lipschitz": 1.0, "noise_variance": 0.1, "covariance": InputCovariance.white(3)}
     with pytest.raises(ValueError, match=message):
-        capacity(Architecture.dense([3, 3, 3]), **(good | change))
+        capacity(Architecture.from_widths([3, 3, 3]), **(good | change))
 
 
 @pytest.mark.parametrize(
@@ -257,8 +261,8 @@ def test_bad_arguments_are_named(change, message):
         (lambda: InputCovariance.from_matrix([[1.0, 2.0], [2.0, 1.0]]), "semidefinite"),
         (lambda: InputCovariance.from_samples([[1.0, np.nan], [0.0, 1.0]]), "samples"),
         (lambda: InputCovariance.from_spectrum([2.0, 1.0]).projected(np.array([0, 0])), "spectrum"),
-        (lambda: Architecture.dense([3]), "widths"),
-        (lambda: Architecture.dense([3, 0]), "layer 1"),
+        (lambda: Architecture.from_widths([3]), "widths"),
+        (lambda: Architecture.from_widths([3, 0]), "layer 1"),
     ],
 )
 def test_bad_inputs_are_named(call, message):

@@ -65,7 +65,7 @@ def random_network(rng, architecture):
 @pytest.mark.parametrize(("channels", "sizes", "layers"), [case[1:] for case in CASES], ids=[case[0] for case in CASES])
 def test_no_convolutional_network_exceeds_the_capacity(channels, sizes, layers, colour):
     rng = np.random.default_rng(len(sizes) + channels)
-    architecture = Architecture.of(channels, sizes, layers)
+    architecture = Architecture.from_layers(channels, sizes, layers)
     n_0 = architecture.n_0
     matrix = {
         "white": np.eye(n_0),
@@ -95,7 +95,7 @@ def test_no_convolutional_network_exceeds_the_capacity(channels, sizes, layers, 
 def test_isometric_patches_reach_the_white_capacity(channels, sizes, stride, taps, out):
     """A kernel that is an isometry on each patch; where it is shorter than the stride it misses positions."""
     layer = Convolution(out, taps, stride)
-    architecture = Architecture.of(channels, sizes, [layer])
+    architecture = Architecture.from_layers(channels, sizes, [layer])
     kernel = np.eye(out, channels * prod(taps)).reshape(out, channels, *taps)
     matrix = convolution_matrix(kernel, sizes, stride)
     found = capacity(architecture, [1.0], 1.0, 0.3, InputCovariance.white(architecture.n_0, 2.0))
@@ -107,7 +107,11 @@ def test_ideal_filters_reach_the_coloured_capacity():
     rng = np.random.default_rng(5)
     covariance = stationary_covariance(rng, 2, (8,))
     found = capacity(
-        Architecture.of(2, (8,), [Convolution(1, (8,), (2,))]), [1.0], 1.0, 0.1, InputCovariance.from_matrix(covariance)
+        Architecture.from_layers(2, (8,), [Convolution(1, (8,), (2,))]),
+        [1.0],
+        1.0,
+        0.1,
+        InputCovariance.from_matrix(covariance),
     )
     fourier = np.kron(np.eye(2), np.fft.fft(np.eye(8)) / np.sqrt(8.0))
     blocks = fourier @ covariance @ fourier.conj().T
@@ -131,7 +135,7 @@ def test_an_early_bottleneck_counts_before_the_stride_folds():
     strong = stationary_covariance(np.random.default_rng(8), 2, (4,))
     covariance = InputCovariance.from_matrix(strong)
     layers = [Convolution(1, (4,), (1,)), Convolution(8, (4,), (2,))]
-    found = capacity(Architecture.of(2, (4,), layers), [1.0, 1.0], 1.0, 1.0, covariance)
+    found = capacity(Architecture.from_layers(2, (4,), layers), [1.0, 1.0], 1.0, 1.0, covariance)
     tops = covariance.per_frequency(2, (4,))[:, 0]
     assert found.attained == pytest.approx(0.5 * np.log1p(tops).sum(), rel=1e-12)
     assert found.bottleneck == 1
@@ -141,7 +145,7 @@ def test_an_early_bottleneck_counts_before_the_stride_folds():
 def test_gains_of_large_gaussian_convolutions(taps, stride):
     rng = np.random.default_rng(1)
     channels_in, channels_out, sizes = 80, 120, (6,)
-    stage = Architecture.of(channels_in, sizes, [Convolution(channels_out, taps, stride)]).stages[0]
+    stage = Architecture.from_layers(channels_in, sizes, [Convolution(channels_out, taps, stride)]).stages[0]
     kernel = rng.normal(size=(channels_out, channels_in, *taps)) * np.sqrt(1.3 / (channels_in * prod(taps)))
     norm = svds(convolution_matrix(kernel, sizes, stride), k=1, return_singular_vectors=False)[0] ** 2
     assert norm == pytest.approx(stage.initial_gain("gaussian", 1.3), rel=0.1)
@@ -200,12 +204,12 @@ def test_named_groups_are_what_their_generators_make():
         (lambda: orbits([[1, 0], [0, 1, 2]]), "one length"),
         (lambda: orbits([[[0.5, 0.5], [0.5, 0.5]]]), "permutation matrices"),
         (lambda: InputCovariance.white(3).projected(orbits([[1, 0]])), "group"),
-        (lambda: Architecture.of(1, (5,), [Convolution(1, (3,), (2,))]), "stride"),
-        (lambda: Architecture.of(1, (4,), [Convolution(1, (5,), (1,))]), "kernel"),
-        (lambda: Architecture.of(1, (4,), [Convolution(1, (3, 3), (1, 1))]), "axes"),
-        (lambda: Architecture.of(1, (4,), [Dense(3), Convolution(1, (1,), (1,))]), "cannot follow"),
-        (lambda: Architecture.of(0, (4,), [Dense(3)]), "shape"),
-        (lambda: Architecture.of(1, (4,), []), "layers"),
+        (lambda: Architecture.from_layers(1, (5,), [Convolution(1, (3,), (2,))]), "stride"),
+        (lambda: Architecture.from_layers(1, (4,), [Convolution(1, (5,), (1,))]), "kernel"),
+        (lambda: Architecture.from_layers(1, (4,), [Convolution(1, (3, 3), (1, 1))]), "axes"),
+        (lambda: Architecture.from_layers(1, (4,), [Dense(3), Convolution(1, (1,), (1,))]), "cannot follow"),
+        (lambda: Architecture.from_layers(0, (4,), [Dense(3)]), "shape"),
+        (lambda: Architecture.from_layers(1, (4,), []), "layers"),
         (lambda: InputCovariance.white(5).per_frequency(2, (3,)), "entries"),
         (lambda: InputCovariance.from_spectrum([2.0, 1.0]).per_frequency(1, (2,)), "spectrum"),
     ],

@@ -116,7 +116,7 @@ def test_covariance_upper_says_where_it_is_not_known():
     "others",
     [
         {"alpha": [0.5, 1.5, 2.0]},
-        {"weights": mfmi.Weights.spectrum(np.geomspace(0.01, 10.0, 50), name="wide")},
+        {"weights": mfmi.Weights.from_spectrum(np.geomspace(0.01, 10.0, 50), name="wide")},
         {"prior": "spike_slab", "sparsity": 0.3},
         {"prior": "rademacher"},
         {"input_spectrum": np.geomspace(0.1, 3.0, 40)},

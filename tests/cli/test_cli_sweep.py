@@ -17,11 +17,11 @@ import pytest
 from conftest import Outcome
 
 import mfmi
-from mfmi.cli.progress import ProgressDisplay, duration
+from mfmi.cli.progress import ProgressDisplay
 from mfmi.cli.sweep import resume_command
 from mfmi.cli.terminal import Terminal
 from mfmi.columns import COLUMNS
-from mfmi.sweep.progress import Progress
+from mfmi.processes.progress import Progress, duration
 
 CommandLine = Callable[..., Outcome]
 

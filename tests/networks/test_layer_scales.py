@@ -60,7 +60,7 @@ def test_matrices_of_their_own_singular_values_and_scales() -> None:
     )
     model = Model(
         alpha=(1.5, 1.0 / 3.0),
-        weights=(Weights.per_layer([Weights.matrix(first), Weights.matrix(second)]),),
+        weights=(Weights.from_layers([Weights.from_matrix(first), Weights.from_matrix(second)]),),
         scales=LayerScales(tuple(np.sqrt(np.mean(m**2) * m.shape[1]) for m in (first, second)), (0.0, 0.0)),
     )
     points = Points.of("linear", 1.0, weights=[model.weights[0].label], sigma_noise=0.2)

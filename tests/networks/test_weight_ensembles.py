@@ -58,8 +58,10 @@ def quarter_circle(count):
 @pytest.mark.parametrize("alpha", [(), (0.5, 1.5, 2.0)])
 def test_one_singular_value_is_orthogonal(act, noise_at, alpha):
     """Also with the zeros that rows fewer than columns bring."""
-    weights = Weights.per_layer([Weights.spectrum([0.0, 3.0], "half")] + [Weights.spectrum([2.0], "one")] * 2)
-    weights = weights if alpha else Weights.spectrum([2.0, 2.0], "one")
+    weights = Weights.from_layers(
+        [Weights.from_spectrum([0.0, 3.0], "half")] + [Weights.from_spectrum([2.0], "one")] * 2
+    )
+    weights = weights if alpha else Weights.from_spectrum([2.0, 2.0], "one")
     found = evaluate(weights, act, alpha=alpha, noise_at=noise_at, sigma_b=0.3)
     expected = evaluate("orthogonal", act, alpha=alpha, noise_at=noise_at, sigma_b=0.3)
     # Maximum entropy leaves A V < 1 after a rotation, and is null there; a first rotation alone drops out.
@@ -73,7 +75,7 @@ def test_one_singular_value_is_orthogonal(act, noise_at, alpha):
 
 @pytest.mark.parametrize("act", ["linear", "relu"])
 def test_singular_values_of_gaussian_matrices_are_gaussian(act):
-    weights = Weights.spectrum(quarter_circle(200_000))
+    weights = Weights.from_spectrum(quarter_circle(200_000))
     for noise_at in ("output", "every"):
         names = [name for name in ESTIMATORS if name not in ("mean_field", "entropy_power")]
         found, expected = (
@@ -86,7 +88,7 @@ def test_singular_values_of_gaussian_matrices_are_gaussian(act):
 
 
 def test_one_layer_is_the_average_over_its_eigenvalues():
-    found = evaluate(Weights.spectrum(WIDE), "tanh", [1], sigma_noise=0.1, input_variance=1.7)
+    found = evaluate(Weights.from_spectrum(WIDE), "tanh", [1], sigma_noise=0.1, input_variance=1.7)
     snr = 1.3**2 * 1.7 / 0.1**2
     relative = WIDE / WIDE.mean()
     for name in ("linear", "layerwise", "gaussian_upper", "replica", "fisher"):
@@ -103,9 +105,9 @@ def test_one_layer_is_the_average_over_its_eigenvalues():
 def test_linear_networks_are_exact(noise_at):
     """The determinants of one large network: in total they fluctuate by less than a nat whatever the widths."""
     rng, widths = np.random.default_rng(3), (700, 900, 500, 800)
-    spectra = [WeightSpectrum.of_eigenvalues(np.exp(rng.normal(0.0, 1.5, 700)), "a")]
-    spectra.append(WeightSpectrum.of_eigenvalues(np.concatenate([np.zeros(450), rng.uniform(0.0, 1.0, 450)]), "b"))
-    spectra.append(WeightSpectrum.of_eigenvalues([1.0, 1.0, 0.0, 4.0], "c"))
+    spectra = [WeightSpectrum.from_eigenvalues(np.exp(rng.normal(0.0, 1.5, 700)), "a")]
+    spectra.append(WeightSpectrum.from_eigenvalues(np.concatenate([np.zeros(450), rng.uniform(0.0, 1.0, 450)]), "b"))
+    spectra.append(WeightSpectrum.from_eigenvalues([1.0, 1.0, 0.0, 4.0], "c"))
     found = evaluate(
         Weights(tuple(spectra)), "linear", alpha=ratios_of(widths), noise_at=noise_at, sigma_noise=0.2,
         estimators=["linear", "replica"],
@@ -135,7 +137,7 @@ def linear_problem(spectrum, alpha, noise):
 def test_two_rotations_around_gains_are_theory_12(alpha, noise):
     """The unknowns between the rotations eliminated, the chain's equations and potential are those of theory (12)."""
     eigenvalues = np.exp(np.random.default_rng(1).normal(0.0, 1.0, 50)) * (np.arange(50) < 50 * min(1.0, alpha))
-    problem = linear_problem(WeightSpectrum.of_eigenvalues(eigenvalues, "s"), alpha, noise)
+    problem = linear_problem(WeightSpectrum.from_eigenvalues(eigenvalues, "s"), alpha, noise)
     found = solve(chain_of(problem, problem.source(problem.input_variance), problem.linear()), unique=True)
     r, v = found.r[0, 0], found.v[0, 1]
     e, a = 1.0 / (1.0 + r), 1.0 / (noise + v)
@@ -188,14 +190,14 @@ def relu_after(spectrum, w2, o2):
 
 
 def test_theory_12_around_an_activation():
-    spectrum = WeightSpectrum.of_eigenvalues([0.3, 0.8, 1.0, 1.9], "mild")
+    spectrum = WeightSpectrum.from_eigenvalues([0.3, 0.8, 1.0, 1.9], "mild")
     found = evaluate(Weights((spectrum,)), depth=[2], sigma_w=1.0, sigma_noise=0.5, estimators=["replica"])
     assert found["mi_replica"][0] == pytest.approx(relu_after(spectrum, 1.0, 0.25), rel=1e-5)
 
 
 @pytest.mark.parametrize("case", [case for case in CASES if "Linear-I" in case["id"]], ids=lambda case: case["id"])
 def test_reference_of_one_ensemble_per_layer(case):
-    weights = Weights.per_layer([kind for kind, _, _ in case["weights"]])
+    weights = Weights.from_layers([kind for kind, _, _ in case["weights"]])
     noise = np.sqrt(case["layers"][-1][1])
     found = evaluate(weights, "linear", depth=[2], sigma_w=1.0, sigma_noise=noise, estimators=["linear", "replica"])
     assert found["mi_replica"][0] == pytest.approx(case["exact_mi"], rel=1e-9)
@@ -203,8 +205,8 @@ def test_reference_of_one_ensemble_per_layer(case):
 
 
 def test_the_last_ensemble_holds_for_all_that_follow():
-    first = evaluate(Weights.per_layer(["gaussian", "orthogonal"]), "relu")
-    again = evaluate(Weights.per_layer(["gaussian", "orthogonal", "orthogonal"]), "relu")
+    first = evaluate(Weights.from_layers(["gaussian", "orthogonal"]), "relu")
+    again = evaluate(Weights.from_layers(["gaussian", "orthogonal", "orthogonal"]), "relu")
     assert_same(first, again, 0.0)
     assert first["mi_linear"][0] == pytest.approx(marchenko_pastur(1.3**2 / 0.01), rel=1e-9)
     between = [evaluate(name, "relu")["mi_replica"] for name in ("gaussian", "orthogonal")]
@@ -216,7 +218,7 @@ def test_the_last_ensemble_holds_for_all_that_follow():
 def test_order_of_the_bounds(act, noise_at):
     """Many eigenvalues at and near 0, several alpha; orthogonal weights of the same mean eigenvalue keep more."""
     for alpha, spectrum in (((), WIDE), ((0.7, 1.5, 0.9), np.append(WIDE, np.zeros(100))), ((2.0, 0.9, 1.1), WIDE)):
-        weights = Weights.spectrum(spectrum, "wide")
+        weights = Weights.from_spectrum(spectrum, "wide")
         for sigma_noise in (0.03, 0.5):
             point = {"noise_at": noise_at, "sigma_noise": sigma_noise, "sigma_b": 0.2, "input_variance": 1.5}
             found = evaluate(weights, act, alpha=alpha, **point)
@@ -240,13 +242,13 @@ def test_the_smallest_of_many_minima_is_found():
     eigenvalues = np.exp(np.random.default_rng(0).normal(0.0, 1.0, 784))
     names = ["layerwise", "fisher", "gaussian_upper"]
     point = {"sigma_w": 1.6, "sigma_b": [0.014, 0.229], "sigma_noise": [0.0134, 0.009]}
-    found = evaluate(Weights.spectrum(eigenvalues), "tanh", [20, 100], (), names, **point)
+    found = evaluate(Weights.from_spectrum(eigenvalues), "tanh", [20, 100], (), names, **point)
     for name in names[:2]:
         assert np.all(found[f"mi_{name}"] <= found["mi_gaussian_upper"])
 
 
 def test_points_do_not_change_each_other():
-    weights = (Weights.spectrum(WIDE, "wide"), Weights.per_layer(["orthogonal", "gaussian"]))
+    weights = (Weights.from_spectrum(WIDE, "wide"), Weights.from_layers(["orthogonal", "gaussian"]))
     model = Model(weights=weights)
     labels = ["gaussian", weights[1].label, weights[0].label, weights[0].label]
     points = Points.of("relu", [1.0, 1.1, 1.2, 1.5], weights=labels, noise_at=["output", "every"] * 2)
@@ -263,8 +265,8 @@ def test_points_do_not_change_each_other():
 @pytest.mark.thorough
 @pytest.mark.parametrize("noise_at", ["output", "every"])
 def test_best_linear_decoder_of_finite_networks(noise_at):
-    weights = Weights.per_layer(
-        [Weights.spectrum(np.exp(np.random.default_rng(2).normal(0, 1.5, 99)), "s"), "gaussian"]
+    weights = Weights.from_layers(
+        [Weights.from_spectrum(np.exp(np.random.default_rng(2).normal(0, 1.5, 99)), "s"), "gaussian"]
     )
     law = NetworkLaw(get("relu"), (80, 120, 80), 1.2, 0.3, 0.4, noise_at, weights)
     found = evaluate(
@@ -281,7 +283,7 @@ def test_best_linear_decoder_of_finite_networks(noise_at):
 @pytest.mark.slow
 def test_replica_value_of_finite_networks():
     """Nested Monte Carlo of narrow networks, output noise: no closer than a few percent."""
-    weights = Weights.spectrum([0.1, 0.4, 1.0, 3.0], "s")
+    weights = Weights.from_spectrum([0.1, 0.4, 1.0, 3.0], "s")
     law = NetworkLaw(get("relu"), (8, 8, 8), 1.2, 0.3, 0.7, "output", weights)
     found = evaluate(weights, "relu", [2], (), ["replica"], sigma_w=1.2, sigma_b=0.3, sigma_noise=0.7)
     samples = over_networks(measure_information, law, networks=30, seed=5)
@@ -291,7 +293,7 @@ def test_replica_value_of_finite_networks():
 
 def test_jacobian_moments_of_finite_matrices():
     spectrum, widths = (
-        WeightSpectrum.of_eigenvalues(np.exp(np.random.default_rng(4).normal(0, 1, 60)), "s"),
+        WeightSpectrum.from_eigenvalues(np.exp(np.random.default_rng(4).normal(0, 1, 60)), "s"),
         (600, 900, 700),
     )
     weights, rng = Weights((spectrum, "gaussian")), np.random.default_rng(5)
@@ -308,7 +310,7 @@ def test_jacobian_moments_of_finite_matrices():
 
 
 def test_singular_values_of_zero_leave_entropy_power_to_the_observed_layer():
-    found = evaluate(Weights.spectrum([0.0, 1.0, 2.0], "s"), "tanh", estimators=["entropy_power"])
+    found = evaluate(Weights.from_spectrum([0.0, 1.0, 2.0], "s"), "tanh", estimators=["entropy_power"])
     assert np.isfinite(found["mi_entropy_power"][0])
     assert np.isnan(found["mi_entropy_power"][1:]).all()
 
@@ -328,44 +330,44 @@ def test_few_nodes_stand_for_many_eigenvalues(power):
 def test_a_matrix_gives_its_shape_and_its_singular_values():
     rng = np.random.default_rng(7)
     matrix = rng.standard_normal((30, 20))
-    found = WeightSpectrum.of_matrix(matrix, "w.npy")
+    found = WeightSpectrum.from_matrix(matrix, "w.npy")
     assert (found.name, found.shape) == ("matrix(w.npy)", (30, 20))
     squares = np.linalg.eigvalsh(matrix.T @ matrix)
     np.testing.assert_allclose(found.eigenvalues, squares / squares.mean(), rtol=1e-12)
     assert found.sigma_w == pytest.approx(np.sqrt(20 * np.mean(matrix**2)))
     # At its own deviation the mean eigenvalue is its own.
     assert found.law(1.5).largest * 1.5 * found.sigma_w**2 == pytest.approx(squares.max())
-    narrow = WeightSpectrum.of_matrix(matrix.T, "w")
+    narrow = WeightSpectrum.from_matrix(matrix.T, "w")
     assert np.count_nonzero(narrow.eigenvalues == 0.0) == 10
     np.testing.assert_allclose(narrow.quantiles(20 / 30, 20), found.quantiles(1.5, 20), rtol=1e-9)
 
 
 def test_rounding_of_zero_is_zero():
     matrix = np.random.default_rng(8).standard_normal((10, 16))
-    by_eigenvalues = WeightSpectrum.of_eigenvalues(np.linalg.eigvalsh(matrix.T @ matrix), "w")
+    by_eigenvalues = WeightSpectrum.from_eigenvalues(np.linalg.eigvalsh(matrix.T @ matrix), "w")
     assert np.count_nonzero(by_eigenvalues.eigenvalues == 0.0) == 6
-    np.testing.assert_allclose(by_eigenvalues.eigenvalues, WeightSpectrum.of_matrix(matrix).eigenvalues, atol=1e-12)
+    np.testing.assert_allclose(by_eigenvalues.eigenvalues, WeightSpectrum.from_matrix(matrix).eigenvalues, atol=1e-12)
 
 
 @pytest.mark.parametrize(
     ("make", "message"),
     [
-        (lambda: Weights.spectrum([]), "a list of numbers"),
-        (lambda: Weights.spectrum([[1.0]]), r"a list of numbers, not of shape \(1, 1\)"),
-        (lambda: Weights.spectrum([1.0, np.nan]), "must be finite, not nan"),
-        (lambda: Weights.spectrum([1.0, -0.1]), "at least 0, not -0.1"),
-        (lambda: Weights.spectrum([0.0, 0.0]), "must not all be 0"),
-        (lambda: Weights.matrix(np.zeros((2, 3))), "must not all be 0"),
-        (lambda: Weights.matrix([1.0]), "rows and columns"),
-        (lambda: Weights.matrix([[np.inf]]), "must be finite"),
-        (lambda: Weights.per_layer([]), "no layer is named"),
-        (lambda: Weights.per_layer(["uniform"]), "gaussian, orthogonal, not 'uniform'"),
+        (lambda: Weights.from_spectrum([]), "a list of numbers"),
+        (lambda: Weights.from_spectrum([[1.0]]), r"a list of numbers, not of shape \(1, 1\)"),
+        (lambda: Weights.from_spectrum([1.0, np.nan]), "must be finite, not nan"),
+        (lambda: Weights.from_spectrum([1.0, -0.1]), "at least 0, not -0.1"),
+        (lambda: Weights.from_spectrum([0.0, 0.0]), "must not all be 0"),
+        (lambda: Weights.from_matrix(np.zeros((2, 3))), "must not all be 0"),
+        (lambda: Weights.from_matrix([1.0]), "rows and columns"),
+        (lambda: Weights.from_matrix([[np.inf]]), "must be finite"),
+        (lambda: Weights.from_layers([]), "no layer is named"),
+        (lambda: Weights.from_layers(["uniform"]), "gaussian, orthogonal, not 'uniform'"),
         (
-            lambda: Model((0.5,), weights=(Weights.spectrum([0, 1, 1]),)),
+            lambda: Model((0.5,), weights=(Weights.from_spectrum([0, 1, 1]),)),
             "0.3333 of the eigenvalues .* at least 0.5",
         ),
-        (lambda: Model(weights=(Weights.matrix(np.eye(3)[:2]),)), "2 rows and 3 columns, a ratio of 0.6"),
-        (lambda: Model((1.0,), weights=(Weights.per_layer(["gaussian"] * 2),)), "of 2 layers in a network of 1"),
+        (lambda: Model(weights=(Weights.from_matrix(np.eye(3)[:2]),)), "2 rows and 3 columns, a ratio of 0.6"),
+        (lambda: Model((1.0,), weights=(Weights.from_layers(["gaussian"] * 2),)), "of 2 layers in a network of 1"),
     ],
 )
 def test_wrong_weights_are_refused(make, message):
@@ -374,7 +376,7 @@ def test_wrong_weights_are_refused(make, message):
 
 
 def test_equal_spectra_have_one_name_and_others_another():
-    one, same, other = (Weights.spectrum(values) for values in ([1.0, 2.0], [2.0, 4.0], [1.0, 3.0]))
+    one, same, other = (Weights.from_spectrum(values) for values in ([1.0, 2.0], [2.0, 4.0], [1.0, 3.0]))
     assert one == same != other
     assert one.label == same.label != other.label
     assert replace(Model(), weights=(one,)).known_weights == ("gaussian", "orthogonal", one.label)

@@ -42,7 +42,7 @@ def test_a_config_names_files_and_layers(folder: Path) -> None:
     axis = next(axis for axis in found.axes if axis.name == "weights")
     assert axis.at(np.arange(3)).tolist() == labels
     assert [one.label for one in found.model.weights] == labels[1:]
-    assert found.model.weights[0] == Weights.spectrum(EIGENVALUES, "e.npy")
+    assert found.model.weights[0] == Weights.from_spectrum(EIGENVALUES, "e.npy")
     assert found.model.weights_of("gaussian").layers == ("gaussian",)
     about = found.canonical()["weights"]
     assert about["spectrum(e.npy)"]["sha256"] == about["spectrum(e.csv)"]["sha256"]
@@ -56,7 +56,7 @@ def test_one_ensemble_is_a_constant_and_points_have_their_own(folder: Path) -> N
     points = load_config(text + "network: {widths: [4, 3, 3]}\n", "c.yaml")
     axis = next(axis for axis in points.axes if axis.name == "weights")
     assert axis.at(np.arange(2)).tolist() == ["matrix(w.npy),gaussian", "gaussian"]
-    assert points.model.weights[0].at(1) == WeightSpectrum.of_matrix(MATRIX, "w.npy")
+    assert points.model.weights[0].at(1) == WeightSpectrum.from_matrix(MATRIX, "w.npy")
 
 
 def test_excluded_by_file(folder: Path) -> None:
@@ -101,7 +101,10 @@ def test_a_sweep_by_jobs_says_where_its_weights_are_from(folder: Path, command_l
     assert about["spectrum(e.npy)"]["eigenvalues"] == 4
     own = table.filter(np.array(table["weights"]) == "spectrum(e.npy),gaussian")
     expected = mfmi.evaluate(
-        "relu", 1.4, weights=mfmi.Weights.per_layer([mfmi.Weights.spectrum(EIGENVALUES), "gaussian"]), depth=[1, 2]
+        "relu",
+        1.4,
+        weights=mfmi.Weights.from_layers([mfmi.Weights.from_spectrum(EIGENVALUES), "gaussian"]),
+        depth=[1, 2],
     )
     np.testing.assert_allclose(own["mi_lower"], expected["mi_lower"], rtol=1e-12)
     shown = command_line("show", "1.parquet", "--where", "weights == 'spectrum(e.npy),gaussian'", "--format", "jsonl")
@@ -123,7 +126,11 @@ def test_bound_takes_files(folder: Path, command_line: CommandLine) -> None:
     assert found.code == 0, found.err
     rows = [json.loads(line) for line in found.out.splitlines()]
     expected = mfmi.evaluate(
-        "relu", 1.4, weights=Weights.per_layer([Weights.matrix(MATRIX), "gaussian"]), depth=[1, 2], widths=[4, 3, 3]
+        "relu",
+        1.4,
+        weights=Weights.from_layers([Weights.from_matrix(MATRIX), "gaussian"]),
+        depth=[1, 2],
+        widths=[4, 3, 3],
     )
     assert [row["weights"] for row in rows] == ["matrix(w.npy),gaussian"] * 2
     np.testing.assert_allclose([row["mi_lower"] for row in rows], expected["mi_lower"], rtol=1e-12)
@@ -167,7 +174,9 @@ def test_verify_draws_matrices_with_these_singular_values(folder: Path, command_
 
 def test_arrays_are_spectra_in_python() -> None:
     by_array = mfmi.evaluate("relu", 1.4, weights=EIGENVALUES, depth=2, estimators="linear")
-    named = mfmi.evaluate("relu", 1.4, weights=mfmi.Weights.spectrum(EIGENVALUES, "mine"), depth=2, estimators="linear")
+    named = mfmi.evaluate(
+        "relu", 1.4, weights=mfmi.Weights.from_spectrum(EIGENVALUES, "mine"), depth=2, estimators="linear"
+    )
     assert named["weights"].tolist() == ["spectrum(mine)"]
     assert by_array["mi_linear"].tolist() == named["mi_linear"].tolist()
     by_matrix = mfmi.evaluate("relu", 1.4, weights=MATRIX, depth=1, widths=[4, 3], estimators="linear")
@@ -177,7 +186,7 @@ def test_arrays_are_spectra_in_python() -> None:
 
 
 def test_weights_broadcast_beside_words() -> None:
-    own = mfmi.Weights.per_layer(["orthogonal", "gaussian"])
+    own = mfmi.Weights.from_layers(["orthogonal", "gaussian"])
     found = mfmi.evaluate("relu", [[1.0], [1.4]], weights=["gaussian", own], depth=[1, 2], estimators="linear")
     assert found["weights"].tolist() == (["gaussian"] * 2 + ["orthogonal,gaussian"] * 2) * 2
 
@@ -190,7 +199,10 @@ def test_weights_broadcast_beside_words() -> None:
         (np.array([1.0, -1.0]), "weights: eigenvalues of W.* at least 0"),
         (np.array([1.0, np.nan]), "weights: nan is not finite"),
         (MATRIX, "weights: matrix.* has 3 rows and 4 columns"),
-        ([Weights.spectrum([1.0], "a"), Weights.spectrum([1.0, 2.0], "a")], "two different ones have the name"),
+        (
+            [Weights.from_spectrum([1.0], "a"), Weights.from_spectrum([1.0, 2.0], "a")],
+            "two different ones have the name",
+        ),
     ],
 )
 def test_wrong_weights_in_python(weights: object, message: str) -> None:

@@ -23,11 +23,11 @@ from mfmi import initialisers
 from mfmi.activations import get
 from mfmi.activations._affine import Affine
 from mfmi.bounds import evaluate as evaluation
-from mfmi.cli.recommend import LIBRARIES, command
-from mfmi.cli.recommend import QUANTITIES as OFFERED
+from mfmi.cli.recommend import command
 from mfmi.cli.recommend_view import draw, draw_ranking
+from mfmi.names import LIBRARIES
 from mfmi.recommendation import code as initialisation
-from mfmi.recommendation.results import QUANTITIES, NetworkFamily, Recommendation
+from mfmi.recommendation.results import NetworkFamily, Recommendation
 from mfmi.recommendation.search import BASELINES, BIASES_UP_TO, PLATEAU, optimum, recommend
 
 CommandLine = Callable[..., Outcome]
@@ -179,11 +179,6 @@ def test_unknown_quantities_and_those_without_value() -> None:
         optimum(NETWORK, "entropy")
     with pytest.raises(ValueError, match="entropy_power has no value for relu"):
         optimum(NetworkFamily(get("relu"), 3), "entropy_power", 0.0)
-
-
-def test_the_command_line_offers_what_there_is() -> None:
-    assert OFFERED == QUANTITIES
-    assert LIBRARIES == initialisation.LIBRARIES
 
 
 # ---- code that runs as pasted ----------------------------------------------------------------------------------------
@@ -372,8 +367,9 @@ def test_all_activations_are_ranked(command_line: CommandLine) -> None:
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [
-        ([], "name one activation with --act"),
-        (["--act", "erf", "--all-activations"], "name one activation with --act"),
+        ([], "--act is missing: name one, or rank all of them with --all-activations"),
+        (["--act", "erf", "--all-activations"], "--all-activations ranks all of them: it does not go with --act"),
+        (["--act", "erf", "--sb", "0,1", "--init", "he"], "--init stands beside one recommendation: name one --act"),
         (["--all-activations", "--emit", "torch"], "--emit writes the code for one activation"),
         (["--act", "erf", "--by", "linaer"], "'linaer' is not one of"),
         (["--act", "erf", "--emit", "caffe"], "'caffe' is not one of"),

@@ -19,8 +19,8 @@ import pytest
 from fake_sweep import HERE, FakePlan, dies, picky, rows, slow
 
 from mfmi.errors import OutputError
+from mfmi.processes.progress import Progress
 from mfmi.sweep import cluster
-from mfmi.sweep.progress import Progress
 from mfmi.sweep.run import run_sweep
 from mfmi.sweep.stream import SweepStream
 

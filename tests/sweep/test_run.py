@@ -18,13 +18,13 @@ from fake_sweep import BrokenPlan, FakePlan, buggy, dies, dies_once, forgetful, 
 from mfmi.columns import COLUMNS
 from mfmi.errors import ConfigError, NumericsError, OutputError, ResumeError
 from mfmi.names import DEFAULT_ESTIMATORS, ESTIMATORS
+from mfmi.processes.progress import Progress
 from mfmi.processes.threads import THREAD_LIMITS
 from mfmi.storage import parquet as store
 from mfmi.sweep import parts as parts_module
 from mfmi.sweep.chunks import Task, evaluate_guarded
 from mfmi.sweep.merge import merge_parts
 from mfmi.sweep.parts import folder_of
-from mfmi.sweep.progress import Progress
 from mfmi.sweep.run import run_sweep
 from mfmi.sweep.stream import SweepStream
 

@@ -4,44 +4,27 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 from dataclasses import replace
-from numbers import Real
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from mfmi.activations import Activation, get
-from mfmi.arguments.checks import (
-    broadcast_arrays,
-    listed,
-    number,
-    numbers,
-    objects,
-    whole_number,
-    whole_numbers,
-    word,
-    words,
-)
+from mfmi.activations import Activation
+from mfmi.api.arguments import activation_names, estimators_of, reporting, scales_of, weights_of
+from mfmi.arguments.checks import broadcast_arrays, listed, number, numbers, whole_number, whole_numbers, word, words
 from mfmi.arguments.ranges import DEEPEST, MOST_SEED, NUMBERS, WIDEST, WIDEST_DRAWN
 from mfmi.bounds.evaluate import evaluate_points
-from mfmi.columns import DATA_NAMES, OPTIONAL_NAMES
+from mfmi.columns import DATA_NAMES, OPTIONAL_NAMES, columns_with
 from mfmi.errors import shown
-from mfmi.initialisers import get as get_initialiser
-from mfmi.names import (
-    DEPTH,
-    ESTIMATORS,
-    NOISE_PLACEMENTS,
-    OBSERVABLES,
-    PRIORS,
-    UNITS,
-    WEIGHTS,
-    usual_estimators,
-)
+from mfmi.names import CORRELATION, DEPTH, INPUT_VARIANCE, NOISE_PLACEMENTS, OBSERVABLES, PRIORS, SIGMA_NOISE, UNITS
 from mfmi.networks.model import SQUARE, DataSet, Model, ratios_of
 from mfmi.networks.points import Points
 from mfmi.networks.settings import Settings
 from mfmi.networks.weights import Weights
-from mfmi.storage.frames import to_frame
+from mfmi.processes.progress import Clock, OnProgress
+from mfmi.storage.frames import Answer
+from mfmi.storage.parquet import columns_in
+from mfmi.storage.provenance import information_unit, provenance_of_command
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -51,14 +34,14 @@ def evaluate(
     activation: str | Activation | Callable[..., Any] | Iterable[str | Activation | Callable[..., Any]],
     sigma_w: ArrayLike | None = None,
     sigma_b: ArrayLike | None = None,
-    sigma_noise: ArrayLike | str | Iterable[float | str] = 0.1,
+    sigma_noise: ArrayLike | str | Iterable[float | str] = SIGMA_NOISE,
     depth: int | Iterable[int] | None = None,
     *,
     layers: int | None = None,
     weights: str | Weights | ArrayLike | Iterable[str | Weights] = "gaussian",
     noise_at: str | Iterable[str] = "output",
     input_variance: ArrayLike | None = None,
-    correlation: ArrayLike = 0.5,
+    correlation: ArrayLike = CORRELATION,
     estimators: str | Iterable[str] | None = None,
     unit: str = "nats",
     columns: str | Iterable[str] = (),
@@ -84,6 +67,7 @@ def evaluate(
     sigma_b_out: ArrayLike | None = None,
     noise_scale: str | Iterable[str] | None = None,
     noise_in: str | Iterable[str] | None = None,
+    progress: bool | OnProgress = False,
 ) -> pd.DataFrame:
     """Mean-field quantities and information bounds of random networks, a row per network and depth.
 
@@ -165,12 +149,16 @@ def evaluate(
         deviation at that layer. Absolute by default, relative for number formats.
     noise_in
         Whether the skip carries the hidden noise too: "branch" (no) or "stream" (yes; of number formats always).
+    progress
+        True to say on standard error how far it is, or a function that is called with a `mfmi.Progress`.
 
     Returns
     -------
     pandas.DataFrame
         The columns `mfmi.columns.COLUMNS`, then those of `columns`. What does not exist or was not requested
         is null. A network without a finite answer is a row whose `status` and `message` say why, never an exception.
+        ``attrs["mfmi"]`` says where the rows came from (versions, what the estimators rest on), ``attrs["units"]`` and
+        ``attrs["descriptions"]`` what the columns are.
 
     Raises
     ------
@@ -181,8 +169,17 @@ def evaluate(
     --------
     >>> import mfmi
     >>> rows = mfmi.evaluate("tanh", sigma_w=[1.0, 1.5], depth=[1, 5, 10], estimators=["linear"])
-    >>> len(rows)
-    6
+    >>> rows[["sigma_w", "depth", "mi_linear"]].round(3).values.tolist()
+    [[1.0, 1.0, 2.308], [1.0, 5.0, 1.15], [1.0, 10.0, 0.905], [1.5, 1.0, 2.71], [1.5, 5.0, 0.8], [1.5, 10.0, 0.4]]
+
+    A function of one's own, all layers up to the third, between a lower and an upper bound:
+
+    >>> import numpy as np
+    >>> rows = mfmi.evaluate(lambda u: u / (1.0 + np.abs(u)), 2.0, layers=3)
+    >>> bool((rows.mi_lower <= rows.mi_upper).all())
+    True
+    >>> rows.attrs["units"]["mi_lower"]
+    'nats per input dimension'
     """
     model = _model(widths, alpha, _data_set(inputs, width, seed))
     if model.data and input_variance is not None:
@@ -190,9 +187,11 @@ def evaluate(
     if prior != "gaussian" or sparsity is not None or input_spectrum is not None:
         model = _with_law(model, prior, sparsity, input_spectrum)
     model = replace(model, observe=word("observe", observe, OBSERVABLES))
-    own = model.data.variance if model.data else 1.0 if model.input_variance is None else model.input_variance
-    labels, model = _weights(weights, model)
-    names, sigma_w, sigma_b = _scales(sigma_w, sigma_b, init)
+    own = (
+        model.data.variance if model.data else INPUT_VARIANCE if model.input_variance is None else model.input_variance
+    )
+    labels, model = weights_of(weights, model)
+    names, sigma_w, sigma_b = scales_of(sigma_w, sigma_b, init)
     settings, noise = Settings.of(
         sigma_noise,
         normalization=normalization,
@@ -210,7 +209,7 @@ def evaluate(
     )
     points = _points(
         settings,
-        activation=_activations(activation),
+        activation=activation_names(activation),
         weights=labels,
         noise_at=words("noise_at", noise_at, NOISE_PLACEMENTS),
         sigma_w=numbers("sigma_w", sigma_w, NUMBERS["sigma_w"]),
@@ -224,19 +223,42 @@ def evaluate(
     )
     observed = _observed(depth, layers, model)
     plain = points.is_plain
-    usual = usual_estimators(bool(plain.any()), not plain.all())
-    named = set(words("estimators", usual if estimators is None else estimators, ESTIMATORS).flat)
-    asked = tuple(name for name in ESTIMATORS if name in named)
+    asked = estimators_of(estimators, bool(plain.any()), not plain.all())
     wanted = set(words("columns", columns, OPTIONAL_NAMES).flat)
     optional = tuple(name for name in OPTIONAL_NAMES if name in wanted) + (DATA_NAMES if model.data else ())
     unit = word("unit", unit, UNITS)
 
+    about = provenance_of_command(
+        "evaluate",
+        points.activation.tolist(),
+        information=information_unit(unit),
+        estimators=asked,
+        optional=optional,
+        network=model.described() or None,
+    )
+    with reporting(progress) as on_progress:
+        block = _rows(points, observed, asked, unit, optional, model, on_progress)
+    return Answer(block, columns_in(unit, columns_with(optional)), about, points).to_frame()
+
+
+def _rows(
+    points: Points,
+    observed: NDArray[np.int64],
+    asked: tuple[str, ...],
+    unit: str,
+    optional: tuple[str, ...],
+    model: Model,
+    on_progress: OnProgress | None,
+) -> dict[str, NDArray[Any]]:
+    """Evaluate the points, so many at once."""
     size = model.points_at_once(observed, streams=bool((points.structured.skip != 0.0).any()))
-    chunks = [
-        evaluate_points(points[start : start + size], observed, asked, unit, optional, model)
-        for start in range(0, len(points), size)
-    ]
-    return to_frame({name: np.concatenate([chunk[name] for chunk in chunks]) for name in chunks[0]})
+    starts = range(0, len(points), size)
+    clock = Clock(on_progress, len(starts))
+    chunks = []
+    for start in starts:
+        chunks.append(evaluate_points(points[start : start + size], observed, asked, unit, optional, model))
+        clock.finish(len(chunks[-1]["depth"]))
+    return {name: np.concatenate([chunk[name] for chunk in chunks]) for name in chunks[0]}
 
 
 def _observed(depth: object, layers: object, model: Model) -> NDArray[np.int64]:
@@ -251,29 +273,6 @@ def _observed(depth: object, layers: object, model: Model) -> NDArray[np.int64]:
         argument = "depth" if layers is None else "layers"
         raise ValueError(f"{argument}: {found.max().item()!r} is beyond the {model.layers} layers of the network")
     return found
-
-
-def _scales(sigma_w: Any, sigma_b: Any, init: object) -> tuple[NDArray[np.object_], Any, Any]:
-    """Return the names of the initialisers, None where there are none, and the standard deviations."""
-    if init is None:
-        if sigma_w is None:
-            raise ValueError("sigma_w: None is not a number; give sigma_w, or init in its place")
-        return objects(None), sigma_w, 0.0 if sigma_b is None else sigma_b
-    for argument, given in (("sigma_w", sigma_w), ("sigma_b", sigma_b)):
-        if given is not None:
-            raise ValueError(f"{argument}: {shown(given)} is not asked for; init gives the standard deviations")
-    array = objects(init)
-    wrong = [one for one in array.flat if not isinstance(one, str)]
-    if wrong:
-        raise ValueError(f"init: {shown(wrong[0])} is not a name of mfmi.initialisers")
-    try:
-        presets = [get_initialiser(str(one)) for one in array.flat]
-    except ValueError as error:
-        raise ValueError(f"init: {error}") from None
-    labels = np.array([one.label for one in presets], dtype=object).reshape(array.shape)
-    w = np.array([one.sigma_w for one in presets]).reshape(array.shape)
-    b = np.array([one.sigma_b for one in presets]).reshape(array.shape)
-    return labels, w, b
 
 
 def _points(settings: Settings, **arguments: NDArray[Any]) -> Points:
@@ -344,34 +343,3 @@ def _of_ratios(argument: str, ratios: tuple[float, ...]) -> Model:
     if len(ratios) > DEEPEST:
         raise ValueError(f"{argument}: {len(ratios)} layers are more than {DEEPEST}")
     return Model(ratios)
-
-
-def _weights(given: object, model: Model) -> tuple[NDArray[np.object_], Model]:
-    """Return the labels, and the model that knows what they stand for."""
-    array = objects(given)
-    if array.size and all(isinstance(one, Real) for one in array.flat):
-        own = numbers("weights", given, NUMBERS["entries"])
-        try:
-            array = objects(Weights.matrix(own) if own.ndim == 2 else Weights.spectrum(own))
-        except ValueError as error:
-            raise ValueError(f"weights: {error}") from None
-    known: dict[str, Weights] = {}
-    for one in array.flat:
-        if isinstance(one, Weights):
-            if known.setdefault(one.label, one) != one:
-                raise ValueError(f"weights: two different ones have the name {one.label!r}")
-        elif not isinstance(one, str) or one not in WEIGHTS:
-            raise ValueError(f"weights: {shown(one)} is not one of {', '.join(WEIGHTS)}, nor mfmi.Weights")
-    try:
-        model = replace(model, weights=tuple(known.values()))
-    except ValueError as error:
-        raise ValueError(f"weights: {error}") from None
-    labels = [one.label if isinstance(one, Weights) else one for one in array.flat]
-    return np.array(labels, dtype=object).reshape(array.shape), model
-
-
-def _activations(given: object) -> NDArray[np.object_]:
-    array = objects(given)
-    names = np.empty(array.size, dtype=object)
-    names[:] = [get(one).name for one in array.ravel().tolist()]
-    return names.reshape(array.shape)
