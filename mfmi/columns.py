@@ -130,7 +130,8 @@ OPTIONAL: tuple[OptionalColumn, ...] = (
         "mi_linear_error",
         "float64",
         INFORMATION,
-        "estimated numerical error of mi_linear, by which it has been lowered in networks with norms and skips",
+        "estimated numerical error of mi_linear, by which it has been lowered in networks with norms and skips, and in"
+        " convolutions of correlated inputs",
         "estimate from the sites at which a residual stream is averaged, cut series and the search",
     ),
     OptionalColumn(

@@ -17,6 +17,7 @@ from mfmi.bounds.evaluate import evaluate_points
 from mfmi.columns import DATA_NAMES, OPTIONAL_NAMES, columns_with
 from mfmi.errors import shown
 from mfmi.names import CORRELATION, DEPTH, INPUT_VARIANCE, NOISE_PLACEMENTS, OBSERVABLES, PRIORS, SIGMA_NOISE, UNITS
+from mfmi.networks.convolution import convolution_of
 from mfmi.networks.model import SQUARE, DataSet, Model, ratios_of
 from mfmi.networks.points import Points
 from mfmi.networks.settings import Settings
@@ -67,6 +68,8 @@ def evaluate(
     sigma_b_out: ArrayLike | None = None,
     noise_scale: str | Iterable[str] | None = None,
     noise_in: str | Iterable[str] | None = None,
+    positions: int | Iterable[int] | None = None,
+    input_correlation: float | Iterable[float] | None = None,
     progress: bool | OnProgress = False,
 ) -> pd.DataFrame:
     """Mean-field quantities and information bounds of random networks, a row per network and depth.
@@ -100,8 +103,8 @@ def evaluate(
     correlation
         Correlation of the tracked pair of inputs, in [-1, 1].
     estimators
-        Among `mfmi.names.ESTIMATORS`; by default `mfmi.names.DEFAULT_ESTIMATORS` and, of networks with norms, skips or
-        relative noise, `mfmi.names.STRUCTURED_ESTIMATORS`.
+        Among `mfmi.names.ESTIMATORS`; by default `mfmi.names.DEFAULT_ESTIMATORS` and, of networks with norms, skips,
+        relative noise or correlated positions, `mfmi.names.STRUCTURED_ESTIMATORS`.
     unit
         "nats" or "bits", per input dimension.
     columns
@@ -149,6 +152,10 @@ def evaluate(
         deviation at that layer. Absolute by default, relative for number formats.
     noise_in
         Whether the skip carries the hidden noise too: "branch" (no) or "stream" (yes; of number formats always).
+    positions
+        Of layers that are circular convolutions: how many on a ring, or along each axis. Widths are those of channels.
+    input_correlation
+        r, for inputs correlated by `r^distance`; or, on a ring, correlations at the distances 1, 2, ... 0 by default.
     progress
         True to say on standard error how far it is, or a function that is called with a `mfmi.Progress`.
 
@@ -186,6 +193,8 @@ def evaluate(
         raise ValueError(f"input_variance: {shown(input_variance)} is not asked for; the inputs have one of their own")
     if prior != "gaussian" or sparsity is not None or input_spectrum is not None:
         model = _with_law(model, prior, sparsity, input_spectrum)
+    convolution = convolution_of(positions, input_correlation)
+    model = model if convolution is None else model.with_convolution(convolution)
     model = replace(model, observe=word("observe", observe, OBSERVABLES))
     own = (
         model.data.variance if model.data else INPUT_VARIANCE if model.input_variance is None else model.input_variance
@@ -223,7 +232,7 @@ def evaluate(
     )
     observed = _observed(depth, layers, model)
     plain = points.is_plain
-    asked = estimators_of(estimators, bool(plain.any()), not plain.all())
+    asked = estimators_of(estimators, bool(plain.any()) and not model.mixes, model.mixes or not plain.all())
     wanted = set(words("columns", columns, OPTIONAL_NAMES).flat)
     optional = tuple(name for name in OPTIONAL_NAMES if name in wanted) + (DATA_NAMES if model.data else ())
     unit = word("unit", unit, UNITS)

@@ -14,6 +14,8 @@ DEEPEST = 10_000
 WIDEST, WIDEST_DRAWN = 10**9, 10**6
 # Units of square layers that are drawn with all their weights; networks and inputs that are averaged over.
 WIDEST_SQUARE, MOST_NETWORKS, MOST_SAMPLES = 20_000, 10**6, 10**7
+# Positions of a convolution, whose frequencies are networks of their own.
+MOST_POSITIONS = 4096
 # Entries of an input whose covariance is looked at entry by entry.
 MOST_ENTRIES = 10**7
 MOST_SEED = 2**63 - 1

@@ -46,7 +46,7 @@ def mean_field(problem: Problem) -> Estimate:
     first = problem.input_variance[:, None] * w2[:, :1]
     gains = np.asarray(np.cumprod(np.hstack((first, slope)), axis=1), dtype=np.float64)
     signal = problem.observed(gains)
-    gap = problem.observed(path.offset_gap)
+    gap = problem.observed(problem.propagation.spread[problem.rows])
     # Where all layers are linear the difference is rounding, which is no noise beside a smaller one at the output.
     bent = np.where(gap - signal > _DIFFERENCE * problem.depth * gap, gap - signal, 0.0)
     noise = bent + problem.output_noise
@@ -78,7 +78,11 @@ def linear(problem: Problem) -> Estimate:
     if isinstance(prior, MixturePrior):
         found = linear(problem.gaussian_input)
         return found._replace(value=np.maximum(found.value - negentropy(prior), 0.0))
-    channels = problem.linear()
+    return linear_by(problem, problem.linear())
+
+
+def linear_by(problem: Problem, channels: Channels) -> Estimate:
+    """Information that linear channels say of a gaussian input."""
     found = less_noise(problem, channels, phi_full(problem, channels, unique=True), unique=True)
     faint = np.flatnonzero(found.converged & (found.value < _FAINT) & (problem.depth > 1))
     if len(faint):

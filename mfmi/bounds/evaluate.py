@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -12,20 +13,21 @@ from mfmi.activations import Activation
 from mfmi.activations import get as get_activation
 from mfmi.arguments.arrays import FloatArray
 from mfmi.arguments.ranges import LAYERS_AT_ONCE
+from mfmi.bounds import convolutional
 from mfmi.bounds.estimate import Estimate
 from mfmi.bounds.estimators import REGISTRY
+from mfmi.bounds.modes import ModePropagation
 from mfmi.bounds.optional_columns import DERIVED, pairwise
 from mfmi.bounds.optional_columns import REGISTRY as OPTIONAL_REGISTRY
 from mfmi.bounds.problem import Problem
 from mfmi.bounds.propagation import Propagation
-from mfmi.bounds.structured import PLAIN_TOO, evaluate_structured, reason_against
+from mfmi.bounds.structured import EXPONENTS, PLAIN_TOO, evaluate_structured, reason_against
 from mfmi.bounds.view import OVERFLOW, UNBOUNDED, View, unresolved
 from mfmi.columns import DATA_NAMES, INFORMATION, OPTIONAL_NAMES, TOTAL, columns_with
-from mfmi.meanfield import FixedPoint, fixed_point, trajectory
+from mfmi.meanfield import FixedPoint, fixed_point, pair_gaps, trajectory
 from mfmi.names import ESTIMATORS, LOWER_BOUNDS, NOISE_PLACEMENTS, OBSERVABLES, UNITS, UPPER_BOUNDS
 from mfmi.networks.model import SQUARE, Model
 from mfmi.networks.points import Points
-from mfmi.networks.scales import LayerScales
 from mfmi.networks.structure import check as check_structure
 
 # Functions of a problem by the column that they fill.
@@ -38,6 +40,9 @@ _EXACT = ("mi_replica", "mmse")
 SEARCHED, _ABOVE = ("layerwise", "fisher", "replica"), ("replica", *UPPER_BOUNDS)
 # What the tables of the exact channel may lose, relative and in nats; the bounds have taken their own errors off.
 _RELATIVE, _ABSOLUTE = 1e-5, 1e-8
+# Columns of convolutions of correlated inputs that are those of dense networks, and why others are null.
+_OF_POSITIONS = {name: OPTIONAL_REGISTRY[name] for name in ("jacobian_mean", "jacobian_variance")}
+_COUPLED = "not known of a convolution of correlated inputs, whose channels couple all positions"
 _MISSED = "{}: the search missed a minimum"
 
 
@@ -117,7 +122,7 @@ def _fill(
     fields: MeanFields,
 ) -> None:
     """Fill the columns `asked` and those of the mean field, each activation by itself and plain networks apart."""
-    known = REGISTRY | OPTIONAL_REGISTRY
+    known = convolutional.REGISTRY | _OF_POSITIONS if model.mixes else REGISTRY | OPTIONAL_REGISTRY
     quantities = {name: known[name] for name in asked if name in known}
     both = [name for name in asked if name in PLAIN_TOO]
     others_of = {name: quantity for name, quantity in quantities.items() if name not in PLAIN_TOO}
@@ -130,10 +135,19 @@ def _fill(
             if len(some):
                 out = View(columns, some)
                 _evaluate_activation(points[some], layers[some], wanted, out, model, fields)
+                _note_unknown(asked, known, out, layers[some])
                 if both and wanted is others_of:
                     evaluate_structured(points[some], layers[some], both, out, model, mean_field=False)
         if len(others):
             evaluate_structured(points[others], layers[others], asked, View(columns, others), model)
+
+
+def _note_unknown(asked: Sequence[str], known: Quantities, out: View, layers: NDArray[np.intp]) -> None:
+    """Say which columns of convolutions have no value."""
+    unknown = [name.removeprefix("mi_") for name in asked if name not in known and name not in EXPONENTS]
+    if unknown:
+        row, column = np.indices(layers.shape).reshape(2, -1)
+        out.note("ok", f"{', '.join(unknown)}: {_COUPLED}", (row, column))
 
 
 def _only_general(weights: str, model: Model) -> bool:
@@ -153,14 +167,13 @@ class MeanFields:
         self.deepest = deepest
         self._known: dict[tuple[str, bytes], tuple[Propagation, FixedPoint]] = {}
 
-    def of(
-        self, phi: Activation, settings: FloatArray, scales: LayerScales | None = None
-    ) -> tuple[Propagation, FixedPoint]:
+    def of(self, phi: Activation, settings: FloatArray, model: Model = SQUARE) -> tuple[Propagation, FixedPoint]:
         """Trajectories and fixed points, of rows of `sigma_w, sigma_b, sigma_h, input_variance, correlation`.
 
         With scales of the layers there are as many fixed points for each row as layers, one after the other: those of
         networks all of whose layers are like that one.
         """
+        scales = model.scales
         key = phi.name, settings.tobytes()
         if key not in self._known:
             w, b, h, q_x, c_0 = settings.T
@@ -173,7 +186,12 @@ class MeanFields:
             with np.errstate(over="ignore", invalid="ignore"):
                 path = trajectory(phi, *layered, h * h, q_x, c_0, self.deepest)
             ends = fixed_point(phi, sigma_w=every[0], sigma_b=every[1], sigma_noise=every[2], input_variance=every[3])
-            self._known[key] = Propagation(phi, path, h * h), ends
+            found = Propagation(phi, path, h * h)
+            if model.convolution is not None and model.mixes:
+                waves = model.convolution.modes
+                gaps = pair_gaps(phi, path, layered[0], h * h, q_x, waves.correlation)
+                found = replace(found, modes=ModePropagation.of(found, waves, gaps))
+            self._known[key] = found, ends
         return self._known[key]
 
 
@@ -212,7 +230,7 @@ def _evaluate_activation(
     which = which.ravel()
     row, column = np.indices(layers.shape).reshape(2, -1)
     entries = (row, column)
-    propagation, ends = fields.of(phi, distinct, model.scales)
+    propagation, ends = fields.of(phi, distinct, model)
     path = propagation.path
     at = (which[row], layers.ravel() - 1)
     own = at[0] if model.scales is None else at[0] * fields.deepest + at[1]
@@ -250,20 +268,20 @@ def _evaluate_activation(
             layers[rows].ravel(),
             model,
         )
-        for chosen in _similar(problem.depth):
+        for chosen in _similar(problem.depth, model.networks_a_point):
             _estimate(problem.take(chosen), quantities, out, (rows[row[chosen]], column[chosen]))
 
 
-def _similar(depths: NDArray[np.intp]) -> Iterator[NDArray[np.intp]]:
+def _similar(depths: NDArray[np.intp], networks: int) -> Iterator[NDArray[np.intp]]:
     """Positions of depths within a quarter of each other: solved together they waste little and save turns.
 
-    As many as fit the memory, which holds every layer up to the deepest of each.
+    As many as fit the memory, which holds every layer up to the deepest of each, of as many networks as a point is.
     """
     left = np.unique(depths)
     while len(left):
         together = left[left <= max(left[0], int(1.25 * left[0]))]
         positions = np.flatnonzero(np.isin(depths, together))
-        size = max(1, LAYERS_AT_ONCE // int(together[-1]))
+        size = max(1, LAYERS_AT_ONCE // (networks * int(together[-1])))
         yield from (positions[start : start + size] for start in range(0, len(positions), size))
         left = left[len(together) :]
 

@@ -123,10 +123,11 @@ def efficiency(rows: Rows, model: Model) -> FloatArray:
     -------
     ndarray
         Of that shape; NaN where there is no lower bound or the capacity is infinite or 0, for layers of different
-        sigma_w, and for inputs that are not Gaussian, of which neither (22) nor (23) speaks.
+        sigma_w, for inputs that are not Gaussian, of which neither (22) nor (23) speaks, and for correlated inputs of a
+        convolution.
     """
     value = np.full(rows["mi_lower"].shape, np.nan)
-    if not isinstance(model.prior, GaussianPrior) or model.scales is not None:
+    if not isinstance(model.prior, GaussianPrior) or model.scales is not None or model.mixes:
         return value
     spectrum = None if model.has_plain_input else model.prior.eigenvalues
     slopes = {name: float(get_activation(name).lipschitz) for name in dict.fromkeys(rows["activation"].flat)}

@@ -26,7 +26,7 @@ from mfmi.channels.closed.table import Channel, table
 from mfmi.channels.elementwise import information_over
 from mfmi.channels.exact.table import exact_table
 from mfmi.channels.gains import Interleaved
-from mfmi.channels.layers import Tabulated
+from mfmi.channels.layers import Surrogate, Tabulated
 from mfmi.channels.observed.activation import is_step
 from mfmi.channels.observed.outputs import ActivationOutput, GaussianOutput, LinearOutput, Output
 from mfmi.channels.protocols import ChannelValues, LayerChannel, Source
@@ -166,6 +166,27 @@ class Problem:
         values, counts = np.unique(np.asarray(prior.eigenvalues), return_counts=True)
         return CorrelatedInput(variance, values, counts / len(prior.eigenvalues))
 
+    @cached_property
+    def by_mode(self) -> Problem:
+        """The frequencies of convolutions as points of their own, a point's one after the other."""
+        convolution, propagation = self.model.convolution, self.propagation.modes
+        assert convolution is not None
+        assert propagation is not None
+        waves = convolution.modes
+        count = len(waves.share)
+        repeated = np.repeat(np.arange(len(self.rows)), count)
+        which = np.tile(np.arange(count), len(self.rows))
+        return Problem(
+            propagation,
+            self.rows[repeated] * count + which,
+            self.weights,
+            self.sigma_w2[repeated],
+            self.output_noise[repeated],
+            self.input_variance[repeated] * waves.eigenvalue[which],
+            self.depth[repeated],
+            replace(self.model, convolution=None, prior=GAUSSIAN),
+        )
+
     @property
     def gaussian_input(self) -> Problem:
         """The same networks where the input's entries are gaussian, of the same covariance."""
@@ -219,7 +240,14 @@ class Problem:
 
     def linear(self) -> Channels:
         """Information read by a linear decoder, all layers linearised (theory (18))."""
-        layers = self._interleaved(self.propagation.surrogate.take(self.rows, slice(0, self.deepest - 1)))
+        return self._linear(self.propagation.surrogate)
+
+    def blunt(self) -> Channels | None:
+        """A second opinion on `linear` where that is not exact, else None."""
+        return None if self.propagation.blunt is None else self._linear(self.propagation.blunt)
+
+    def _linear(self, surrogate: Surrogate) -> Channels:
+        layers = self._interleaved(surrogate.take(self.rows, slice(0, self.deepest - 1)))
         if self.hides_nothing:
             return Channels(layers, self.output)
         inner = self.observed(self.path.offset_gap) + self.output_noise

@@ -27,11 +27,18 @@ class Propagation:
     phi : the activation.
     path : mean-field trajectory, fields of shape (u, D).
     hidden_noise : `sigma_h^2`, shape (u,).
+    modes : the same at every frequency of a convolution of correlated inputs, see `bounds.modes`; None of others.
     """
 
     phi: Activation
     path: Trajectory
     hidden_noise: FloatArray
+    modes: Propagation | None = None
+
+    @property
+    def spread(self) -> FloatArray:
+        """Variance of `y^l` around the neuron's known offset, shape (u, D)."""
+        return self.path.offset_gap
 
     @cached_property
     def surrogate(self) -> Surrogate:
@@ -40,13 +47,18 @@ class Propagation:
         total, within = self.path.s[:, :-1].ravel(), inner.ravel()
         parts: list[list[FloatArray]] = [[], [], []]
         places = []
-        for rows, m, weight in _rules(self.phi, total, within):
-            moments = _conditional(self.phi, within[rows], m)
+        for rows, m, weight in offset_rules(self.phi, total, within):
+            moments = conditional(self.phi, within[rows], m)
             places.append(rows)
             for part, values in zip(parts, (np.square(moments.kappa), moments.residual, weight), strict=True):
                 part.append(values)
-        gain, residual, weights = (_assembled(part, places, inner.shape) for part in parts)
+        gain, residual, weights = (assembled(part, places, inner.shape) for part in parts)
         return Surrogate(gain, residual, weights, self.hidden_noise[:, None])
+
+    @property
+    def blunt(self) -> Surrogate | None:
+        """A second opinion on `surrogate` where that is not exact."""
+        return None
 
     @cached_property
     def log_slope(self) -> FloatArray:
@@ -69,15 +81,15 @@ def offset_moments(phi: Activation, total: FloatArray, inner: FloatArray) -> tup
     total, inner : variance of what the activation sees, and what of it varies around the offset, shape (k,).
     """
     places, found = [], []
-    for rows, m, weight in _rules(phi, total, inner):
-        moments = _conditional(phi, inner[rows], m)
+    for rows, m, weight in offset_rules(phi, total, inner):
+        moments = conditional(phi, inner[rows], m)
         places.append(rows)
         found.append((moments.mean, moments.variance, moments.kappa, moments.residual, weight))
-    *parts, weights = (_assembled(list(part), places, total.shape) for part in zip(*found, strict=True))
+    *parts, weights = (assembled(list(part), places, total.shape) for part in zip(*found, strict=True))
     return Conditional(*parts), weights
 
 
-def _rules(
+def offset_rules(
     phi: Activation, total: FloatArray, inner: FloatArray
 ) -> Iterator[tuple[NDArray[np.int64], FloatArray, FloatArray]]:
     """Offsets of neurons and their weights, block by block of rows that need equally many.
@@ -98,13 +110,14 @@ def _rules(
     return phi.offset_rules(variance, width, tolerance=_TOLERANCE)
 
 
-def _conditional(phi: Activation, inner: FloatArray, m: FloatArray) -> Conditional:
+def conditional(phi: Activation, inner: FloatArray, m: FloatArray) -> Conditional:
+    """Moments of phi given offsets of shape (k, M), the variance around them being of shape (k,)."""
     # A variance that has overflowed has no moments; its rows are marked by their q and any number will do.
     within = np.where(np.isfinite(inner), inner, 1.0)
     return phi.conditional(m, np.broadcast_to(within[:, None], m.shape))
 
 
-def _assembled(parts: list[FloatArray], places: list[NDArray[np.int64]], shape: tuple[int, ...]) -> FloatArray:
+def assembled(parts: list[FloatArray], places: list[NDArray[np.int64]], shape: tuple[int, ...]) -> FloatArray:
     """Rows of different length as one array of shape (*shape, M), with zeros after the shorter; empties `parts`."""
     found = np.zeros((int(np.prod(shape)), max((part.shape[1] for part in parts), default=1)))
     for rows in places:

@@ -133,6 +133,8 @@ def reason_against(weights: str, model: Model) -> str:
         return f"gaussian or orthogonal weights in all layers, not {weights}"
     if any(ratio != 1.0 for ratio in model.alpha):
         return "layers of one width"
+    if model.mixes:
+        return "inputs that are not correlated from position to position"
     if not model.has_plain_input or model.data is not None:
         return "a gaussian input of independent entries"
     return f"an observed {OBSERVABLES[0]}" if model.observe != OBSERVABLES[0] else ""

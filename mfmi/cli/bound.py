@@ -12,7 +12,7 @@ from click.core import ParameterSource
 
 from mfmi.cli.command import command as make_command
 from mfmi.cli.following import following
-from mfmi.cli.model_options import model_options, with_weights
+from mfmi.cli.model_options import convolution_text, model_options, with_weights
 from mfmi.cli.numbers import known, number
 from mfmi.cli.options import network_option, network_options, scale_options
 from mfmi.cli.progress import ProgressDisplay
@@ -62,6 +62,7 @@ _AHEAD = 4
         "mfmi bound --act relu --sw 1.4 --sn 1 --depth 4 --inputs digits.npy --width 128",
         "mfmi bound --act gelu --sw 1 --residual --norm layernorm --branch-matrices 2 --hidden-ratio 4 --depth 24",
         "mfmi bound --act relu --sw 1.4142 --noise-at every --depth 30 --format csv",
+        "mfmi bound --act relu --sw 1.4142 --positions 32x32 --input-correlation 0.9",
         "mfmi bound --act tanh --sw 1.1 --depth 1000 --last-layer",
     ),
 )
@@ -137,9 +138,9 @@ def command(
         init=init,
     )
     points = with_structure(points, sigma_noise, structure)
+    if (model.mixes or not points.is_plain.all()) and source("estimators") is not ParameterSource.COMMANDLINE:
+        estimators = STRUCTURED_ESTIMATORS
     if not points.is_plain.all():
-        if source("estimators") is not ParameterSource.COMMANDLINE:
-            estimators = STRUCTURED_ESTIMATORS
         against = reason_against(points.weights[0], model)
         if against:
             raise click.UsageError(f"Networks with norms, skips or relative noise need {against}.")
@@ -259,7 +260,9 @@ def _headline(activation: Activation, points: Points, rows: Rows, model: Model) 
     first += structure_text(row, branch, float(own.hidden_ratio[0]))
     if rows["input_variance"][0] != 1:
         first += f" · input variance {rows['input_variance'][0]:g}"
-    if not model.has_plain_input:
+    if model.convolution is not None:
+        first += f" · {convolution_text(model.convolution)}"
+    elif not model.has_plain_input:
         name = "correlated" if model.prior_name == "spectrum" else model.prior_name.replace("_", " and ")
         first += f" · {name} input"
     if model.observe != OBSERVABLES[0]:

@@ -2,19 +2,21 @@
 
 from __future__ import annotations
 
+import contextlib
 import functools
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
 from mfmi.arguments.ranges import NUMBERS, WIDEST_DRAWN
-from mfmi.cli.architecture import WidthList
+from mfmi.cli.architecture import ShapeType, WidthList
 from mfmi.cli.options import Count, Real, Word
 from mfmi.names import OBSERVABLES, PRIORS
 
 if TYPE_CHECKING:
+    from mfmi.networks.convolution import Convolution
     from mfmi.networks.model import Model
     from mfmi.networks.weights import Weights
 
@@ -35,6 +37,18 @@ class RatioList(RatiosBase):
         if isinstance(value, tuple):
             return value
         return tuple(Real(NUMBERS["alpha"]).convert(part, param, ctx) for part in str(value).split(","))
+
+
+class CorrelationList(RatiosBase):
+    """Correlations with commas between them, such as 0.6,0.3."""
+
+    name = "correlations"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> tuple[float, ...]:
+        """Return the numbers, or say what is wrong with them."""
+        if isinstance(value, tuple):
+            return value
+        return tuple(Real(NUMBERS["correlation"]).convert(part, param, ctx) for part in str(value).split(","))
 
 
 def model_options(function: Function) -> Callable[..., Any]:
@@ -65,6 +79,7 @@ def model_options(function: Function) -> Callable[..., Any]:
         metavar="FILE",
         help="Eigenvalues of a gaussian input's covariance, or samples of it; their variance unless --qx is given.",
     )
+    @convolution_options
     @click.option(
         "--observe",
         type=Word(OBSERVABLES),
@@ -82,6 +97,7 @@ def model_options(function: Function) -> Callable[..., Any]:
         prior: str,
         sparsity: float | None,
         input_spectrum: str | None,
+        convolution: Convolution | None,
         observe: str,
         **options: Any,
     ) -> Any:
@@ -93,9 +109,65 @@ def model_options(function: Function) -> Callable[..., Any]:
             model = _of_data(inputs, width, widths or alpha)
         else:
             model = _model(widths, alpha)
-        return function(*args, model=replace(model, observe=observe), **options)
+        with argument_errors():
+            model = replace(model if convolution is None else model.with_convolution(convolution), observe=observe)
+        return function(*args, model=model, **options)
 
     return with_model
+
+
+def convolution_options(function: Function) -> Callable[..., Any]:
+    """Add --positions and --input-correlation; the function receives `convolution`, None without."""
+
+    @click.option(
+        "--positions",
+        type=ShapeType(),
+        metavar="N[xN]",
+        help="Positions of circular convolutions, on a ring or along each axis; widths are channels.",
+    )
+    @click.option(
+        "--input-correlation",
+        type=CorrelationList(),
+        metavar="R[,R...]",
+        help="r, for positions correlated by r^distance; or, on a ring, at the distances 1, 2, ...  [default: 0]",
+    )
+    @functools.wraps(function)
+    def with_convolution(
+        *args: Any,
+        positions: tuple[int, ...] | None,
+        input_correlation: tuple[float, ...] | None,
+        **options: Any,
+    ) -> Any:
+        if positions is None:
+            if input_correlation is not None:
+                raise click.UsageError("--input-correlation is that between positions of a convolution: --positions.")
+            return function(*args, convolution=None, **options)
+        from mfmi.networks.convolution import Convolution
+
+        given: Any = input_correlation or 0.0
+        with argument_errors():
+            found = Convolution.of(positions, given[0] if isinstance(given, tuple) and len(given) == 1 else given)
+        return function(*args, convolution=found, **options)
+
+    return with_convolution
+
+
+@contextlib.contextmanager
+def argument_errors() -> Iterator[None]:
+    """Turn a `ValueError` that begins with an argument's name into a usage error that begins with the option's."""
+    try:
+        yield
+    except ValueError as error:
+        argument, _, text = str(error).partition(": ")
+        raise click.UsageError(f"--{argument.replace('_', '-')}: {text}.") from error
+
+
+def convolution_text(convolution: Convolution) -> str:
+    """Say over which positions a network's layers are convolutions."""
+    positions = "x".join(map(str, convolution.positions))
+    if convolution.is_white:
+        return f"convolution over {positions} positions"
+    return f"convolution over {positions} positions, neighbours correlated by {convolution.by_distance[1]:g}"
 
 
 def with_weights(model: Model, given: str | Weights) -> Model:

@@ -4,16 +4,17 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Sequence
+from dataclasses import replace
 from itertools import groupby
 from typing import TYPE_CHECKING, Any
 
 import click
 
-from mfmi.arguments.ranges import MOST_NETWORKS, MOST_SAMPLES, MOST_SEED, WIDEST_SQUARE
+from mfmi.arguments.ranges import MOST_NETWORKS, MOST_POSITIONS, MOST_SAMPLES, MOST_SEED, WIDEST_SQUARE
 from mfmi.cli.command import command as make_command
 from mfmi.cli.exits import STRICT
 from mfmi.cli.following import following
-from mfmi.cli.model_options import with_weights
+from mfmi.cli.model_options import convolution_options, convolution_text, with_weights
 from mfmi.cli.numbers import number
 from mfmi.cli.options import Count, network_option, network_options, scale_options
 from mfmi.cli.progress import ProgressDisplay
@@ -28,6 +29,7 @@ if TYPE_CHECKING:
     from rich.console import Console
 
     from mfmi.activations import Activation
+    from mfmi.networks.convolution import Convolution
     from mfmi.verification import Effort, Row, Setting
 
     WidthsBase = click.ParamType[tuple[int, ...]]
@@ -68,6 +70,7 @@ class Widths(WidthsBase):
         "mfmi verify --act tanh --sw 1.5 --depth 5 --width 400",
         "mfmi verify --act tanh --sw 1.4 --sb 0.3 --sn 0.5 --depth 2 --widths 4,8,16 --estimator replica --strict",
         "mfmi verify --act relu --sw 1.4 --residual --norm layernorm --branch 0.5 --depth 4 --width 200",
+        "mfmi verify --act relu --sw 1.4 --positions 8 --input-correlation 0.6 --depth 3 --width 64",
     ),
 )
 @network_options(
@@ -81,6 +84,13 @@ class Widths(WidthsBase):
 )
 @network_options("noise_at", "ensembles")
 @structure_options
+@convolution_options
+@click.option(
+    "--kernel",
+    type=Count(1, MOST_POSITIONS),
+    metavar="K",
+    help="Taps of gaussian kernels along each axis; others have one.  [default: 3, or all positions]",
+)
 @network_options(
     "depth",
     "input_variance",
@@ -135,6 +145,8 @@ def command(
     noise_at: Any,
     ensembles: Any,
     structure: dict[str, Any],
+    convolution: Convolution | None,
+    kernel: int | None,
     depth: int,
     input_variance: float,
     correlation: float,
@@ -174,9 +186,15 @@ def command(
     own = {name: value for name, value in structure.items() if value is not None}
     scales = sigma_w, sigma_b, sigma_noise, noise_at
     setting = Setting(activation, *scales, ensembles, depth, input_variance, correlation, pairs, own)
+    setting = replace(setting, convolution=convolution, kernel=_kernel(convolution, kernel))
     with_weights(SQUARE, ensembles)  # all layers are
     with usage_errors(own):
         plain = setting.plain
+    if convolution is not None and (pairs or not plain):
+        what = "--inputs" if pairs else "Norms, skips or relative noise"
+        raise click.UsageError(
+            f"{what} and --positions: convolutions are sampled of plain networks and gaussian inputs."
+        )
     if not plain:
         _check_structured(setting)
     effort = Effort(chosen, networks, seed, samples, estimators)
@@ -234,6 +252,8 @@ def _draw(setting: Setting, effort: Effort, rows: Sequence[Row], unit: str, cons
     )
     settings = points.settings(np.array([[setting.depth]]))
     title += structure_text({name: values[0, 0] for name, values in settings.items()})
+    if setting.convolution is not None:
+        title += f" · {convolution_text(setting.convolution)}"
     console.print(title if unicode else title.replace("·", "-"), soft_wrap=True)
     inputs = f"{len(setting.pairs[0])} pairs of real inputs" if setting.pairs else f"information in {unit}"
     console.print(f"{effort.networks} networks per width, seed {effort.seed}; {inputs}", soft_wrap=True)
@@ -268,6 +288,17 @@ def _draw(setting: Setting, effort: Effort, rows: Sequence[Row], unit: str, cons
     agree = f"all {len(limits)} values agree within 3 standard errors"
     verdict = f"{bad} of {len(limits)} values disagree with the theory" if bad else agree
     console.print(verdict, style="bold red" if bad else "bold", soft_wrap=True)
+
+
+def _kernel(convolution: Convolution | None, kernel: int | None) -> int:
+    """Taps of a kernel along each axis."""
+    if convolution is None:
+        if kernel is not None:
+            raise click.UsageError("--kernel is that of a convolution: --positions.")
+        return 1
+    if kernel is not None and kernel > min(convolution.positions):
+        raise click.UsageError(f"--kernel {kernel} is more than the {min(convolution.positions)} positions of an axis.")
+    return min(convolution.positions) if kernel is None and min(convolution.positions) < 3 else kernel or 3
 
 
 def _can_encode(encoding: str) -> bool:

@@ -236,7 +236,7 @@ def load_config(text: str, filename: str, overrides: Sequence[str] = ()) -> Conf
     networks = PLAIN
     if sweep is not None and not len(report):
         networks = read_networks(sweep, entries["sweep"], model, report)
-    usual = usual_estimators(networks.plain, networks.structured)
+    usual = usual_estimators(networks.plain and not model.mixes, networks.structured or model.mixes)
     estimators = _names("estimators", entries, ESTIMATORS, usual, report)
     columns = _names("columns", entries, OPTIONAL_NAMES, (), report)
     if sweep is None or len(report):

@@ -223,11 +223,13 @@ class Record:
     fields : what each key holds.
     elsewhere : full paths of keys that users look for here, by the word they write.
     rules : further demands, for the JSON Schema only.
+    missing : why keys that users look for here do not exist, by the word they write.
     """
 
     fields: Mapping[str, Field]
     elsewhere: Mapping[str, str] = field(default_factory=dict)
     rules: Mapping[str, Any] = field(default_factory=dict)
+    missing: Mapping[str, str] = field(default_factory=dict)
 
     def read(self, node: Node, path: str, report: Report, at: Position | None = None) -> dict[str, Entry] | None:
         """Return the valid entries in the order of the text; `at` is where a missing key is reported."""
@@ -259,6 +261,9 @@ class Record:
     def _report_unknown(self, key: ScalarNode, path: str, report: Report) -> str | None:
         if report.full:
             report.add(key.at, path, "unknown key")
+            return None
+        if key.text in self.missing:
+            report.add(key.at, path, f"unknown key: {self.missing[key.text]}")
             return None
         hint = self.elsewhere.get(key.text) or likeliest(key.text, self.fields)
         message = "unknown key" if hint else f"unknown key; the keys here are {', '.join(self.fields)}"

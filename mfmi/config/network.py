@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator, Mapping
 from dataclasses import replace
+from typing import Any
 
 from mfmi.config.kinds import Entry
 from mfmi.config.located import Position, Report
@@ -10,7 +11,10 @@ from mfmi.config.weights import read_weights
 from mfmi.config.yaml import ListNode, MappingNode
 from mfmi.errors import OutputError
 from mfmi.names import PRIORS
+from mfmi.networks.convolution import Convolution
 from mfmi.networks.model import DataSet, Model, ratios_of
+
+_OF_CONVOLUTION = ("positions", "input_correlation")
 
 
 def read_model(entries: Mapping[str, Entry], report: Report) -> Model:
@@ -26,7 +30,14 @@ def read_model(entries: Mapping[str, Entry], report: Report) -> Model:
     model = _read_model(entries, report)
     if "sweep" in entries:
         model = replace(model, weights=read_weights(entries["sweep"].value, model.alpha, report))
-    return replace(model, observe=entries["observe"].value) if "observe" in entries else model
+    model = _with_convolution(model, entries, report)
+    if "observe" not in entries:
+        return model
+    try:
+        return replace(model, observe=entries["observe"].value)
+    except ValueError as error:
+        report.add(entries["observe"].node.at, "observe", str(error).removeprefix("observe: "))
+        return model
 
 
 def _read_model(entries: Mapping[str, Entry], report: Report) -> Model:
@@ -53,6 +64,29 @@ def _read_model(entries: Mapping[str, Entry], report: Report) -> Model:
     if data is not None:
         return Model(alpha, data)
     return _with_spectrum(alpha, inputs, report) if "spectrum" in inputs else _with_prior(alpha, inputs, report)
+
+
+def _with_convolution(model: Model, entries: Mapping[str, Entry], report: Report) -> Model:
+    """The model with the convolution that the entries describe, if they do."""
+    network: Mapping[str, Entry] = entries["network"].value if "network" in entries else {}
+    if "convolution" not in network or "positions" not in network["convolution"].value:
+        return model
+    section = network["convolution"]
+    given: Mapping[str, Entry] = section.value
+    positions, correlation = (_numbers(given[name]) if name in given else 0.0 for name in _OF_CONVOLUTION)
+    try:
+        return model.with_convolution(Convolution.of(positions, correlation))
+    except ValueError as error:
+        name, _, text = str(error).partition(": ")
+        at = given[name].node.at if name in given else section.key
+        report.add(at, f"network.convolution.{name}", text)
+        return model
+
+
+def _numbers(entry: Entry) -> Any:
+    """A number, or the numbers of a list."""
+    values = [one.value for one in entry.value]
+    return values if isinstance(entry.node, ListNode) else values[0]
 
 
 def _with_prior(alpha: tuple[float, ...], inputs: Mapping[str, Entry], report: Report) -> Model:

@@ -201,6 +201,9 @@ _AT_TOP = {
     "widths": "network.widths",
     "alpha": "network.alpha",
     "width": "network.width",
+    "convolution": "network.convolution",
+    "positions": "network.convolution.positions",
+    "input_correlation": "network.convolution.input_correlation",
     "dataset": "input.dataset",
     "path": "output.path",
     "unit": "output.unit",
@@ -255,6 +258,25 @@ _SWEEP = Record(
         **_ONE_FORM,
     },
 )
+_COVERED = "of convolutions that are circular, of stride 1 and without pooling; others are not covered"
+_UNTIED = "the theory needs weights that are independent from layer to layer; weights tied over layers are not covered"
+_KERNEL = "the size of the kernel changes nothing in wide layers"
+_CONVOLUTION = Record(
+    {
+        "positions": Field(
+            Several(Whole(1, limits.MOST_POSITIONS)), "positions on a ring, or along each axis", required=True
+        ),
+        "input_correlation": Field(
+            Several(Number(limits.NUMBERS["correlation"])),
+            "r, for inputs correlated by r^distance; on a ring also a list, at the distances 1, 2, ...",
+            default=0.0,
+        ),
+    },
+    elsewhere={"correlation": "input_correlation", "size": "positions", "length": "positions"},
+    missing=dict.fromkeys(("stride", "strides", "padding", "dilation", "pooling", "groups"), _COVERED)
+    | dict.fromkeys(("kernel", "kernel_size"), _KERNEL)
+    | {"channels": "widths are those of channels: network.widths"},
+)
 _NETWORK = Record(
     {
         "widths": Field(
@@ -268,12 +290,15 @@ _NETWORK = Record(
             Whole(1, limits.WIDEST_DRAWN),
             "units in every layer of the networks that the inputs of a data set go through",
         ),
+        "convolution": Field(_CONVOLUTION, "layers that are circular convolutions; widths are those of channels"),
     },
     rules={
         "allOf": [
             {"not": {"required": pair}} for pair in (["widths", "alpha"], ["width", "widths"], ["width", "alpha"])
         ]
     },
+    elsewhere={name: f"network.convolution.{name}" for name in ("positions", "input_correlation")},
+    missing=dict.fromkeys(("tied", "tied_weights", "tie_weights", "shared", "shared_weights"), _UNTIED),
 )
 # Keys of the input that contradict each other.
 APART = (("variance", "dataset"), ("dataset", "prior"), ("dataset", "spectrum"), ("prior", "spectrum"))

@@ -110,6 +110,43 @@ def trajectory(
     return Trajectory(q, q + h2[:, None], chi, gaps[0], gaps[1], gaps[2])
 
 
+def pair_gaps(
+    phi: Activation,
+    path: Trajectory,
+    sigma_w2: ArrayLike,
+    sigma_h2: FloatArray,
+    input_variance: FloatArray,
+    correlations: FloatArray,
+) -> FloatArray:
+    """Gaps `q - k` of further pairs of inputs, each with noise of its own.
+
+    Parameters
+    ----------
+    phi : the activation.
+    path : trajectories of n networks.
+    sigma_w2 : variances of weights, of all layers in shape (n,) or of each in shape (n, depth).
+    sigma_h2, input_variance : shape (n,).
+    correlations : of the pairs, shape (U,).
+
+    Returns
+    -------
+    ndarray, shape (n, depth, U)
+        NaN where a variance is not finite.
+    """
+    n, depth = path.q.shape
+    w2 = np.broadcast_to(_by_layer(sigma_w2), (n, depth))
+    gaps = np.empty((len(correlations), n, depth))
+    gaps[:, :, 0] = w2[:, 0] * input_variance * (1.0 - correlations)[:, None]
+    with np.errstate(over="ignore", invalid="ignore"):
+        for layer in range(depth - 1):
+            s, after = path.s[:, layer], w2[:, layer + 1]
+            inner = np.minimum(gaps[:, :, layer] + sigma_h2, 2.0 * s)
+            second = after * finite_moment(phi.second_moment, s)
+            gaps[:, :, layer + 1] = resolved(phi, after, s, inner, second)
+    gaps[:, ~np.isfinite(path.q)] = np.nan
+    return np.moveaxis(gaps, 0, 2)
+
+
 def _by_layer(value: ArrayLike) -> FloatArray:
     array = np.asarray(value, dtype=np.float64)
     return array if array.ndim == 2 else array.reshape(-1, 1)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterator, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from itertools import pairwise
 from typing import Any
 
@@ -23,7 +23,15 @@ from mfmi.arguments.ranges import (
     STREAM_PAIRS_AT_ONCE,
 )
 from mfmi.names import OBSERVABLES, PRIORS, WEIGHTS
-from mfmi.networks.priors import InputPrior, MixturePrior, gaussian, gaussian_spectrum, rademacher, spike_slab
+from mfmi.networks.convolution import Convolution
+from mfmi.networks.priors import (
+    InputPrior,
+    MixturePrior,
+    gaussian,
+    gaussian_spectrum,
+    rademacher,
+    spike_slab,
+)
 from mfmi.networks.scales import LayerScales
 from mfmi.networks.weights import Weights
 
@@ -84,11 +92,12 @@ class Model:
     alpha : ratios `n_l / n_{l-1}` of the widths of the layers; empty for square layers at any depth.
     data : real inputs for the pairwise bounds; None where there are none.
     prior : law of the input's entries at variance 1.
-    prior_name : what the law is called: "gaussian", "rademacher", "spike_slab" or "spectrum".
+    prior_name : what the law is called: "gaussian", "rademacher", "spike_slab", "spectrum" or "convolution".
     input_variance : variance of an input entry where its law says it; None where the points have it.
     observe : what is known of the observed layer: "pre-activation", with its noise, or "activation" of that.
     weights : ensembles that points name by their label, besides the gaussian and the orthogonal one.
     scales : standard deviations of every layer over those of the point; None where all layers are alike.
+    convolution : positions that the layers are convolutions over; None of dense layers.
     """
 
     alpha: tuple[float, ...] = ()
@@ -99,15 +108,44 @@ class Model:
     observe: str = "pre-activation"
     weights: tuple[Weights, ...] = ()
     scales: LayerScales | None = None
+    convolution: Convolution | None = None
 
     def __post_init__(self) -> None:
         if self.observe not in OBSERVABLES:
             raise ValueError(f"observe must be one of {', '.join(OBSERVABLES)}, not {self.observe!r}")
+        if self.observe != OBSERVABLES[0] and self.mixes:
+            raise ValueError(f"observe: {self.observe!r} is not known of convolutions of correlated inputs")
         for ratio in self.alpha:
             if not 0.0 < ratio < np.inf:
                 raise ValueError(f"alpha must be finite and greater than 0, not {ratio!r}")
         for weights in self.weights:
             weights.check(self.alpha)
+
+    def with_convolution(self, convolution: Convolution) -> Model:
+        """The model with layers that are convolutions, whose widths are channels.
+
+        Raises
+        ------
+        ValueError
+            The input is of another kind. It begins with the name of the argument at fault.
+        """
+        if self.data is not None:
+            raise ValueError("positions: a data set goes through dense networks; it does not go with a convolution")
+        if self.prior_name == "spectrum":
+            text = "the covariance of the input is that of a dense network; input_correlation is that of positions"
+            raise ValueError(f"positions: {text}")
+        if convolution.is_white:
+            return replace(self, convolution=convolution)
+        if not self.has_plain_input:
+            text = f"correlated inputs are gaussian, and the prior is {self.prior_name}"
+            raise ValueError(f"input_correlation: {text}")
+        prior = gaussian_spectrum(convolution.eigenvalues)
+        return replace(self, convolution=convolution, prior=prior, prior_name="convolution")
+
+    @property
+    def mixes(self) -> bool:
+        """Whether the positions of a convolution are correlated, so that its frequencies differ."""
+        return self.convolution is not None and not self.convolution.is_white
 
     @classmethod
     def with_input(cls, name: str, alpha: Sequence[float] = (), sparsity: float | None = None) -> Model:
@@ -191,17 +229,23 @@ class Model:
         depths : the observed layers of every point, at least one.
         streams : whether some are residual streams, whose layers are known in pairs.
         """
-        count, deepest = np.size(depths), int(np.max(depths))
+        count, deepest = np.size(depths) * self.networks_a_point, int(np.max(depths)) * self.networks_a_point
         pairs = PAIRS_AT_ONCE // len(self.data.inputs) ** 2 if self.data else ROWS_AT_ONCE
         layers = STREAM_PAIRS_AT_ONCE // int(np.square(depths).sum()) if streams else ROWS_AT_ONCE
         return max(1, min(ROWS_AT_ONCE // count, LAYERS_AT_ONCE // deepest, pairs, layers))
+
+    @property
+    def networks_a_point(self) -> int:
+        """Networks that a point is worked out as: the frequencies of a convolution, else one."""
+        return len(self.convolution.modes.share) if self.convolution is not None and self.mixes else 1
 
     def depths_at_once(self, depths: ArrayLike) -> Iterator[NDArray[np.intp]]:
         """Ascending depths of one point, in blocks that are evaluated together and cost alike."""
         left = np.asarray(depths, dtype=np.intp)
         while len(left):
             # Never more than that many layers in all.
-            size = max(1, int(np.searchsorted(left * np.arange(1, len(left) + 1), LAYERS_AT_ONCE, side="right")))
+            layers = left * np.arange(1, len(left) + 1) * self.networks_a_point
+            size = max(1, int(np.searchsorted(layers, LAYERS_AT_ONCE, side="right")))
             size = min(size, ROWS_AT_ONCE)
             yield left[:size]
             left = left[size:]
@@ -226,10 +270,11 @@ class Model:
         if isinstance(self.prior, MixturePrior):
             found |= {"input.prior": self.prior_name}
             found |= {"input.sparsity": self.prior.weights[-1]} if self.prior_name == "spike_slab" else {}
-        elif not self.has_plain_input:
+        elif not self.has_plain_input and self.convolution is None:
             values = np.array(self.prior.eigenvalues)
             digest = hashlib.sha256(values.tobytes()).hexdigest()
             found["input.spectrum"] = {"eigenvalues": len(values), "sha256": digest}
+        found |= {"network.convolution": self.convolution.described()} if self.convolution else {}
         found |= {"network.scales": asdict(self.scales)} if self.scales else {}
         found |= {"observe": self.observe} if self.observe != OBSERVABLES[0] else {}
         return found | (self.data.described() if self.data else {})

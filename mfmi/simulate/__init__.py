@@ -7,6 +7,7 @@ depends neither on the number of processes nor on which other measures are taken
 """
 
 from mfmi.simulate._average import Average, average, jackknife, over_networks
+from mfmi.simulate._convolutions import ConvolutionLaw, measure_convolution_decoder
 from mfmi.simulate._decoder import DecoderSample, decoder_information, measure_decoder
 from mfmi.simulate._maps import JacobianSample, MapSample, measure_jacobian, measure_maps, relative_variance
 from mfmi.simulate._nested_monte_carlo import InformationBracket, measure_information
@@ -25,6 +26,7 @@ from mfmi.simulate._trend import Trend, fit_trend
 
 __all__ = [
     "Average",
+    "ConvolutionLaw",
     "DecoderSample",
     "InformationBracket",
     "JacobianSample",
@@ -41,6 +43,7 @@ __all__ = [
     "fit_trend",
     "gaussian_matrix",
     "jackknife",
+    "measure_convolution_decoder",
     "measure_decoder",
     "measure_information",
     "measure_jacobian",

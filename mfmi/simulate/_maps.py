@@ -1,11 +1,17 @@
 """The length map, the correlation map, the slope, and the Jacobian of one network."""
 
+from __future__ import annotations
+
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from mfmi.arguments.arrays import FloatArray
 from mfmi.simulate._network import NetworkLaw, blocks
+
+if TYPE_CHECKING:
+    from mfmi.simulate._convolutions import ConvolutionLaw
 
 
 @dataclass(frozen=True)
@@ -28,7 +34,7 @@ class MapSample:
 
 
 def measure_maps(
-    law: NetworkLaw,
+    law: NetworkLaw | ConvolutionLaw,
     seed: np.random.SeedSequence,
     *,
     pairs: int = 256,

@@ -14,6 +14,7 @@ from mfmi.activations import Activation
 from mfmi.arguments.arrays import FloatArray
 from mfmi.meanfield import Architecture
 from mfmi.names import BY_DEPTH, DEFAULT_ESTIMATORS, LOWER_BOUNDS, UPPER_BOUNDS
+from mfmi.networks.convolution import Convolution
 from mfmi.networks.model import SQUARE, Model
 from mfmi.networks.points import Points
 from mfmi.networks.settings import with_settings
@@ -21,10 +22,12 @@ from mfmi.networks.structure import architecture
 from mfmi.networks.weights import Weights
 from mfmi.simulate import (
     Average,
+    ConvolutionLaw,
     NetworkLaw,
     StreamLaw,
     average,
     jackknife,
+    measure_convolution_decoder,
     measure_decoder,
     measure_information,
     measure_jacobian,
@@ -51,6 +54,10 @@ class Setting:
         correlation say how its pairs are drawn.
     structure : mapping
         Norms, skips and the scale of the noise, by the keywords of `mfmi.evaluate`.
+    convolution : Convolution, optional
+        Positions that the layers are convolutions over; widths are those of channels then.
+    kernel : int
+        Taps of their gaussian kernels along each axis; others have one.
     """
 
     activation: Activation
@@ -64,6 +71,8 @@ class Setting:
     correlation: float = 0.5
     pairs: tuple[FloatArray, FloatArray] | None = None
     structure: Mapping[str, Any] = field(default_factory=dict)
+    convolution: Convolution | None = None
+    kernel: int = 3
 
     @cached_property
     def plain(self) -> bool:
@@ -92,10 +101,16 @@ class Setting:
             self.input_variance,
         )
 
+    def convolution_law(self, width: int) -> ConvolutionLaw:
+        """Return the law of this network of convolutions, all layers of so many channels."""
+        assert self.convolution is not None
+        return ConvolutionLaw(self.law(width), self.convolution, self.kernel)
+
     @property
     def model(self) -> Model:
         """Arguments of the theory besides the grid point."""
-        return Model(weights=(self.weights,)) if isinstance(self.weights, Weights) else SQUARE
+        model = Model(weights=(self.weights,)) if isinstance(self.weights, Weights) else SQUARE
+        return model if self.convolution is None else model.with_convolution(self.convolution)
 
     @property
     def label(self) -> str:
@@ -164,10 +179,13 @@ class Effort:
         bracketed = {*LOWER_BOUNDS, *UPPER_BOUNDS, "replica"}.intersection(self.estimators)
         asked = {
             "maps": True,
-            "jacobian": True,
+            "jacobian": setting.convolution is None,
             "determinant": not setting.plain and "entropy_power" in self.estimators,
             "decoder": "linear" in self.estimators,
-            "information": setting.plain and bool(bracketed) and max(self.widths) <= BRACKET_WIDTH,
+            "information": setting.plain
+            and setting.convolution is None
+            and bool(bracketed)
+            and max(self.widths) <= BRACKET_WIDTH,
         }
         return tuple(name for name, wanted in asked.items() if wanted)
 
@@ -227,7 +245,9 @@ def comparisons(measure: str, estimators: Iterable[str]) -> list[Comparison]:
 
 
 def _take_maps(setting: Setting, width: int, seed: np.random.SeedSequence, _: Effort) -> dict[str, FloatArray]:
-    if setting.plain:
+    if setting.convolution is not None:
+        sample = measure_maps(setting.convolution_law(width), seed, correlation=setting.correlation)
+    elif setting.plain:
         sample = measure_maps(setting.law(width), seed, correlation=setting.correlation, inputs=setting.pairs)
     else:
         sample = measure_stream_maps(setting.stream_law(width), seed, correlation=setting.correlation)
@@ -251,6 +271,9 @@ def _take_determinant(setting: Setting, width: int, seed: np.random.SeedSequence
 
 
 def _take_decoder(setting: Setting, width: int, seed: np.random.SeedSequence, effort: Effort) -> dict[str, FloatArray]:
+    if setting.convolution is not None:
+        law_of = setting.convolution_law(width)
+        return {"information": measure_convolution_decoder(law_of, seed, samples=effort.samples).information}
     law = setting.law(width) if setting.plain else setting.stream_law(width)
     return {"information": measure_decoder(law, seed, samples=effort.samples).information}
 

@@ -21,13 +21,14 @@ def theory_values(setting: Setting, effort: Effort) -> dict[tuple[str, str], Flo
     asked = tuple(name for name in ("linear", "entropy_power") if name in effort.estimators)
     columns = evaluate_points(setting.points(), depths, asked, "nats", ("mi_linear_error",), model=setting.model)
     values = {("maps", name): columns[name] for name in ("q", "c", "chi")}
-    values["decoder", "mi_linear"] = columns["mi_linear"]
+    # The bound may stand below its value by its error.
+    less = columns["mi_linear_error"] if setting.model.mixes or not setting.plain else 0.0
+    values["decoder", "mi_linear"] = columns["mi_linear"] + less
     if not setting.plain:
-        # The bound stands below its value by the error of its sites, and no block follows the last layer.
-        values["decoder", "mi_linear"] = columns["mi_linear"] + columns["mi_linear_error"]
         # With hidden noise the entropy power is no matter of the determinant alone.
         bare = (depths == 1) | (setting.noise_at == "output")
         values["determinant", "mi_entropy_power"] = np.where(bare, columns["mi_entropy_power"], np.nan)
+        # No block follows the last layer.
         values["maps", "chi"] = np.append(columns["chi"][:-1], np.nan)
     mean, relative = _jacobian(setting) if setting.plain else _stream_jacobian(setting)
     values["jacobian", "jacobian_mean"], values["jacobian", "jacobian_relative_variance"] = mean, relative

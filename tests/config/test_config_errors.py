@@ -40,6 +40,51 @@ CASES: dict[str, tuple[str, list[str]]] = {
         sweep(NETWORK, "§sigma_b: 1"),
         ["sigma_b: unknown key (did you mean sweep.sigma_b?)"],
     ),
+    "stride of a convolution": (
+        sweep(NETWORK, "network: {convolution: {positions: 8, §stride: 2, §kernel: 3}}"),
+        [
+            "network.convolution.stride: unknown key: of convolutions that are circular, of stride 1 and without",
+            "network.convolution.kernel: unknown key: the size of the kernel changes nothing",
+        ],
+    ),
+    "tied weights": (
+        sweep(NETWORK, "network: {§tied_weights: 1}"),
+        ["network.tied_weights: unknown key: the theory needs weights that are independent from layer to layer"],
+    ),
+    "positions without a convolution": (
+        sweep(NETWORK, "network: {§positions: 8}"),
+        ["network.positions: unknown key (did you mean network.convolution.positions?)"],
+    ),
+    "convolution without positions": (
+        sweep(NETWORK, "network: {§convolution: {input_correlation: 0.5}}"),
+        ["network.convolution.positions: missing: positions on a ring"],
+    ),
+    "too many positions": (
+        sweep(NETWORK, "network: {convolution: {positions: §[100, 100]}}"),
+        ["network.convolution.positions: 10000 of them are more than 4096"],
+    ),
+    "impossible correlations": (
+        sweep(NETWORK, "network: {convolution: {positions: 8, input_correlation: §[0.9, 0]}}"),
+        ["network.convolution.input_correlation: inputs cannot be correlated like this"],
+    ),
+    "convolution of a correlated input of another law": (
+        sweep(
+            NETWORK,
+            "input: {prior: rademacher}\nnetwork: {convolution: {positions: 8, input_correlation: §0.5}}",
+        ),
+        ["network.convolution.input_correlation: correlated inputs are gaussian, and the prior is rademacher"],
+    ),
+    "observed activation of a convolution": (
+        sweep(NETWORK, "observe: §activation\nnetwork: {convolution: {positions: 8, input_correlation: 0.5}}"),
+        ["observe: 'activation' is not known of convolutions of correlated inputs"],
+    ),
+    "norms of a convolution of correlated inputs": (
+        sweep(
+            NETWORK + "§normalization: batchnorm",
+            "network: {convolution: {positions: 8, input_correlation: 0.5}}",
+        ),
+        ["networks with norms, skips or relative noise need inputs that are not correlated from position to position"],
+    ),
     "option's name for a key": (sweep(NETWORK + "§sb: 1"), ["sweep.sb: unknown key (did you mean sigma_b?)"]),
     "estimators inside the sweep": (sweep(NETWORK + "§unit: bits"), ["unknown key (did you mean output.unit?)"]),
     "misspelt required key": (sweep("activation: tanh\n§sigma_ww: 1"), ["unknown key (did you mean sigma_w"]),

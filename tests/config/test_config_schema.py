@@ -89,6 +89,11 @@ def test_every_mode_is_accepted(sweep: str) -> None:
 
 # Mistakes that lie between values, or in what a word means; only the program finds those.
 BEYOND = (
+    "too many positions",
+    "impossible correlations",
+    "convolution of a correlated input",
+    "activation of a convolution",
+    "norms of a convolution",
     "prior without",
     "sparsity of no prior",
     "spectrum of the input",
