@@ -181,11 +181,13 @@ def _arguments(spec: str, text: str) -> tuple[list[float | str], dict[str, float
     try:
         # PyTorch's documentation writes lambda, its code lambd, as Python keeps the word for itself.
         call = ast.parse(f"f({_LAMBDA.sub('lambd=', text)})", mode="eval").body
-        assert isinstance(call, ast.Call)
+        if not isinstance(call, ast.Call) or not isinstance(call.func, ast.Name):
+            raise ValueError("more than one call")
         positional = [_value(value) for value in call.args]
         named = {str(pair.arg): _value(pair.value) for pair in call.keywords}
     except (SyntaxError, ValueError, TypeError, OverflowError, RecursionError, MemoryError) as problem:
-        raise ValueError(f"activation {_shortened(spec)}: parameters must be numbers") from problem
+        formula = "; a formula of your own is given as module:function" if re.search(r"\bx\b|[*^/]", text) else ""
+        raise ValueError(f"activation {_shortened(spec)}: parameters must be numbers{formula}") from problem
     return positional, named
 
 

@@ -13,7 +13,7 @@ from numpy.typing import ArrayLike
 
 from mfmi.activations import _choice, _identity, _probe, _quadrature, _resolution, _uniform, _waves
 from mfmi.activations._base import PAIR_MOMENTS, Activation, Piece
-from mfmi.activations._vectorised import RANGE, SINGLE, check_vectorised
+from mfmi.activations._vectorised import RANGE, SINGLE, check_vectorised, values
 from mfmi.arguments.arrays import FloatArray
 
 _DERIVATIVE_MISMATCH = 1e-6
@@ -96,18 +96,14 @@ class UserActivation(Activation):
         return type(self).restored, (self.name, self.code_digest)
 
     def __call__(self, u: ArrayLike) -> FloatArray:
-        """Return the user's phi(u); the function works on a copy, for it may overwrite its argument."""
-        x = np.array(u, dtype=np.float64)
-        with np.errstate(all="ignore"):
-            return np.array(self._function(x), dtype=np.float64)[()]
+        """Return the user's phi(u)."""
+        return values(self._function, u)
 
     def derivative(self, u: ArrayLike) -> FloatArray:
         """Return the user's phi'(u), or an eighth-order difference that crosses no kink."""
-        x = np.array(u, dtype=np.float64)
         if self._slope is None:
-            return _probe.slope(self, x, self.kinks, self._step)[()]
-        with np.errstate(all="ignore"):
-            return np.array(self._slope(x), dtype=np.float64)[()]
+            return _probe.slope(self, np.array(u, dtype=np.float64), self.kinks, self._step)[()]
+        return values(self._slope, u)
 
     def log_abs_derivative(self, u: ArrayLike) -> FloatArray:
         """Return ln|phi'(u)|; -inf where a numerical slope is too small to be distinguished from 0.

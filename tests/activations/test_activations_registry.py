@@ -288,3 +288,9 @@ def test_importing_activations_stays_light():
     code = f"import sys, mfmi.activations; print([m for m in {heavy} if m in sys.modules])"
     outcome = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert outcome.stdout.strip() == "[]"
+
+
+@pytest.mark.parametrize("formula", ["sin(5*x)", "sin(5*x)*exp(-x^2)", "sin(2*x)(3)", "relu(x)+cos(x)"])
+def test_a_formula_is_refused_with_the_way_to_give_a_function(formula):
+    with pytest.raises(ValueError, match="module:function"):
+        activations.get(formula)
