@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 import mfmi
+from mfmi.bounds.structured import BEYOND, IDLE
 from mfmi.meanfield import NUMBER_FORMATS
 from mfmi.names import BY_DEPTH
 from mfmi.report.figures import DOTS_PER_INCH, METADATA, PAGE, styled
@@ -52,18 +53,15 @@ def over_depth(block: str, depths: Sequence[int] = DEPTHS) -> pd.DataFrame:
 def over_precision(block: str, depth: int = DEEP, scales: Sequence[float] = SCALES) -> pd.DataFrame:
     """Rows of every number format and branch scale, the stream rounded in every layer.
 
-    The column `idle` says where a block adds less to the stream than its last bit, so that rounding leaves the stream
-    alone and noise in every layer is far too pessimistic (theory section 10).
+    The column `doubted` says where the rows themselves doubt that rounding is noise: where a block adds less to the
+    stream than its last bit, and beyond the range in which the format has one relative accuracy.
     """
     names = np.repeat(list(NUMBER_FORMATS), len(scales)).astype(object)
     rows = mfmi.evaluate(
         **BLOCKS[block], sigma_noise=names, noise_at="every", skip=1.0, branch=np.tile(scales, len(NUMBER_FORMATS)),
         depth=depth, estimators=["linear", "covariance_upper"],
     )  # fmt: skip
-    steps = mfmi.evaluate(**BLOCKS[block], skip=1.0, branch=np.tile(scales, len(NUMBER_FORMATS)), depth=[1, 2])
-    q = steps["q"].to_numpy().reshape(-1, 2)
-    bits = np.array([NUMBER_FORMATS[name].bits for name in names])
-    return rows.assign(label=names, idle=q[:, 1] / q[:, 0] - 1.0 < 4.0 ** (1.0 - bits))
+    return rows.assign(label=names, doubted=rows.message.str.contains(f"{IDLE}|{BEYOND}"))
 
 
 def draw_branches(frames: Mapping[str, pd.DataFrame]) -> bytes:
@@ -84,7 +82,7 @@ def draw_precision(frames: Mapping[str, pd.DataFrame]) -> bytes:
 
     def panel(ax: Any, frame: pd.DataFrame) -> None:
         for color, (label, part) in zip(COLORS, frame.groupby("label", sort=False), strict=True):
-            sure = ~part.idle.to_numpy()
+            sure = ~part.doubted.to_numpy(bool)
             ax.plot(part.branch, part.mi_linear, color=color, ls="--", lw=0.7)
             ax.plot(part.branch[sure], part.mi_linear[sure], color=color, marker=".", ms=3, label=str(label))
         ax.set_xscale("log")

@@ -35,6 +35,10 @@ _CRUDE = "covariance_upper: maximum entropy without the covariance between neuro
 _ENDS = ("q_star", "c_star", "chi_1", "xi_q", "xi_c", "phase")
 EXPONENTS = ("growth", "exponent_c", "exponent_grad")
 """Columns of residual streams of skip 1, on request."""
+IDLE = "a block adds less to the stream than the last bit of"
+"""Begins the note on a row whose stream a number format does not change in every layer."""
+BEYOND = "a signal's standard deviation leaves the range"
+"""Begins the note on a row whose signals a number format rounds to another relative accuracy."""
 _NO_FIXED_POINT = f"{', '.join(_ENDS)}: of networks whose layers are alike"
 
 
@@ -286,10 +290,7 @@ def _put_mean_field(
     least, largest = flat_range(number_format)
     beyond = (deviation < least) | (deviation > largest)
     outside = np.where(hidden, beyond.any(axis=1), beyond[:, -1])
-    text = (
-        f"a signal's standard deviation leaves the range {least:.3g} to {largest:.3g} in which rounding to"
-        f" {number_format} is relative noise of one size"
-    )
+    text = f"{BEYOND} {least:.3g} to {largest:.3g} in which rounding to {number_format} is relative noise of one size"
     out.note("ok", text, _at(where, outside))
     kept = np.square(network.skip[:, :-1])
     with np.errstate(divide="ignore", invalid="ignore"):
@@ -297,7 +298,7 @@ def _put_mean_field(
         added = path.q[:, 1:] / (kept * path.q[:, :-1]) - 1.0 - carried / path.q[:, :-1]
     idle = hidden & ((kept > 0.0) & (added < last_bit(number_format) ** 2)).any(axis=1)
     text = (
-        f"a block adds less to the stream than the last bit of {number_format}: rounding leaves the stream alone there,"
+        f"{IDLE} {number_format}: rounding leaves the stream alone there,"
         " and noise in every layer is far too pessimistic"
     )
     out.note("ok", text, _at(where, np.asarray(idle, dtype=bool)))

@@ -301,12 +301,13 @@ def _normalised_curve(
     from mfmi.cli.phase_view import draw_normalised_curve
     from mfmi.networks.ends import edge_of_normalised
 
+    # Whether there is an edge comes first: where it is not known, --sb would not help.
+    with usage_errors(network["structure"]):
+        edge = edge_of_normalised(activation, np.array(sigma_b or (0.0,)), _hidden(network), network["structure"])
     if sigma_b is None:
         raise click.UsageError(
             "--curve of a normalised network goes by --sb: every sigma_w has its own sigma_b / sigma_w."
         )
-    with usage_errors(network["structure"]):
-        edge = edge_of_normalised(activation, np.array(sigma_b), _hidden(network), network["structure"])
     chosen = np.isfinite(edge)
     b = np.array(sigma_b)[chosen]
     every = edge[chosen] == 0.0

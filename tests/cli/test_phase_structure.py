@@ -64,6 +64,7 @@ def test_a_map_is_drawn(command_line: CommandLine) -> None:
         (("--sw", "1", "--residual", "--branch", "1/sqrt(depth)"), "--branch: 1/sqrt(depth) needs a depth"),
         (("--sw", "1", "--residual", "--all"), "--all is known of plain networks only"),
         (("--sb", "0.1", "--curve", "--residual"), "the edge of chaos is known of plain networks"),
+        (("--sw", "1", "--curve", "--residual"), "the edge of chaos is known of plain networks"),
         (("--sw", "1", "--curve", "--norm", "layernorm"), "--curve of a normalised network goes by --sb"),
     ],
 )

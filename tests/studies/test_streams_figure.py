@@ -37,9 +37,9 @@ def test_what_the_page_says_of_depth_holds() -> None:
 def test_what_is_no_prediction_is_marked() -> None:
     rows = over_precision(PRE_NORM, 4, (0.01, 0.3, 1.0))
     assert rows.label.tolist() == [name for name in NUMBER_FORMATS for _ in range(3)]
-    idle = rows.idle.to_numpy().reshape(4, 3)
-    assert not idle[0].any()  # float16
-    assert idle[2].tolist() == [True, False, False]  # float8_e4m3fn
+    doubted = rows.doubted.to_numpy().reshape(4, 3)
+    assert not doubted[0].any()  # float16
+    assert doubted[2].tolist() == [True, False, False]  # float8_e4m3fn
     information = rows.mi_linear.to_numpy().reshape(4, 3)
     assert (np.diff(information, axis=0) < 0.0).all()  # fewer bits, less information
 
