@@ -25,6 +25,8 @@ from mfmi.networks.convolution import Modes
 # Orders of the Hermite series that are followed at most, those that the quadrature of its coefficients resolves, and
 # the share of the residual below which the orders beyond are none.
 _MOST_ORDERS, _CUT = 63, 1e-13
+# Rounding in a sum over positions, a frequency.
+_ROUNDING = 4.0 * np.finfo(np.float64).eps
 # Numbers that are worked on together.
 _ELEMENTS = 1 << 21
 
@@ -92,8 +94,11 @@ class ModePropagation(Propagation):
             sure = np.where(rho[rows, None] < 1.0, 0.0, beyond)
             cut |= bool((np.abs(beyond - sure).max(axis=2, initial=0.0) > _CUT * moments.residual).any())
             own = moments.residual[:, None]
+            # Positions that are as good as equal or opposite leave some frequencies nothing. What rounding may have
+            # left is taken for a residual, which is on the safe side of bounds on either side.
+            least = _ROUNDING * self.count * own
             sharp, blunt = (
-                np.maximum(own + np.einsum("bmk,fk->bfm", followed + part, self.waves.wave), 0.0)
+                np.maximum(own + np.einsum("bmk,fk->bfm", followed + part, self.waves.wave), least)
                 for part in (beyond, sure)
             )
             places.append((rows[:, None] * count + np.arange(count)).ravel())

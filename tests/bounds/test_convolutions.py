@@ -179,3 +179,14 @@ def test_white_convolutions_may_have_norms_and_skips():
     given = {"skip": 1, "normalization": "batchnorm", "depth": 2}
     dense, found = mfmi.evaluate("relu", 1.4, **given), mfmi.evaluate("relu", 1.4, positions=8, **given)
     assert dense.equals(found)
+
+
+@pytest.mark.parametrize("sigma_b", [0.0, 0.2])
+@pytest.mark.parametrize("correlation", [1.0, -1.0])
+def test_positions_that_are_equal_or_opposite_are_the_limit_of_nearly_so(correlation, sigma_b):
+    """Frequencies without anything from some layer on have the value 0, and no search that fails."""
+    given = {"depth": 4, "sigma_b": sigma_b, "positions": 8, "estimators": ["linear", "covariance_upper"]}
+    exact = row("tanh", input_correlation=correlation, **given)
+    near = row("tanh", input_correlation=correlation * (1.0 - 1e-9), **given)
+    for name in ("mi_linear", "mi_covariance_upper"):
+        assert exact[name] == pytest.approx(near[name], rel=1e-4)
