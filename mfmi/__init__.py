@@ -15,7 +15,9 @@ if TYPE_CHECKING:
     from mfmi.activations import names as activation_names
     from mfmi.api.audit import audit
     from mfmi.api.evaluate import evaluate
+    from mfmi.api.isometry import isometry
     from mfmi.api.recommend import recommend
+    from mfmi.api.verify import verify
     from mfmi.errors import ConfigError, MfmiError, NumericsError, OutputError, ResumeError
     from mfmi.meanfield import edge_of_chaos, fixed_points
     from mfmi.networks.ends import fixed_point
@@ -39,7 +41,9 @@ __all__ = [
     "fixed_point",
     "fixed_points",
     "initialisers",
+    "isometry",
     "recommend",
+    "verify",
 ]
 
 _HOMES = {
@@ -58,7 +62,9 @@ _HOMES = {
     "fixed_point": ("mfmi.networks.ends", "fixed_point"),
     "fixed_points": ("mfmi.meanfield", "fixed_points"),
     "initialisers": ("mfmi.initialisers", ""),
+    "isometry": ("mfmi.api.isometry", "isometry"),
     "recommend": ("mfmi.api.recommend", "recommend"),
+    "verify": ("mfmi.api.verify", "verify"),
 }
 
 

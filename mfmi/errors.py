@@ -44,13 +44,13 @@ class ArgumentError(ValueError):
 
     Attributes
     ----------
-    argument : name of the argument.
+    argument, value : name of the argument, and what was given.
     reason : what is wrong, in words that follow the argument and its value; names of others stand in backquotes.
     """
 
     def __init__(self, argument: str, value: object, reason: str) -> None:
         super().__init__(f"{argument}: {shown(value)} {reason}")
-        self.argument, self.reason = argument, reason
+        self.argument, self.value, self.reason = argument, value, reason
 
 
 def place_of(error: BaseException) -> str:

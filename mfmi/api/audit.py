@@ -1,4 +1,4 @@
-"""The audit as a function: files and what they do not say of their network in, a data frame out."""
+"""``mfmi.audit``: files and what they do not say of their network in, a data frame out."""
 
 from __future__ import annotations
 
@@ -6,25 +6,23 @@ import os
 from collections.abc import Callable, Iterable, Sequence
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
 from numpy.typing import ArrayLike
 
 from mfmi.activations import Activation
-from mfmi.activations import get as get_activation
-from mfmi.arguments.checks import number, numbers, whole_number, word, words
+from mfmi.api.arguments import activation_of, estimators_of, one_noise, one_structure, table_of
+from mfmi.arguments.checks import flag, number, objects, whole_number, word
 from mfmi.arguments.ranges import MOST_ENTRIES, NUMBERS
-from mfmi.checkpoints._audit import audit_files
-from mfmi.checkpoints._axes import Axes
-from mfmi.checkpoints._findings import LEVELS
-from mfmi.checkpoints._network import FileNetwork
+from mfmi.checkpoints import LEVELS, Audit, Axes, FileNetwork, audit_files
 from mfmi.errors import shown
-from mfmi.names import ESTIMATORS, NOISE_PLACEMENTS, UNITS, usual_estimators
+from mfmi.names import CORRELATION, INPUT_VARIANCE, NOISE_PLACEMENTS, SIGMA_NOISE, UNITS
 from mfmi.networks.points import Points
 from mfmi.networks.settings import with_settings
-from mfmi.storage.frames import to_frame
+from mfmi.storage.frames import Answer
+from mfmi.storage.parquet import columns_in
+from mfmi.storage.provenance import information_unit, provenance_of_command
 
 if TYPE_CHECKING:
-    import pandas as pd
+    from mfmi.api.frames import AuditFrame
 
 
 def audit(
@@ -36,7 +34,7 @@ def audit(
     layers: Sequence[str] | None = None,
     quick: bool = False,
     compare: str | os.PathLike[str] | None = None,
-    sigma_noise: float | str = 0.1,
+    sigma_noise: float | str = SIGMA_NOISE,
     noise_at: str = "output",
     input_variance: float | None = None,
     correlation: float | None = None,
@@ -50,7 +48,7 @@ def audit(
     branch_matrices: int | None = None,
     noise_scale: str | None = None,
     noise_in: str | None = None,
-) -> pd.DataFrame:
+) -> AuditFrame:
     """Return the layers of a checkpoint, or of several steps, as ``mfmi audit`` shows them.
 
     Parameters
@@ -84,7 +82,8 @@ def audit(
     Returns
     -------
     pandas.DataFrame
-        A row per tensor. ``attrs["findings"]`` has the findings in words, worst first.
+        A row per tensor. ``attrs["findings"]`` has the findings in words, worst first, and ``attrs["mfmi"]`` says where
+        the rows came from. A notebook shows the findings above the rows.
 
     Raises
     ------
@@ -102,28 +101,82 @@ def audit(
     >>> float(mfmi.audit(path).sigma_w[0].round(2))
     1.0
     """
-    if axes not in (None, "oi", "io"):
-        raise ValueError(f"axes: {axes!r} is not one of None, 'oi', 'io'")
-    if isinstance(layers, str):
-        raise ValueError(f"layers: {layers!r} is a name, not a sequence of names")
-    several = [checkpoint] if isinstance(checkpoint, str | os.PathLike) else list(checkpoint)
+    if axes is not None:
+        word("axes", axes, ("oi", "io"))
     given = {"input_variance": input_variance, "correlation": correlation, "inputs": inputs}
     own = {"normalization": normalization, "norm_at": norm_at, "skip": skip, "branch": branch}
     own |= {"branch_matrices": branch_matrices, "noise_scale": noise_scale, "noise_in": noise_in}
+    network = _network(activation, sigma_noise, noise_at, estimators, unit, given, own)
+    other = None if compare is None else _path("compare", compare)
     found = audit_files(
-        [os.fspath(path) for path in several],
+        _paths(checkpoint),
         axes=axes,
         heads=None if heads is None else whole_number("heads", heads, MOST_ENTRIES),
-        layers=layers,
-        quick=quick,
-        compare=None if compare is None else os.fspath(compare),
-        network=_network(activation, sigma_noise, noise_at, estimators, unit, given, own),
+        layers=_names(layers),
+        quick=flag("quick", quick),
+        compare=other,
+        network=network,
     )
-    frame = to_frame(found.block)
-    frame.attrs["findings"] = [f"{LEVELS[finding.level]}: {finding.text}" for finding in found.findings]
+    from mfmi.api.frames import AuditFrame
+
+    frame = answer_of(found, network, other).to_frame(AuditFrame)
+    frame.attrs["findings"] = _worded(found)
     if compare is not None:
         frame.attrs["differences"] = list(found.differences)
     return frame
+
+
+def answer_of(found: Audit, network: FileNetwork | None, compare: str | None) -> Answer[Audit]:
+    """The rows of an audit, with what a file of them says: the findings, the network, the differences."""
+    unit = "nats" if network is None else network.unit
+    own: dict[str, Any] = {"findings": _worded(found)}
+    activations: tuple[str, ...] = ()
+    if network is not None:
+        points = network.points
+        activations = (str(points.activation[0]),)
+        own |= {"activation": activations[0], "noise_at": str(points.noise_at[0])}
+        own |= {"sigma_noise": float(points.sigma_noise[0]), "unit": unit}
+        own |= {"inputs": network.source if network.inputs is not None else None}
+    if compare is not None:
+        own |= {"other": compare, "differences": list(found.differences)}
+    about = provenance_of_command(
+        "audit",
+        activations,
+        information=information_unit(unit) if network is not None else "",
+        estimators=network.estimators if network is not None else (),
+        audit=own,
+    )
+    return Answer(found.block, columns_in(unit, found.columns), about, found)
+
+
+def _worded(found: Audit) -> list[str]:
+    return [f"{LEVELS[finding.level]}: {finding.text}" for finding in found.findings]
+
+
+def _paths(checkpoint: object) -> list[str]:
+    several = objects(checkpoint).ravel().tolist()
+    if not several:
+        raise ValueError("checkpoint is empty: name a file or a directory")
+    return [_path("checkpoint", one) for one in several]
+
+
+def _path(argument: str, given: object) -> str:
+    if not isinstance(given, str | os.PathLike):
+        raise ValueError(f"{argument}: {shown(given)} is not a path")
+    path = os.fspath(given)
+    if not isinstance(path, str):
+        raise ValueError(f"{argument}: {shown(given)} is not a path of text")
+    return path
+
+
+def _names(layers: object) -> list[str] | None:
+    if layers is None:
+        return None
+    array = objects(layers)
+    wrong = [one for one in array.flat if not isinstance(one, str)]
+    if wrong or array.ndim != 1 or not array.size:
+        raise ValueError(f"layers: {shown(layers)} is not a sequence of names")
+    return [str(one) for one in array]
 
 
 def _network(
@@ -143,24 +196,18 @@ def _network(
     for name in ("input_variance", "correlation"):
         if given["inputs"] is not None and given[name] is not None:
             raise ValueError(f"{name}: {shown(given[name])} is not asked for; the inputs have one of their own")
-    variance, pair = given["input_variance"], given["correlation"]
+    variance = INPUT_VARIANCE if given["input_variance"] is None else given["input_variance"]
+    pair = CORRELATION if given["correlation"] is None else given["correlation"]
     points = Points.of(
-        get_activation(activation).name,
+        activation_of(activation).name,
         noise_at=word("noise_at", noise_at, NOISE_PLACEMENTS),
-        input_variance=number("input_variance", 1.0 if variance is None else variance, NUMBERS["input_variance"]),
-        correlation=number("correlation", 0.5 if pair is None else pair, NUMBERS["correlation"]),
+        input_variance=number(
+            "input_variance", INPUT_VARIANCE if variance is None else variance, NUMBERS["input_variance"]
+        ),
+        correlation=number("correlation", pair, NUMBERS["correlation"]),
     )
-    points = with_settings(points, sigma_noise, own)
+    points = with_settings(points, one_noise(sigma_noise), one_structure(own))
     plain = bool(points.is_plain.all())
-    usual = usual_estimators(plain, not plain)
-    named = set(words("estimators", usual if estimators is None else estimators, ESTIMATORS).flat)
-    asked = tuple(name for name in ESTIMATORS if name in named)
-    table = None if given["inputs"] is None else _inputs(given["inputs"])
+    asked = estimators_of(estimators, plain, not plain)
+    table = None if given["inputs"] is None else table_of("inputs", given["inputs"])
     return FileNetwork(points, asked, word("unit", unit, UNITS), table)
-
-
-def _inputs(given: ArrayLike) -> Any:
-    table = numbers("inputs", given, NUMBERS["entries"])
-    if table.ndim != 2 or len(table) < 2 or table.shape[1] < 1 or not np.isfinite(table).all():
-        raise ValueError(f"inputs: a finite table of at least two rows is needed, not of shape {table.shape}")
-    return table

@@ -77,7 +77,7 @@ def whole_numbers(argument: str, given: object, most: int, least: int = 1) -> ND
         array = np.atleast_1d(np.asarray(listed(given)))
     except (TypeError, ValueError):
         array = np.empty(0)
-    if array.dtype.kind == "O" and all(isinstance(one, int) for one in array.flat):  # beyond 64 bits
+    if array.dtype.kind == "O" and array.size and all(isinstance(one, int) for one in array.flat):  # beyond 64 bits
         first = next(one for one in array.flat if not least <= one <= most)
         raise ValueError(f"{argument}: {shown(first)} is not in {least}..{most}")
     if array.dtype.kind not in "iu" or array.ndim != 1 or array.size == 0:

@@ -120,8 +120,8 @@ def command(
     With --act the matrices are a network, in their order: q, c, chi, phase and information up to each layer, with its
     own singular values and biases, and how far neighbouring matrices are from independent rotations.
     """
+    from mfmi.api.audit import answer_of
     from mfmi.checkpoints import audit_files
-    from mfmi.storage.parquet import columns_in
 
     network = _network(**of_network)
     found = audit_files(
@@ -133,11 +133,9 @@ def command(
         compare=compare,
         network=network,
     )
-    about = {"audit": {"findings": [finding.text for finding in found.findings], **_described(network)}}
-    if compare is not None:
-        about["audit"] |= {"other": compare, "differences": list(found.differences)}
-    columns = columns_in(of_network["unit"], found.columns)
-    sink.write(found.block, columns, table=functools.partial(draw, found, compare), shown=SHOWN, about=about)
+    answer = answer_of(found, network, compare)
+    table = functools.partial(draw, found, compare)
+    sink.write(answer.block, answer.columns, table=table, shown=SHOWN, about=answer.about)
     if sink.format != "table" and terminal().verbosity:
         for text in (*(finding.text for finding in found.findings), *found.differences):
             terminal().note(text)
@@ -207,20 +205,6 @@ def _given() -> dict[str, str]:
     source = context.get_parameter_source
     names = [(str(option.name), option.opts[0]) for option in context.command.params]
     return {name: flag for name, flag in names if name in OF_NETWORK and source(name) is ParameterSource.COMMANDLINE}
-
-
-def _described(network: FileNetwork | None) -> dict[str, Any]:
-    """Metadata of the network for a file."""
-    if network is None:
-        return {}
-    points = network.points
-    return {
-        "activation": str(points.activation[0]),
-        "noise_at": str(points.noise_at[0]),
-        "sigma_noise": float(points.sigma_noise[0]),
-        "unit": network.unit,
-        "inputs": network.source if network.inputs is not None else None,
-    }
 
 
 def draw(found: Audit, compare: str | None, console: Console) -> list[str]:

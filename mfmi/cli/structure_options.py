@@ -168,10 +168,11 @@ def usage_errors(given: Collection[str] = ()) -> Iterator[None]:
     try:
         yield
     except ArgumentError as error:
-        raise click.UsageError(f"{_flag(error.argument)} {_with_flags(error.reason)}.") from error
+        value = "" if error.value is None or isinstance(error.value, bool) else f" {error.value}"
+        raise click.UsageError(f"{_flag(error.argument)}{value} {_with_flags(error.reason)}.") from error
     except ValueError as error:
         argument, colon, rest = str(error).partition(": ")
-        text = f"{_flag(argument)}: {rest}" if colon and argument in given else str(error)
+        text = f"{_flag(argument)}: {rest}" if colon and argument in given else _with_flags(str(error))
         raise click.UsageError(f"{text}.") from error
 
 

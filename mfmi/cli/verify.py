@@ -23,9 +23,9 @@ from mfmi.cli.structure_options import NOISE, noise_text, structure_options, str
 from mfmi.cli.sweep import Jobs
 from mfmi.cli.terminal import terminal
 from mfmi.errors import shown
+from mfmi.names import VERIFIED_NETWORKS, VERIFIED_WIDTH
 
 if TYPE_CHECKING:
-    import numpy as np
     from rich.console import Console
 
     from mfmi.activations import Activation
@@ -101,18 +101,17 @@ class Widths(WidthsBase):
 @click.option(
     "--width",
     type=Count(2 * LEAST_WIDTH, WIDEST_SQUARE),
-    default=400,
-    show_default="400",
+    default=VERIFIED_WIDTH,
+    show_default=str(VERIFIED_WIDTH),
     metavar="N",
     help="Units per layer; half of it is measured too, for the 1/n trend.",
 )
 @click.option("--widths", type=Widths(), metavar="N,N,...", help="All the widths to measure, in place of --width.")
 @click.option(
     "--seeds",
-    "networks",
     type=Count(2, MOST_NETWORKS),
-    default=16,
-    show_default="16",
+    default=VERIFIED_NETWORKS,
+    show_default=str(VERIFIED_NETWORKS),
     metavar="K",
     help="Independent networks per width.",
 )
@@ -154,7 +153,7 @@ def command(
     unit: str,
     width: int,
     widths: tuple[int, ...] | None,
-    networks: int,
+    seeds: int,
     seed: int,
     samples: int | None,
     inputs: str | None,
@@ -170,42 +169,29 @@ def command(
     it still does. Up to width 32, bounds and replica value are held against the true information of the last layer, of
     plain networks. Of a branch that depends on the depth, that of the last layer counts.
     """
+    from mfmi.api.verify import verification_of
     from mfmi.networks.model import SQUARE
     from mfmi.storage.arrays import read_inputs
-    from mfmi.verification import COLUMNS, Effort, Setting, chosen_pairs, verify
+    from mfmi.verification import Effort, Setting, chosen_pairs, kernel_of
 
-    chosen = widths or (width,)
-    if len(chosen) == 1:
-        chosen = (chosen[0] // 2, chosen[0])
-    least = 4 * max(chosen) + 4
-    if samples is not None and samples < least:
-        raise click.BadParameter(
-            f"{samples} is less than {least}, four for every unit and four.", param_hint="--samples"
-        )
+    with usage_errors():
+        effort = Effort.at(width, widths, seeds, seed, samples, estimators)
     pairs = chosen_pairs(read_inputs(inputs), seed) if inputs else None
     own = {name: value for name, value in structure.items() if value is not None}
     scales = sigma_w, sigma_b, sigma_noise, noise_at
     setting = Setting(activation, *scales, ensembles, depth, input_variance, correlation, pairs, own)
-    setting = replace(setting, convolution=convolution, kernel=_kernel(convolution, kernel))
     with_weights(SQUARE, ensembles)  # all layers are
     with usage_errors(own):
-        plain = setting.plain
-    if convolution is not None and (pairs or not plain):
-        what = "--inputs" if pairs else "Norms, skips or relative noise"
-        raise click.UsageError(
-            f"{what} and --positions: convolutions are sampled of plain networks and gaussian inputs."
-        )
-    if not plain:
-        _check_structured(setting)
-    effort = Effort(chosen, networks, seed, samples, estimators)
+        setting = replace(setting, convolution=convolution, kernel=kernel_of(convolution, kernel))
+        setting.check()
     with ProgressDisplay(terminal()) as progress:
-        rows = verify(setting, effort, jobs=jobs, on_progress=progress)
-    rows = tuple(row.in_unit(unit) for row in rows)
+        answer = verification_of(setting, effort, unit, jobs, progress)
+    rows = answer.found
     headings = {name: name for name in ("quantity", "layer", "theory", "relation")}
     headings |= {"measured": "n = ...", "standard_error": "s.e.", "z": "z", "flag": "flag"}
     table = functools.partial(_draw, setting, effort, rows, unit)
-    sink.write(as_arrays(rows), COLUMNS, table=table, headings=headings)
-    if plain:
+    sink.write(answer.block, answer.columns, table=table, headings=headings, about=answer.about)
+    if setting.plain:
         following("recommend", same=True, without=("--widths",), remark="the best weights for such a network")
     else:
         following("bound", same=True, without=("--widths", "--width", "--inputs"), remark="the bounds of every layer")
@@ -214,30 +200,6 @@ def command(
         values = "1 value" if len(bad) == 1 else f"{len(bad)} values"
         terminal().error(f"theory and measurement disagree in {values}: {quantities}")
         raise click.exceptions.Exit(STRICT)
-
-
-def _check_structured(setting: Setting) -> None:
-    """Refuse what is not known of networks with norms, skips or relative noise."""
-    from mfmi.bounds.structured import reason_against
-
-    against = reason_against(setting.label, setting.model)
-    if setting.pairs:
-        against = "gaussian inputs, not --inputs"
-    if against:
-        raise click.UsageError(f"Networks with norms, skips or relative noise need {against}.")
-
-
-def as_arrays(rows: Sequence[Row]) -> dict[str, np.ndarray[Any, Any]]:
-    """Return the rows as columns; a width of None is null."""
-    import numpy as np
-
-    from mfmi.verification import COLUMNS
-
-    kinds: dict[str, Any] = {"int32": np.int32, "float64": np.float64}
-    return {
-        column.name: np.array([getattr(row, column.name) for row in rows], dtype=kinds.get(column.dtype, object))
-        for column in COLUMNS
-    }
 
 
 def _draw(setting: Setting, effort: Effort, rows: Sequence[Row], unit: str, console: Console) -> None:
@@ -288,17 +250,6 @@ def _draw(setting: Setting, effort: Effort, rows: Sequence[Row], unit: str, cons
     agree = f"all {len(limits)} values agree within 3 standard errors"
     verdict = f"{bad} of {len(limits)} values disagree with the theory" if bad else agree
     console.print(verdict, style="bold red" if bad else "bold", soft_wrap=True)
-
-
-def _kernel(convolution: Convolution | None, kernel: int | None) -> int:
-    """Taps of a kernel along each axis."""
-    if convolution is None:
-        if kernel is not None:
-            raise click.UsageError("--kernel is that of a convolution: --positions.")
-        return 1
-    if kernel is not None and kernel > min(convolution.positions):
-        raise click.UsageError(f"--kernel {kernel} is more than the {min(convolution.positions)} positions of an axis.")
-    return min(convolution.positions) if kernel is None and min(convolution.positions) < 3 else kernel or 3
 
 
 def _can_encode(encoding: str) -> bool:

@@ -7,9 +7,10 @@ measured again on four times as many fresh networks, and the fresh value replace
 disagreement does.
 """
 
-from mfmi.verification._compare import COLUMNS, LIMIT, Row, verify
-from mfmi.verification._measures import BRACKET_WIDTH, Effort, Setting, chosen_pairs
+from mfmi.verification._compare import COLUMNS, LIMIT, Row, block_of, verify
+from mfmi.verification._measures import BRACKET_WIDTH, Effort
 from mfmi.verification._real_inputs import RealInputRow, compare_real_inputs
+from mfmi.verification._setting import Setting, chosen_pairs, kernel_of
 
 __all__ = [
     "BRACKET_WIDTH",
@@ -19,7 +20,9 @@ __all__ = [
     "RealInputRow",
     "Row",
     "Setting",
+    "block_of",
     "chosen_pairs",
     "compare_real_inputs",
+    "kernel_of",
     "verify",
 ]

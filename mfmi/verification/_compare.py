@@ -6,7 +6,7 @@ import pickle
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, cast
+from typing import Any
 
 import numpy as np
 
@@ -15,11 +15,10 @@ from mfmi.columns import Column
 from mfmi.processes.pool import run_processes
 from mfmi.processes.progress import OnProgress, Progress
 from mfmi.simulate import Average, fit_trend
-from mfmi.verification._measures import Comparison, Effort, Setting, Simulation, comparisons
+from mfmi.verification._measures import Comparison, Effort, Simulation, comparisons
+from mfmi.verification._setting import Setting
 from mfmi.verification._theory import theory_values
 
-if TYPE_CHECKING:
-    from mfmi.sweep.chunks import Task
 LIMIT = 3.0
 """Standard errors from which a row disagrees."""
 FRESH_FACTOR = 4
@@ -77,8 +76,17 @@ Key = tuple[str, Comparison, int]
 Theory = dict[tuple[str, str], FloatArray]
 
 
+def block_of(rows: Sequence[Row]) -> dict[str, np.ndarray[Any, Any]]:
+    """Return rows as columns; a width of None is null."""
+    kinds: dict[str, Any] = {"int32": np.int32, "float64": np.float64}
+    return {
+        column.name: np.array([getattr(row, column.name) for row in rows], dtype=kinds.get(column.dtype, object))
+        for column in COLUMNS
+    }
+
+
 def verify(
-    setting: Setting, effort: Effort, *, jobs: int = 1, on_progress: OnProgress | None = None
+    setting: Setting, effort: Effort, *, jobs: int | None = 1, on_progress: OnProgress | None = None
 ) -> tuple[Row, ...]:
     """Measure finite networks and compare them with the theory, layer by layer.
 
@@ -88,8 +96,9 @@ def verify(
         The network.
     effort : Effort
         Widths, networks per width, seed.
-    jobs : int
-        Worker processes; the rows do not depend on it.
+    jobs : int or None
+        Worker processes; None for this process, of which rounding depends on the threads. Else the rows do not depend
+        on it.
     on_progress : callable, optional
         Called with the number of finished measurements and of all, as chunks of a stage "measure".
 
@@ -118,7 +127,7 @@ def _simulate(
     effort: Effort,
     measures: Sequence[str],
     networks: Sequence[int],
-    jobs: int,
+    jobs: int | None,
     on_progress: OnProgress | None,
 ) -> Samples:
     """Take every measure of every network; the lists are in network order."""
@@ -132,8 +141,9 @@ def _simulate(
     simulation = Simulation(setting, effort, tuple(entries))
     results: list[dict[str, FloatArray]] = [{} for _ in entries]
     start = time.monotonic()
-    # All that run_processes asks of a task is there: names, pickled, run.
-    finished = run_processes(cast("Task", simulation), range(len(entries)), jobs)
+    numbers = range(len(entries))
+    here = ((number, simulation.run(number)) for number in numbers)
+    finished = here if jobs is None else run_processes(simulation, numbers, jobs)
     for count, (number, data) in enumerate(finished, start=1):
         results[number] = pickle.loads(data)
         if on_progress is not None:

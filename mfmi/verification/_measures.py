@@ -3,28 +3,22 @@
 from __future__ import annotations
 
 import pickle
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
-from functools import cached_property
-from typing import Any, Literal
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+from typing import Literal
 
 import numpy as np
 
-from mfmi.activations import Activation
 from mfmi.arguments.arrays import FloatArray
-from mfmi.meanfield import Architecture
-from mfmi.names import BY_DEPTH, DEFAULT_ESTIMATORS, LOWER_BOUNDS, UPPER_BOUNDS
-from mfmi.networks.convolution import Convolution
-from mfmi.networks.model import SQUARE, Model
-from mfmi.networks.points import Points
-from mfmi.networks.settings import with_settings
-from mfmi.networks.structure import architecture
-from mfmi.networks.weights import Weights
+from mfmi.errors import ArgumentError
+from mfmi.names import (
+    DEFAULT_ESTIMATORS,
+    LOWER_BOUNDS,
+    UPPER_BOUNDS,
+    VERIFIED_NETWORKS,
+)
 from mfmi.simulate import (
     Average,
-    ConvolutionLaw,
-    NetworkLaw,
-    StreamLaw,
     average,
     jackknife,
     measure_convolution_decoder,
@@ -37,114 +31,10 @@ from mfmi.simulate import (
     network_seed,
     relative_variance,
 )
+from mfmi.verification._setting import Setting
 
 BRACKET_WIDTH = 32
 """Largest width at which the true mutual information is bracketed too; nested Monte Carlo costs its cube."""
-MOST_PAIRS = 256
-
-
-@dataclass(frozen=True)
-class Setting:
-    """The network to verify; names and units as in `mfmi bound`.
-
-    Parameters
-    ----------
-    pairs : pair of ndarray (pairs, n_0), optional
-        Real inputs, two by two; without them the input is Gaussian, as wide as the layers, and input_variance and
-        correlation say how its pairs are drawn.
-    structure : mapping
-        Norms, skips and the scale of the noise, by the keywords of `mfmi.evaluate`.
-    convolution : Convolution, optional
-        Positions that the layers are convolutions over; widths are those of channels then.
-    kernel : int
-        Taps of their gaussian kernels along each axis; others have one.
-    """
-
-    activation: Activation
-    sigma_w: float
-    sigma_b: float = 0.0
-    sigma_noise: float | str = 0.1
-    noise_at: Literal["output", "every"] = "output"
-    weights: Literal["gaussian", "orthogonal"] | Weights = "gaussian"
-    depth: int = 10
-    input_variance: float = 1.0
-    correlation: float = 0.5
-    pairs: tuple[FloatArray, FloatArray] | None = None
-    structure: Mapping[str, Any] = field(default_factory=dict)
-    convolution: Convolution | None = None
-    kernel: int = 3
-
-    @cached_property
-    def plain(self) -> bool:
-        """Whether it is a stack of layers, without norms, skips or relative noise."""
-        return bool(self.points().is_plain.all())
-
-    def architecture(self) -> Architecture:
-        """Return the network of the theory, all layers of it."""
-        return architecture(self.activation, self.points(), self.depth)
-
-    def stream_law(self, width: int) -> StreamLaw:
-        """Return the law of this network with all layers of one width, of any but a plain one."""
-        return StreamLaw(self.architecture(), self.label, width)
-
-    def law(self, width: int) -> NetworkLaw:
-        """Return the law of this network with all layers of one width, of a plain one."""
-        assert not isinstance(self.sigma_noise, str)
-        return NetworkLaw(
-            self.activation,
-            (self.pairs[0].shape[1] if self.pairs else width, *(width,) * self.depth),
-            self.sigma_w,
-            self.sigma_b,
-            self.sigma_noise,
-            self.noise_at,
-            self.weights,
-            self.input_variance,
-        )
-
-    def convolution_law(self, width: int) -> ConvolutionLaw:
-        """Return the law of this network of convolutions, all layers of so many channels."""
-        assert self.convolution is not None
-        return ConvolutionLaw(self.law(width), self.convolution, self.kernel)
-
-    @property
-    def model(self) -> Model:
-        """Arguments of the theory besides the grid point."""
-        model = Model(weights=(self.weights,)) if isinstance(self.weights, Weights) else SQUARE
-        return model if self.convolution is None else model.with_convolution(self.convolution)
-
-    @property
-    def label(self) -> str:
-        """Name of the weights."""
-        return self.weights.label if isinstance(self.weights, Weights) else self.weights
-
-    def points(self) -> Points:
-        """Return the same network as one grid point; a branch that depends on the depth is that of the last layer.
-
-        Raises
-        ------
-        ValueError
-            The structure contradicts itself, or its setting a name.
-        """
-        points = Points.of(
-            [self.activation],  # type: ignore[list-item]
-            self.sigma_w,
-            sigma_b=self.sigma_b,
-            weights=[self.label],
-            noise_at=self.noise_at,
-            input_variance=self.input_variance,
-            correlation=self.correlation,
-        )
-        given = dict(self.structure)
-        if given.get("branch") == BY_DEPTH:
-            given["branch"] = self.depth**-0.5
-        return with_settings(points, self.sigma_noise, given)
-
-
-def chosen_pairs(inputs: FloatArray, seed: int) -> tuple[FloatArray, FloatArray]:
-    """Pair inputs (N, n_0) at random, each at most once, `MOST_PAIRS` at most: the same for every network and width."""
-    order = np.random.default_rng(seed).permutation(len(inputs))
-    count = min(len(inputs) // 2, MOST_PAIRS)
-    return inputs[order[:count]], inputs[order[count : 2 * count]]
 
 
 @dataclass(frozen=True)
@@ -167,10 +57,34 @@ class Effort:
     """
 
     widths: tuple[int, ...] = (200, 400)
-    networks: int = 16
+    networks: int = VERIFIED_NETWORKS
     seed: int = 0
     samples: int | None = None
     estimators: tuple[str, ...] = DEFAULT_ESTIMATORS
+
+    @classmethod
+    def at(
+        cls,
+        width: int,
+        widths: Sequence[int] | None = None,
+        networks: int = VERIFIED_NETWORKS,
+        seed: int = 0,
+        samples: int | None = None,
+        estimators: tuple[str, ...] = DEFAULT_ESTIMATORS,
+    ) -> Effort:
+        """Return the effort at `widths`, in place of one width; of a single one its half is measured too.
+
+        Raises
+        ------
+        ArgumentError
+            Too few samples for the widest layer.
+        """
+        chosen = tuple(sorted(widths)) if widths else (width,)
+        chosen = (chosen[0] // 2, chosen[0]) if len(chosen) == 1 else chosen
+        least = 4 * chosen[-1] + 4
+        if samples is not None and samples < least:
+            raise ArgumentError("samples", samples, f"is less than {least}, four for every unit and four")
+        return cls(chosen, networks, seed, samples, estimators)
 
     def measures(self, setting: Setting) -> tuple[str, ...]:
         """Return the names of the measurements to take: of real inputs the maps, the rest is about Gaussian ones."""

@@ -9,7 +9,8 @@ from mfmi.bounds.evaluate import evaluate_points
 from mfmi.datasets import pair_covariance
 from mfmi.jacobian import jacobian_moments, residual_moments
 from mfmi.meanfield import propagate, trajectory
-from mfmi.verification._measures import Effort, Setting, comparisons
+from mfmi.verification._measures import Effort, comparisons
+from mfmi.verification._setting import Setting
 
 
 def theory_values(setting: Setting, effort: Effort) -> dict[tuple[str, str], FloatArray]:

@@ -79,3 +79,116 @@ def test_wrong_arguments_of_a_recommendation_are_named(arguments: dict[str, Any]
 def test_code_of_a_recommendation_is_the_commands(command_line: CommandLine) -> None:
     done = command_line("recommend", "--act", "erf", "--depth", "2", "--sb", "0", "--emit", "numpy")
     assert mfmi.recommend("erf", depth=2, sigma_b=0, emit=np.str_("numpy")).attrs["code"] == done.out
+
+
+# ---- isometry, verify, audit -----------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("options", "keywords"),
+    [
+        (("--act", "relu", "--sw", "1.4", "--depth", "2"), {"activation": "relu", "sigma_w": 1.4, "depth": 2}),
+        (
+            ("--act", "hard_tanh", "--sw", "1.1", "--depth", "2", "--density", "--weights", "orthogonal"),
+            {"activation": "hard_tanh", "sigma_w": 1.1, "depth": 2, "density": True, "weights": "orthogonal"},
+        ),
+        (
+            ("--act", "tanh", "--init", "he", "--depth", "2", "--residual", "--branch", "0.5", "--sn", "bfloat16"),
+            {"activation": "tanh", "init": "he", "depth": 2, "skip": 1, "branch": 0.5, "sigma_noise": "bfloat16"},
+        ),
+        (("--act", "sign", "--sw", "1", "--depth", "2"), {"activation": "sign", "sigma_w": 1, "depth": 2}),
+    ],
+    ids=["rows", "density", "stream", "step"],
+)
+def test_an_isometry_is_the_commands(
+    command_line: CommandLine, tmp_path: Path, options: tuple[str, ...], keywords: dict[str, Any]
+) -> None:
+    same(mfmi.isometry(**keywords), read(command_line, tmp_path, "isometry", *options))
+
+
+@pytest.mark.parametrize(
+    ("options", "keywords"),
+    [
+        (("--widths", "8,16"), {"widths": [16, 8]}),
+        (("--width", "16", "--weights", "orthogonal", "--unit", "bits"), {"width": 16, "weights": "orthogonal"}),
+        (("--width", "8", "--norm", "rmsnorm", "--residual"), {"width": 8, "normalization": "rmsnorm", "skip": 1.0}),
+    ],
+    ids=["widths", "orthogonal", "stream"],
+)
+def test_a_verification_is_the_commands(
+    command_line: CommandLine,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    options: tuple[str, ...],
+    keywords: dict[str, Any],
+) -> None:
+    def in_this_process(task: Any, numbers: Any, jobs: int) -> Any:
+        return ((number, task.run(number)) for number in numbers)
+
+    monkeypatch.setattr("mfmi.verification._compare.run_processes", in_this_process)
+    shared = ("--act", "tanh", "--sw", "1.5", "--depth", "2", "--seeds", "3", "--seed", "1", "--estimator", "linear")
+    unit = "bits" if "bits" in options else "nats"
+    file = read(command_line, tmp_path, "verify", *shared, *options)
+    told: list[mfmi.Progress] = []
+    frame = mfmi.verify(
+        "tanh", 1.5, depth=2, seeds=3, seed=1, estimators="linear", unit=unit, progress=told.append, **keywords
+    )
+    same(frame, file)
+    assert (told[-1].stage, told[-1].chunks_done) == ("measure", told[-1].n_chunks)
+    assert frame.attrs["mfmi"]["network"]["sigma_w"] == 1.5
+
+
+def test_functions_without_a_name_are_verified_in_this_process() -> None:
+    frame = mfmi.verify(lambda u: np.tanh(u), 1.5, depth=2, width=8, seeds=2, estimators="mean_field")
+    named = mfmi.verify("tanh", 1.5, depth=2, width=8, seeds=2, estimators="mean_field", jobs=1)
+    np.testing.assert_allclose(frame.measured, named.measured, rtol=1e-9)
+
+
+@pytest.mark.parametrize("network", [False, True])
+def test_an_audit_is_the_commands(command_line: CommandLine, tmp_path: Path, network: bool) -> None:
+    checkpoint = tmp_path / "net.npz"
+    weights = np.random.default_rng(0).normal(0.0, 0.2, (20, 30))
+    np.savez(checkpoint, **{"0.weight": weights, "1.weight": weights.T, "step": np.array(3)})
+    options = ("--act", "tanh", "--estimator", "linear") if network else ()
+    keywords: dict[str, Any] = {"activation": "tanh", "estimators": "linear"} if network else {}
+    file = read(command_line, tmp_path, "audit", str(checkpoint), *options)
+    frame = mfmi.audit(checkpoint, **keywords)
+    same(frame, file)
+    assert frame.attrs["findings"] == frame.attrs["mfmi"]["audit"]["findings"] != []
+    assert frame.fan_in.tolist()[:2] == [30, 20]
+
+
+@pytest.mark.parametrize(
+    ("function", "arguments", "words"),
+    [
+        ("isometry", {"sigma_w": [1.0, 2.0]}, r"sigma_w: \[1.0, 2.0\] is not a single number"),
+        ("isometry", {"sigma_w": 1, "activation": ["tanh", "relu"]}, "is not a single activation"),
+        ("isometry", {}, "sigma_w: None is not a number; give sigma_w, or init in its place"),
+        ("isometry", {"init": ["he", "glorot"]}, "is not a single name"),
+        ("isometry", {"sigma_w": 1, "density": 2}, "density: 2 is neither True nor False"),
+        ("isometry", {"sigma_w": 1, "skip": 1, "density": True}, "density: True needs the whole spectrum"),
+        ("isometry", {"sigma_w": 1, "skip": [1, 2]}, r"skip: \[1, 2\] is not a single value"),
+        ("isometry", {"sigma_w": 1, "norm_at": "output"}, "norm_at: 'output' is the place of a norm"),
+        ("isometry", {"sigma_w": 1, "sigma_noise": ["float16"]}, "sigma_noise: .* is not a single number or number f"),
+        ("isometry", {"sigma_w": 1, "weights": "spase"}, "weights: 'spase' is not one of"),
+        ("verify", {"sigma_w": 1, "widths": [8, 8]}, r"widths: \[8, 8\] names a width twice"),
+        ("verify", {"sigma_w": 1, "width": 3}, "width: 3 is not in 4.."),
+        ("verify", {"sigma_w": 1, "seeds": 1}, "seeds: 1 is not in 2.."),
+        ("verify", {"sigma_w": 1, "width": 20, "samples": 83}, "samples: 83 is less than 84, four for every unit"),
+        ("verify", {"sigma_w": 1, "jobs": "all"}, "jobs: 'all' is not one of auto"),
+        ("verify", {"sigma_w": 1, "jobs": 2, "activation": lambda u: np.tanh(u) + u}, "jobs: 2 is too many: only this"),
+        ("verify", {"sigma_w": 1, "weights": ["gaussian", "orthogonal"]}, "not those of a single network"),
+        ("verify", {"sigma_w": 1, "inputs": [1.0, 2.0]}, "inputs: a finite table of at least two rows"),
+        ("verify", {"sigma_w": 1, "skip": 1, "inputs": np.eye(4)}, "need gaussian inputs, not `inputs`"),
+        ("audit", {"checkpoint": 3}, "checkpoint: 3 is not a path"),
+        ("audit", {"checkpoint": []}, "checkpoint is empty"),
+        ("audit", {"checkpoint": "a.npz", "layers": "0.weight"}, "layers: '0.weight' is not a sequence of names"),
+        ("audit", {"checkpoint": "a.npz", "quick": "no"}, "quick: 'no' is neither True nor False"),
+        ("audit", {"checkpoint": "a.npz", "axes": "xy"}, "axes: 'xy' is not one of oi, io"),
+        ("audit", {"checkpoint": "a.npz", "compare": 1}, "compare: 1 is not a path"),
+    ],
+)
+def test_wrong_arguments_are_named(function: str, arguments: dict[str, Any], words: str) -> None:
+    first = {} if function == "audit" else {"activation": "tanh", "depth": 2}
+    with pytest.raises(ValueError, match=words):
+        getattr(mfmi, function)(**first | arguments)

@@ -35,7 +35,7 @@ def test_the_headline_says_so(command_line: CommandLine) -> None:
         (("bound", "--positions", "8", "--input-correlation", "0.9,0"), "--input-correlation: inputs cannot be"),
         (("bound", "--positions", "8", "--input-correlation", "0.5", "--residual"), "from position to position"),
         (("bound", "--positions", "8", "--input-correlation", "0.5", "--observe", "activation"), "--observe: 'activ"),
-        (("verify", "--kernel", "3"), "--kernel is that of a convolution"),
+        (("verify", "--kernel", "3"), "--kernel 3 is that of a convolution: give --positions"),
         (("verify", "--positions", "4", "--kernel", "5"), "--kernel 5 is more than the 4 positions"),
         (("verify", "--positions", "4", "--residual"), "convolutions are sampled of plain networks"),
     ],

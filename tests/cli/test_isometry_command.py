@@ -97,4 +97,4 @@ def test_networks_with_skips_have_mean_and_variance(command_line: CommandLine) -
     assert "the spectrum is known of plain networks only" in drawn.out
     refused = command_line("isometry", *options, "--density")
     assert refused.code == 2
-    assert "--density: the spectrum is known of plain networks only" in refused.err
+    assert "--density needs the whole spectrum, which is known of plain networks only" in refused.err

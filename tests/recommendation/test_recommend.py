@@ -369,8 +369,11 @@ def test_all_activations_are_ranked(command_line: CommandLine) -> None:
     [
         ([], "--act is missing: name one, or rank all of them with --all-activations"),
         (["--act", "erf", "--all-activations"], "--all-activations ranks all of them: it does not go with --act"),
-        (["--act", "erf", "--sb", "0,1", "--init", "he"], "--init stands beside one recommendation: name one --act"),
-        (["--all-activations", "--emit", "torch"], "--emit writes the code for one activation"),
+        (["--act", "erf", "--sb", "0,1", "--init", "he"], "--init he stands beside one recommendation: name one --act"),
+        (
+            ["--all-activations", "--emit", "torch"],
+            "--emit torch writes the code for one activation: name it",
+        ),
         (["--act", "erf", "--by", "linaer"], "'linaer' is not one of"),
         (["--act", "erf", "--emit", "caffe"], "'caffe' is not one of"),
         (["--act", "erf", "--sb", "-1"], "-1 is less than 0"),
