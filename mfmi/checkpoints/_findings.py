@@ -134,7 +134,7 @@ def _factors(layers: Sequence[Judged]) -> Iterable[Finding]:
 
 
 def _is_cut(one: Judged) -> bool:
-    return abs(one.law.cut / 2.0 - 1.0) >= max(0.05, 20.0 / math.sqrt(one.entries.count))
+    return not one.law.is_usual_cut(one.entries.count)
 
 
 def _cuts(layers: Sequence[Judged]) -> Iterable[Finding]:
@@ -207,13 +207,15 @@ def _untrained(layers: Sequence[Judged]) -> Iterable[Finding]:
         yield Finding(NOTE, 0.0, names, f"untouched: {len(drawn)} matrices are as drawn, and none has been trained")
         return
     surely = "law, edge and spectrum" if all(one.spectrum is not None for one in drawn) else "law and edge"
+    unseen = max(one.unseen for one in drawn)
+    limit = f" (a change of less than {100 * unseen:.2g} % of a matrix's norm would not show)" if unseen else ""
     yield _of(
         ODD,
         10.0,
         drawn,
-        f"never trained, by {surely}: {_origins(drawn)}. {100 * entries / whole:.3g} % of the weights; no gradient "
-        f"has reached them while {len(trained)} other matrices were trained. Check that their input is not always 0 "
-        "and that they are not frozen",
+        f"never trained, by {surely}{limit}: {_origins(drawn)}. {100 * entries / whole:.3g} % of the weights; no "
+        f"gradient has reached them while {len(trained)} other matrices were trained. Check that their input is not "
+        "always 0 and that they are not frozen",
     )
 
 

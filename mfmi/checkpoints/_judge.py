@@ -20,6 +20,11 @@ _UNKNOWN = Law("other")
 # What it takes to say that a matrix was never trained: entries with a library's edge and without, the smaller
 # dimension, and the probability of the law.
 _FEW, _MANY, _NARROW, _LIKELY = 1024, 8192, 16, 1e-3
+# Standard errors within which rows and columns are alike then, and scales of its chance within which the largest
+# singular value is: more than a true draw reaches once in some thousand, less than what refuses its law.
+_ALIKE, _WITHIN = 4.5, 4.0
+# Standard deviations of what rows have in common that no draw reaches.
+_TANGLED = 7.0
 
 
 @dataclass(frozen=True)
@@ -61,10 +66,34 @@ class Judged:
         """
         if not self.is_draw or self.layer.kind == "embedding":
             return False
-        if self.match is not None and self.match.fits and self.law.name == "uniform" and self.entries.count >= _FEW:
+        if self._has_edge and self.entries.count >= _FEW:
             return True
         narrow = min(self.layer.fan_in, self.layer.outputs // self.layer.groups)
-        return self.entries.count >= _MANY and narrow >= _NARROW and self.law.p > _LIKELY
+        return self.entries.count >= _MANY and narrow >= _NARROW and self.law.p > _LIKELY and self._is_even
+
+    @property
+    def _has_edge(self) -> bool:
+        """Whether all entries lie within the edge of a library's uniform law, and reach it."""
+        return self.match is not None and self.match.fits and self.law.name == "uniform"
+
+    @property
+    def unseen(self) -> float:
+        """Change, as a share of the matrix's norm, below which training need not show; 0 where the least change would.
+
+        A change of rank one moves a singular value out of the bulk from `count^(-1/4)` on (Benaych-Georges and
+        Nadakuditi 2012); one of higher rank is harder to see, and shows in what rows have in common.
+        """
+        return 0.0 if self._has_edge or self.law.name == "orthogonal" else 2.0 * float(self.entries.count) ** -0.25
+
+    @property
+    def _is_even(self) -> bool:
+        """Whether rows, columns and spectrum are as like a draw's as one can ask, and a cut is where libraries cut."""
+        if self.law.name == "orthogonal":
+            return True
+        if self.law.name == "truncated_normal" and not self.law.is_usual_cut(self.entries.count):
+            return False
+        within = self.spectrum is None or (abs(self.spectrum.tangle) < _ALIKE and self.spectrum.edge_excess < _WITHIN)
+        return self.law.unevenness < _ALIKE and within
 
     @property
     def sigma_b(self) -> float:
@@ -116,13 +145,23 @@ def _judged(layer: Layer, matrices: FloatArray, bias: FloatArray | None, context
         return Judged(layer, entries, sigma_w, law_of(matrices, entries, layer.tensor), bias=bias)
     law = law_of(matrices, entries, layer.tensor)
     spectrum = None if quick or layer.kind in ("embedding", "depthwise") else spectrum_of(matrices)
-    if law.is_draw and law.name != "orthogonal" and spectrum is not None and spectrum.outliers > 0:
-        note = f"its entries look {law.name}, but {spectrum.outliers} singular values lie beyond the random bulk"
-        law = Law("trained", note=note)
+    if law.is_draw and law.name != "orthogonal" and spectrum is not None:
+        law = _with_spectrum(law, spectrum)
     found = match(layer, entries, law, sigma_w, bias, context)
     if layer.folded and found is not None and found.fits:  # nothing has been multiplied into an untouched draw
         layer = replace(layer, folded=False)
     return Judged(layer, entries, sigma_w, law, spectrum, found, bias)
+
+
+def _with_spectrum(law: Law, spectrum: SingularValues) -> Law:
+    """Return the law, or "trained" where the singular values are not those of independent entries."""
+    note = ""
+    if spectrum.outliers > 0:
+        note = f"{spectrum.outliers} singular values lie beyond the random bulk"
+    elif abs(spectrum.tangle) > _TANGLED:
+        how = "more nearly orthogonal" if spectrum.tangle < 0.0 else "more alike"
+        note = f"its rows are {how} than chance has it, by {abs(spectrum.tangle):.3g} standard deviations"
+    return Law("trained", note=f"its entries look {law.name}, but {note}") if note else law
 
 
 def words(one: Judged) -> str:

@@ -93,6 +93,8 @@ class Law:
     cut : bound of a truncated normal in standard deviations of its parent, else NaN.
     note : what the decision rests on.
     rivals : other laws that these entries do not exclude.
+    unevenness : how much more the lengths and means of rows and columns vary than those of independent entries, the
+        largest in standard errors; NaN where it was not looked at.
     """
 
     name: str
@@ -100,11 +102,16 @@ class Law:
     cut: float = math.nan
     note: str = ""
     rivals: tuple[str, ...] = ()
+    unevenness: float = math.nan
 
     @property
     def is_draw(self) -> bool:
         """Whether it is a law that libraries draw from."""
         return self.name in ("normal", "uniform", "truncated_normal", "orthogonal")
+
+    def is_usual_cut(self, count: int) -> bool:
+        """Whether a truncated normal is cut where libraries cut, as far as so many entries tell."""
+        return abs(self.cut / CUT - 1.0) < max(0.05, 20.0 / math.sqrt(count))
 
 
 def law_of(matrices: FloatArray, entries: Entries, tensor: Tensor) -> Law:
@@ -140,13 +147,16 @@ def law_of(matrices: FloatArray, entries: Entries, tensor: Tensor) -> Law:
         # An edge or a step of the distribution function is moved by up to half the distance of neighbouring numbers.
     blur = 2.0 ** -(tensor.significant + 1) if tensor.significant < 24 else 0.0
     found = _drawn(np.sort(sample), entries, blur)
-    if found.is_draw and (uneven := _unevenness(matrices, entries, found)):
-        return Law("trained", note=f"its entries look {found.name}, but {uneven}")
-    return found
+    if not found.is_draw:
+        return found
+    uneven, what = _unevenness(matrices, entries, found)
+    if uneven > _UNEVEN:
+        return Law("trained", note=f"its entries look {found.name}, but {what}")
+    return replace(found, unevenness=uneven)
 
 
-def _unevenness(matrices: FloatArray, entries: Entries, law: Law) -> str:
-    """Return what tells the rows or columns of a matrix from those of independent entries, or nothing.
+def _unevenness(matrices: FloatArray, entries: Entries, law: Law) -> tuple[float, str]:
+    """Return how far the rows or columns of a matrix are from those of independent entries, and by what.
 
     Training changes some units and some inputs more than others, long before the law of all entries shows it.
     """
@@ -154,6 +164,7 @@ def _unevenness(matrices: FloatArray, entries: Entries, law: Law) -> str:
     exact = not 1e-15 < entries.largest < 1e15  # the squares would leave the range of float32
     scaled = [matrix.astype(np.float64) / entries.largest if exact else matrix for matrix in matrices]
     unit = entries.std / entries.largest if exact else entries.std
+    worst = -math.inf, ""
     for axis, name in ((1, "rows"), (0, "columns")):
         length, count = matrices.shape[axis + 1], matrices.shape[0] * matrices.shape[2 - axis]
         if count < 8 or length < 4:
@@ -167,10 +178,10 @@ def _unevenness(matrices: FloatArray, entries: Entries, law: Law) -> str:
             (means, unit**2 / length, 2.0),
         ):
             ratio = float(np.var(values)) / variance
-            if (ratio - 1.0) / math.sqrt(spread / count) > _UNEVEN:
-                what = "lengths" if values is squares else "means"
-                return f"the {what} of its {name} vary {math.sqrt(ratio):.3g} times as much as chance has it"
-    return ""
+            what = "lengths" if values is squares else "means"
+            text = f"the {what} of its {name} vary {math.sqrt(ratio):.3g} times as much as chance has it"
+            worst = max(worst, ((ratio - 1.0) / math.sqrt(spread / count), text))
+    return worst
 
 
 def _drawn(ordered: FloatArray, entries: Entries, blur: float) -> Law:

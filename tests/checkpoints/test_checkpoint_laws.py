@@ -168,7 +168,47 @@ def test_planted_directions_are_counted(count: int) -> None:
 
 def test_a_matrix_of_low_rank_is_no_bulk() -> None:
     values = np.array([3.0, 2.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0])
-    assert beyond(values, 8, 20) == (2, math.inf)
+    assert beyond(values, 8, 20) == (2, math.inf, math.inf)
+
+
+def test_rows_of_draws_have_as_much_in_common_as_chance_has_it() -> None:
+    shapes = [(64, 64), (16, 300), (200, 96)]
+    for draw in (normal, lambda shape, scale, seed: uniform(shape, 3, seed=seed)):
+        spectra = [spectrum_of(draw((2, *shapes[seed % 3]), 1.0, seed)) for seed in range(120)]
+        found = np.array([one.tangle for one in spectra if one is not None])
+        assert abs(found.mean()) < 0.35
+        assert found.std() == pytest.approx(1.0, abs=0.25)
+        assert np.abs(found).max() < 4.5
+
+
+def test_what_rows_have_in_common_is_counted_as_it_is() -> None:
+    values = normal((1, 40, 90), 1.0) * np.exp(normal((40, 1), 1.0, 1))
+    lengths = np.linalg.norm(values[0], axis=1)
+    cosines = (values[0] @ values[0].T) / np.outer(lengths, lengths)
+    weight = np.outer(lengths, lengths) ** 2
+    np.fill_diagonal(weight, 0.0)
+    excess = np.sum(weight * (cosines**2 - 1 / 90))
+    variance = 2 * np.sum(weight**2) * 2 * 89 / (90**2 * 92)
+    found = spectrum_of(values)
+    assert found is not None
+    assert found.tangle == pytest.approx(excess / math.sqrt(variance), rel=1e-3)
+
+
+def test_a_trained_orthogonal_matrix_is_no_draw(tmp_path: Path) -> None:
+    start = np.linalg.qr(rng().normal(size=(128, 128)))[0]
+    moved = start + normal((128, 128), 0.3 / math.sqrt(128), 1)
+    row = mfmi.audit(save(tmp_path / "a.safetensors", {"fc.weight": moved.astype(np.float32)})).iloc[0]
+    assert row.law == "trained"
+    assert re.search(r"its rows are more nearly orthogonal than chance has it, by \d+\.\d standard dev", row.message)
+
+
+def test_a_uniform_draw_whose_edge_was_blurred_is_not_called_untouched(tmp_path: Path) -> None:
+    values = uniform((256, 64), 64)
+    for name, moved in (("as_drawn", values), ("blurred", values + normal((256, 64), 0.01, 1))):
+        tensors = {"0.weight": moved, "1.weight": trained(100, 256, 5)}
+        found = "".join(findings(save(tmp_path / f"{name}.safetensors", tensors)))
+        assert ("never trained" in found) is (name == "as_drawn")
+        assert "would not show" not in found
 
 
 def test_groups_are_matrices_of_their_own() -> None:
@@ -294,7 +334,10 @@ def test_an_untouched_matrix_among_trained_ones_is_named(tmp_path: Path) -> None
         "odd.weight": normal((64, 256), 0.0123),
     }
     found = findings(save(tmp_path / "a.safetensors", tensors))
-    assert found[0].startswith("odd: gru.weight_hh_l0, odd.weight: never trained, by law, edge and spectrum: ")
+    assert found[0].startswith(
+        "odd: gru.weight_hh_l0, odd.weight: never trained, by law, edge and spectrum (a change of less than 18 % of a "
+        "matrix's norm would not show): "
+    )
     assert "torch.nn.GRU.state; normal, std 0.012" in found[0]
 
 
