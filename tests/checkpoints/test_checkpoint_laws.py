@@ -11,7 +11,7 @@ from checkpoint_files import FloatArray, narrow, normal, rng, save, trained, tru
 from scipy import integrate
 
 import mfmi
-from mfmi.checkpoints._laws import Entries, law_of, truncated_std, truncation
+from mfmi.checkpoints._laws import Entries, _marginals, law_of, truncated_std, truncation
 from mfmi.checkpoints._spectrum import beyond, bulk_median, spectrum_of
 from mfmi.checkpoints._tensor import Tensor, nothing
 
@@ -94,6 +94,16 @@ def test_moments_are_those_of_numpy() -> None:
     assert (found.mean, found.std) == (pytest.approx(exact.mean(), rel=1e-12), pytest.approx(exact.std(), rel=1e-12))
     assert found.largest == np.abs(values).max()
     assert found.kurtosis == pytest.approx(3.0, abs=0.05)
+
+
+@pytest.mark.parametrize("shape", [(300, 700), (3, 50_000), (1000, 2)])
+def test_sums_over_rows_and_columns_are_those_of_numpy(shape: tuple[int, int]) -> None:
+    values = normal(shape, 0.3) + np.float32(1.0)
+    for matrix in (values, np.asfortranarray(values), values[::2]):
+        exact = matrix.astype(np.float64)
+        for found, axis in zip(_marginals(matrix), (1, 0), strict=True):
+            np.testing.assert_allclose(found[0], exact.sum(axis=axis), rtol=1e-5)
+            np.testing.assert_allclose(found[1], np.square(exact).sum(axis=axis), rtol=1e-5)
 
 
 @pytest.mark.parametrize("cut", [0.5, 1.0, 1.645, 2.0, 3.0, 5.0])
