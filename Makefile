@@ -40,7 +40,7 @@ test-thorough: $(DEV)  ## the tests that take seconds each, which the fast suite
 test-slow: $(DEV)  ## the tests that take minutes
 	$(BIN)/python -m pytest -m slow
 
-coverage: $(DEV)  ## which lines of the numerical modules the fast tests run; fails under 95 %
+coverage: $(DEV)  ## which lines of the numerical modules the fast and thorough tests run; fails under 95 %
 	$(BIN)/python tests/coverage_report.py
 
 lint: $(DEV)
@@ -83,7 +83,7 @@ streams: $(RUN)  ## the figures of docs/howto/skips_and_norms.md: branch scale a
 	mkdir -p docs/figures
 	$(BIN)/python -m studies.streams docs/figures
 
-mutants: $(DEV)  ## small faults in the numerical modules, one at a time: which do the fast tests miss?
+mutants: $(DEV)  ## small faults in the numerical modules, one at a time: which do the tests miss?
 	$(BIN)/python tests/mutants/run.py
 
 bench: $(DEV)  ## timings on this machine
