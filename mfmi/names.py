@@ -52,6 +52,8 @@ STRUCTURE = (
     *("sigma_w_out", "sigma_b_out", "noise_scale", "noise_in"),
 )
 BY_DEPTH = "1/sqrt(depth)"
+# Share of the first layer's information that the last layer of a residual network should keep.
+KEEP = 0.5
 SYMMETRY_AT = ("output", "first")
 OBSERVABLES = ("pre-activation", "activation")
 UNITS = ("nats", "bits")

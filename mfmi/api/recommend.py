@@ -2,34 +2,38 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 from numpy.typing import ArrayLike
 
 from mfmi.activations import Activation, get, names
-from mfmi.api.arguments import activations_of, presets_of, reporting
+from mfmi.api.arguments import activations_of, one_noise, one_structure, presets_of, reporting
 from mfmi.arguments.checks import flag, number, numbers, whole_number, word
 from mfmi.arguments.ranges import DEEPEST, NUMBERS
-from mfmi.errors import ArgumentError
+from mfmi.errors import ArgumentError, did_you_mean, shown
 from mfmi.initialisers import Preset
 from mfmi.names import (
     INPUT_VARIANCE,
+    KEEP,
     LIBRARIES,
     NOISE_PLACEMENTS,
     QUANTITIES,
     RECOMMENDED_DEPTH,
     SIGMA_NOISE,
+    STRUCTURE,
     UNITS,
     WEIGHTS,
 )
 from mfmi.processes.progress import Clock, OnProgress
+from mfmi.recommendation.branches import StreamRecommendation, is_stream, recommend_branch
 from mfmi.recommendation.code import code
 from mfmi.recommendation.ranking import Ranking, rank
 from mfmi.recommendation.results import NetworkFamily, Recommendation
 from mfmi.recommendation.search import recommend as search
-from mfmi.recommendation.table import columns_of, rows_of, rows_of_ranking
+from mfmi.recommendation.table import columns_of, columns_of_stream, rows_of, rows_of_ranking, rows_of_stream
 from mfmi.storage.frames import Answer
 from mfmi.storage.provenance import information_unit, provenance_of_command
 
@@ -49,6 +53,7 @@ class Wish:
     sigma_b : standard deviations of the biases, of several the best for each is ranked; None to search for it.
     init : initialisations of libraries to compare with besides.
     emit : the library to write code for.
+    keep : of a residual network, the share of the first layer's information that the last one should keep.
     """
 
     activations: tuple[Activation, ...] | None
@@ -57,8 +62,10 @@ class Wish:
     sigma_b: tuple[float, ...] | None = None
     init: tuple[Preset, ...] = ()
     emit: str | None = None
+    keep: float | None = None
 
     def __post_init__(self) -> None:
+        self._check_stream()
         if not self.ranks:
             return
         several = self.activations is None or len(self.activations) > 1
@@ -71,6 +78,29 @@ class Wish:
             reason = "stands beside one recommendation: name one `activation` and at most one `sigma_b`"
             raise ArgumentError("init", labels, reason)
 
+    @cached_property
+    def is_stream(self) -> bool:
+        """Whether the network is a residual one, whose branch scale is looked for."""
+        return is_stream(self.family(get("tanh")).structure)
+
+    def _check_stream(self) -> None:
+        """Refuse what belongs to networks of the other kind."""
+        if not self.is_stream:
+            if self.keep is not None:
+                raise ArgumentError("keep", self.keep, "is that of a residual network: give `skip`")
+            return
+        if self.ranks:
+            raise ArgumentError("skip", 1, "is that of one network: name one `activation` and at most one `sigma_b`")
+        if self.by != "linear":
+            raise ArgumentError("by", self.by, "does not choose a branch scale: the linearly readable information does")
+        if self.init:
+            labels = ", ".join(one.label for one in self.init)
+            raise ArgumentError("init", labels, "has no branch scale: it does not go with `skip`")
+        if self.keep is not None and self.family(get("tanh")).structure.get("branch") is not None:
+            raise ArgumentError(
+                "keep", self.keep, "is for a branch scale that is looked for: it does not go with `branch`"
+            )
+
     @property
     def ranks(self) -> bool:
         """Whether several initialisations are looked for."""
@@ -82,12 +112,23 @@ class Wish:
         """The standard deviations of the biases, None for one that is searched for."""
         return self.sigma_b or (None,)
 
-    def recommendation(self, on_progress: OnProgress | None = None) -> Answer[Recommendation]:
-        """Find the one initialisation."""
+    def stream(self, on_progress: OnProgress | None = None) -> Answer[StreamRecommendation]:
+        """Find the branch scale of a residual network."""
+        phi, sigma_b = self._one(on_progress)
+        found = recommend_branch(self.family(phi), sigma_b, KEEP if self.keep is None else self.keep)
+        answer = self._answer(rows_of_stream(found), found.network.unit, [phi.name], found)
+        return replace(answer, columns=columns_of_stream(found.network.unit))
+
+    def _one(self, on_progress: OnProgress | None) -> tuple[Activation, float | None]:
         assert self.activations is not None
         (phi,), (sigma_b,) = self.activations, self.biases
         if on_progress is not None:
             Clock(on_progress, 1).tell(f"recommend {phi.name}", 0)
+        return phi, sigma_b
+
+    def recommendation(self, on_progress: OnProgress | None = None) -> Answer[Recommendation]:
+        """Find the one initialisation."""
+        phi, sigma_b = self._one(on_progress)
         found = search(self.family(phi), self.by, sigma_b, self.init)
         return self._answer(rows_of(found), found.network.unit, [phi.name], found)
 
@@ -121,7 +162,7 @@ def recommend(
     depth: int = RECOMMENDED_DEPTH,
     sigma_b: ArrayLike | None = None,
     weights: str = "gaussian",
-    sigma_noise: float = SIGMA_NOISE,
+    sigma_noise: float | str = SIGMA_NOISE,
     noise_at: str = "output",
     input_variance: float = INPUT_VARIANCE,
     by: str = "linear",
@@ -129,11 +170,14 @@ def recommend(
     emit: str | None = None,
     all_activations: bool = False,
     unit: str = "nats",
+    keep: float | None = None,
     progress: bool | OnProgress = False,
+    **structure: Any,
 ) -> RecommendationFrame:
     """Find the standard deviations of weights and biases that carry most information to a layer.
 
-    The function of ``mfmi recommend``. Networks whose variances grow without bound are never recommended.
+    The function of ``mfmi recommend``. Networks whose variances grow without bound are never recommended. Of a residual
+    network it finds the branch scale: the largest whose last layer keeps a share of what the first one tells.
 
     Parameters
     ----------
@@ -147,7 +191,7 @@ def recommend(
     weights
         "gaussian" or "orthogonal".
     sigma_noise
-        Standard deviation of the noise; greater than 0.
+        Standard deviation of the noise; greater than 0. Or a number format, as in `mfmi.evaluate`.
     noise_at
         "output" (noise at the observed layer only) or "every" (the same in every layer).
     input_variance
@@ -163,8 +207,14 @@ def recommend(
         Rank all activations that have a name, in place of `activation`.
     unit
         "nats" or "bits", per input dimension.
+    keep
+        Of a residual network, the share of the first layer's linearly readable information that the last layer should
+        keep, above 0 and below 1; by default one half.
     progress
         True to say on standard error how far it is, or a function that is called with a `mfmi.Progress`.
+    **structure
+        Norms, skips and the scale of the noise, by the keywords of `mfmi.evaluate`: one network. What its norm makes of
+        no effect is not searched.
 
     Returns
     -------
@@ -198,9 +248,10 @@ def recommend(
         whole_number("depth", depth, DEEPEST),
         word("weights", weights, WEIGHTS),
         word("noise_at", noise_at, NOISE_PLACEMENTS),
-        number("sigma_noise", sigma_noise, NUMBERS["sigma_noise"]),
+        one_noise(sigma_noise),
         number("input_variance", input_variance, NUMBERS["input_variance"]),
         word("unit", unit, UNITS),
+        _structure(structure),
     )
     wish = Wish(
         wished_activations(chosen, flag("all_activations", all_activations)),
@@ -209,6 +260,7 @@ def recommend(
         biases,
         presets_of("init", init),
         None if emit is None else word("emit", emit, LIBRARIES),
+        None if keep is None else number("keep", keep, NUMBERS["keep"]),
     )
     from mfmi.api.frames import RecommendationFrame
 
@@ -218,8 +270,16 @@ def recommend(
             frame = ranking.to_frame(RecommendationFrame)
             frame.attrs["missing"] = list(ranking.found.missing)
             return frame
-        answer = wish.recommendation(on_progress)
+        answer: Answer[Any] = wish.stream(on_progress) if wish.is_stream else wish.recommendation(on_progress)
     frame = answer.to_frame(RecommendationFrame)
     if wish.emit is not None:
         frame.attrs["code"] = code(answer.found, wish.emit)
     return frame
+
+
+def _structure(given: Mapping[str, object]) -> dict[str, object]:
+    """Norms and skips that were given; a ValueError names what is none of them."""
+    for name, value in given.items():
+        if name not in STRUCTURE:
+            raise ValueError(f"{name}: {shown(value)} is no argument{did_you_mean(name, STRUCTURE)}")
+    return one_structure({name: value for name, value in given.items() if value is not None})

@@ -85,6 +85,7 @@ NUMBERS: Mapping[str, Range] = {
     "sigma_w_out": DEVIATION,
     "sigma_b_out": DEVIATION,
     "alpha": Range(_NARROWEST, 1.0 / _NARROWEST),
+    "keep": Range(_NARROWEST, 1.0 - _NARROWEST),
     "sparsity": Range(_NARROWEST, 1.0),
     # Largest squared singular value of a weight matrix.
     "gains": Range(SMALLEST**2, LARGEST**2),

@@ -3,31 +3,35 @@
 from __future__ import annotations
 
 import functools
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
 
-from mfmi.arguments.ranges import DEVIATION
+from mfmi.arguments.ranges import DEVIATION, NUMBERS
 from mfmi.cli.command import command as make_command
 from mfmi.cli.following import following
-from mfmi.cli.options import InitialiserType, Word, network_option, network_options
+from mfmi.cli.options import InitialiserType, Real, Word, network_option, network_options
 from mfmi.cli.progress import ProgressDisplay
 from mfmi.cli.sink import Sink, raw_output_options
-from mfmi.cli.structure_options import usage_errors
+from mfmi.cli.structure_options import NOISE, structure_options, usage_errors
 from mfmi.cli.terminal import terminal
 from mfmi.cli.values import Values
 from mfmi.cli.waiting import announce_tables
-from mfmi.names import LIBRARIES, QUANTITIES, RECOMMENDED_DEPTH
+from mfmi.names import KEEP, LIBRARIES, QUANTITIES, RECOMMENDED_DEPTH
 
 if TYPE_CHECKING:
     from mfmi.activations import Activation
     from mfmi.api.recommend import Wish
     from mfmi.initialisers import Preset
     from mfmi.recommendation.results import NetworkFamily
+    from mfmi.storage.frames import Answer
 
 # The columns of the comparison, each with its heading there.
 HEADINGS = {"name": "name", "sigma_w": "sigma_w", "sigma_b": "sigma_b", "information": "linear, total"}
 HEADINGS |= {"of_best": "of best", "chi_1": "chi_1", "xi_c": "xi_c", "trainable_depth": "6 xi_c", "phase": "phase"}
+
+STREAM_HEADINGS = {"name": "name", "branch": "branch", "information": "linear", "kept": "kept"}
+STREAM_HEADINGS |= {"mi_lower": "at least", "mi_upper": "at most", "variance_ratio": "variance"}
 
 
 @make_command(
@@ -36,6 +40,7 @@ HEADINGS |= {"of_best": "of best", "chi_1": "chi_1", "xi_c": "xi_c", "trainable_
         "mfmi recommend --act tanh --depth 20",
         "mfmi recommend --act relu --depth 10 --sb 0 --noise-at every --emit torch",
         "mfmi recommend --all-activations --depth 5 --sb 0",
+        "mfmi recommend --act gelu --depth 24 --residual --norm layernorm --branch-matrices 2 --hidden-ratio 4",
     ),
 )
 @network_option("activation", required=False)
@@ -48,7 +53,21 @@ HEADINGS |= {"of_best": "of best", "chi_1": "chi_1", "xi_c": "xi_c", "trainable_
     help="Standard deviation of the biases; of several, such as 0,0.1 or 0:1:11, the best for each is ranked.  "
     "[default: searched for, 0 to 1]",
 )
-@network_options("weights", "sigma_noise", "noise_at", "input_variance")
+@network_options("weights")
+@network_option(
+    "sigma_noise",
+    type=NOISE,
+    help="Standard deviation of the noise, or a number format whose rounding it stands for.",
+)
+@network_options("noise_at", "input_variance")
+@structure_options
+@click.option(
+    "--keep",
+    type=Real(NUMBERS["keep"]),
+    metavar="SHARE",
+    help="Of a residual network: share of the first layer's readable information that layer N should keep.  "
+    f"[default: {KEEP:g}]",
+)
 @click.option(
     "--by",
     type=Word(QUANTITIES),
@@ -74,9 +93,11 @@ def command(
     depth: int,
     sigma_b: tuple[float, ...] | None,
     weights: str,
-    sigma_noise: float,
+    sigma_noise: float | str,
     noise_at: str,
     input_variance: float,
+    structure: dict[str, Any],
+    keep: float | None,
     by: str,
     init: tuple[Preset, ...],
     emit: str | None,
@@ -92,16 +113,20 @@ def command(
     information is largest elsewhere, often deep in chaos, and is shown beside it. Networks whose variances grow without
     bound are never recommended. What recipes and libraries start with is shown in the same units, and the numbers that
     the initialisers of libraries have to be given for it: gains, scales with the truncation counted in, deviations.
+
+    Of a residual network, the branch scale is found instead: the largest that keeps a share of what the first layer
+    tells, for the less a branch does the more is left. What a norm makes of no effect is not searched.
     """
     from mfmi.api.recommend import Wish, wished_activations
     from mfmi.recommendation import results
 
     def network(phi: Activation) -> NetworkFamily:
-        return results.NetworkFamily(phi, depth, weights, noise_at, sigma_noise, input_variance, unit)
+        return results.NetworkFamily(phi, depth, weights, noise_at, sigma_noise, input_variance, unit, own)
 
-    with usage_errors():
+    own = {name: value for name, value in structure.items() if value is not None}
+    with usage_errors(own):
         given = None if activation is None else (activation,)
-        wish = Wish(wished_activations(given, all_activations), network, by, sigma_b, init, emit)
+        wish = Wish(wished_activations(given, all_activations), network, by, sigma_b, init, emit, keep)
     sink = Sink("table", output, force) if emit is not None else Sink.of(output_format, output, force)
     sink.check()
     if wish.ranks:
@@ -113,12 +138,26 @@ def command(
         return
     assert activation is not None
     announce_tables(activation, (by,))
-    with usage_errors(), ProgressDisplay(terminal()) as progress:
-        answer = wish.recommendation(progress)
+    with usage_errors(own), ProgressDisplay(terminal()) as progress:
+        answer: Answer[Any] = wish.stream(progress) if wish.is_stream else wish.recommendation(progress)
     if emit is not None:
         from mfmi.recommendation.code import code
 
-        sink.write_text(code(answer.found, emit))
+        with usage_errors(own):
+            text = code(answer.found, emit)
+        sink.write_text(text)
+        return
+    if wish.is_stream:
+        from mfmi.cli.recommend_stream_view import draw_stream
+
+        table = functools.partial(draw_stream, answer.found)
+        sink.write(answer.block, answer.columns, table=table, headings=STREAM_HEADINGS, about=answer.about)
+        stream = answer.found
+        scales = {"--sw": stream.sigma_w, "--sb": stream.sigma_b, "--branch": stream.best.scale}
+        scales |= {"--sigma-w-out": stream.sigma_w_out} if structure["branch_matrices"] == 2 else {}
+        words = [word for flag, value in scales.items() for word in (flag, f"{value:.4g}")]
+        replaced = ("--sb", "--keep", "--branch", "--sigma-w-out")
+        following("bound", *words, same=True, without=replaced, remark="layer by layer")
         return
     from mfmi.cli.recommend_view import draw
 

@@ -21,40 +21,41 @@ MEANINGS = {"linear": "linearly readable information", "total": "total informati
 def draw(found: Recommendation, console: Console) -> None:
     """Draw a recommendation: the optimum, the other one, and the initialisations of others."""
     network = found.network
-    _say(console, _title(network))
-    _say(console, "")
+    say(console, title_of(network))
+    say(console, "")
     _draw_optimum(console, network, found.best, "Best by")
     _draw_arguments(console, found.best, network.weights)
-    _say(console, "")
+    say(console, "")
     if found.other is not None:
         _draw_optimum(console, network, found.other, "For comparison, best by")
-        _say(console, "")
+        say(console, "")
     _draw_comparison(console, found)
-    _say(console, f"in {network.unit} per input dimension; lead: of the recommendation over it", "dim")
+    say(console, f"in {network.unit} per input dimension; lead: of the recommendation over it", "dim")
+    for text in remarks_of(network, found.best.sigma_w, found.best.sigma_b):
+        say(console, text, "dim")
     if any(one.weights != network.weights for one in found.baselines):
-        _say(console, "orthogonal has orthogonal weights, the others independent ones: see --weights", "dim")
+        say(console, "orthogonal has orthogonal weights, the others independent ones: see --weights", "dim")
     if _only_linear(found):
-        _say(console, "no bound holds more than the linear one here: for the total, --by replica", "yellow")
-    _say(console, "code for it: add --emit torch, jax, linen, nnx, equinox, keras or numpy", "dim")
+        say(console, "no bound holds more than the linear one here: for the total, --by replica", "yellow")
+    say(console, "code for it: add --emit torch, jax, linen, nnx, equinox, keras or numpy", "dim")
 
 
 def draw_ranking(found: Sequence[tuple[NetworkFamily, Optimum]], console: Console) -> None:
     """Draw activations, best first."""
     if not found:
-        _say(console, "no activation has a value")
+        say(console, "no activation has a value")
         return
     network, best = found[0]
-    where = "in every layer" if network.noise_at == "every" else "at the output"
-    _say(
+    say(
         console,
         f"Best by {_meaning(best.quantity)}, {network.unit} per input dimension:",
     )
-    _say(console, f"{network.depth} layers, {network.weights} weights, noise {network.sigma_noise:g} {where}")
+    say(console, f"{network.depth} layers, {network.weights} weights, {noise_of(network)}")
     unit = network.unit
     titles = f"{unit:>8}{'sigma_w':>9}{'sigma_b':>9}{'chi_1':>8}{'6 xi_c':>9}  phase"
     room = console.width - len(titles) - (len("unbounded") - len("phase"))
     width = max(len("activation"), *(n for one, _ in found if (n := len(one.activation.name)) <= room))
-    _say(console, f"{'activation':<{width}}{titles}", "bold")
+    say(console, f"{'activation':<{width}}{titles}", "bold")
     for one, optimum in found:
         cells = f"{_information(optimum.value):>8}{optimum.sigma_w:>9.4g}{optimum.sigma_b:>9.3g}"
         cells += f"{number(optimum.chi_1):>8}{_layers(optimum.trainable_depth):>9}"
@@ -62,13 +63,13 @@ def draw_ranking(found: Sequence[tuple[NetworkFamily, Optimum]], console: Consol
         remarks += [] if optimum.steady else ["held by a repelling variance"]
         name = one.activation.name
         if len(name) > width:
-            _say(console, name)
+            say(console, name)
             name = ""
-        _say(console, f"{name:<{width}}{cells}  {optimum.phase}")
+        say(console, f"{name:<{width}}{cells}  {optimum.phase}")
         if remarks:
-            _say(console, f"  {'; '.join(remarks)}", "yellow")
-    _say(console, "chi_1: slope of the correlation map, 1 on the edge of chaos", "dim")
-    _say(console, "6 xi_c: layers that such a network trains to", "dim")
+            say(console, f"  {'; '.join(remarks)}", "yellow")
+    say(console, "chi_1: slope of the correlation map, 1 on the edge of chaos", "dim")
+    say(console, "6 xi_c: layers that such a network trains to", "dim")
 
 
 def _only_linear(found: Recommendation) -> bool:
@@ -86,7 +87,7 @@ def _information(value: float) -> str:
     return f"{value:.4f}" if abs(value) >= 1e-3 else f"{value:.1e}"
 
 
-def _say(console: Console, text: str, style: str = "") -> None:
+def say(console: Console, text: str, style: str = "") -> None:
     """Print a line; what is too long for the terminal goes on below, indented alike."""
     indent = " " * (len(text) - len(text.lstrip()))
     lines = textwrap.wrap(text, console.width, subsequent_indent=indent, break_long_words=False, break_on_hyphens=False)
@@ -94,11 +95,36 @@ def _say(console: Console, text: str, style: str = "") -> None:
         console.print(line.rstrip(), style=style, soft_wrap=True)
 
 
-def _title(network: NetworkFamily) -> str:
+def title_of(network: NetworkFamily) -> str:
+    """Say which network it is."""
+    parts = [network.activation.name, f"{network.depth} layers", f"{network.weights} weights", noise_of(network)]
+    own = network.structure
+    if own.get("normalization", "none") != "none":
+        parts.append(f"{own['normalization']} at {own.get('norm_at', 'activation')}")
+    if own.get("skip"):
+        parts.append(f"skip {own['skip']:g}")
+    if own.get("branch_matrices") == 2:
+        parts.append(f"2 matrices of ratio {own.get('hidden_ratio', 1.0):g}")
+    if network.input_variance != 1.0:
+        parts.append(f"input variance {network.input_variance:g}")
+    return ", ".join(parts)
+
+
+def remarks_of(network: NetworkFamily, sigma_w: float, sigma_b: float) -> list[str]:
+    """Say what of the network's scales changes nothing, and is not searched, and what its noise stands for."""
+    if network.is_plain:
+        return []
+    from mfmi.networks.structure import notes
+
+    return [text for text in str(notes(network.points(sigma_w, sigma_b))[0]).split("; ") if text]
+
+
+def noise_of(network: NetworkFamily) -> str:
+    """Say how large the noise is, and where."""
     where = "in every layer" if network.noise_at == "every" else "at the output"
-    title = f"{network.activation.name}, {network.depth} layers, {network.weights} weights"
-    title += f", noise {network.sigma_noise:g} {where}"
-    return title if network.input_variance == 1.0 else f"{title}, input variance {network.input_variance:g}"
+    size = network.sigma_noise if isinstance(network.sigma_noise, str) else f"{network.sigma_noise:g}"
+    share = " of the signal" if network.structure.get("noise_scale") == "relative" else ""
+    return f"noise {size}{share} {where}"
 
 
 def _meaning(quantity: str) -> str:
@@ -106,36 +132,34 @@ def _meaning(quantity: str) -> str:
 
 
 def _draw_optimum(console: Console, network: NetworkFamily, best: Optimum, opening: str) -> None:
-    _say(console, f"{opening} {_meaning(best.quantity)}:", "bold")
-    _say(
-        console, f"  sigma_w {best.sigma_w:.4f}, sigma_b {best.sigma_b:.4f}: {_information(best.value)} {network.unit}"
-    )
-    _say(console, f"  {_phase(best)}")
+    say(console, f"{opening} {_meaning(best.quantity)}:", "bold")
+    say(console, f"  sigma_w {best.sigma_w:.4f}, sigma_b {best.sigma_b:.4f}: {_information(best.value)} {network.unit}")
+    say(console, f"  {_phase(best)}")
     if math.isfinite(best.trainable_depth):
         layers = f"about 6 xi_c = {_layers(best.trainable_depth)} layers"
         if best.trainable_depth >= network.depth:
-            _say(console, f"  trains to {layers}, enough for {network.depth}")
+            say(console, f"  trains to {layers}, enough for {network.depth}")
         else:
-            _say(console, f"  carries most to layer {network.depth}, yet trains only to {layers}", "yellow")
-            _say(console, f"  {_deeper(best)}", "yellow")
+            say(console, f"  carries most to layer {network.depth}, yet trains only to {layers}", "yellow")
+            say(console, f"  {_deeper(best)}", "yellow")
     elif best.trainable_depth == math.inf:
-        _say(console, "  trains to any depth: xi_c is infinite")
+        say(console, "  trains to any depth: xi_c is infinite")
     if best.plateau is not None:
-        _say(console, f"  within 1 % of it: sigma_w from {best.plateau[0]:.4g} to {best.plateau[1]:.4g}")
+        say(console, f"  within 1 % of it: sigma_w from {best.plateau[0]:.4g} to {best.plateau[1]:.4g}")
     if best.quantity in STATUS:
-        _say(console, f"  what this rests on: {STATUS[best.quantity]}", "dim")
+        say(console, f"  what this rests on: {STATUS[best.quantity]}", "dim")
     if best.limits:
-        _say(console, f"  {_limit_words(best)}", "yellow")
+        say(console, f"  {_limit_words(best)}", "yellow")
     if not best.steady:
-        _say(console, "  held by a variance that repels, which networks of finite width leave:", "yellow")
-        _say(console, f"  an error of it grows {best.swing:.3g}-fold up to layer {network.depth}", "yellow")
+        say(console, "  held by a variance that repels, which networks of finite width leave:", "yellow")
+        say(console, f"  an error of it grows {best.swing:.3g}-fold up to layer {network.depth}", "yellow")
 
 
 def _draw_arguments(console: Console, best: Optimum, weights: str) -> None:
     """Say what the initialisers of libraries have to be given."""
     from mfmi.initialisers import Argument, arguments
 
-    _say(console, "  the numbers that initialisers take:")
+    say(console, "  the numbers that initialisers take:")
     groups: dict[tuple[str, str], list[Argument]] = {}
     for one in arguments(best.sigma_w, best.sigma_b, weights):
         groups.setdefault((f"{one.argument}={one.value:.4f}", one.condition), []).append(one)
@@ -147,9 +171,9 @@ def _draw_arguments(console: Console, best: Optimum, weights: str) -> None:
         else:
             text = ", ".join(".".join(name) for name in names)
         for line in textwrap.wrap(f"{given}: {text}", 72):
-            _say(console, f"    {line}", "dim")
+            say(console, f"    {line}", "dim")
         if condition:
-            _say(console, f"      of {condition}", "dim")
+            say(console, f"      of {condition}", "dim")
 
 
 def _deeper(best: Optimum) -> str:
@@ -190,7 +214,7 @@ def _draw_comparison(console: Console, found: Recommendation) -> None:
     second = next(quantity for quantity in found.crossed if quantity != first)
     width = max(len(name) for name in ("this recommendation", *(one.name for one in found.baselines)))
     header = f"{'':<{width}}{'sigma_w':>8}{'sigma_b':>8}{first:>9.9}{'lead':>8}{'of best':>8}{second:>9.9}  phase"
-    _say(console, header, "bold")
+    say(console, header, "bold")
     lines = [
         ("this recommendation", best.sigma_w, best.sigma_b, best.value, found.crossed[second], best.phase),
     ]
@@ -207,4 +231,4 @@ def _draw_comparison(console: Console, found: Recommendation) -> None:
         cells = (
             f"{sigma_w:>8.4f}{sigma_b:>8.3f}{_information(value):>9}{gain:>8}{share:>8}{_information(counterpart):>9}"
         )
-        _say(console, f"{name:<{width}}{cells}  {phase}")
+        say(console, f"{name:<{width}}{cells}  {phase}")

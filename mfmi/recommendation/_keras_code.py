@@ -86,6 +86,9 @@ def initialise(model, seed=0):
             print(f"left as it was: {variable.path} {tuple(variable.shape)}", file=sys.stderr)
     if norms:
         print(f"{norms} norms: these numbers are for networks without", file=sys.stderr)
+    skips = sum(isinstance(layer, (layers.Add, layers.Average)) for layer in model._flatten_layers())
+    if skips:
+        print(f"{skips} skips: these numbers are for networks without", file=sys.stderr)
     return model
 '''
 

@@ -1,9 +1,11 @@
 """Code for PyTorch."""
 
 TEMPLATE = '''import math
+import operator
 import sys
 
 import torch
+import torch.fx
 from torch import nn
 
 SIGMA_W = @SIGMA_W@
@@ -44,6 +46,18 @@ def blocks(layer):
             yield weight, block.transpose(0, 1), block[:, 0].numel() / math.prod(layer.stride)
 
 
+def sums(model):
+    """Return how many sums of two streams the model has, as far as it can be traced."""
+    blocks = (nn.TransformerEncoderLayer, nn.TransformerDecoderLayer)
+    known = 2 * sum(isinstance(layer, blocks) for layer in model.modules())
+    try:
+        nodes = torch.fx.symbolic_trace(model).graph.nodes
+    except Exception:
+        return known
+    adds = (operator.add, operator.iadd, torch.add, "add", "add_")
+    return known + sum(node.target in adds and len(node.all_input_nodes) == 2 for node in nodes)
+
+
 @torch.no_grad()
 def initialise(model):
     """Initialise a model in place, say what is left as it was, and return the model."""
@@ -72,6 +86,9 @@ def initialise(model):
             print(f"left as it was: {name} {tuple(parameter.shape)}", file=sys.stderr)
     if norms:
         print(f"{norms} norms: these numbers are for networks without", file=sys.stderr)
+    skips = sums(model)
+    if skips:
+        print(f"{skips} skips: these numbers are for networks without", file=sys.stderr)
     return model
 '''
 

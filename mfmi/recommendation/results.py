@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
+from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike
@@ -11,8 +12,11 @@ from numpy.typing import ArrayLike
 from mfmi.activations import Activation
 from mfmi.arguments.arrays import FloatArray
 from mfmi.bounds.evaluate import SEARCHED, evaluate_points, has_missed
+from mfmi.meanfield import NUMBER_FORMATS, FixedPoint, StreamEnds, fixed_point, stream_ends
 from mfmi.names import DEFAULT_ESTIMATORS, LOWER_BOUNDS, SIGMA_NOISE, TOTAL
 from mfmi.networks.points import Points
+from mfmi.networks.settings import Settings
+from mfmi.networks.structure import architecture, check
 
 # The bounds whose best is the total.
 _OF_TOTAL = tuple(name for name in LOWER_BOUNDS if name in DEFAULT_ESTIMATORS)
@@ -32,20 +36,73 @@ class NetworkFamily:
     weights, noise_at : ensemble and place of the noise.
     sigma_noise, input_variance : standard deviation of the noise, variance of an input entry.
     unit : "nats" or "bits" per input dimension.
+    structure : norms, skips and the scale of the noise, those that were given, by the keywords of `mfmi.evaluate`.
     """
 
     activation: Activation
     depth: int
     weights: str = "gaussian"
     noise_at: str = "output"
-    sigma_noise: float = SIGMA_NOISE
+    sigma_noise: float | str = SIGMA_NOISE
     input_variance: float = 1.0
     unit: str = "nats"
+    structure: Mapping[str, Any] = field(default_factory=dict)
+
+    @property
+    def is_plain(self) -> bool:
+        """Whether nothing was said of norms, skips and relative noise."""
+        return not self.structure and not isinstance(self.sigma_noise, str)
+
+    @property
+    def deviation(self) -> float:
+        """Standard deviation of the noise; of a number format the share of the signal that it stands for."""
+        if isinstance(self.sigma_noise, str):
+            return float(np.sqrt(NUMBER_FORMATS[self.sigma_noise].share))
+        return self.sigma_noise
 
     @property
     def hidden_noise(self) -> float:
         """Standard deviation of the noise in the hidden layers."""
-        return self.sigma_noise if self.noise_at == "every" else 0.0
+        return self.deviation if self.noise_at == "every" else 0.0
+
+    def points(self, sigma_w: ArrayLike, sigma_b: ArrayLike, weights: str | Sequence[str] = "", **also: Any) -> Points:
+        """The networks of some standard deviations, and of further settings of norms and skips.
+
+        Raises
+        ------
+        ValueError
+            The settings contradict each other; it names one.
+        """
+        points = Points.of(
+            self.activation.name,
+            sigma_w,
+            sigma_b=sigma_b,
+            sigma_noise=self.deviation,
+            weights=weights or self.weights,
+            noise_at=self.noise_at,
+            input_variance=self.input_variance,
+        )
+        if self.is_plain and not also:
+            return points
+        settings, _ = Settings.of(self.sigma_noise, **{**self.structure, **also})
+        known = {name: np.broadcast_to(array, len(points)) for name, array in settings.broadcast.items()}
+        structure = settings.structure(known | {"sigma_w": points.sigma_w, "sigma_b": points.sigma_b})
+        settings.check(structure)
+        found = replace(points, structure=structure)
+        check(found)
+        return found
+
+    def ends(self, sigma_w: ArrayLike, sigma_b: ArrayLike) -> FixedPoint | StreamEnds:
+        """Fixed points and phases of networks of such layers without end."""
+        if self.is_plain:
+            return fixed_point(
+                self.activation,
+                sigma_w=sigma_w,
+                sigma_b=sigma_b,
+                sigma_noise=self.hidden_noise,
+                input_variance=self.input_variance,
+            )
+        return stream_ends(architecture(self.activation, self.points(sigma_w, sigma_b), self.depth))
 
     def values(self, quantity: str, sigma_w: ArrayLike, sigma_b: ArrayLike) -> FloatArray:
         """Information at some standard deviations, shape (n,); NaN where there is no value."""
@@ -55,15 +112,7 @@ class NetworkFamily:
         self, quantities: Sequence[str], sigma_w: ArrayLike, sigma_b: ArrayLike, weights: str | Sequence[str] = ""
     ) -> dict[str, FloatArray]:
         """Several quantities at some points, each of shape (n,); `weights` of each, by default the network's."""
-        points = Points.of(
-            self.activation.name,
-            sigma_w,
-            sigma_b=sigma_b,
-            sigma_noise=self.sigma_noise,
-            weights=weights or self.weights,
-            noise_at=self.noise_at,
-            input_variance=self.input_variance,
-        )
+        points = self.points(sigma_w, sigma_b, weights)
         estimators = [q for q in quantities if q != TOTAL]
         estimators += [name for name in _OF_TOTAL if TOTAL in quantities and name not in estimators]
         # An upper bound tells where a search has missed a minimum; what it has found instead must not win.

@@ -13,8 +13,10 @@ from mfmi.activations import Activation
 from mfmi.arguments.arrays import FloatArray
 from mfmi.initialisers import Preset
 from mfmi.initialisers import get as preset
-from mfmi.meanfield import edge_of_chaos, fixed_point
-from mfmi.names import QUANTITIES, TOTAL
+from mfmi.meanfield import edge_of_chaos
+from mfmi.names import QUANTITIES, STRUCTURED_ESTIMATORS, TOTAL
+from mfmi.networks.ends import edge_of_normalised
+from mfmi.networks.structure import ratio_alone, unused
 from mfmi.recommendation.results import (
     Baseline,
     NetworkFamily,
@@ -67,9 +69,7 @@ class _Search:
     def _values(self, places: FloatArray) -> FloatArray:
         w, b = places.T
         net = self.network
-        end = fixed_point(
-            net.activation, sigma_w=w, sigma_b=b, sigma_noise=net.hidden_noise, input_variance=net.input_variance
-        )
+        end = net.ends(w, b)
         bounded = np.flatnonzero(np.isfinite(end.q_star))
         values = np.full(len(w), -np.inf)
         if len(bounded):
@@ -123,13 +123,7 @@ def recommend(
     if _hides_sign(network):
         values["linear"] = np.zeros_like(values["linear"])
     crossed = {by: float(values[by][1]) if other else math.nan, counterpart: float(values[counterpart][0])}
-    end = fixed_point(
-        network.activation,
-        sigma_w=w,
-        sigma_b=b,
-        sigma_noise=network.hidden_noise,
-        input_variance=network.input_variance,
-    )
+    end = network.ends(w, b)
     baselines = tuple(
         Baseline(
             name,
@@ -186,8 +180,11 @@ def optimum(
             f"no linear decoder reads anything after {network.activation.name}, which is even: maximise the total "
             "instead (by replica, or by total for its lower bound)"
         )
+    if not (network.is_plain or quantity in (*STRUCTURED_ESTIMATORS, TOTAL)):
+        known = ", ".join((*STRUCTURED_ESTIMATORS, TOTAL))
+        raise NoOptimumError(f"{quantity} is known of plain networks only; of others there are {known}")
     search = _Search(network, quantity)
-    within = weight_range(network.activation)
+    within, sigma_b = _searched(network, sigma_b)
     probes = _probes(search, within, sigma_b)
     if not np.isfinite(max(search.known.values())):
         raise NoOptimumError(
@@ -199,6 +196,21 @@ def optimum(
         )
     _climb(search, probes, tolerance)
     return _described(search, within, sigma_b is None, tolerance, plateau)
+
+
+def _searched(network: NetworkFamily, sigma_b: float | None) -> tuple[tuple[float, float], float | None]:
+    """The sigma_w between which is searched, and the sigma_b; what changes nothing is 1, or 0, and not searched."""
+    within = weight_range(network.activation)
+    if network.is_plain:
+        return within, sigma_b
+    probe = network.points(1.0, 0.5 if sigma_b is None else sigma_b)
+    idle = {name for names, where, _ in unused(probe) for name in names if where[0]}
+    if "sigma_b" in idle:
+        sigma_b = sigma_b or 0.0
+    # Of a ratio that counts alone one side is enough: that which is free.
+    if "sigma_w" in idle or (ratio_alone(probe)[0] and sigma_b is None):
+        within = 1.0, 1.0
+    return within, sigma_b
 
 
 def _hides_sign(network: NetworkFamily) -> bool:
@@ -215,12 +227,21 @@ def weight_range(phi: Activation) -> tuple[float, float]:
 def _edges(network: NetworkFamily, biases: FloatArray) -> tuple[FloatArray, FloatArray]:
     if not network.activation.differentiable:
         return np.empty(0), np.empty(0)
+    if not network.is_plain:
+        try:
+            found = edge_of_normalised(network.activation, biases, network.hidden_noise, dict(network.structure))
+        except ValueError:  # an edge is known after a norm before the activation alone
+            return np.empty(0), np.empty(0)
+        there = found > 0.0
+        return found[there], biases[there]
     edge = edge_of_chaos(network.activation, biases, network.hidden_noise, input_variance=network.input_variance)
     return edge.sigma_w[edge.reached], edge.sigma_b[edge.reached]
 
 
 def _swing(network: NetworkFamily, sigma_w: float, sigma_b: float) -> float:
-    """Largest growth of a small relative error of the first variance up to the observed layer."""
+    """Largest growth of a small relative error of the first variance up to the observed layer; 1 with a norm."""
+    if network.structure.get("normalization", "none") != "none":
+        return 1.0
     w2, shift = sigma_w**2, sigma_b**2 + network.hidden_noise**2
     s, growth, largest = w2 * network.input_variance + shift, 1.0, 1.0
     for _ in range(network.depth - 1):
@@ -275,25 +296,20 @@ def _described(
     w, b = search.best
     value = search.known[w, b]
     net = search.network
-    end = fixed_point(
-        net.activation, sigma_w=w, sigma_b=b, sigma_noise=net.hidden_noise, input_variance=net.input_variance
-    )
+    end = net.ends(w, b)
     edge_w, _ = _edges(net, np.array([b]))
     edge = float(edge_w[np.argmin(np.abs(edge_w - w))]) if len(edge_w) else math.nan
     close = 1.0 + 3.0 * tolerance
     limits = []
-    if w <= within[0] * close or w >= within[1] / close:
+    if within[0] < within[1] and (w <= within[0] * close or w >= within[1] / close):
         limits.append("sigma_w")
     if searched_b and b >= BIASES_UP_TO - 20.0 * tolerance:
         limits.append("sigma_b")
-    beyond = fixed_point(
-        net.activation, sigma_w=w * close, sigma_b=b, sigma_noise=net.hidden_noise, input_variance=net.input_variance
-    )
-    if beyond.phase == "unbounded":
+    if np.ravel(net.ends(w * close, b).phase)[0] == "unbounded":
         limits.append("unbounded")
-    ends = _plateau(search, within) if plateau else None
-    chi_1, xi_c = float(end.chi_1), float(end.xi_c)
-    swing, phase = _swing(net, w, b), end.phase or "unknown"
+    ends = _plateau(search, within) if plateau and within[0] < within[1] else None
+    chi_1, xi_c = float(np.ravel(end.chi_1)[0]), float(np.ravel(end.xi_c)[0])
+    swing, phase = _swing(net, w, b), np.ravel(end.phase)[0] or "unknown"
     return Optimum(search.quantity, w, b, value, ends, phase, chi_1, xi_c, edge, tuple(limits), swing)
 
 

@@ -38,6 +38,7 @@ class Stencil:
 
     @property
     def _axes(self) -> tuple[FloatArray, FloatArray]:
+        # A single axis has room for more places.
         reach = 1 if all(self.steps) else 2
         sides = []
         for middle, step, (low, high) in zip(self.middle, self.steps, self.bounds, strict=True):
@@ -73,15 +74,24 @@ class Stencil:
         return len(side) > 1 and ((at == 0 and side[0] > low) or (at == len(side) - 1 and side[-1] < high))
 
 
+def _peak(x: FloatArray, f: FloatArray) -> float:
+    """Maximiser of the quadratic through values along one side."""
+    if len(x) == 1:
+        return float(x[0])
+    powers = np.polynomial.Polynomial.fit(x, f, 2)
+    fine = np.linspace(x[0], x[-1], _CELLS + 1)
+    return float(fine[np.argmax(powers(fine))])
+
+
 def _highest(x: FloatArray, y: FloatArray, table: FloatArray) -> tuple[float, float] | None:
     """Maximiser, within the stencil, of the quadratic through the logarithms of the values; None without one."""
     if not np.all(np.isfinite(table) & (table > 0.0)):
         return None
     f = np.log(table)
     if len(y) == 1:
-        powers = np.polynomial.Polynomial.fit(x, f[:, 0], 2)
-        fine = np.linspace(x[0], x[-1], _CELLS + 1)
-        return float(fine[np.argmax(powers(fine))]), float(y[0])
+        return _peak(x, f[:, 0]), float(y[0])
+    if len(x) == 1:
+        return float(x[0]), _peak(y, f[0])
     u, v = ((side - side[0]) / (side[-1] - side[0]) for side in (x, y))
 
     def terms(p: FloatArray, q: FloatArray) -> FloatArray:

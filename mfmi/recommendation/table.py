@@ -10,6 +10,7 @@ import numpy as np
 
 from mfmi.columns import COLUMNS, Column
 from mfmi.initialisers import CUT_DEVIATION
+from mfmi.recommendation.branches import StreamRecommendation
 from mfmi.recommendation.results import Baseline, NetworkFamily, Optimum, Recommendation
 
 Block = dict[str, np.ndarray[Any, Any]]
@@ -45,7 +46,7 @@ def _network_row(network: NetworkFamily, weights: str) -> dict[str, Any]:
         "activation": network.activation.name,
         "weights": weights,
         "noise_at": network.noise_at,
-        "sigma_noise": network.sigma_noise,
+        "sigma_noise": network.deviation,
         "input_variance": network.input_variance,
         "depth": network.depth,
     }
@@ -117,9 +118,59 @@ def rows_of_ranking(found: Sequence[tuple[NetworkFamily, Optimum]], unit: str) -
     return _block([_optimum_row(network, best, "best") for network, best in found], unit)
 
 
+def columns_of_stream(unit: str) -> tuple[Column, ...]:
+    """Columns of the rows of a residual network, with the information in "nats" or "bits"."""
+    known = {column.name: column for column in COLUMNS}
+    information = f"{unit} per input dimension"
+    return (
+        Column("role", "string", "", "best (the recommendation, or the scale that was given) or other"),
+        Column("name", "string", "", "where the branch scale is from"),
+        *(known[name] for name in ("activation", "weights", "noise_at", "sigma_w", "sigma_b", "sigma_noise")),
+        Column("sigma_w_out", "float64", "1", "of the matrix that a branch ends with, without the branch scale"),
+        *(known[name] for name in ("input_variance", "normalization", "norm_at", "noise_scale", "skip", "branch")),
+        *(known[name] for name in ("branch_matrices", "depth")),
+        Column("quantity", "string", "", "the kind of information in the column information"),
+        Column("information", "float64", information, "linearly readable information at the last layer"),
+        Column("kept", "float64", "1", "its share of that at the first layer"),
+        Column("mi_lower", "float64", information, "lower bound on the information at the last layer"),
+        Column("mi_upper", "float64", information, "upper bound on it"),
+        Column("variance_ratio", "float64", "1", "variance of the last layer over that of the first"),
+        Column("limits", "string", "", "branch where the search ended at the largest scale that it looks at"),
+    )
+
+
+def rows_of_stream(found: StreamRecommendation) -> Block:
+    """Rows of a residual network: the recommended branch scale, then others."""
+    network = found.network
+    branches = (found.best, *found.others)
+    points = network.points(np.full(len(branches), found.sigma_w), found.sigma_b, branch=[b.scale for b in branches])
+    settings = points.settings(np.full((len(branches), 1), network.depth))
+    rows = [
+        {name: values[i, 0] for name, values in settings.items()}
+        | {
+            "role": "other" if i else "best",
+            "name": branch.name,
+            "sigma_w_out": found.sigma_w_out,
+            "quantity": "linear",
+            "information": branch.value,
+            "kept": branch.kept,
+            "mi_lower": branch.lower,
+            "mi_upper": branch.upper,
+            "variance_ratio": branch.growth,
+            "limits": "" if i else " ".join(found.limits),
+        }
+        for i, branch in enumerate(branches)
+    ]
+    return _filled(rows, columns_of_stream(network.unit))
+
+
 def _block(rows: list[dict[str, Any]], unit: str) -> Block:
+    return _filled(rows, columns_of(unit))
+
+
+def _filled(rows: Sequence[dict[str, Any]], columns: Sequence[Column]) -> Block:
     block: Block = {}
-    for column in columns_of(unit):
+    for column in columns:
         if column.dtype == "string":
             block[column.name] = np.array([row.get(column.name) for row in rows], dtype=object)
         else:

@@ -16,10 +16,14 @@ if TYPE_CHECKING:
 MOST_ROWS = 60
 
 _BEST = (
+    *("skip", "branch", "sigma_w_out", "kept"),
     *("sigma_w", "sigma_b", "information", "phase", "chi_1", "edge", "plateau_low", "plateau_high"),
     *("trainable_depth", "limits", "gain", "scale", "stddev_of_cut"),
 )
-_COMPARED = ("role", "name", "weights", "sigma_w", "sigma_b", "quantity", "information", "of_best", "chi_1", "phase")
+_COMPARED = (
+    *("role", "name", "weights", "branch", "sigma_w", "sigma_b", "quantity", "information", "of_best", "kept"),
+    *("variance_ratio", "chi_1", "phase"),
+)
 _RANKED = ("activation", "information", "sigma_w", "sigma_b", "chi_1", "trainable_depth", "phase", "limits")
 _AUDITED = (
     *("step", "layer", "name", "kind", "shape", "sigma_w", "sigma_b", "law", "init", "outliers"),

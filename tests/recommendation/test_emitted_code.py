@@ -110,6 +110,7 @@ def test_torch_of_a_block_with_attention(found: Recommendation, capsys: pytest.C
         "left as it was: normed.parametrizations.weight.original1",
         "left as it was: head.bias",
         "2 norms: these numbers are for networks without",
+        "2 skips: these numbers are for networks without",
     ]
     assert (numbers(model.table.weight) == before).all()
     attention = model.block.self_attn
