@@ -9,11 +9,14 @@ from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
 
-from mfmi.checkpoints import _hdf5, _npz, _onnx, _safetensors, _torch
+from mfmi.checkpoints import _gguf, _hdf5, _msgpack, _npz, _onnx, _safetensors, _torch
 from mfmi.checkpoints._tensor import Checkpoint, Tensor, natural
 from mfmi.errors import OutputError
 
-SUFFIXES = (".safetensors", ".npz", ".pt", ".pth", ".ckpt", ".bin", ".h5", ".hdf5", ".keras", ".onnx")
+SUFFIXES = (
+    *(".safetensors", ".npz", ".pt", ".pth", ".ckpt", ".bin", ".h5", ".hdf5", ".keras", ".onnx"),
+    *(".gguf", ".msgpack"),
+)
 
 _READERS: dict[str, Callable[[str], Checkpoint]] = {
     "safetensors": _safetensors.read,
@@ -22,6 +25,8 @@ _READERS: dict[str, Callable[[str], Checkpoint]] = {
     "hdf5": _hdf5.read,
     "keras": _hdf5.read_keras,
     "onnx": _onnx.read,
+    "gguf": _gguf.read,
+    "msgpack": _msgpack.read,
 }
 _EXPECTED = {
     ".safetensors": "safetensors",
@@ -30,7 +35,11 @@ _EXPECTED = {
     ".hdf5": "hdf5",
     ".keras": "keras",
     ".onnx": "onnx",
+    ".gguf": "gguf",
+    ".msgpack": "msgpack",
 }
+# What orbax writes into the folder of a checkpoint.
+_ORBAX = ("_METADATA", "_CHECKPOINT_METADATA", "manifest.ocdbt")
 # The library allows headers of this size; a longer one is another format or damage.
 _LONGEST_HEADER = 100_000_000
 
@@ -41,7 +50,7 @@ def read(path: str) -> Checkpoint:
     Parameters
     ----------
     path
-        A .safetensors, .npz, PyTorch, HDF5, .keras or .onnx file.
+        A .safetensors, .npz, PyTorch, HDF5, .keras, .onnx, .gguf or .msgpack (Flax) file.
 
     Raises
     ------
@@ -100,6 +109,10 @@ def _by_content(path: str, head: bytes, size: int) -> str | None:
         return _archive(path)
     if head[:1] == b"\x80" and head[1:2] in (b"\x02", b"\x03", b"\x04", b"\x05"):
         return "torch"
+    if head.startswith(b"GGUF"):
+        return "gguf"
+    if _is_map(head):
+        return "msgpack"
     length = int.from_bytes(head[:8], "little")
     if head[8:9] == b"{":
         if length > min(size - 8, _LONGEST_HEADER):
@@ -107,6 +120,12 @@ def _by_content(path: str, head: bytes, size: int) -> str | None:
         return "safetensors"
     # A protobuf message whose first field is the version of the format, then a text or the next number.
     return "onnx" if head[:1] == b"\x08" and len(head) > 2 and head[2:3] in (b"\x12", b":", b"B", b"\x1a") else None
+
+
+def _is_map(head: bytes) -> bool:
+    """Whether bytes begin a map of msgpack whose first key is a text."""
+    skipped = {0xDE: 3, 0xDF: 5}.get(head[0], 1 if 0x81 <= head[0] <= 0x8F else 0)
+    return bool(skipped) and len(head) > skipped and (0xA0 <= head[skipped] <= 0xBF or 0xD9 <= head[skipped] <= 0xDB)
 
 
 def _archive(path: str) -> str | None:
@@ -155,6 +174,11 @@ def steps(paths: list[str]) -> list[tuple[int, str]]:
             inside = [
                 str(entry) for entry in Path(path).iterdir() if entry.suffix.lower() in SUFFIXES and entry.is_file()
             ]
+            if not inside and any((Path(path) / name).exists() for name in _ORBAX):
+                raise OutputError(
+                    f"{path}: a checkpoint of orbax, read by JAX alone: restore it and save its parameters with "
+                    "flax.serialization.to_bytes as a .msgpack file, or with numpy.savez"
+                )
             if not inside:
                 raise OutputError(f"{path}: no file in it ends with one of {', '.join(SUFFIXES)}")
             files += inside

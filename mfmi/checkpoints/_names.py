@@ -30,7 +30,7 @@ _ASIDE: tuple[tuple[str, str], ...] = (
     (r"weight_(u|v)$|_(u|v)$", "a vector of the power iteration of a spectral norm"),
 )
 _NORM = re.compile(r"(norm|(^|[./_])(ln|bn)_?[\da-z]?)([./_\d]|$)|(^|[./])(gamma|beta)$", re.IGNORECASE)
-_EMBEDDING = re.compile(r"embed|(^|[./_])(emb|wte|wpe|lut)([./_]|$)|(^|[./])shared\.weight$", re.IGNORECASE)
+_EMBEDDING = re.compile(r"embe?d|(^|[./_])(emb|wte|wpe|lut)([./_]|$)|(^|[./])shared\.weight$", re.IGNORECASE)
 _PACKED = re.compile(
     r"(in_proj_weight|in_proj\.weight|c_attn|(^|[./_])w?qkv(_proj)?|to_qkv|query_key_value)([./_]|$)", re.I
 )
@@ -135,12 +135,12 @@ def block(name: str) -> str:
     """Return query, key, value or attention_output where the name says that a matrix is one, else nothing."""
     words = [*parents(name), leaf(name)]
     for word in reversed(words[-3:]):
-        bare = re.sub(r"^(w|to)_?|(_proj)?(_weight|_dense|_proj|_lin)?$", "", word)
+        bare = re.sub(r"^(w|to|attn)_?|(_proj)?(_weight|_dense|_proj|_lin)?$", "", word)
         if word in ("w", "kernel", "weight", "bias"):
             continue
         if bare in _BLOCKS:
             return _BLOCKS[bare]
-        if word in ("attention_output", "output_dense", "out_proj", "o_proj", "to_out") or (
+        if word in ("attention_output", "attn_output", "output_dense", "out_proj", "o_proj", "to_out") or (
             word == "out" and any("attention" in parent.lower() or "attn" in parent for parent in words)
         ):
             return "attention_output"

@@ -1,0 +1,207 @@
+"""GGUF files, written by the gguf library, and msgpack files of Flax, written by Flax (tests/data)."""
+
+import importlib.util
+import sys
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from checkpoint_files import FloatArray, normal, uniform
+
+import mfmi
+from mfmi.checkpoints import read
+from mfmi.checkpoints._files import format_of
+from mfmi.errors import OutputError
+
+DATA = Path(__file__).parents[1] / "data"
+FLAX = DATA / "flax.msgpack"
+# Parametrised over the library, so that a test without it is not collected.
+GGUF = pytest.mark.parametrize("here", [name for name in ["gguf"] if importlib.util.find_spec(name)])
+MSGPACK = pytest.mark.parametrize("here", [name for name in ["msgpack"] if importlib.util.find_spec(name)])
+
+
+def rows(path: Path) -> dict[str, dict[str, Any]]:
+    return {row["name"]: row for row in mfmi.audit(path).to_dict("records")}
+
+
+# ---- GGUF ------------------------------------------------------------------------------------------------------------
+
+
+def save_gguf(path: Path, tensors: dict[str, tuple[str, FloatArray]]) -> Path:
+    import gguf
+    import gguf.quants
+
+    writer = gguf.GGUFWriter(path, "llama")
+    for name, (kind, values) in tensors.items():
+        wanted = gguf.GGMLQuantizationType[kind]
+        if kind in ("F32", "F16"):
+            writer.add_tensor(name, values)
+        else:
+            writer.add_tensor(name, gguf.quants.quantize(values, wanted), raw_dtype=wanted)
+    writer.write_header_to_file()
+    writer.write_kv_data_to_file()
+    writer.write_tensors_to_file()
+    writer.close()
+    return path
+
+
+@GGUF
+def test_a_gguf_file_has_its_numbers_back(here: str, tmp_path: Path) -> None:
+    values = normal((64, 96), 0.1)
+    tensors = {
+        "blk.0.attn_q.weight": ("F32", values),
+        "blk.0.attn_k.weight": ("F16", values.astype(np.float16)),
+        "blk.0.attn_v.weight": ("BF16", values),
+    }
+    path = save_gguf(tmp_path / "a.gguf", tensors)
+    found = {tensor.name: tensor for tensor in read(str(path)).tensors}
+    assert [tensor.shape for tensor in found.values()] == [(64, 96)] * 3
+    assert [found[name].dtype for name in tensors] == ["float32", "float16", "bfloat16"]
+    assert np.array_equal(found["blk.0.attn_q.weight"].load(), values)
+    assert np.array_equal(found["blk.0.attn_k.weight"].load(), values.astype(np.float16).astype(np.float32))
+    np.testing.assert_allclose(found["blk.0.attn_v.weight"].load(), values, rtol=2.0**-8)
+    said = rows(path)
+    assert [said[name]["kind"] for name in tensors] == ["query", "key", "value"]
+    assert [row["law"] for row in said.values()] == ["normal"] * 3
+    assert said["blk.0.attn_q.weight"]["fan_in"] == 96
+
+
+@GGUF
+@pytest.mark.parametrize(("kind", "loss"), [("Q8_0", 0.01), ("Q5_1", 0.05), ("Q4_0", 0.12)])
+def test_quantised_blocks_are_dequantised(here: str, tmp_path: Path, kind: str, loss: float) -> None:
+    values = uniform((128, 96), 96)
+    path = save_gguf(tmp_path / "a.gguf", {"blk.0.ffn_up.weight": (kind, values)})
+    (tensor,) = read(str(path)).tensors
+    assert (tensor.shape, tensor.dtype) == ((128, 96), kind)
+    assert np.linalg.norm(tensor.load() - values) < loss * np.linalg.norm(values)
+    row = rows(path)["blk.0.ffn_up.weight"]
+    assert row["sigma_w"] == pytest.approx(values.std() * np.sqrt(96), rel=0.02)
+    assert (row["kind"], row["status"]) == ("dense", "ok")
+
+
+@GGUF
+def test_tables_norms_and_outputs_are_told_apart(here: str, tmp_path: Path) -> None:
+    square = normal((64, 64), 0.1)
+    names = ("token_embd.weight", "blk.0.attn_output.weight", "blk.0.attn_norm.weight", "output.weight")
+    tensors = {name: ("F32", square[0] if "norm" in name else square) for name in names}
+    said = rows(save_gguf(tmp_path / "a.gguf", tensors))
+    assert [said[name]["kind"] for name in names] == ["embedding", "attention_output", "skipped", "dense"]
+
+
+@GGUF
+def test_blocks_without_arithmetic_are_skipped_with_the_reason(here: str, tmp_path: Path) -> None:
+    import gguf
+
+    kind = gguf.GGMLQuantizationType.Q8_K
+    block, size = gguf.GGML_QUANT_SIZES[kind]
+    writer = gguf.GGUFWriter(tmp_path / "a.gguf", "llama")
+    writer.add_tensor("blk.0.ffn_up.weight", np.zeros((4, size), np.uint8), raw_dtype=kind)
+    writer.write_header_to_file()
+    writer.write_kv_data_to_file()
+    writer.write_tensors_to_file()
+    writer.close()
+    row = rows(tmp_path / "a.gguf")["blk.0.ffn_up.weight"]
+    assert (row["kind"], row["shape"]) == ("skipped", f"4x{block}")
+    assert row["message"] == "Q8_K blocks, which the gguf library cannot dequantise"
+
+
+@GGUF
+@pytest.mark.parametrize("kept", [8, 40, 300])
+def test_a_cut_gguf_file_is_one_line(here: str, tmp_path: Path, kept: int) -> None:
+    path = save_gguf(tmp_path / "a.gguf", {"blk.0.ffn_up.weight": ("F32", normal((64, 64), 0.1))})
+    path.write_bytes(path.read_bytes()[:kept])
+    with pytest.raises(OutputError, match="not a whole GGUF file") as error:
+        read(str(path))
+    assert "\n" not in str(error.value)
+
+
+# ---- Flax ------------------------------------------------------------------------------------------------------------
+
+
+@MSGPACK
+def test_a_file_of_flax_has_its_numbers_back(here: str) -> None:
+    from data.make_flax_msgpack import arrays  # type: ignore[import-not-found]
+
+    found = {tensor.name: tensor for tensor in read(str(FLAX)).tensors}
+    wanted = arrays()
+    assert set(found) == set(wanted)
+    for name, value in wanted.items():
+        assert found[name].shape == value.shape
+        assert found[name].dtype == value.dtype.name
+        assert np.array_equal(found[name].load(), value.astype(np.float32)), name
+
+
+@MSGPACK
+def test_the_layers_of_flax_are_told(here: str) -> None:
+    said = rows(FLAX)
+    kinds = {name: row["kind"] for name, row in said.items()}
+    assert kinds["params/Dense_0/kernel"] == kinds["params/Dense_1/kernel"] == "dense"
+    assert kinds["params/Conv_0/kernel"] == "convolution"
+    assert kinds["params/Embed_0/embedding"] == "embedding"
+    assert said["params/Dense_0/kernel"]["fan_in"] == 24
+    assert said["params/Conv_0/kernel"]["fan_in"] == 36
+    assert said["opt_state/0/mu/Dense_0/kernel"]["message"] == "state of an optimiser"
+    assert kinds["step"] == "skipped"
+
+
+@MSGPACK
+@pytest.mark.parametrize("kept", [3, 100, 3000])
+def test_a_cut_file_of_flax_is_one_line(here: str, tmp_path: Path, kept: int) -> None:
+    path = tmp_path / "a.msgpack"
+    path.write_bytes(FLAX.read_bytes()[:kept])
+    with pytest.raises(OutputError, match="not a whole msgpack file of Flax") as error:
+        read(str(path))
+    assert "\n" not in str(error.value)
+
+
+@MSGPACK
+def test_msgpack_without_arrays_says_so(here: str, tmp_path: Path) -> None:
+    import msgpack
+
+    path = tmp_path / "a.msgpack"
+    path.write_bytes(msgpack.packb({"a": {"b": 1}}))
+    with pytest.raises(OutputError, match="msgpack without arrays of Flax"):
+        read(str(path))
+
+
+@MSGPACK
+def test_an_array_shorter_than_its_shape_is_a_failed_row(here: str, tmp_path: Path) -> None:
+    import msgpack
+
+    inner = msgpack.packb(((40, 30), "float32", np.zeros(1000, np.float32).tobytes()))
+    path = tmp_path / "a.msgpack"
+    path.write_bytes(msgpack.packb({"Dense_0": {"kernel": msgpack.ExtType(1, inner)}}))
+    row = mfmi.audit(path).iloc[0]
+    assert row.status == "failed"
+    assert "1000 entries, where its shape (40, 30) says otherwise" in row.message
+
+
+# ---- both ------------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(("library", "name", "content"), [
+    ("gguf", "a.gguf", b"GGUF" + bytes(60)), ("msgpack", "a.msgpack", b"\x81\xa1a\x01"),
+])  # fmt: skip
+def test_a_missing_library_is_one_line(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, library: str, name: str, content: bytes
+) -> None:
+    (tmp_path / name).write_bytes(content)
+    monkeypatch.setitem(sys.modules, library, None)
+    with pytest.raises(OutputError, match=rf"needs {library}, .*pip install 'mfmi\[checkpoints\]'"):
+        read(str(tmp_path / name))
+
+
+@pytest.mark.parametrize(("content", "found"), [
+    (b"GGUF\x03\0\0\0", "gguf"), (b"\x82\xa6params\x81", "msgpack"), (b"\xde\x00\x20\xd9\x30", "msgpack"),
+])  # fmt: skip
+def test_formats_are_known_by_their_first_bytes(tmp_path: Path, content: bytes, found: str) -> None:
+    path = tmp_path / "checkpoint_100"
+    path.write_bytes(content + bytes(64))
+    assert format_of(str(path)) == found
+
+
+def test_a_folder_of_orbax_is_said_to_be_one(tmp_path: Path) -> None:
+    (tmp_path / "_METADATA").write_text("{}")
+    with pytest.raises(OutputError, match=r"a checkpoint of orbax.*flax\.serialization\.to_bytes"):
+        mfmi.audit(tmp_path)
