@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import itertools
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import Protocol
@@ -19,6 +20,7 @@ from numpy.typing import NDArray
 from mfmi.activations import _quadrature
 from mfmi.activations._quadrature import Integrand
 from mfmi.arguments.arrays import FloatArray
+from mfmi.processes.progress import staged
 
 # Rows of a tile's coefficients.
 DECORRELATION, ODD, EVEN, SLOPE, MIRROR_SLOPE = range(5)
@@ -51,6 +53,8 @@ _TABLE_ROUNDING = 1e-14
 class Tabulated(Integrand, Protocol):
     """An activation of which the pair moments are tabulated."""
 
+    @property
+    def name(self) -> str: ...
     def __hash__(self) -> int: ...
     def _second_moment(self, s: FloatArray, refine: float = 1.0, /) -> FloatArray: ...
 
@@ -129,6 +133,7 @@ class PairTable:
         left = _basis(2.0 * (place[order] - low) / (_EDGES[at + 1] - low) - 1.0, _NODES[0])
         right = _basis(2.0 * (y[order] * _PANELS[at] - columns) - 1.0, _NODES[1])
         bounds = [*np.flatnonzero(np.diff(group[order[:-1]], prepend=-1)).tolist(), order.size - 1]
+        self._prepare([(int(at[start]), int(columns[start])) for start in bounds[:-1]])
         for start, stop in itertools.pairwise(bounds):
             tile = self._tile(int(at[start]), int(columns[start]))
             if not tile.usable[function]:
@@ -140,6 +145,12 @@ class PairTable:
             value[rows] = found
             error[rows] = tile.relative[function] * np.abs(found) + tile.absolute[function]
         return value, error
+
+    def _prepare(self, places: Sequence[tuple[int, int]]) -> None:
+        """Build the tiles that are not there, and say how far that is."""
+        missing = [place for place in places if place not in self._tiles]
+        for place in staged(f"tabulate pairs of {self._phi.name}", missing, "tiles"):
+            self._tile(*place)
 
     def _tile(self, index: int, panel: int) -> PairTile:
         tile = self._tiles.get((index, panel))

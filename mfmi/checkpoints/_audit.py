@@ -25,6 +25,7 @@ from mfmi.checkpoints._network import MEASURED, FileNetwork, Values, values_of
 from mfmi.checkpoints._signal import findings_of_network
 from mfmi.columns import Column
 from mfmi.errors import OutputError, did_you_mean
+from mfmi.processes.progress import stage
 
 Block = dict[str, NDArray[Any]]
 
@@ -174,7 +175,12 @@ def _of_step(
         file_format = file_format or checkpoint.format
     context = Context.of(file_format, [layer.name for _, layer in found])
     chosen = found if wanted is None else _chosen(", ".join(paths), found, wanted)
-    return [path for path, _ in chosen], list(judge([layer for _, layer in chosen], context, quick))
+    judged: list[Judged] = []
+    with stage(f"audit {', '.join(paths)}", len(chosen), "tensors") as work:
+        for one in judge([layer for _, layer in chosen], context, quick):
+            judged.append(one)
+            work.advance()
+    return [path for path, _ in chosen], judged
 
 
 def _chosen(where: str, found: Sequence[tuple[str, Layer]], wanted: Sequence[str]) -> list[tuple[str, Layer]]:

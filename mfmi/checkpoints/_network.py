@@ -25,6 +25,7 @@ from mfmi.networks.points import Points
 from mfmi.networks.scales import LayerScales
 from mfmi.networks.spectrum import WeightSpectrum
 from mfmi.networks.weights import Weights
+from mfmi.processes.progress import stage
 
 _INSTEAD = "information: with the singular values of random matrices of these scales, not with its own"
 Cells = dict[int, dict[str, Any]]
@@ -201,10 +202,11 @@ def _evaluate(rows: Sequence[Judged], layered: Layered, network: FileNetwork, ce
     )
     model = replace(model, scales=scales)
     depths = np.arange(1, len(layered.rows) + 1)
-    blocks = [
-        evaluate_points(points, depths[some], names, network.unit, (), model)
-        for some in (block - 1 for block in model.depths_at_once(depths))
-    ]
+    blocks = []
+    with stage("information", len(depths), "layers") as work:
+        for some in model.depths_at_once(depths):
+            blocks.append(evaluate_points(points, depths[some - 1], names, network.unit, (), model))
+            work.advance(len(some))
     found = {name: np.concatenate([block[name] for block in blocks]) for name in blocks[0]}
     for layer, place in enumerate(layered.rows):
         if place is None:

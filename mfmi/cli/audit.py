@@ -14,6 +14,7 @@ from mfmi.arguments.ranges import MOST_ENTRIES
 from mfmi.cli.command import command as make_command
 from mfmi.cli.following import following
 from mfmi.cli.options import Count, Word, network_option, network_options
+from mfmi.cli.progress import ProgressDisplay
 from mfmi.cli.sink import Sink, output_options
 from mfmi.cli.structure_options import NOISE, structure_options, with_structure
 from mfmi.cli.terminal import terminal
@@ -125,15 +126,16 @@ def command(
     from mfmi.checkpoints import audit_files
 
     network = _network(**of_network)
-    found = audit_files(
-        checkpoints,
-        axes=cast("Axes", axes),
-        heads=heads,
-        layers=layers or None,
-        quick=quick,
-        compare=compare,
-        network=network,
-    )
+    with ProgressDisplay(terminal()):
+        found = audit_files(
+            checkpoints,
+            axes=cast("Axes", axes),
+            heads=heads,
+            layers=layers or None,
+            quick=quick,
+            compare=compare,
+            network=network,
+        )
     answer = answer_of(found, network, compare)
     table = functools.partial(draw, found, compare)
     sink.write(answer.block, answer.columns, table=table, shown=SHOWN, about=answer.about)

@@ -13,6 +13,7 @@ from mfmi.cli.command import command as make_command
 from mfmi.cli.following import following
 from mfmi.cli.numbers import number
 from mfmi.cli.options import Word, initialiser_option, network_option, network_options, refuse_beside_init
+from mfmi.cli.progress import showing
 from mfmi.cli.sink import Sink, output_options
 from mfmi.cli.values import Values
 from mfmi.errors import did_you_mean
@@ -105,20 +106,23 @@ def command(
     if architecture.n_0 > MOST_ENTRIES:
         hint = "'--widths'" if widths is not None else "'--shape'"
         raise click.BadParameter(f"an input of more than {MOST_ENTRIES:,} entries is too large.", param_hint=hint)
-    covariance = _covariance(architecture, input_variance, inputs, spectrum)
+    with showing("covariance of the input"):
+        covariance = _covariance(architecture, input_variance, inputs, spectrum)
     if init is not None:
         refuse_beside_init(sigma_w=sigma_w)
     limits = _gains(architecture, init.sigma_w if init is not None else sigma_w, weights, gains)
-    invariant = _projected(architecture, covariance, symmetry)
+    with showing("symmetry"):
+        invariant = _projected(architecture, covariance, symmetry)
     try:
-        found = capacity(
-            architecture,
-            limits,
-            activation.lipschitz,
-            sigma_noise**2,
-            invariant,
-            ceiling_covariance=covariance if symmetry_at == "output" else invariant,
-        )
+        with showing("capacity"):
+            found = capacity(
+                architecture,
+                limits,
+                activation.lipschitz,
+                sigma_noise**2,
+                invariant,
+                ceiling_covariance=covariance if symmetry_at == "output" else invariant,
+            )
     except ValueError as error:
         raise click.UsageError(str(error)) from error
     block = _layer_block(found, unit) if every_layer else _block(found, unit)

@@ -76,8 +76,8 @@ def command(
         activation.name, sigma_w, sigma_b=sigma_b, weights=weights, noise_at=noise_at, input_variance=input_variance
     )
     points = with_structure(points, sigma_noise, structure)
-    with usage_errors(), ProgressDisplay(terminal()):
-        answer = isometry_of(points, depth, every_layer=every_layer, density=density)
+    with usage_errors(), ProgressDisplay(terminal()) as progress:
+        answer = isometry_of(points, depth, every_layer=every_layer, density=density, on_progress=progress)
     found = answer.found
     if points.is_plain.all():
         table = functools.partial(draw_isometry, found.rows, found.spectra)

@@ -12,6 +12,7 @@ from mfmi.arguments.ranges import DEVIATION
 from mfmi.cli.command import command as make_command
 from mfmi.cli.following import following
 from mfmi.cli.options import initialiser_option, network_option, network_options, refuse_beside_init
+from mfmi.cli.progress import showing
 from mfmi.cli.sink import Sink, output_options
 from mfmi.cli.structure_options import NOISE, noise_text, structure_options, usage_errors, with_structure
 from mfmi.cli.terminal import terminal
@@ -206,7 +207,8 @@ def _shown(network: Mapping[str, Any]) -> list[Column]:
 def _point(activation: Activation, sigma_w: float, sigma_b: float, network: Mapping[str, Any], sink: Sink) -> None:
     from mfmi.cli.phase_view import draw_point
 
-    block = _evaluate(activation, sigma_w, sigma_b, network)
+    with showing("fixed point"):
+        block = _evaluate(activation, sigma_w, sigma_b, network)
     columns = _shown(network)
     noise = noise_text(_one(activation, network))
     sink.write(block, columns, table=functools.partial(draw_point, activation, block, noise, network.get("structure")))
@@ -224,11 +226,9 @@ def _every_fixed_point(
     from mfmi.meanfield import fixed_points
 
     w, b = (axis.ravel() for axis in np.meshgrid(sigma_w, sigma_b, indexing="ij"))
-    found = dict(
-        fixed_points(
-            activation, sigma_w=w, sigma_b=b, sigma_noise=_hidden(network), input_variance=network["input_variance"]
-        )
-    )
+    given = {"sigma_noise": _hidden(network), "input_variance": network["input_variance"]}
+    with showing("fixed points"):
+        found = dict(fixed_points(activation, sigma_w=w, sigma_b=b, **given))
     index = found.pop("index")
     columns = _columns(*NETWORK, *SCALES, "stable", "reached")
     shown = ("sigma_w", "sigma_b", "q_star", "chi_q", "stable", "reached", "chi_1", "c_star", "phase")
@@ -248,9 +248,12 @@ def _grid(
 
     def blocks() -> Iterator[Block]:
         rows = max(1, BLOCK_POINTS // len(sigma_b))
-        for start in range(0, len(sigma_w), rows):
-            w, b = np.meshgrid(sigma_w[start : start + rows], sigma_b, indexing="ij")
-            yield _evaluate(activation, w.ravel(), b.ravel(), network)
+        with showing("phases", len(sigma_w) * len(sigma_b), "points") as work:
+            for start in range(0, len(sigma_w), rows):
+                w, b = np.meshgrid(sigma_w[start : start + rows], sigma_b, indexing="ij")
+                block = _evaluate(activation, w.ravel(), b.ravel(), network)
+                work.advance(w.size)
+                yield block
 
     if sink.format == "table" and min(len(sigma_w), len(sigma_b)) >= MAP_LEAST:
         from mfmi.cli.phase_view import draw_map
@@ -284,9 +287,10 @@ def _curve(
     if "structure" in network:
         _normalised_curve(activation, sigma_b, network, sink)
         return
-    edge = edge_of_chaos(
-        activation, sigma_b, _hidden(network), sigma_w=sigma_w, input_variance=network["input_variance"]
-    )
+    with showing("edge of chaos"):
+        edge = edge_of_chaos(
+            activation, sigma_b, _hidden(network), sigma_w=sigma_w, input_variance=network["input_variance"]
+        )
     block = _block(activation, edge.sigma_w, edge.sigma_b, network, dict(edge))
     columns = _columns(*NETWORK, "q_star", "chi_q", "stable", "reached", "kind")
     sink.write(block, columns, table=functools.partial(draw_curve, activation, block, by_weight=sigma_w is not None))

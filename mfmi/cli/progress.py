@@ -1,16 +1,18 @@
-"""Progress of a sweep: a bar on a terminal, an occasional line elsewhere."""
+"""Progress of a command: a bar on a terminal, an occasional line elsewhere."""
 
 from __future__ import annotations
 
+import contextlib
 import sys
 import threading
+from collections.abc import Iterator
 from types import TracebackType
 from typing import TYPE_CHECKING, Any
 
 import click
 
-from mfmi.cli.terminal import Terminal
-from mfmi.processes.progress import LINE_EVERY, PATIENCE, text_of
+from mfmi.cli.terminal import Terminal, terminal
+from mfmi.processes.progress import LINE_EVERY, PATIENCE, Stage, running, stage, text_of
 
 if TYPE_CHECKING:
     from mfmi.processes.progress import Progress
@@ -36,7 +38,7 @@ class ProgressDisplay:
 
     def __call__(self, progress: Progress) -> None:
         """Take note of how far it is."""
-        if self._first is None or progress.stage != self._first.stage:
+        if self._first is None or progress.kind != self._first.kind:
             self._first = progress
         self._latest = progress
 
@@ -72,15 +74,30 @@ class ProgressDisplay:
         with Bar(*columns, console=self._settings.console(sys.stderr), transient=True) as bar:
             task = bar.add_task("", total=None)
             while True:
-                now = self._latest
-                bar.update(
-                    task,
-                    description=self._text(),
-                    completed=now.chunks_done if now else 0,
-                    total=now.n_chunks if now else None,
-                )
+                done, total = self._share()
+                bar.update(task, description=self._text(), completed=done, total=total)
                 if self._done.wait(0.2):
                     return
 
+    def _share(self) -> tuple[float, float | None]:
+        """How much of how much is done: of what reports, else of the outermost work that knows."""
+        if self._latest is not None:
+            return self._latest.chunks_done, self._latest.n_chunks
+        known = next((one for one in running() if one.total), None)
+        return (0.0, None) if known is None else (known.done, known.total)
+
     def _text(self) -> str:
         return text_of(self._latest, self._first)
+
+
+@contextlib.contextmanager
+def showing(name: str, total: float | None = None, unit: str = "") -> Iterator[Stage]:
+    """Show one piece of work of the running command, and whatever goes on within it.
+
+    Parameters
+    ----------
+    name, total, unit
+        As of `mfmi.processes.progress.Stage`, which is given to be told how far it is.
+    """
+    with ProgressDisplay(terminal()), stage(name, total, unit) as work:
+        yield work

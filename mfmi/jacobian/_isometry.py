@@ -17,6 +17,7 @@ from mfmi.jacobian._residual import residual_moments
 from mfmi.jacobian._spectrum import JacobianSpectrum
 from mfmi.meanfield import propagate, trajectory
 from mfmi.networks.points import Points
+from mfmi.processes.progress import staged
 from mfmi.networks.structure import architecture
 
 Block = dict[str, np.ndarray[Any, Any]]
@@ -204,7 +205,7 @@ def _nearest(
             depth=layer,
             weights=weights,
         )
-        for layer in range(1, depth + 1)
+        for layer in staged("isometric weights", range(1, depth + 1), "layers")
     ]
     return {
         "isometric_sigma_w": np.array([weights_found.best for weights_found in found]),

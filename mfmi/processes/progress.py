@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from types import TracebackType
+from typing import TypeVar
 
 PROGRESS_INTERVAL = 0.1
 # Seconds before anything is said, and between lines where none can be written over.
@@ -24,6 +26,7 @@ class Progress:
     chunks_done, n_chunks : parts that are finished, those of an earlier run of a sweep included, and all of them.
     rows : rows of the parts that this run has finished, where parts have rows.
     seconds : since the run began.
+    unit : what the parts are.
     """
 
     stage: str
@@ -31,9 +34,90 @@ class Progress:
     n_chunks: int
     rows: int
     seconds: float
+    unit: str = "chunks"
+
+    @property
+    def kind(self) -> str:
+        """What is being done, whatever it is done with: the pace of "rank tanh" is that of "rank relu"."""
+        return self.stage.partition(" ")[0]
 
 
 OnProgress = Callable[[Progress], object]
+Item = TypeVar("Item")
+
+
+@dataclass(eq=False)
+class Stage:
+    """Long work under way, announced where it is done, however deep below a command.
+
+    Attributes
+    ----------
+    name : what is done, such as "tabulate gelu".
+    total : how much there is of it; None where that is not known.
+    unit : what is counted, such as "tiles"; "" where only the share is of interest.
+    done : how much is done.
+    began : when it began, in seconds of `time.monotonic`.
+    """
+
+    name: str
+    total: float | None = None
+    unit: str = ""
+    done: float = 0.0
+    began: float = field(default_factory=time.monotonic)
+
+    def advance(self, count: float = 1.0) -> None:
+        """Note that so much more is done."""
+        self.done += count
+
+    def reach(self, done: float) -> None:
+        """Note how much is done in all; less than before is not believed."""
+        self.done = max(self.done, done)
+
+    @property
+    def text(self) -> str:
+        """What is done, how far it is, and the time that the rest takes at this pace."""
+        if not self.total:
+            return self.name
+        done = f"{self.done:,.0f}/{self.total:,.0f} {self.unit}" if self.unit else f"{self.done / self.total:.0%}"
+        text = f"{self.name} {done}"
+        if not self.done:
+            return text
+        left = (time.monotonic() - self.began) / self.done * max(self.total - self.done, 0.0)
+        return f"{text}, {duration(left)} left"
+
+
+_running: list[Stage] = []
+
+
+@contextlib.contextmanager
+def stage(name: str, total: float | None = None, unit: str = "") -> Iterator[Stage]:
+    """Announce long work for as long as the context lasts; it costs nothing where nobody looks.
+
+    Parameters
+    ----------
+    name, total, unit
+        As of `Stage`, which is given to be told how far it is.
+    """
+    one = Stage(name, total, unit)
+    _running.append(one)
+    try:
+        yield one
+    finally:
+        _running.remove(one)
+
+
+def staged(name: str, items: Sequence[Item], unit: str) -> Iterator[Item]:
+    """Iterate over the parts of long work, announced as a `stage` of that name; none is announced without parts."""
+    if items:
+        with stage(name, len(items), unit) as work:
+            for item in items:
+                yield item
+                work.advance()
+
+
+def running() -> tuple[Stage, ...]:
+    """Return the work under way in this process, what goes on within other work after it."""
+    return tuple(_running)
 
 
 @dataclass
@@ -42,6 +126,7 @@ class Clock:
 
     on_progress: OnProgress | None
     n_chunks: int
+    unit: str = "chunks"
     resumed: int = 0
     done: int = 0
     rows: int = 0
@@ -59,9 +144,9 @@ class Clock:
         """Rows per second of computing; NaN before the first chunk."""
         return self.rows / self.evaluated if self.evaluated else float("nan")
 
-    def finish(self, rows: int) -> None:
-        """Note a chunk that this run has computed."""
-        self.done += 1
+    def finish(self, rows: int, count: int = 1) -> None:
+        """Note a chunk that this run has computed, or so many points where these are counted."""
+        self.done += count
         self.rows += rows
         self.evaluated = self.seconds
         self.tell("evaluate", self.done)
@@ -71,7 +156,7 @@ class Clock:
         now = time.monotonic()
         if self.on_progress and (now - self._told >= PROGRESS_INTERVAL or done == self.n_chunks):
             self._told = now
-            self.on_progress(Progress(stage, done, self.n_chunks, self.rows, self.seconds))
+            self.on_progress(Progress(stage, done, self.n_chunks, self.rows, self.seconds, self.unit))
 
 
 class ProgressLine:
@@ -92,7 +177,7 @@ class ProgressLine:
 
     def __call__(self, progress: Progress) -> None:
         """Say how far it is, if it is time to."""
-        if self._first is None or progress.stage != self._first.stage:
+        if self._first is None or progress.kind != self._first.kind:
             self._first = progress
         now = time.monotonic()
         every = PROGRESS_INTERVAL if self._writes_over else LINE_EVERY
@@ -115,16 +200,25 @@ class ProgressLine:
 
 
 def text_of(now: Progress | None, first: Progress | None) -> str:
-    """Return in words how far something is, `first` being the first report of its stage."""
-    if now is None or first is None:
-        return "nothing is finished yet"
-    text = f"{now.stage} {now.chunks_done}/{now.n_chunks}{' chunks' if now.stage in ('evaluate', 'merge') else ''}"
+    """Return in words how far something is, `first` being the first report of its stage, and what goes on within it."""
+    parts = [] if now is None or first is None else [_reported(now, first)]
+    stages = running()
+    # Of work within work the outermost and the innermost say most.
+    parts += [one.text for one in (stages[-1:] if parts else (*stages[:1], *stages[1:][-1:]))]
+    return "; ".join(parts) or "nothing is finished yet"
+
+
+def _reported(now: Progress, first: Progress) -> str:
+    text = f"{now.stage} {now.chunks_done}/{now.n_chunks}{f' {now.unit}' if now.stage in ('evaluate', 'merge') else ''}"
     if now.stage == "evaluate" and now.seconds > 0:
-        # The first report comes with the first chunk of this run; those before it were there already.
-        mine = now.chunks_done - first.chunks_done + 1
-        left = now.seconds / mine * (now.n_chunks - now.chunks_done)
-        text += f", {now.rows:,} rows, {now.rows / now.seconds:,.0f} rows/s, {duration(left)} left"
-    return text
+        text += f", {now.rows:,} rows, {now.rows / now.seconds:,.0f} rows/s"
+    if now.chunks_done > first.chunks_done:  # the first report has what it took to begin in it, which is no pace
+        pace = (now.seconds - first.seconds) / (now.chunks_done - first.chunks_done)
+    elif now.stage == "evaluate" and now.unit == "chunks" and now.seconds > 0:
+        pace = now.seconds  # of one chunk; those before it were there already
+    else:
+        return text
+    return f"{text}, {duration(pace * (now.n_chunks - now.chunks_done))} left"
 
 
 def duration(seconds: float) -> str:

@@ -17,6 +17,7 @@ from mfmi.meanfield import edge_of_chaos
 from mfmi.names import QUANTITIES, STRUCTURED_ESTIMATORS, TOTAL
 from mfmi.networks.ends import edge_of_normalised
 from mfmi.networks.structure import ratio_alone, unused
+from mfmi.processes.progress import Stage, stage
 from mfmi.recommendation.results import (
     Baseline,
     NetworkFamily,
@@ -36,6 +37,8 @@ BIASES_UP_TO = 1.0
 # Values of sigma_w and sigma_b of the grid that comes first; the total information has broader peaks and costs more.
 _GRID = {"linear": (17, 5)}
 _BROAD_GRID = (13, 3)
+# Share of the time that the grid takes, about.
+_GRID_SHARE = 0.4
 # So many of the grid's peaks are followed.
 _PEAKS = 3
 # A peak is followed while it reaches this share of the highest; a stencil near a peak misses less than that.
@@ -185,7 +188,17 @@ def optimum(
         raise NoOptimumError(f"{quantity} is known of plain networks only; of others there are {known}")
     search = _Search(network, quantity)
     within, sigma_b = _searched(network, sigma_b)
+    with stage(f"search {network.activation.name}, {quantity}", 1.0) as work:
+        return _found(search, within, sigma_b, tolerance, plateau, work)
+
+
+def _found(
+    search: _Search, within: tuple[float, float], sigma_b: float | None, tolerance: float, plateau: bool, work: Stage
+) -> Optimum:
+    """Look at the grid, climb its peaks and describe the highest."""
+    network, quantity = search.network, search.quantity
     probes = _probes(search, within, sigma_b)
+    work.reach(_GRID_SHARE)
     if not np.isfinite(max(search.known.values())):
         raise NoOptimumError(
             f"{quantity} has no value for {network.activation.name} with {network.weights} weights at any sigma_w"
@@ -194,7 +207,7 @@ def optimum(
         raise NoOptimumError(
             f"{quantity} is 0 up to rounding after {network.activation.name} at any sigma_w: maximise by replica"
         )
-    _climb(search, probes, tolerance)
+    _climb(search, probes, tolerance, work)
     return _described(search, within, sigma_b is None, tolerance, plateau)
 
 
@@ -277,17 +290,26 @@ def _probes(search: _Search, within: tuple[float, float], sigma_b: float | None)
     return probes
 
 
-def _climb(search: _Search, probes: list[Stencil], tolerance: float) -> None:
+def _climb(search: _Search, probes: list[Stencil], tolerance: float, work: Stage) -> None:
     """Let all stencils move and shrink, except those that lag far below, until they are small."""
+    first = max((probe.size for probe in probes), default=tolerance)
     for _ in range(_MOST_ROUNDS):
         if not probes:
             return
+        # Stencils shrink by factors.
+        left = _halvings(max(probe.size for probe in probes), tolerance) / max(_halvings(first, tolerance), 1.0)
+        work.reach(_GRID_SHARE + (1.0 - _GRID_SHARE) * (1.0 - min(left, 1.0)))
         looked_at = [probe.places for probe in probes]
         ends = np.cumsum([len(w) for w, _ in looked_at])[:-1]
         values = np.split(search(*(np.concatenate(part) for part in zip(*looked_at, strict=True))), ends)
         best = max(float(part.max()) for part in values)
         moved = [probe.next(part) for probe, part in zip(probes, values, strict=True) if part.max() >= FOLLOWED * best]
         probes = [probe for probe in moved if probe.size > tolerance]
+
+
+def _halvings(size: float, tolerance: float) -> float:
+    """How often a stencil has to be halved to be as small as the tolerance."""
+    return math.log2(max(size, tolerance) / tolerance)
 
 
 def _described(

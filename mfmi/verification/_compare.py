@@ -13,7 +13,7 @@ import numpy as np
 from mfmi.arguments.arrays import FloatArray
 from mfmi.columns import Column
 from mfmi.processes.pool import run_processes
-from mfmi.processes.progress import OnProgress, Progress
+from mfmi.processes.progress import OnProgress, Progress, stage
 from mfmi.simulate import Average, fit_trend
 from mfmi.verification._measures import Comparison, Effort, Simulation, comparisons
 from mfmi.verification._setting import Setting
@@ -109,7 +109,8 @@ def verify(
         has a z-score and can disagree. Quantities that do not exist (the slope of an activation with jumps, the
         correlation of runs without variance) have no rows.
     """
-    theory = theory_values(setting, effort)
+    with stage("theory"):
+        theory = theory_values(setting, effort)
     measures = effort.measures(setting)
     samples = _simulate(setting, effort, measures, range(effort.networks), jobs, on_progress)
     rows = _compare(setting, effort, theory, samples)

@@ -10,7 +10,7 @@ import os
 import secrets
 import shutil
 import warnings
-from collections.abc import Callable, Collection, Iterable
+from collections.abc import Callable, Collection
 from functools import lru_cache
 from importlib.metadata import version as version_of
 from pathlib import Path
@@ -22,6 +22,7 @@ from mfmi.channels import elementwise
 from mfmi.channels.closed import coordinates
 from mfmi.errors import MfmiWarning
 from mfmi.processes.cache_folder import cache_directory, digest_of_sources, is_trusted, make_folder
+from mfmi.processes.progress import stage
 
 SOURCES: tuple[str, ...] = (
     "channels/closed/coordinates.py",
@@ -73,7 +74,7 @@ def _compile() -> Callable[..., None]:
 
 def machine_code(
     function: Callable[..., None],
-    inner: Iterable[Callable[..., Any]],
+    inner: Collection[Callable[..., Any]],
     sources: tuple[str, ...] | None = None,
     free: Collection[Callable[..., Any]] = (),
     inline: Collection[Callable[..., Any]] = (),
@@ -104,11 +105,57 @@ def machine_code(
         code: Callable[..., None] = numba.njit(cache=folder is not None, **options)(function)
     finally:
         numba.config.CACHE_DIR = kept
-    return code if folder is None else _Sealing(code, folder)
+    names = {part.__name__ for part in (*inner, function)}
+    return _Announced(code if folder is None else _Sealing(code, folder), names)
 
 
 def _is_code(value: object) -> bool:
     return callable(value) and not isinstance(value, type)
+
+
+class _Announced:
+    """Code that says so when it is compiled, at its first call or for arguments of a new kind."""
+
+    def __init__(self, code: Callable[..., None], names: Collection[str]) -> None:
+        self._code, self._names, self._is_ready = code, names, False
+
+    def __call__(self, *arguments: Any) -> None:
+        """Run the code."""
+        if self._is_ready:
+            self._code(*arguments)
+            return
+        from numba.core import event
+
+        with event.install_listener("numba:compile", _listener(self._names)):
+            self._code(*arguments)
+        self._is_ready = True
+
+
+def _listener(names: Collection[str]) -> Any:
+    """A listener that announces a compilation from its start to its end, and counts the functions of such names."""
+    from numba.core import event
+
+    class Listener(event.Listener):  # type: ignore[misc]
+        def __init__(self) -> None:
+            self._within = 0
+            self._open = contextlib.ExitStack()
+            self._seen: set[str] = set()
+
+        def on_start(self, event: Any) -> None:
+            """Announce it, if it is not part of another; parts are compiled while the whole is."""
+            if not self._within:
+                self._work = self._open.enter_context(stage("compile, once for all runs", len(names), "functions"))
+            self._within += 1
+
+        def on_end(self, event: Any) -> None:
+            """Count it; after the outermost it is over."""
+            self._within -= 1
+            self._seen.add(event.data["dispatcher"].py_func.__name__)
+            self._work.reach(len(self._seen.intersection(names)))
+            if not self._within:
+                self._open.close()
+
+    return Listener()
 
 
 class _Sealing:

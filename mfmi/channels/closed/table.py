@@ -36,6 +36,7 @@ from mfmi.channels.closed.coordinates import (
 )
 from mfmi.channels.protocols import TableValue
 from mfmi.channels.tile_cache import TileCache
+from mfmi.processes.progress import staged
 from mfmi.quadrature.splines import SplineAxis, from_coarse_sites, largest_around, missed_between_sites
 
 SOURCES = (
@@ -266,9 +267,9 @@ class ChannelTable:
         coordinate = np.zeros_like(s) if self.phi.homogeneous else _coordinate(s)
         number = np.floor(coordinate).astype(np.intp)
         present = np.unique(number)
-        for missing in present:
-            if int(missing) not in self._slots:
-                self._add(int(missing))
+        missing = [int(tile) for tile in present if int(tile) not in self._slots]
+        for tile in staged(f"tabulate {self.channel.name} of {self.phi.name}", missing, "tiles"):
+            self._add(tile)
         slots = np.array([self._slots[int(k)] for k in present])
         slot = slots[np.searchsorted(present, number)]
         if self.phi.homogeneous:

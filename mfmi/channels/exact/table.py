@@ -11,6 +11,7 @@ depends on the activation and on its place only: computed by quadrature when fir
 cache directory. For a step, whose J saturates, the tiles at r >= 1 hold what is left to learn instead.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 
@@ -22,6 +23,7 @@ from mfmi.channels.exact.tile_builder import TileBuilder
 from mfmi.channels.exact.tiles import ORDERS, STRETCH, WIDTHS, ChannelTile, Place, logarithms
 from mfmi.channels.protocols import TableValue
 from mfmi.channels.tile_cache import TileCache
+from mfmi.processes.progress import staged
 from mfmi.quadrature.panels import IntArray, ScalarFunction
 
 SOURCES = (
@@ -97,7 +99,9 @@ class ExactTable:
         out = np.full((7, len(r)), np.nan)
         place, local, chain = self._place(r[usable], tau[usable], s[usable])
         logs = np.empty((10, len(place)))
-        for tile, rows in _groups(place):
+        groups = _groups(place)
+        self._prepare([tile for tile, _ in groups])
+        for tile, rows in groups:
             logs[:, rows] = logarithms(self.tile(tile), local[rows], chain.precision[rows] * self._builder.gain)
         out[:, usable] = _derivatives(logs, chain, r[usable], tau[usable])
         beyond = usable[given[usable] < tau[usable]]
@@ -124,10 +128,18 @@ class ExactTable:
         out = np.full(len(r), np.nan)
         place = self._place(r[usable], tau[usable], s[usable])[0]
         found = np.empty(len(place))
-        for tile, rows in _groups(place):
+        groups = _groups(place)
+        self._prepare([tile for tile, _ in groups])
+        for tile, rows in groups:
             found[rows] = self.tile(tile).error
         out[usable] = found
         return out.reshape(shape)
+
+    def _prepare(self, places: Sequence[Place]) -> None:
+        """Make the tiles that are not in memory, and say how far that is."""
+        missing = [place for place in places if place not in self._tiles]
+        for place in staged(f"tabulate {self.phi.name}", missing, "tiles"):
+            self.tile(place)
 
     def tile(self, place: Place) -> ChannelTile:
         """Return the tile at a place, from memory, from the cache or by quadrature.

@@ -1,0 +1,171 @@
+"""Long work says what it is and how far it is, wherever it is done, and costs nothing where nobody looks."""
+
+import os
+import re
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from mfmi.activations import get
+from mfmi.activations._tables import ODD, PairTable
+from mfmi.channels.closed.bounds import LinearLower
+from mfmi.channels.closed.table import ChannelTable
+from mfmi.channels.exact.table import ExactTable
+from mfmi.channels.tile_cache import TileCache
+from mfmi.checkpoints import audit_files
+from mfmi.cli.progress import ProgressDisplay, showing
+from mfmi.cli.terminal import Terminal
+from mfmi.processes import progress
+from mfmi.processes.progress import Progress, Stage, running, stage, staged, text_of
+from mfmi.recommendation.results import NetworkFamily
+from mfmi.recommendation.search import optimum
+
+
+@pytest.fixture
+def announced(monkeypatch: pytest.MonkeyPatch) -> list[Stage]:
+    """All stages that begin, in order."""
+    found: list[Stage] = []
+
+    class Noted(Stage):
+        def __init__(self, *arguments: Any) -> None:
+            super().__init__(*arguments)
+            found.append(self)
+
+    monkeypatch.setattr(progress, "Stage", Noted)
+    return found
+
+
+@pytest.fixture
+def hasty(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("mfmi.cli.progress.PATIENCE", 0.02)
+    monkeypatch.setattr("mfmi.cli.progress.LINE_EVERY", 0.02)
+
+
+# ---- words -----------------------------------------------------------------------------------------------------------
+
+
+def test_a_stage_says_its_share_and_the_time_that_is_left() -> None:
+    began = time.monotonic() - 30.0
+    assert Stage("theory").text == "theory"
+    assert Stage("tabulate tanh", 4, "tiles", began=began).text == "tabulate tanh 0/4 tiles"
+    assert Stage("tabulate tanh", 4, "tiles", 3, began).text == "tabulate tanh 3/4 tiles, 10 s left"
+    assert Stage("search", 1.0, "", 0.25, began).text == "search 25%, 1 min 30 s left"
+
+
+def test_of_work_within_work_the_outermost_and_the_innermost_are_shown() -> None:
+    assert text_of(None, None) == "nothing is finished yet"
+    with stage("rank", 3, "activations"), stage("search"), stage("tabulate gelu", 5, "tiles") as work:
+        work.advance(2)
+        assert re.fullmatch(r"rank 0/3 activations; tabulate gelu 2/5 tiles, 0.0 s left", text_of(None, None))
+        now = Progress("evaluate", 1, 2, 10, 1.0)
+        assert text_of(now, now).startswith("evaluate 1/2 chunks, 10 rows, 10 rows/s, 1.0 s left; tabulate gelu 2/5")
+    assert running() == ()
+
+
+def test_every_stage_of_reports_has_a_time_that_is_left() -> None:
+    first, now = Progress("rank tanh", 1, 9, 0, 10.0), Progress("rank relu", 3, 9, 0, 16.0)
+    assert first.kind == now.kind
+    assert text_of(now, first) == "rank relu 3/9, 18 s left"
+    assert text_of(first, first) == "rank tanh 1/9"
+    assert "2/7 points, " in text_of(Progress("evaluate", 2, 7, 2, 1.0, "points"), Progress("evaluate", 1, 7, 1, 1.0))
+
+
+def test_a_stage_ends_with_an_error() -> None:
+    with pytest.raises(KeyError), stage("theory"):
+        raise KeyError
+    assert running() == ()
+    assert list(staged("nothing", [], "parts")) == []
+
+
+def test_less_than_before_is_not_believed() -> None:
+    one = Stage("search", 1.0)
+    one.reach(0.5)
+    one.reach(0.25)
+    assert one.done == 0.5
+
+
+# ---- who says it -----------------------------------------------------------------------------------------------------
+
+
+def test_tables_count_their_tiles(announced: list[Stage]) -> None:
+    phi = get("hard_tanh")
+    PairTable(phi).evaluate(np.array([0.3, 3.0]), np.array([0.1, 0.2]), ODD)
+    assert [(one.name, one.unit) for one in announced] == [("tabulate pairs of hard_tanh", "tiles")]
+    assert announced[0].done == announced[0].total
+    announced.clear()
+    ExactTable(get("relu"), TileCache(None)).evaluate(1.0, [0.5, 0.5], [1.0, 40.0])
+    assert [(one.name, one.done, one.total) for one in announced] == [("tabulate relu", 2, 2)]
+
+
+@pytest.mark.thorough
+def test_tables_of_closed_bounds_count_their_tiles(announced: list[Stage], monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(TileCache, "of_user", lambda *_: TileCache(None))
+    table = ChannelTable(get("relu"), LinearLower())
+    table.evaluate(np.ones(1), np.full(1, 0.5), np.ones(1))
+    assert [(one.done, one.total, one.unit) for one in announced if "of relu" in one.name] == [(1, 1, "tiles")]
+
+
+def test_a_search_comes_to_its_end(announced: list[Stage]) -> None:
+    network = NetworkFamily(get("linear"), 2, "gaussian", "output", 0.1, 1.0, "nats")
+    optimum(network, "linear", 0.0, tolerance=2e-2, plateau=False)
+    (search,) = (one for one in announced if one.name == "search linear, linear")
+    assert search.total == 1.0
+    assert 0.4 < search.done <= 1.0
+
+
+def test_an_audit_counts_its_tensors(announced: list[Stage], tmp_path: Path) -> None:
+    path = tmp_path / "two.npz"
+    np.savez(path, **{f"layer{i}.weight": np.ones((8, 8)) for i in range(3)})
+    audit_files([str(path)])
+    assert [(one.name, one.done, one.total, one.unit) for one in announced] == [(f"audit {path}", 3, 3, "tensors")]
+
+
+# ---- who shows it ----------------------------------------------------------------------------------------------------
+
+
+def test_work_below_a_command_is_shown(hasty: None, capsys: pytest.CaptureFixture[str]) -> None:
+    with ProgressDisplay(Terminal()), stage("tabulate gelu", 4, "tiles") as work:
+        work.advance()
+        time.sleep(0.15)
+    captured = capsys.readouterr()
+    assert captured.out == ""
+    assert "mfmi: tabulate gelu 1/4 tiles, " in captured.err
+
+
+def test_quick_work_is_not_shown(capsys: pytest.CaptureFixture[str]) -> None:
+    with showing("theory"):
+        pass
+    assert capsys.readouterr().err == ""
+
+
+COMMANDS = {
+    "compilation": "bound --act tanh --sw 1.5",
+    "tables": "bound --act gelu --sw 1.5 --depth 3 --estimator replica",
+    "search": "recommend --act tanh --by replica",
+    "isometry": "isometry --act tanh --sw 1.5 --depth 300 --every-layer",
+}
+
+
+@pytest.mark.thorough
+@pytest.mark.parametrize("command", COMMANDS.values(), ids=list(COMMANDS))
+def test_a_request_to_stop_ends_it_without_a_word(command: str, tmp_path: Path) -> None:
+    environment = os.environ | {"MFMI_CACHE_DIR": str(tmp_path / "cache")}
+    arguments = [*command.split(), "-o", "rows.csv"]
+    program = "import sys; from mfmi.cli.main import main; main(sys.argv[1:])"
+    with subprocess.Popen(
+        [sys.executable, "-c", program, *arguments], stderr=subprocess.PIPE, text=True, cwd=tmp_path, env=environment
+    ) as running:
+        time.sleep(4.0)
+        assert running.poll() is None
+        running.send_signal(signal.SIGINT)
+        _, err = running.communicate(timeout=60)
+    assert running.returncode == -signal.SIGINT
+    assert "Traceback" not in err
+    assert not (tmp_path / "rows.csv").exists()
+    assert not list(tmp_path.rglob("*.part"))
