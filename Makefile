@@ -18,7 +18,7 @@ FRAMEWORKS ?= build/frameworks
 FRAMEWORK_TESTS := tests/recommendation/test_emitted_code.py tests/initialisers/test_arguments.py
 OLDEST_OF := $(FLOORS)/bin/uv pip install --quiet --python $(FLOORS) --resolution lowest-direct
 
-.PHONY: demo test test-floors test-frameworks test-thorough test-slow evidence never-trained gallery gains isometry streams mutants coverage lint format bench docs clean
+.PHONY: demo test test-floors test-frameworks test-thorough test-slow evidence never-trained gallery gains isometry streams adaptive mutants coverage lint format bench docs clean
 
 demo: $(RUN)  ## the main job: sweep the edge of chaos and show the summary
 	mkdir -p build
@@ -82,6 +82,10 @@ isometry: $(RUN)  ## the figure of docs/isometry.md: is information largest at i
 streams: $(RUN)  ## the figures of docs/howto/skips_and_norms.md: branch scale and number format
 	mkdir -p docs/figures
 	$(BIN)/python -m studies.streams docs/figures
+
+adaptive: $(RUN)  ## the figure of docs/howto/adaptive.md: errors of grids and of adaptive sweeps
+	mkdir -p docs/figures
+	$(BIN)/python -m studies.adaptive docs/figures/adaptive.png
 
 mutants: $(DEV)  ## small faults in the numerical modules, one at a time: which do the tests miss?
 	$(BIN)/python tests/mutants/run.py

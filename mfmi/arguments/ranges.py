@@ -19,6 +19,8 @@ MOST_POSITIONS = 4096
 # Entries of an input whose covariance is looked at entry by entry.
 MOST_ENTRIES = 10**7
 MOST_SEED = 2**63 - 1
+# Points of an adaptive sweep, all of which are looked at again in every round.
+MOST_ADAPTIVE = 10**6
 # Rows that are worked on at once, and layers times points, which bounds the memory of whatever is asked for; pairs of
 # inputs of a data set, and of layers of residual streams, some seconds of work.
 ROWS_AT_ONCE, LAYERS_AT_ONCE, PAIRS_AT_ONCE, STREAM_PAIRS_AT_ONCE = 4096, 30_000, 20_000_000, 30_000
@@ -67,6 +69,8 @@ DEVIATION = Range(SMALLEST, LARGEST, zero=True)
 VARIANCE = Range(SMALLEST**2, LARGEST**2, zero=True)
 NOISE = Range(SMALLEST, LARGEST, reason="without noise the information is infinite")
 INPUT_VARIANCE = Range(SMALLEST, LARGEST)
+# Share of an axis of an adaptive sweep below which nothing is resolved.
+TOLERANCE = Range(1e-9, 0.5)
 
 # By the name of the argument, the axis or the option.
 NUMBERS: Mapping[str, Range] = {

@@ -127,7 +127,9 @@ def audit_files(
     unread: list[str] = []
     for step, files in groupby(steps(list(paths)), key=itemgetter(0)):
         where, last = _of_step([path for _, path in files], axes, heads, layers, quick)
-        values = values_of(last, network) if network is not None else values
+        if network is not None:
+            with stage("the network that they are"):
+                values = values_of(last, network)
         rows += _rows(where, step, last, values)
         unread += _unread(where, last)
     columns = COLUMNS

@@ -11,7 +11,10 @@ import click
 from mfmi.cli.command import command as make_command
 from mfmi.cli.command import group as make_group
 from mfmi.cli.following import following
+from mfmi.cli.numbers import counted
 from mfmi.cli.sink import Sink, output_options
+from mfmi.cli.sweep import size_parts
+from mfmi.cli.terminal import terminal
 
 if TYPE_CHECKING:
     import numpy as np
@@ -95,22 +98,13 @@ def check(config: str, overrides: tuple[str, ...]) -> None:
     Says in one line what it asks for, or else all that is wrong with it and where.
     """
     plan = _plan(config, overrides)
-    bound = "at most " if plan.n_points is None else ""
-    excluded = plan.n_grid - plan.n_points_bound
-    left_out = f" ({excluded:,} excluded)" if excluded else ""
     parts = (
-        f"{bound}{_count(plan.n_points_bound, 'point')}{left_out}",
-        f"{bound}{_count(plan.n_rows_bound, 'row')}",
-        _count(plan.n_chunks, "chunk"),
+        *size_parts(plan),
         f"estimators {', '.join(plan.estimators)}",
         *([f"optional columns {', '.join(plan.optional)}"] if plan.optional else []),
     )
     click.echo(f"{plan.config.filename}: {'; '.join(parts)}")
     following("sweep", config, same=True)
-
-
-def _count(number: int, noun: str) -> str:
-    return f"{number:,} {noun}{'s' * (number != 1)}"
 
 
 @make_command(
@@ -124,11 +118,15 @@ def _count(number: int, noun: str) -> str:
 def expand(config: str, overrides: tuple[str, ...], sink: Sink) -> None:
     """List the rows that a CONFIG asks for.
 
-    One row per network and depth, nothing computed yet. - reads the config from standard input.
+    One row per network and depth, nothing computed yet; of an adaptive sweep those of the first grid. - reads the
+    config from standard input.
     """
     from mfmi.columns import COLUMNS
 
     plan = _plan(config, overrides)
+    if plan.config.adaptive:
+        first = counted(plan.config.grid.count() or 0, "point")
+        terminal().note(f"mfmi: {first} of the first grid; the others follow from what comes out")
     columns = [column for column in COLUMNS if column.name in _EXPANDED]
     sink.write(_rows(plan), columns, shown=_EXPANDED)
     following("sweep", config, same=True)

@@ -13,6 +13,7 @@ from mfmi.arguments.ranges import Range
 from mfmi.cli.command import command as make_command
 from mfmi.cli.following import following
 from mfmi.cli.options import Real, Word
+from mfmi.cli.progress import showing
 from mfmi.cli.sink import Sink
 from mfmi.cli.terminal import terminal
 from mfmi.errors import did_you_mean
@@ -106,9 +107,12 @@ def command(
             following("plot", file, "-o", "figure.pdf", same=True, without=("--terminal",))
         return
     _check_quantities(quantities, described)
-    rows = _read(file, described, quantities, where)
     wishes = figure_choice.Wishes(kind, x, y, by, quantities)
-    figure = _figure(rows, wishes, {name: column.unit for name, column in described.items()})
+    units = {name: column.unit for name, column in described.items()}
+    with showing(f"read {file}"):
+        rows = _read(file, described, quantities, where)
+    with showing("edges of chaos and phases"):
+        figure = _figure(rows, wishes, units, _refined(file))
     for note in figure.choice.notes:
         terminal().note(note)
     if path is None:
@@ -207,12 +211,20 @@ def _read(file: str, columns: dict[str, Column], quantities: Sequence[str], wher
     return frame
 
 
-def _figure(rows: pd.DataFrame, wishes: Wishes, units: dict[str, str]) -> Figure:
+def _refined(file: str) -> dict[str, bool]:
+    """Axes that an adaptive sweep has refined, and whether by ratios."""
+    from mfmi.report.scattered import refined_axes
+    from mfmi.report.source import read_origin
+
+    return refined_axes(read_origin(file))
+
+
+def _figure(rows: pd.DataFrame, wishes: Wishes, units: dict[str, str], refined: dict[str, bool]) -> Figure:
     from mfmi.report.figure_choice import choose
     from mfmi.report.figure_data import build
 
     try:
-        choice = choose(rows, wishes)
+        choice = choose(rows, wishes, refined)
     except ValueError as error:
         raise click.UsageError(f"{error}.") from None
     return build(rows, choice, units)
@@ -222,7 +234,8 @@ def _write(figure: Figure, path: Path, width: float | None, force: bool) -> None
     from mfmi.report.figures import FORMATS, draw
     from mfmi.storage.atomic import atomic_path
 
-    image = draw(figure, FORMATS[path.suffix.lower()], width)
+    with showing("draw"):
+        image = draw(figure, FORMATS[path.suffix.lower()], width)
     with atomic_path(path, force) as draft, open(draft, "wb") as file:
         file.write(image)
     click.echo(f"wrote {path}")

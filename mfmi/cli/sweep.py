@@ -25,6 +25,7 @@ from mfmi.processes.progress import duration
 if TYPE_CHECKING:
     from rich.console import Console
 
+    from mfmi.config.adaptive import Adaptive
     from mfmi.config.config import Config
     from mfmi.report.summary import Summary
     from mfmi.storage.parquet import Block
@@ -142,6 +143,11 @@ def command(
     run = Run(jobs, resume, shard, scheduler, force, max_points, strict)
     if sink.path is None and (resume or shard):
         raise click.UsageError(f"--{'resume' if resume else 'shard'} needs an output file: name one with -o.")
+    if shard and read.adaptive:
+        raise click.UsageError(
+            "--shard does not go with sweep.mode adaptive: each round of points follows from all rows of the one "
+            "before. --jobs and --scheduler divide it."
+        )
     if shard and force:
         raise click.UsageError("--shard and --force contradict each other: the other shards' work would be lost.")
     for note in read.networks.notes:
@@ -156,15 +162,12 @@ def command(
 
 def _describe(config: Config, plan: Plan, sink: Sink, run: Run) -> None:
     """Say what would be computed; refuse what the run itself would refuse at once."""
-    points = plan.n_grid if plan.n_points is None else plan.n_points
-    excluded = f" ({plan.n_grid - points:,} excluded)" if points < plan.n_grid else ""
-    bound = "at most " if plan.n_points is None else ""
-    lines = [
-        f"{bound}{points:,} points{excluded}, {bound}{plan.n_rows_bound:,} rows, {counted(plan.n_chunks, 'chunk')}"
-    ]
+    lines = [", ".join(size_parts(plan))]
     lines += [f"  {axis.name}: {_values_text(axis.values)}" for axis in config.axes if axis.name != "depth"]
     lines.append(f"  depth: {_values_text(plan.depths)}")
     lines.append(f"  estimators: {', '.join(plan.estimators)} ({plan.unit})")
+    if config.adaptive:
+        lines.append(f"  adaptive: {_adaptive_text(config.adaptive)}")
     if plan.optional:
         lines.append(f"  optional columns: {', '.join(plan.optional)}")
     lines.append(f"  to: {sink.path or 'standard output'} ({sink.format}), {counted(run.jobs, 'job')}")
@@ -172,6 +175,22 @@ def _describe(config: Config, plan: Plan, sink: Sink, run: Run) -> None:
     if not run.resume:
         sink.check()
     following("sweep", config.filename, same=True, without=("-n", "--dry-run"))
+
+
+def size_parts(plan: Plan) -> tuple[str, str, str]:
+    """Say how many points, rows and chunks a plan has; of an adaptive sweep how many points come first."""
+    first = plan.config.grid.count()
+    bound = "at most " if first is None or plan.config.adaptive else ""
+    excluded = f" ({plan.n_grid - first:,} excluded)" if first is not None and first < plan.n_grid else ""
+    points, rows = counted(plan.n_points_bound, "point"), counted(plan.n_rows_bound, "row")
+    if plan.config.adaptive:
+        return f"{bound}{points}", f"{bound}{rows}", f"{counted(first or 0, 'point')} in the first grid{excluded}"
+    return f"{bound}{points}{excluded}", f"{bound}{rows}", counted(plan.n_chunks, "chunk")
+
+
+def _adaptive_text(adaptive: Adaptive) -> str:
+    target = "the borders of the phases" if adaptive.target == "phase" else f"the peaks of {adaptive.target}"
+    return f"{target} over {', '.join(adaptive.axes)}, down to {adaptive.tolerance:g} of each axis"
 
 
 def _values_text(values: Any) -> str:
@@ -224,7 +243,7 @@ def _to_file(plan: Plan, sink: Sink, path: str, run: Run) -> None:
             )
     except SweepInterrupted as stop:
         terminal().warn(
-            f"interrupted: {stop.chunks_done} of {stop.n_chunks} chunks are kept in {stop.parts}; to go on:"
+            f"interrupted: {stop.chunks_done} of {stop.n_chunks} {stop.unit} are kept in {stop.parts}; to go on:"
             f"\n  {resume_command(terminal().arguments)}"
         )
         raise
@@ -305,7 +324,7 @@ def _performance(result: SweepResult, run: Run) -> str:
         text += f" ({result.rows_per_second:,.0f} rows/s)"
     text += ", by a Dask cluster" if run.scheduler else f", {counted(run.jobs, 'job')}"
     if result.resumed_chunks:
-        text += f"; {result.resumed_chunks} of {result.n_chunks} chunks were there already"
+        text += f"; {result.resumed_chunks} of {result.n_chunks} {result.unit} were there already"
     return text
 
 

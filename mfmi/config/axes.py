@@ -15,7 +15,7 @@ from mfmi.errors import likeliest
 from mfmi.names import DEPTH
 
 # Rows at the greatest number of depths are still counted by 64 bits.
-_MOST_POINTS = 10**14
+MOST_POINTS = 10**14
 
 Axes = tuple[list[SweepAxis], tuple[int, ...]]
 
@@ -26,7 +26,7 @@ class Sweep:
 
     Attributes
     ----------
-    mode : "product", "zip" or "points".
+    mode : "product", "zip", "points" or "adaptive".
     grid : the axes, the depth among them only where it varies with the point.
     depths : the depths of every point; empty where the depth is an axis.
     """
@@ -77,8 +77,8 @@ def read_sweep(section: Entry, report: Report, depth: int = DEPTH) -> Sweep | No
     names = {axis.name for axis in axes}
     names |= {part for whole, parts in INSTEAD.items() if whole in names for part in parts}
     axes += [SweepAxis(name, Listed((value,))) for name, value in AXIS_DEFAULTS.items() if name not in names]
-    grid = Grid(tuple(axes), mode == "product", exclude)
-    if grid.size > _MOST_POINTS:
+    grid = Grid(tuple(axes), mode in ("product", "adaptive"), exclude)
+    if grid.size > MOST_POINTS:
         report.add(section.key, "sweep", f"the grid has {grid.size:.3g} points, more than can be numbered")
     elif exclude and not len(report) and grid.count() == 0:
         report.add(keys["exclude"], "sweep.exclude", "leaves no point")
@@ -206,4 +206,4 @@ def _own_axis(name: str, points: Sequence[Entry], given: Mapping[str, Entry], de
     return SweepAxis(root, Listed(tuple(found)), name in SQUARES)
 
 
-_READERS = {"product": _product, "zip": _zip, "points": _points}
+_READERS = {"product": _product, "zip": _zip, "points": _points, "adaptive": _product}

@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 
 from mfmi.columns import DATA_NAMES, OPTIONAL_NAMES
+from mfmi.config.adaptive import Adaptive, read_adaptive, report_section
 from mfmi.config.axes import Sweep, read_sweep
 from mfmi.config.grid import Exclusion, Grid, SweepAxis
 from mfmi.config.kinds import Entry, Record
@@ -56,9 +57,12 @@ class Config:
     version
         Version of the config's format.
     mode
-        "product", "zip" or "points".
+        "product", "zip", "points" or "adaptive".
     grid
-        The axes, in config order, then the constants that were not given, and what is excluded.
+        The axes, in config order, then the constants that were not given, and what is excluded. It is the first grid of
+        an adaptive sweep.
+    adaptive
+        How an adaptive sweep is refined; None for the others.
     model
         What all networks have in common.
     networks
@@ -86,6 +90,7 @@ class Config:
     version: int
     mode: str
     grid: Grid
+    adaptive: Adaptive | None
     model: Model
     networks: Networks
     depths: tuple[int, ...]
@@ -126,9 +131,10 @@ class Config:
         return {
             "version": self.version,
             "sweep.mode": self.mode,
-            "sweep.order": [axis.name for axis in self.axes if len(axis) > 1] if self.mode == "product" else [],
+            "sweep.order": [axis.name for axis in self.axes if len(axis) > 1] if self.grid.product else [],
             **{f"sweep.{axis.name}": _written(axis) for axis in sorted(self.axes, key=lambda axis: axis.name)},
             **({"sweep.depth": list(self.depths)} if self.depths else {}),
+            **({"sweep.adaptive": self.adaptive.described()} if self.adaptive else {}),
             "sweep.exclude": self._excluded(),
             "estimators": list(self.estimators),
             "columns": list(self.columns),
@@ -233,25 +239,30 @@ def load_config(text: str, filename: str, overrides: Sequence[str] = ()) -> Conf
     sweep = read_sweep(entries["sweep"], report, model.layers or DEPTH) if "sweep" in entries else None
     if "sweep" in entries:
         report_depths(entries["sweep"], model, report)
+        if sweep is not None:
+            report_section(entries["sweep"], sweep.mode, report)
     networks = PLAIN
     if sweep is not None and not len(report):
         networks = read_networks(sweep, entries["sweep"], model, report)
     usual = usual_estimators(networks.plain and not model.mixes, networks.structured or model.mixes)
     estimators = _names("estimators", entries, ESTIMATORS, usual, report)
     columns = _names("columns", entries, OPTIONAL_NAMES, (), report)
+    adaptive = None if sweep is None else read_adaptive(entries["sweep"], sweep, estimators, report)
     if sweep is None or len(report):
         raise report.error()
-    return _config(entries, sweep, (model, networks), (estimators, columns), filename, _with_overrides(text, overrides))
+    text = _with_overrides(text, overrides)
+    return _config(entries, (sweep, adaptive), (model, networks), (estimators, columns), filename, text)
 
 
 def _config(
     entries: Mapping[str, Entry],
-    sweep: Sweep,
+    swept: tuple[Sweep, Adaptive | None],
     known: tuple[Model, Networks],
     wanted: tuple[tuple[str, ...], tuple[str, ...]],
     filename: str,
     text: str,
 ) -> Config:
+    sweep, adaptive = swept
     model, networks = known
 
     def value(section: str, key: str) -> Any:
@@ -264,6 +275,7 @@ def _config(
         version=VERSION,
         mode=sweep.mode,
         grid=sweep.grid,
+        adaptive=adaptive,
         model=model,
         networks=networks,
         depths=sweep.depths,

@@ -95,6 +95,11 @@ class Grid:
             return {a.name: index // step % len(a) for a, step in zip(self.axes, self._strides, strict=True)}
         return {axis.name: index if len(axis) > 1 else np.zeros_like(index) for axis in self.axes}
 
+    def numbers(self, positions: Mapping[str, Integers]) -> Integers:
+        """Return the points that stand at such places on the axes of a product: the inverse of `positions`."""
+        steps = zip(self.axes, self._strides, strict=True)
+        return np.asarray(sum(step * positions[axis.name] for axis, step in steps), dtype=np.int64)
+
     def kept(self, start: int, stop: int) -> Integers:
         """Return the indices in [start, stop) of points that are not excluded, ascending."""
         return self._left(np.arange(max(0, start), min(stop, self.size), dtype=np.int64))

@@ -34,7 +34,10 @@ from mfmi.names import (
 )
 
 VERSION = 1
-MODES = ("product", "zip", "points")
+MODES = ("product", "zip", "points", "adaptive")
+# What an adaptive sweep can be refined by: borders of the phase, or peaks of a column.
+PHASE = "phase"
+TARGETS = (PHASE, *(f"mi_{name}" for name in ESTIMATORS), "mi_lower", "mi_upper")
 
 # A name, with plain numbers in brackets: nothing that an expression parser could trip over.
 _NUMBER = r"\s*(?:[A-Za-z_]\w{0,40}\s*=\s*)?[-+]?(?:\d{1,40}\.?\d{0,40}|\.\d{1,40})(?:[eE][-+]?\d{1,4})?\s*"
@@ -189,7 +192,7 @@ INSTEAD: Mapping[str, tuple[str, ...]] = {"init": ("sigma_w", "sigma_b")}
 
 _SHORT = {"act": "activation", "sw": "sigma_w", "sb": "sigma_b", "sn": "sigma_noise", "noise": "sigma_noise"}
 _SHORT |= {"norm": "normalization", "residual": "skip"}
-_IN_SWEEP = {name: f"sweep.{name}" for name in ("mode", "points", "exclude", *AXIS_KINDS)}
+_IN_SWEEP = {name: f"sweep.{name}" for name in ("mode", "points", "adaptive", "exclude", *AXIS_KINDS)}
 _AT_TOP = {
     "variance": "input.variance",
     "input_variance": "input.variance",
@@ -221,7 +224,7 @@ def _axis_fields() -> dict[str, Field]:
     return {name: Field(_axis(name), _ABOUT[name], default=defaults.get(name)) for name in AXIS_KINDS}
 
 
-_ONE_FORM = {
+_ONE_FORM: dict[str, list[dict[str, Any]]] = {
     "allOf": [
         {"not": {"required": [square, name]}}
         for square, name in (*SQUARES.items(), *(("init", name) for name in ("sigma_w", "sigma_b", *SQUARES)))
@@ -237,11 +240,29 @@ _EXCLUDED = Record(
     },
     elsewhere=_SHORT,
 )
+ADAPTIVE = Record(
+    {
+        "points": Field(Whole(1, limits.MOST_ADAPTIVE), "most points, those of the first grid included", required=True),
+        "target": Field(
+            Choice(TARGETS), "what is resolved: the borders of the phases, or the peaks of a column", default=PHASE
+        ),
+        "axes": Field(Several(Choice(tuple(AXIS_KINDS))), "axes that are refined, of those with a range; default all"),
+        "tolerance": Field(
+            Number(limits.TOLERANCE), "share of an axis that is resolved: no step becomes smaller", default=1e-3
+        ),
+    },
+    elsewhere={"budget": "points", "num": "points", "n": "points", "column": "target", "tol": "tolerance"},
+)
 _SWEEP = Record(
     {
-        "mode": Field(Choice(MODES), "all combinations, values side by side, or a list of points", default="product"),
+        "mode": Field(
+            Choice(MODES),
+            "all combinations, values side by side, a list of points, or a grid refined where it matters",
+            default="product",
+        ),
         **_axis_fields(),
         "points": Field(Several(_POINT, bare=False), "mode points: the points, each with its own keys"),
+        "adaptive": Field(ADAPTIVE, "mode adaptive: how the grid is refined"),
         "exclude": Field(Several(_EXCLUDED, bare=False, empty=True), "points that match an entry are left out"),
     },
     elsewhere=_SHORT
@@ -255,7 +276,14 @@ _SWEEP = Record(
             "anyOf": [{"required": ["sigma_w"]}, {"required": ["sigma_w2"]}, {"required": ["init"]}],
             "properties": {"points": False},
         },
-        **_ONE_FORM,
+        "allOf": [
+            *_ONE_FORM["allOf"],
+            {
+                "if": {"properties": {"mode": {"const": "adaptive"}}, "required": ["mode"]},
+                "then": {"required": ["adaptive"]},
+                "else": {"properties": {"adaptive": False}},
+            },
+        ],
     },
 )
 _COVERED = "of convolutions that are circular, of stride 1 and without pooling; others are not covered"

@@ -17,8 +17,8 @@ from mfmi.jacobian._residual import residual_moments
 from mfmi.jacobian._spectrum import JacobianSpectrum
 from mfmi.meanfield import propagate, trajectory
 from mfmi.networks.points import Points
-from mfmi.processes.progress import staged
 from mfmi.networks.structure import architecture
+from mfmi.processes.progress import staged
 
 Block = dict[str, np.ndarray[Any, Any]]
 Spectra = dict[int, JacobianSpectrum]

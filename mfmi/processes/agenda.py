@@ -15,7 +15,7 @@ class Agenda:
     Parameters
     ----------
     numbers
-        Numbers of the chunks, ascending; read one at a time.
+        Numbers of the chunks, ascending; read one at a time. An iterator that has ended is asked again, and may go on.
     window
         Chunks are only started while they are less than this ahead of the oldest unfinished one, so that a reader who
         wants them in order holds no more than `window`. None is no limit.

@@ -35,8 +35,12 @@ class Work(Protocol):
         """Name what piece `number` is about, for a message."""
         ...
 
-    def run(self, number: int, /) -> bytes:
-        """Do piece `number`."""
+    def piece(self, number: int, /) -> Any:
+        """Return what a worker has to be told to do piece `number`, such as the number itself."""
+        ...
+
+    def run(self, piece: Any, /) -> bytes:
+        """Do a piece."""
         ...
 
 
@@ -56,7 +60,8 @@ def run_processes(task: Work, numbers: Iterable[int], jobs: int, window: int | N
     task
         What to do; chunks stand for its pieces.
     numbers
-        Numbers of the chunks, ascending; read as workers become free.
+        Numbers of the chunks, ascending; read as workers become free. After the last one it is asked again whenever a
+        chunk is finished, and may go on.
     jobs
         Number of workers, each with one chunk at a time.
     window
@@ -109,9 +114,9 @@ class _Worker:
             theirs.close()
         self._send(task)
 
-    def give(self, number: int) -> None:
+    def give(self, number: int, piece: Any) -> None:
         self.number = number
-        self._send(pickle.dumps(number))
+        self._send(pickle.dumps((number, piece)))
 
     def _send(self, message: bytes) -> None:
         try:
@@ -176,7 +181,7 @@ class _Pool:
             if not idle:
                 self._workers.append(_Worker(self._pickled))
                 idle.append(self._workers[-1])
-            idle.pop().give(number)
+            idle.pop().give(number, self._task.piece(number))
 
     def _mend(self, worker: _Worker, number: int, kind: str, value: Any) -> None:
         """Replace a worker that was lost with its chunk, or raise what it met."""
@@ -200,7 +205,7 @@ def serve(descriptor: int) -> None:
     Parameters
     ----------
     descriptor
-        File descriptor of the socket; first the pickled task comes in, then a number at a time.
+        File descriptor of the socket; first the pickled task comes in, then a piece at a time.
     """
     warnings.simplefilter("ignore", MfmiWarning)
     connection = Connection(descriptor)
@@ -210,10 +215,10 @@ def serve(descriptor: int) -> None:
     pickled = messages.get()
     task: Work | None = None
     while True:
-        number = pickle.loads(messages.get())
+        number, piece = pickle.loads(messages.get())
         try:
             task = task or pickle.loads(pickled)
-            outcome: tuple[str, Any] = ("done", task.run(number))
+            outcome: tuple[str, Any] = ("done", task.run(piece))
         except MemoryError:
             outcome = ("lost", "ran out of memory")
         except Exception as error:

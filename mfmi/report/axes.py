@@ -22,15 +22,17 @@ class FigureAxis:
     ----------
     name : the column.
     values : distinct values, increasing, shape (n,).
+    by_ratios : whether they are spaced by ratios; None where the values say it.
     """
 
     name: str
     values: FloatArray
+    by_ratios: bool | None = None
 
     @classmethod
-    def of(cls, name: str, values: ArrayLike) -> FigureAxis:
+    def of(cls, name: str, values: ArrayLike, by_ratios: bool | None = None) -> FigureAxis:
         """The axis that holds the values given, in any order and with repetitions."""
-        return cls(name, np.unique(np.asarray(values, dtype=np.float64)))
+        return cls(name, np.unique(np.asarray(values, dtype=np.float64)), by_ratios)
 
     def __len__(self) -> int:
         return len(self.values)
@@ -38,6 +40,8 @@ class FigureAxis:
     @cached_property
     def logarithmic(self) -> bool:
         """Whether the values are spaced by ratios rather than by steps."""
+        if self.by_ratios is not None:
+            return self.by_ratios
         if len(self.values) < 3 or self.values[0] <= 0.0 or self.values[-1] < _WIDE * self.values[0]:
             return False
         steps, ratios = np.diff(self.values), np.diff(np.log(self.values))

@@ -63,6 +63,7 @@ class Choice:
     panels : one a panel, the words that it stands for, by column; only columns that vary.
     columns : number of panels in a row.
     notes : what was left out, and how to see it.
+    refined : axes whose values are not even but refined where it matters, and whether by ratios.
     """
 
     kind: str
@@ -75,9 +76,10 @@ class Choice:
     panels: tuple[Mapping[str, str], ...]
     columns: int
     notes: tuple[str, ...] = field(default=())
+    refined: Mapping[str, bool] = field(default_factory=dict)
 
 
-def choose(rows: pd.DataFrame, wishes: Wishes) -> Choice:
+def choose(rows: pd.DataFrame, wishes: Wishes, refined: Mapping[str, bool] | None = None) -> Choice:
     """Choose a figure from what varies in the rows.
 
     Parameters
@@ -86,11 +88,14 @@ def choose(rows: pd.DataFrame, wishes: Wishes) -> Choice:
         The columns of `mfmi.report.network_words`, the other `WORDS` and `NUMBERS`, and the quantities.
     wishes
         What was asked for.
+    refined
+        Axes of an adaptive sweep that it has refined, and whether by ratios.
 
     Returns
     -------
     Choice
-        A heat map where two numeric columns have four values or more and fill a grid, else curves against the longest.
+        A heat map where two numeric columns have four values or more and fill a grid, or where two are refined; else
+        curves against the longest.
 
     Raises
     ------
@@ -103,7 +108,7 @@ def choose(rows: pd.DataFrame, wishes: Wishes) -> Choice:
     values = {name: np.unique(rows[name].to_numpy(np.float64)) for name in NUMBERS}
     _check(wishes, values)
     ranking = wishes.kind == "ranking"
-    kind, x, y = ("ranking", "activation", None) if ranking else _axes(rows, wishes, values)
+    kind, x, y = ("ranking", "activation", None) if ranking else _axes(rows, wishes, values, refined or {})
     by = _by(wishes, values, x) if kind == "curves" else None
     shown = DEVIATIONS if ranking else (x, y, by)
     fixed = {name: _representative(name, values[name]) for name in NUMBERS if name not in shown}
@@ -123,7 +128,7 @@ def choose(rows: pd.DataFrame, wishes: Wishes) -> Choice:
     quantities = wishes.quantities or _quantities(rows, kind, len(panels))
     if kind == "heat" and len(panels) == 1:
         columns = len(quantities)
-    return Choice(kind, x, y, by, by_values, quantities, fixed, panels, columns, tuple(notes))
+    return Choice(kind, x, y, by, by_values, quantities, fixed, panels, columns, tuple(notes), refined or {})
 
 
 def _check(wishes: Wishes, values: Mapping[str, Any]) -> None:
@@ -141,16 +146,20 @@ def _check(wishes: Wishes, values: Mapping[str, Any]) -> None:
         raise ValueError("a heat map has no --by")
 
 
-def _axes(rows: pd.DataFrame, wishes: Wishes, values: Mapping[str, Any]) -> tuple[str, str, str | None]:
+def _axes(
+    rows: pd.DataFrame, wishes: Wishes, values: Mapping[str, Any], refined: Mapping[str, bool]
+) -> tuple[str, str, str | None]:
     """Kind, x and y."""
     free = [name for name in NUMBERS if len(values[name]) > 1 and name not in (wishes.x, wishes.y, wishes.by)]
     long = [name for name in free if len(values[name]) >= LONG]
+    if refined:  # what was refined is to be seen
+        long.sort(key=lambda name: name not in refined)
     wanted = [name for name in (wishes.x, wishes.y) if name is not None]
     candidates = (*wanted, *(long if wishes.kind == "auto" else free))
     pair = tuple(candidates[:2])
     heat = wishes.kind == "heat" or wishes.y is not None
     if wishes.kind == "auto" and wishes.by is None and not heat:
-        heat = len(pair) == 2 and _fills(rows, pair, values)
+        heat = len(pair) == 2 and (set(pair) <= set(refined) or fills(rows, pair, values))
     if heat:
         if len(pair) < 2:
             raise ValueError("a heat map needs two columns with several values")
@@ -166,9 +175,10 @@ def _axes(rows: pd.DataFrame, wishes: Wishes, values: Mapping[str, Any]) -> tupl
     return "curves", longest, None
 
 
-def _fills(rows: pd.DataFrame, pair: Sequence[str], values: Mapping[str, Any]) -> bool:
+def fills(rows: pd.DataFrame, pair: Sequence[str], values: Mapping[str, Any], share: float = _FILLED) -> bool:
+    """Say whether rows fill such a share of the grid of the values of two columns."""
     cells = len(values[pair[0]]) * len(values[pair[1]])
-    return len(rows[list(pair)].drop_duplicates()) >= _FILLED * cells
+    return len(rows[list(pair)].drop_duplicates()) >= share * cells
 
 
 def _by(wishes: Wishes, values: Mapping[str, Any], x: str) -> str | None:
@@ -224,7 +234,7 @@ def _quantities(rows: pd.DataFrame, kind: str, panels: int) -> tuple[str, ...]:
 
 def axis_of(choice: Choice, rows: pd.DataFrame, name: str) -> FigureAxis:
     """The axis of a column, over all panels."""
-    return FigureAxis.of(name, rows[name].to_numpy(np.float64))
+    return FigureAxis.of(name, rows[name].to_numpy(np.float64), choice.refined.get(name))
 
 
 def with_rows_of(choice: Choice, rows: pd.DataFrame) -> pd.DataFrame:

@@ -16,9 +16,10 @@ from mfmi.bounds.evaluate import SEARCHED, has_missed
 from mfmi.columns import COLUMNS, Column
 from mfmi.meanfield import edge_curve, edge_of_chaos, fixed_point
 from mfmi.report.axes import FigureAxis
-from mfmi.report.figure_choice import NUMBERS, WORDS, Choice, axis_of, with_rows_of
+from mfmi.report.figure_choice import NUMBERS, WORDS, Choice, axis_of, fills, with_rows_of
 from mfmi.report.network_words import NETWORK, is_plain, with_words
 from mfmi.report.ranks import Ranks, rank, rank_rows
+from mfmi.report.scattered import Scattered, even_axis, rastered
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -55,6 +56,7 @@ class Heat:
     edges : the edge of chaos.
     best : place and value of the largest, or None.
     ridge : for each y the x of its largest value, NaN without one.
+    points : the points between which the values are interpolated; None where there is one in every cell.
     """
 
     words: Mapping[str, str]
@@ -66,6 +68,7 @@ class Heat:
     edges: tuple[Polyline, ...]
     best: tuple[float, float, float] | None
     ridge: FloatArray
+    points: Scattered | None = None
 
 
 @dataclass(frozen=True)
@@ -184,6 +187,8 @@ def _heat(
 ) -> Heat:
     assert choice.y is not None
     x, y = axis_of(choice, rows, choice.x), axis_of(choice, rows, choice.y)
+    if not choice.refined.keys().isdisjoint((x.name, y.name)) and not fills(part, (x.name, y.name), _ends(x, y), 1.0):
+        return _scattered(part, words, quantity, even_axis(x), even_axis(y), context)
     column = np.searchsorted(x.values, part[x.name].to_numpy(np.float64))
     row = np.searchsorted(y.values, part[y.name].to_numpy(np.float64))
     values = np.full((len(y), len(x)), np.nan)
@@ -201,6 +206,29 @@ def _heat(
         best = (float(x.values[place[1]]), float(y.values[place[0]]), float(values[place]))
     edges = tuple(_edges(_network(words, context), x, y))
     return Heat(words, quantity, x, y, values, phases, edges, best, ridge)
+
+
+def _ends(x: FigureAxis, y: FigureAxis) -> dict[str, FloatArray]:
+    return {x.name: x.values, y.name: y.values}
+
+
+def _scattered(
+    part: pd.DataFrame,
+    words: Mapping[str, str],
+    quantity: str,
+    x: FigureAxis,
+    y: FigureAxis,
+    context: Mapping[str, Any],
+) -> Heat:
+    """A panel of points that fill no grid."""
+    points = Scattered(*(part[name].to_numpy(np.float64) for name in (x.name, y.name, quantity)))
+    values, phases = rastered(points, part["phase"].fillna("").astype(object).to_numpy(), x, y)
+    best = None
+    if np.isfinite(points.values).any():
+        at = int(np.nanargmax(np.where(np.isfinite(points.values), points.values, np.nan)))
+        best = (float(points.x[at]), float(points.y[at]), float(points.values[at]))
+    edges = tuple(_edges(_network(words, context), x, y))
+    return Heat(words, quantity, x, y, values, phases, edges, best, np.full(len(y), np.nan), points)
 
 
 def _edges(network: Mapping[str, Any], x: FigureAxis, y: FigureAxis) -> Iterator[Polyline]:
@@ -332,6 +360,15 @@ def to_block(figure: Figure) -> tuple[dict[str, NDArray[Any]], list[Column]]:
     return block, columns
 
 
+def _cells(panel: Heat) -> Iterator[tuple[float, float, float]]:
+    """Places and values of the cells of a panel, or of the points that it is made of."""
+    if panel.points is not None:
+        yield from zip(panel.points.x, panel.points.y, panel.points.values, strict=True)
+        return
+    for (i, j), value in np.ndenumerate(panel.values):
+        yield float(panel.x.values[j]), float(panel.y.values[i]), value
+
+
 def _panel_rows(figure: Figure, panel: Heat | Curves | Ranks) -> Iterator[dict[str, Any]]:
     constant = _network(panel.words, figure.context)
     if isinstance(panel, Ranks):
@@ -340,9 +377,8 @@ def _panel_rows(figure: Figure, panel: Heat | Curves | Ranks) -> Iterator[dict[s
     if isinstance(panel, Heat):
         unit = figure.units.get(panel.quantity, "")
         x, y = panel.x.name, panel.y.name
-        for (i, j), value in np.ndenumerate(panel.values):
-            place = {x: panel.x.values[j], y: panel.y.values[i]}
-            yield {**constant, **place, "series": panel.quantity, "value": value, "unit": unit}
+        for across, up, value in _cells(panel):
+            yield {**constant, x: across, y: up, "series": panel.quantity, "value": value, "unit": unit}
         for i, at in enumerate(panel.ridge):
             yield constant | {x: at, y: panel.y.values[i], "series": f"{panel.quantity}, {RIDGE}"}
         if panel.best is not None:

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 COLORS = "cividis"
 MISSING = "0.85"
 EDGE_COLOR, BEST_COLOR, RIDGE_COLOR = "white", "#E69F00", "#D55E00"
+POINT_COLOR = "white"
 
 # A logarithmic scale where the median lies below the largest value by more than this; what it leaves out below.
 _SKEW, _FLOOR = 8.0, 1e-2
@@ -95,6 +96,8 @@ def draw_heat(ax: Axes, panel: Heat, scale: Scale, inches: float) -> QuadMesh:
     _whole_numbers(ax, panel)
     _draw_phases(ax, panel, inches)
     _draw_edges(ax, panel)
+    if panel.points is not None:
+        ax.plot(panel.points.x, panel.points.y, ".", color=POINT_COLOR, ms=1.0, mew=0, alpha=0.6, zorder=2)
     _draw_best(ax, panel)
     return image
 
@@ -189,6 +192,8 @@ def legend_of_heat(panels: Sequence[Heat]) -> list[Any]:
     if any(np.isfinite(panel.ridge).sum() > 2 for panel in panels):
         label = f"largest at each {_symbol(y)}"
         handles.append(Line2D([], [], ls="", marker=".", ms=4, color=RIDGE_COLOR, mew=0, label=label))
+    if any(panel.points is not None for panel in panels):
+        handles.append(Line2D([], [], ls="", marker=".", ms=2.5, color="0.5", mew=0, label="computed"))
     if any((panel.phases == "unbounded").any() for panel in panels):
         handles.append(Patch(facecolor="none", hatch="////", edgecolor="black", lw=0.4, label="unbounded"))
     if any(not np.isfinite(panel.values).all() for panel in panels):

@@ -56,8 +56,22 @@ class Task:
         span = self.plan.chunk(number)
         return f"points {span.start} to {span.stop - 1}"
 
-    def run(self, number: int) -> bytes:
-        """Evaluate chunk `number`.
+    def piece(self, number: int) -> Any:
+        """Return what a worker has to be told of a chunk."""
+        return number
+
+    def points(self, piece: Any) -> Points:
+        """Return the points of a chunk."""
+        span = self.plan.chunk(piece)
+        return self.plan.points(span.start, span.stop)
+
+    def run(self, piece: Any) -> bytes:
+        """Evaluate a chunk.
+
+        Parameters
+        ----------
+        piece
+            What `piece` says of it.
 
         Returns
         -------
@@ -71,8 +85,7 @@ class Task:
             The memory is exhausted, which says nothing about the points.
         """
         evaluate = self.evaluate or _evaluator()
-        span = self.plan.chunk(number)
-        points = self.plan.points(span.start, span.stop)
+        points = self.points(piece)
         plan = self.plan
         block = evaluate_guarded(
             evaluate, points, plan.depths_for(points), plan.estimators, plan.unit, plan.optional, plan.model

@@ -70,9 +70,9 @@ def _task(pickled: bytes, versions: str) -> Task:
     return task
 
 
-def evaluate_remotely(pickled: bytes, versions: str, number: int) -> bytes:
+def evaluate_remotely(pickled: bytes, versions: str, piece: Any) -> bytes:
     """Evaluate a chunk in a Dask worker, if its packages are those of the one who asks."""
-    return _task(pickled, versions).run(number)
+    return _task(pickled, versions).run(piece)
 
 
 class _Cluster:
@@ -111,7 +111,9 @@ class _Cluster:
             if number is None:
                 break
             key = f"mfmi-{self._run}-{number}"
-            future = self._client.submit(evaluate_remotely, *self._shipped, number, key=key, pure=False)
+            future = self._client.submit(
+                evaluate_remotely, *self._shipped, self._task.piece(number), key=key, pure=False
+            )
             self._in_flight[number] = future
             future.add_done_callback(functools.partial(self._note, number))
         return bool(self._in_flight)

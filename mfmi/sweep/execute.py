@@ -51,6 +51,6 @@ def results(
         yield from run_cluster(task, numbers, scheduler, window)
     elif count == 1 and has_one_thread():
         for number in numbers:
-            yield number, task.run(number)
+            yield number, task.run(task.piece(number))
     else:
         yield from run_processes(task, numbers, min(jobs, count), window)

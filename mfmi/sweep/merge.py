@@ -53,6 +53,9 @@ def merge_parts(
         ]
         for other in found[1:]:
             require_same(other.record, found[0].record, str(other.folder))
+        if found[0].record["config"].get("sweep.mode") == "adaptive":
+            message = "an adaptive sweep has no shares to be merged: mfmi sweep --resume goes on with it to its end"
+            raise OutputError(f"cannot merge {found[0].folder}: {message}")
         _require_complete(found)
         clock = SweepClock(on_progress, found[0].n_chunks)
         clock.resumed = clock.done = clock.n_chunks
@@ -62,7 +65,12 @@ def merge_parts(
 
 
 def merge(
-    folders: Sequence[Parts], output: str | os.PathLike[str], force: bool, clock: SweepClock, publish: Publish | None
+    folders: Sequence[Parts],
+    output: str | os.PathLike[str],
+    force: bool,
+    clock: SweepClock,
+    publish: Publish | None,
+    n_chunks: int | None = None,
 ) -> store.Tally:
     """Write all chunks in order, then remove the folders.
 
@@ -74,6 +82,8 @@ def merge(
         As for `run_sweep`.
     clock
         Where the progress goes.
+    n_chunks
+        How many chunks there are, if it is not what the folder says.
 
     Returns
     -------
@@ -82,7 +92,7 @@ def merge(
     """
     tally = store.Tally()
     about = folders[0].record["provenance"]
-    tables = _tables(folders, clock, tally)
+    tables = _tables(folders, folders[0].n_chunks if n_chunks is None else n_chunks, clock, tally)
     if publish is not None:
         publish((store.to_block(table) for table in tables), about, force)
     else:
@@ -92,8 +102,8 @@ def merge(
     return tally
 
 
-def _tables(folders: Sequence[Parts], clock: SweepClock, tally: store.Tally) -> Iterator[store.Table]:
-    for number in range(folders[0].n_chunks):
+def _tables(folders: Sequence[Parts], n_chunks: int, clock: SweepClock, tally: store.Tally) -> Iterator[store.Table]:
+    for number in range(n_chunks):
         holder = next(parts for parts in folders if number in parts)
         table = store.decode(holder.get(number))
         tally.add(table)

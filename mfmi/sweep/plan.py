@@ -48,6 +48,10 @@ class Plan:
     @classmethod
     def from_config(cls, config: Config) -> "Plan":
         """Plan the sweep of `config`; this expands nothing."""
+        if config.adaptive is not None:
+            from mfmi.sweep.adaptive import AdaptivePlan  # which is a plan itself
+
+            return AdaptivePlan(config)
         return cls(config)
 
     @property

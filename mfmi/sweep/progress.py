@@ -25,6 +25,7 @@ class SweepResult:
     complete : whether the file is there; False for a shard.
     path : the file, or the folder of parts for a shard; None for a stream.
     notes : what the user should know.
+    unit : what is counted in place of chunks.
     """
 
     rows: int
@@ -39,6 +40,7 @@ class SweepResult:
     complete: bool
     path: Path | None
     notes: Sequence[str] = ()
+    unit: str = "chunks"
 
     @property
     def n_failed(self) -> int:
@@ -65,4 +67,5 @@ class SweepClock(Clock):
             complete=complete,
             path=path,
             notes=tuple(notes),
+            unit=self.unit,
         )

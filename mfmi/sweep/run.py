@@ -13,6 +13,7 @@ from mfmi.errors import OutputError, ResumeError
 from mfmi.processes.progress import OnProgress
 from mfmi.storage import parquet as store
 from mfmi.storage.atomic import refuse_existing
+from mfmi.sweep.adaptive import AdaptivePlan, AdaptiveTask, Rounds
 from mfmi.sweep.chunks import Evaluate, Task, provenance_of
 from mfmi.sweep.execute import check_size, results
 from mfmi.sweep.merge import Publish, merge, tally_of
@@ -29,10 +30,12 @@ class SweepInterrupted(KeyboardInterrupt):
     signum : the signal.
     parts : the folder of finished chunks.
     chunks_done, n_chunks : how far it came.
+    unit : what these count in place of chunks.
     """
 
-    def __init__(self, signum: int, parts: Path, chunks_done: int, n_chunks: int) -> None:
+    def __init__(self, signum: int, parts: Path, chunks_done: int, n_chunks: int, unit: str = "chunks") -> None:
         super().__init__(signum)
+        self.unit = unit
         self.signum = signum
         self.parts = parts
         self.chunks_done = chunks_done
@@ -97,7 +100,10 @@ def run_sweep(
         A signal came as KeyboardInterrupt. Finished chunks are kept.
     """
     _check_arguments(plan, jobs, resume, shard, force, max_points)
-    clock = SweepClock(on_progress, len(chunk_numbers(plan.n_chunks, shard)))
+    if isinstance(plan, AdaptivePlan):
+        clock = SweepClock(on_progress, plan.n_points, "points")
+    else:
+        clock = SweepClock(on_progress, len(chunk_numbers(plan.n_chunks, shard)))
     record = _record(plan, replaces=force)
     finished = _finished(output, record, resume, force)
     if finished is not None:
@@ -105,6 +111,8 @@ def run_sweep(
         return clock.result(finished, complete=True, path=Path(output), notes=[])
     parts = Parts.create(folder_of(output), record, shard=shard, resume=resume, force=force)
     with contextlib.closing(parts), _resumable(parts, clock, shard is not None):
+        if isinstance(plan, AdaptivePlan):
+            return _refine(parts, plan, output, jobs, scheduler, clock, force, publish, evaluate)
         clock.resumed = clock.done = sum(number in parts for number in chunk_numbers(plan.n_chunks, shard))
         _fill(parts, Task(plan, evaluate), shard, jobs, scheduler, clock)
         if shard is not None:
@@ -118,6 +126,8 @@ def _check_arguments(
     plan: Plan, jobs: int, resume: bool, shard: Shard | None, force: bool, max_points: int | None
 ) -> None:
     check_size(plan, jobs, max_points)
+    if shard is not None and isinstance(plan, AdaptivePlan):
+        raise ValueError("an adaptive sweep has no shards: each round follows from all rows of the one before")
     if shard is not None and not 1 <= shard[0] <= shard[1]:
         raise ValueError(f"shard must be I/N with I from 1 to N, got {shard[0]}/{shard[1]}")
     if resume and force:
@@ -127,7 +137,9 @@ def _check_arguments(
 
 
 def _record(plan: Plan, replaces: bool) -> dict[str, Any]:
-    return record_of(plan.config.canonical(), provenance_of(plan), plan.n_chunks, plan.n_grid, replaces)
+    # Of an adaptive sweep the number of chunks follows from its rows; there are no more than points.
+    n_chunks = plan.n_points if isinstance(plan, AdaptivePlan) else plan.n_chunks
+    return record_of(plan.config.canonical(), provenance_of(plan), n_chunks, plan.n_grid, replaces)
 
 
 def _finished(
@@ -165,6 +177,40 @@ def _fill(parts: Parts, task: Task, shard: Shard | None, jobs: int, scheduler: s
             clock.finish(store.rows_of(data))
 
 
+def _refine(
+    parts: Parts,
+    plan: AdaptivePlan,
+    output: str | os.PathLike[str],
+    jobs: int,
+    scheduler: str | None,
+    clock: SweepClock,
+    force: bool,
+    publish: Publish | None,
+    evaluate: Evaluate | None,
+) -> SweepResult:
+    """Compute the rounds of an adaptive sweep, as far as they are not there yet, and merge their chunks."""
+
+    def kept(number: int) -> bytes | None:
+        data = parts.get(number) if number in parts else None
+        if data is not None:
+            clock.resumed += len(rounds.lot(number).places)
+            clock.done += len(rounds.lot(number).places)
+        return data
+
+    rounds = Rounds(plan, kept)
+    # The first round may be there whole, and so on: how many chunks are left is not known before.
+    with contextlib.closing(
+        results(AdaptiveTask.of(rounds, evaluate), rounds, plan.n_points, jobs, scheduler)
+    ) as found:
+        for number, data in found:
+            parts.put(number, data)
+            clock.finish(store.rows_of(data), len(rounds.lot(number).places))
+            rounds.tell(number, data)
+    clock.n_chunks = clock.done
+    tally = merge([parts], output, bool(parts.record["replaces"]) or force, clock, publish, rounds.n_chunks)
+    return clock.result(tally, complete=True, path=Path(output), notes=[*parts.notes, rounds.note])
+
+
 @contextlib.contextmanager
 def _resumable(parts: Parts, clock: SweepClock, shared: bool) -> Iterator[None]:
     """Say on exit what is kept, and remove the folder if nothing is."""
@@ -172,11 +218,11 @@ def _resumable(parts: Parts, clock: SweepClock, shared: bool) -> Iterator[None]:
         yield
     except KeyboardInterrupt as stop:
         signum = getattr(stop, "signum", signal.SIGINT)
-        raise SweepInterrupted(signum, parts.folder, clock.done, clock.n_chunks) from stop
+        raise SweepInterrupted(signum, parts.folder, clock.done, clock.n_chunks, clock.unit) from stop
     except Exception as error:
         if not clock.done and not shared:
             parts.remove()
         if not clock.done or not isinstance(error, OutputError):
             raise
-        kept = f"{clock.done} of {clock.n_chunks} chunks are kept, --resume goes on with them"
+        kept = f"{clock.done} of {clock.n_chunks} {clock.unit} are kept, --resume goes on with them"
         raise OutputError(f"{error}; {kept}") from error

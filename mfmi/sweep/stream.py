@@ -7,6 +7,7 @@ from collections.abc import Iterator
 
 from mfmi.processes.progress import OnProgress
 from mfmi.storage import parquet as store
+from mfmi.sweep.adaptive import AdaptivePlan, AdaptiveTask, Rounds
 from mfmi.sweep.chunks import Evaluate, Task, provenance_of
 from mfmi.sweep.execute import check_size, results
 from mfmi.sweep.plan import Plan
@@ -46,20 +47,30 @@ class SweepStream:
 
     def __iter__(self) -> Iterator[store.Block]:
         """Evaluate the plan; yield a block of rows per chunk."""
-        n_chunks = self._task.plan.n_chunks
-        clock = SweepClock(self._on_progress, n_chunks)
+        plan, task = self._task.plan, self._task
+        rounds = Rounds(plan) if isinstance(plan, AdaptivePlan) else None
+        if rounds is not None:
+            task = AdaptiveTask.of(rounds, task.evaluate)
+            clock = SweepClock(self._on_progress, rounds.plan.n_points, "points")
+        else:
+            clock = SweepClock(self._on_progress, plan.n_chunks)
         tally = store.Tally()
         held: dict[int, bytes] = {}
         following = 0
         window = 4 * self._jobs + 8
-        finished = results(self._task, range(n_chunks), n_chunks, self._jobs, self._scheduler, window)
+        numbers = range(clock.n_chunks) if rounds is None else rounds
+        finished = results(task, numbers, clock.n_chunks, self._jobs, self._scheduler, window)
         with contextlib.closing(finished):
             for number, data in finished:
-                clock.finish(store.rows_of(data))
+                clock.finish(store.rows_of(data), 1 if rounds is None else len(rounds.lot(number).places))
+                if rounds is not None:
+                    rounds.tell(number, data)
                 held[number] = data
                 while following in held:
                     table = store.decode(held.pop(following))
                     tally.add(table)
                     following += 1
                     yield store.to_block(table)
-        self.result = clock.result(tally, complete=True, path=None, notes=[])
+        notes = [] if rounds is None else [rounds.note]
+        clock.n_chunks = clock.done
+        self.result = clock.result(tally, complete=True, path=None, notes=notes)

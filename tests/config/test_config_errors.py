@@ -28,8 +28,71 @@ def sweep(body: str, after: str = "") -> str:
 
 NETWORK = "activation: tanh\nsigma_w: 1.5\n"
 
+RANGES = "mode: adaptive\nactivation: tanh\nsigma_w: {start: 0.5, stop: 3, num: 5}\n"
+
 # name: text with a mark before each place where an error belongs, and what each error says
 CASES: dict[str, tuple[str, list[str]]] = {
+    "adaptive without its section": (
+        f"version: 1\n§sweep:\n  {RANGES.strip().replace(chr(10), chr(10) + '  ')}\n",
+        ["sweep.adaptive: missing: mode adaptive needs to know how many points to spend"],
+    ),
+    "adaptive in another mode": (
+        sweep(NETWORK + "§adaptive: {points: 9}"),
+        ["sweep.adaptive: mode product does not read it (did you mean mode: adaptive?)"],
+    ),
+    "no budget": (sweep(RANGES + "§adaptive: {target: phase}"), ["sweep.adaptive.points: missing: most points"]),
+    "a budget below the first grid": (
+        sweep(RANGES + "sigma_b: {start: 0, stop: 1, num: 9}\nadaptive: {points: §44}"),
+        ["sweep.adaptive.points: 44 is less than the 45 points of the first grid: give more, or coarser ranges"],
+    ),
+    "nothing to refine": (
+        sweep("mode: adaptive\n" + NETWORK + "§adaptive: {points: 100}"),
+        ["sweep.adaptive: no axis has a range to refine: {start: ..., stop: ..., num: ...}"],
+    ),
+    "axes that cannot be refined": (
+        sweep(
+            RANGES + "sigma_b: [0, 1]\ndepth: [1, 2]\n"
+            "adaptive: {points: 99, axes: [§sigma_b, §depth, §sigma_noise, sigma_w, §sigma_w2, §sigma_w]}"
+        ),
+        [
+            "sweep.adaptive.axes[0]: sigma_b on line 6 is no range of numbers: {start: ..., stop: ..., num: ...}",
+            "sweep.adaptive.axes[1]: the depth is not refined: every point has all of the depths",
+            "sweep.adaptive.axes[2]: the sweep has no axis sigma_noise; the ranges in it are sigma_w",
+            "sweep.adaptive.axes[4]: the sweep gives sigma_w, not sigma_w2 (did you mean sigma_w?)",
+            "sweep.adaptive.axes[5]: sigma_w is named twice",
+        ],
+    ),
+    "too many refined axes": (
+        sweep(
+            RANGES + "sigma_b: {start: 0, stop: 1, num: 3}\nsigma_noise: {start: 1, stop: 2, num: 3}\n"
+            "skip: {start: 1, stop: 2, num: 3}\n§adaptive: {points: 999}"
+        ),
+        ["sweep.adaptive.axes: at most 3 axes are refined together, got sigma_w, sigma_b, sigma_noise, skip"],
+    ),
+    "too few values to refine": (
+        sweep(RANGES + "sigma_b: §{start: 0, stop: 1, num: 2}\nadaptive: {points: 99}"),
+        ["sweep.sigma_b: a refined axis begins with num 3 at least, got 2"],
+    ),
+    "a target that is not computed": (
+        sweep(RANGES + "adaptive: {points: 99, target: §mi_replica}", "estimators: [linear]"),
+        ["sweep.adaptive.target: mi_replica is not computed: add replica to the estimators, which are linear"],
+    ),
+    "a bound that is not computed": (
+        sweep(RANGES + "adaptive: {points: 99, target: §mi_upper}", "estimators: [linear]"),
+        ["mi_upper is not computed: add gaussian_upper or covariance_upper to the estimators"],
+    ),
+    "a tolerance above the first steps": (
+        sweep(RANGES + "adaptive: {points: 99, tolerance: §0.25}"),
+        ["sweep.adaptive.tolerance: 0.25 is no less than the cells of the first grid, 0.25 of an axis"],
+    ),
+    "a tolerance without end": (
+        sweep(RANGES + "sigma_b: {start: 0, stop: 1, num: 5}\nadaptive: {points: 99, §tolerance: 1e-9}"),
+        ["sweep.adaptive.tolerance: makes a lattice of 1.15e+18 places, more than can be numbered"],
+    ),
+    "excluded values of a refined axis": (
+        sweep(RANGES + "exclude: [{§sigma_w: 3}]\nadaptive: {points: 99}"),
+        ["sweep.exclude.sigma_w: sigma_w is refined, so that single values of it cannot be left out"],
+    ),
     "unknown key": (sweep(NETWORK + "§sigmaw: 1"), ["sweep.sigmaw: unknown key (did you mean sigma_w?)"]),
     "unknown key at the top": (sweep(NETWORK, "§outputs: {}"), ["outputs: unknown key (did you mean output?)"]),
     "unknown key unlike any": (
@@ -231,7 +294,7 @@ CASES: dict[str, tuple[str, list[str]]] = {
     ),
     "unknown mode": (
         sweep("mode: §products\n" + NETWORK),
-        ["sweep.mode: expected one of product, zip, points, got the text 'products' (did you mean product?)"],
+        ["sweep.mode: expected one of product, zip, points, adaptive, got the text 'products' (did you mean product?)"],
     ),
     "unknown estimator": (
         sweep(NETWORK, "estimators: [linear, §entropy-power]"),
