@@ -51,7 +51,7 @@ DOCUMENTS = ("README.md", *sorted(str(path.relative_to(ROOT)) for path in (ROOT 
 COLUMNS, LINES = 80, 40
 MOST_SECONDS = 900.0
 LANGUAGES = ("", "console", "python", "yaml", "sh", "bash", "text")
-SETTINGS = ("FORCE_COLOR", "MFMI_DEBUG", "COLUMNS", "LINES", "_MFMI_COMPLETE")
+SETTINGS = ("FORCE_COLOR", "MFMI_DEBUG", "COLUMNS", "LINES", "_MFMI_COMPLETE", "PYTEST_CURRENT_TEST")
 
 # What is another every time, or on every machine: name -> pattern.
 VOLATILE = {
@@ -179,11 +179,24 @@ def _goes_on(command: str) -> bool:
     return False
 
 
+def shell_environment() -> dict[str, str]:
+    """The environment of a document's commands."""
+    environment = {name: value for name, value in os.environ.items() if name not in SETTINGS}
+    return environment | {
+        "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}",
+        "NO_COLOR": "1",
+        "TERM": "xterm",
+        "LC_ALL": "C.UTF-8",
+        "MAKEFLAGS": "n",
+    }
+
+
 @dataclass
 class Session:
-    """One document being run: its folder and its Python names."""
+    """One document being run: its folder, where its program is, and its Python names."""
 
     folder: Path
+    programs: Path | None = None
     names: dict[str, Any] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
@@ -220,14 +233,9 @@ class Session:
 
     def _shell(self, command: str) -> tuple[str, int]:
         """Run a command at a terminal; return standard output with standard error after it, and the exit code."""
-        environment = {name: value for name, value in os.environ.items() if name not in SETTINGS}
-        environment |= {
-            "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}",
-            "NO_COLOR": "1",
-            "TERM": "xterm",
-            "LC_ALL": "C.UTF-8",
-            "MAKEFLAGS": "n",
-        }
+        environment = shell_environment()
+        if self.programs is not None:
+            environment["PATH"] = f"{self.programs}{os.pathsep}{environment['PATH']}"
         screen, terminal = pty.openpty()
         fcntl.ioctl(terminal, termios.TIOCSWINSZ, struct.pack("HHHH", LINES, COLUMNS, 0, 0))
         mode = termios.tcgetattr(terminal)
@@ -329,9 +337,12 @@ class Difference:
         return f"line {self.step.line}: {self.step.source}\n  shown:\n{shown}\n  printed:\n{printed}"
 
 
-def differences(document: Path, folder: Path, *, slow: bool) -> list[Difference]:
-    """Run a document, without its slow blocks or with them; return where it is wrong."""
-    session = Session(folder)
+def differences(document: Path, folder: Path, *, slow: bool, programs: Path | None = None) -> list[Difference]:
+    """Run a document, without its slow blocks or with them; return where it is wrong.
+
+    `programs` is a folder of programs that come before all others.
+    """
+    session = Session(folder, programs)
     found = []
     for step in steps(document.read_text()):
         if step.slow and not slow:

@@ -7,10 +7,12 @@ import shutil
 import subprocess
 import sys
 import tomllib
+from collections.abc import Iterator
 from pathlib import Path
 
 import click
 import pytest
+from command_server import served
 from documentation import (
     COLUMNS,
     DOCUMENTS,
@@ -22,6 +24,7 @@ from documentation import (
     blocks,
     corrected,
     differences,
+    shell_environment,
     steps,
 )
 
@@ -43,9 +46,16 @@ def failure(name: str, found: list[object]) -> str:
     return f"{shown}\nif that is right: python tests/documentation.py {name}"
 
 
+@pytest.fixture(scope="module")
+def programs() -> Iterator[Path]:
+    """The program, imported once for all commands; the slow tests start a process for each."""
+    with served(shell_environment()) as folder:
+        yield folder
+
+
 @pytest.mark.parametrize("name", documents(slow=False))
-def test_what_a_document_shows_is_what_its_commands_print(name: str, tmp_path: Path) -> None:
-    found = differences(ROOT / name, tmp_path, slow=False)
+def test_what_a_document_shows_is_what_its_commands_print(name: str, tmp_path: Path, programs: Path) -> None:
+    found = differences(ROOT / name, tmp_path, slow=False, programs=programs)
     assert not found, failure(name, [*found])
 
 
@@ -63,7 +73,7 @@ def test_documents_that_are_run_elsewhere_are(name: str, test: str) -> None:
 
 
 @pytest.mark.slow
-def test_make_demo_does_what_the_readme_shows(tmp_path: Path) -> None:
+def test_make_demo_does_what_the_documentation_shows(tmp_path: Path) -> None:
     """`make demo` for real, but for the installation: it finds one that is there."""
     shutil.copytree(ROOT / "configs", tmp_path / "configs")
     for name in ("Makefile", "pyproject.toml"):
@@ -74,9 +84,13 @@ def test_make_demo_does_what_the_readme_shows(tmp_path: Path) -> None:
     command = ["make", "demo", f"VENV={tmp_path / 'venv'}", f"BIN={programs}"]
     done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, env=os.environ | {"COLUMNS": "80"})
     assert done.returncode == 0, done.stderr
-    (shown,) = (step.shown for step in STEPS["README.md"] if step.source.startswith("mfmi sweep configs/edge_of_chaos"))
+    (shown,) = (
+        step.shown
+        for step in STEPS["docs/howto/sweep.md"]
+        if step.source.startswith("mfmi sweep configs/edge_of_chaos")
+    )
     assert shown is not None
-    # The summary names the program as it was called; the README calls it by its name alone.
+    # The summary names the program as it was called; the page calls it by its name alone.
     printed = done.stdout.replace(f"{programs}{os.sep}mfmi", "mfmi").splitlines()
     start = next(number for number, line in enumerate(printed) if "points," in line)
     assert agrees(shown, printed[start:]), done.stdout
@@ -108,16 +122,22 @@ def test_the_index_of_recipes_leads_to_each() -> None:
     assert "docs/howto/README.md" in TEXTS["README.md"]
 
 
-def test_the_readme_leads_to_every_document() -> None:
-    assert {f"docs/{path.name}" for path in (ROOT / "docs").glob("*.md")} <= {
-        *re.findall(r"\]\((docs/\w+\.md)\)", TEXTS["README.md"]),
-        *re.findall(r"`(docs/\w+\.md)`", TEXTS["README.md"]),
+def test_the_index_leads_to_every_document_and_the_readme_to_the_index() -> None:
+    linked = set(re.findall(r"\]\(([\w/]+\.md)\)", TEXTS["docs/README.md"]))
+    assert {path.name for path in (ROOT / "docs").glob("*.md")} - {"README.md"} <= linked
+    assert {f"howto/{path.name}" for path in (ROOT / "docs" / "howto").glob("*.md")} <= linked
+    assert {"docs/README.md", "docs/tutorial.md", "docs/howto/README.md"} <= {
+        link.partition("#")[0] for link in re.findall(r"\]\((docs/[^)]+)\)", TEXTS["README.md"])
     }
 
 
+def test_the_readme_is_a_page_and_a_half() -> None:
+    assert len(TEXTS["README.md"].splitlines()) <= 120
+
+
 @pytest.mark.parametrize("name", ESTIMATORS)
-def test_the_readme_says_what_every_estimator_rests_on(name: str) -> None:
-    assert re.search(rf"^\| `{name}` \|.*\|.*\|$", TEXTS["README.md"], re.M)
+def test_it_is_said_what_every_estimator_rests_on(name: str) -> None:
+    assert re.search(rf"^\| `{name}` \|.*\|.*\|$", TEXTS["docs/estimators.md"], re.M)
 
 
 # Commands inside sentences
@@ -316,6 +336,20 @@ def test_progress_of_long_commands_is_not_part_of_what_they_print(tmp_path: Path
         "echo 'mfmi: evaluate 2/10 chunks, 16 s left'; echo 'mfmi: nothing is finished yet'; echo 'mfmi: error: 2/3'"
     )
     assert session.run(Step(1, "shell", source, (), False, 1)) == ["mfmi: error: 2/3"]
+
+
+def test_commands_are_served_but_for_those_in_an_environment_of_their_own(tmp_path: Path) -> None:
+    """With a program that is not there, what is not served fails; exit codes, pipes and terminals are as always."""
+    with served(shell_environment(), tmp_path / "missing") as folder:
+        session = Session(tmp_path / "place", folder)
+        here = Step(1, "shell", "cd build; mfmi config init | head -n 1; mfmi nothing; echo $?", (), False, 1)
+        printed = session.run(here)
+        assert printed[0].startswith("# A sweep")
+        assert printed[1] == "2"
+        assert printed[-1].startswith("mfmi: error: No such command 'nothing'.")
+        table = session.run(Step(1, "shell", "mfmi capacity --act linear --sw 1 --widths 3,2", (), False, 1))
+        assert table[0].startswith("capacity ")
+        assert session.run(Step(1, "shell", "MFMI_DEBUG=1 mfmi version || echo gone", (), False, 1))[0] == "gone"
 
 
 def test_commands_see_a_terminal_without_colour(tmp_path: Path) -> None:

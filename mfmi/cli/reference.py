@@ -1,4 +1,7 @@
-"""The command reference: ``python -m mfmi.cli.reference > docs/commands.md``, made of the same help that -h shows."""
+"""The references: ``python -m mfmi.cli.reference [commands|columns|config] > docs/commands.md``.
+
+Commands are made of the same help that -h shows.
+"""
 
 from __future__ import annotations
 
@@ -9,6 +12,7 @@ import click
 
 from mfmi.cli.command import CONTEXT_SETTINGS
 from mfmi.cli.main import COMMANDS, cli
+from mfmi.cli.reference_tables import columns_page, config_page
 
 WIDTH = 80
 EXIT_CODES = {
@@ -72,4 +76,5 @@ def _table(head: str, entries: dict[str, str]) -> Iterator[str]:
 
 
 if __name__ == "__main__":
-    sys.stdout.write(page())
+    pages = {"commands": page, "columns": columns_page, "config": config_page}
+    sys.stdout.write(pages[sys.argv[1] if len(sys.argv) > 1 else "commands"]())

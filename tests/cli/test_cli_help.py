@@ -17,7 +17,10 @@ import mfmi
 from mfmi.cli import reference
 from mfmi.cli.command import Command, broken
 from mfmi.cli.main import COMMANDS, cli
+from mfmi.cli.reference_tables import columns_page, config_page
 from mfmi.cli.terminal import program
+from mfmi.columns import BY_NAME
+from mfmi.config.schema import AXIS_KINDS, CONFIG
 
 CommandLine = Callable[..., Outcome]
 ROOT = Path(__file__).parents[2]
@@ -83,7 +86,7 @@ def test_the_short_help_is_not_something_else(name: str) -> None:
 
 @pytest.mark.parametrize("name", COMMANDS)
 def test_every_command_is_documented(name: str) -> None:
-    assert re.search(rf"\bmfmi {name}\b", (ROOT / "README.md").read_text())
+    assert re.search(rf"\bmfmi {name}\b", (ROOT / "docs" / "commands.md").read_text())
 
 
 @pytest.mark.parametrize("name", COMMANDS)
@@ -182,6 +185,19 @@ def test_the_command_reference_is_current(monkeypatch: pytest.MonkeyPatch) -> No
         f"{'##' if len(path) < 3 else '###'} {' '.join(path)}" for path in ALL
     }
     assert "\x1b" not in text
+
+
+@pytest.mark.parametrize("name", ["columns", "config"])
+def test_the_references_of_columns_and_configs_are_current(name: str) -> None:
+    text = {"columns": columns_page, "config": config_page}[name]()
+    assert text == (ROOT / "docs" / f"{name}.md").read_text(), "make docs"
+
+
+def test_the_references_have_every_column_and_key() -> None:
+    rows = re.findall(r"^\| `(\w+)` \|", columns_page(), re.M)
+    assert set(BY_NAME) <= set(rows)
+    keys = re.findall(r"^\| `(\w+)` \|", config_page(), re.M)
+    assert {*AXIS_KINDS, *CONFIG.fields} - {"sweep", "network", "input", "output"} <= set(keys)
 
 
 def test_version(command_line: CommandLine) -> None:
