@@ -168,9 +168,10 @@ def test_residual_streams_are_taken_apart_by_their_pairs_of_layers(monkeypatch: 
         return evaluate_points(points, *arguments)
 
     monkeypatch.setattr("mfmi.api.evaluate.evaluate_points", noted)
+    monkeypatch.setattr("mfmi.networks.model.SITE_PAIRS_AT_ONCE", 30_000)
     found = mfmi.evaluate("tanh", np.linspace(0.8, 1.2, 7), skip=1.0, depth=100, estimators=["covariance_upper"])
     assert len(found) == sum(sizes) == 7
-    assert max(sizes) == SQUARE.points_at_once([100], streams=True) < 7
+    assert max(sizes) == SQUARE.points_at_once([100], sites=1) == 3
 
 
 def test_a_deep_network_is_taken_apart_into_chunks() -> None:

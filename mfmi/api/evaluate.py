@@ -21,6 +21,7 @@ from mfmi.networks.convolution import convolution_of
 from mfmi.networks.model import SQUARE, DataSet, Model, ratios_of
 from mfmi.networks.points import Points
 from mfmi.networks.settings import Settings
+from mfmi.networks.structure import sites_of
 from mfmi.networks.weights import Weights
 from mfmi.processes.progress import Clock, OnProgress
 from mfmi.storage.frames import Answer
@@ -260,7 +261,7 @@ def _rows(
     on_progress: OnProgress | None,
 ) -> dict[str, NDArray[Any]]:
     """Evaluate the points, so many at once."""
-    size = model.points_at_once(observed, streams=bool((points.structured.skip != 0.0).any()))
+    size = model.points_at_once(observed, sites=sites_of(points))
     starts = range(0, len(points), size)
     clock = Clock(on_progress, len(starts))
     chunks = []

@@ -22,8 +22,8 @@ MOST_SEED = 2**63 - 1
 # Points of an adaptive sweep, all of which are looked at again in every round.
 MOST_ADAPTIVE = 10**6
 # Rows that are worked on at once, and layers times points, which bounds the memory of whatever is asked for; pairs of
-# inputs of a data set, and of layers of residual streams, some seconds of work.
-ROWS_AT_ONCE, LAYERS_AT_ONCE, PAIRS_AT_ONCE, STREAM_PAIRS_AT_ONCE = 4096, 30_000, 20_000_000, 30_000
+# inputs of a data set, and of layers of the sites of residual streams, some seconds of work.
+ROWS_AT_ONCE, LAYERS_AT_ONCE, PAIRS_AT_ONCE, SITE_PAIRS_AT_ONCE = 4096, 30_000, 20_000_000, 2_000_000
 
 _NARROWEST = 1e-9
 

@@ -29,11 +29,9 @@ from mfmi.channels.stream.one_matrix import OneMatrix
 from mfmi.channels.stream.sites import sites
 from mfmi.channels.stream.two_matrices import TwoMatrices
 from mfmi.meanfield import Architecture, Stream, propagate
+from mfmi.networks.structure import SITES
 
 RowNumbers = NDArray[np.intp]
-
-SITES = 64
-"""Sites at which a stream with offsets is averaged."""
 
 # Sites at which its search begins, and the mismatch at which it ends: the value is off by about its square, far less
 # than by the sites.

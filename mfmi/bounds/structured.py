@@ -16,7 +16,7 @@ from mfmi.activations import get as get_activation
 from mfmi.arguments.arrays import FloatArray
 from mfmi.bounds import covariance
 from mfmi.bounds.estimate import Estimate, closed
-from mfmi.bounds.readable import SITES, Readable, readable
+from mfmi.bounds.readable import Readable, readable
 from mfmi.bounds.view import OVERFLOW, UNBOUNDED, Entries, View, unresolved
 from mfmi.jacobian import residual_moments
 from mfmi.meanfield import Architecture, Stream, propagate, stream_ends, units
@@ -24,7 +24,7 @@ from mfmi.names import OBSERVABLES, WEIGHTS
 from mfmi.networks.model import Model
 from mfmi.networks.points import Points
 from mfmi.networks.scales import LayerScales
-from mfmi.networks.structure import architecture, flat_range, last_bit, notes
+from mfmi.networks.structure import SITES, architecture, flat_range, last_bit, notes
 
 Reasons = NDArray[np.object_]
 

@@ -19,7 +19,7 @@ from mfmi.names import NUMBER_FORMATS
 from mfmi.networks.model import Model
 from mfmi.networks.points import Points
 from mfmi.networks.settings import OF_TWO
-from mfmi.networks.structure import contradictions, ratio_alone, unused
+from mfmi.networks.structure import contradictions, ratio_alone, sites_of, unused
 
 _WORDS = (
     "normalization",
@@ -41,13 +41,13 @@ class Networks:
     Attributes
     ----------
     plain, structured : whether some are stacks of layers, and some have norms, skips or relative noise.
-    streams : whether some are residual streams.
+    sites : the most sites of any of them, as `networks.structure.sites_of` has them.
     notes : axes that change nothing for some of them.
     """
 
     plain: bool = True
     structured: bool = False
-    streams: bool = False
+    sites: int = 0
     notes: tuple[str, ...] = ()
 
 
@@ -90,7 +90,7 @@ def read_networks(sweep: Sweep, section: Entry, model: Model, report: Report) ->
     return Networks(
         bool(plain.any()),
         bool((~plain).any()),
-        bool((points.structured.skip != 0.0).any()),
+        sites_of(points),
         tuple(_notes(points, axes)),
     )
 
@@ -111,7 +111,7 @@ def _kinds(axes: Mapping[str, SweepAxis]) -> dict[str, Callable[[Value], Hashabl
     kinds["sigma_noise"] = lambda value: value if _is_format(value) else None
     kinds["skip"] = lambda value: None if value is None else value == 0.0
     kinds["branch"] = lambda value: value if isinstance(value, str | None) else value == 1.0
-    kinds["activation"] = lambda value: get(str(value)).homogeneous
+    kinds["activation"] = lambda value: (get(str(value)).homogeneous, get(str(value)).odd)
     for name in ("sigma_w", "sigma_b"):
         # The first matrix is like the others only where both have one value.
         inside = axes.get(f"{name}_in")

@@ -20,7 +20,7 @@ from mfmi.arguments.ranges import (
     NUMBERS,
     PAIRS_AT_ONCE,
     ROWS_AT_ONCE,
-    STREAM_PAIRS_AT_ONCE,
+    SITE_PAIRS_AT_ONCE,
 )
 from mfmi.names import OBSERVABLES, PRIORS, WEIGHTS
 from mfmi.networks.convolution import Convolution
@@ -221,17 +221,17 @@ class Model:
         """Factors of `sigma_w^2` and `sigma_b^2` in layers 1 to `depth`, each of shape (depth,); (1,) if all are 1."""
         return self.scales.variances(depth) if self.scales else (np.ones(1), np.ones(1))
 
-    def points_at_once(self, depths: ArrayLike, *, streams: bool = False) -> int:
+    def points_at_once(self, depths: ArrayLike, *, sites: int = 0) -> int:
         """Number of points evaluated together at these depths: large enough to be fast, and bounded in memory.
 
         Parameters
         ----------
         depths : the observed layers of every point, at least one.
-        streams : whether some are residual streams, whose layers are known in pairs.
+        sites : of residual streams, whose layers are known in pairs at so many sites; 0 where there are none.
         """
         count, deepest = np.size(depths) * self.networks_a_point, int(np.max(depths)) * self.networks_a_point
         pairs = PAIRS_AT_ONCE // len(self.data.inputs) ** 2 if self.data else ROWS_AT_ONCE
-        layers = STREAM_PAIRS_AT_ONCE // int(np.square(depths).sum()) if streams else ROWS_AT_ONCE
+        layers = SITE_PAIRS_AT_ONCE // (sites * int(np.square(depths).sum())) if sites else ROWS_AT_ONCE
         return max(1, min(ROWS_AT_ONCE // count, LAYERS_AT_ONCE // deepest, pairs, layers))
 
     @property

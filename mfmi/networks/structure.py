@@ -24,6 +24,10 @@ _ALIKE = (
 )
 
 
+SITES = 64
+"""Sites at which a stream with offsets is averaged."""
+
+
 @dataclass(frozen=True)
 class Structure:
     """Norms, skips and noise of n networks, as arrays of length n.
@@ -98,6 +102,20 @@ class Structure:
         """The factor g of networks of depths of shape (n, D), of that shape."""
         g = np.broadcast_to(self.branch[:, None], depths.shape)
         return np.where(self.branch_by_depth[:, None], g / np.sqrt(depths), g)
+
+
+def sites_of(points: Points) -> int:
+    """The most sites of any of the networks: 0 without skips, 1 where no stream has offsets or is read by a matrix."""
+    from mfmi.activations import get
+
+    own = points.structured
+    skips = own.skip != 0.0
+    if not skips.any():
+        return 0
+    odd = {name: get(name).odd for name in dict.fromkeys(points.activation)}
+    unbiased = (points.sigma_b == 0.0) & (own.sigma_b_in == 0.0)
+    without = (own.normalization == "batchnorm") | (np.array([odd[name] for name in points.activation]) & unbiased)
+    return SITES if (skips & ~without & (own.branch_matrices == 1)).any() else 1
 
 
 def architecture(phi: Activation, points: Points, depth: int, scales: LayerScales | None = None) -> Architecture:

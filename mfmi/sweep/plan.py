@@ -134,7 +134,7 @@ class Plan:
         return starts
 
     def _points_at_once(self, depths: ArrayLike) -> int:
-        return self.model.points_at_once(depths, streams=self.config.networks.streams)
+        return self.model.points_at_once(depths, sites=self.config.networks.sites)
 
     @property
     def _depth_axis(self) -> SweepAxis:

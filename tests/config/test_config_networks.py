@@ -145,8 +145,11 @@ def test_what_changes_nothing_is_said_once() -> None:
 def test_chunks_of_streams_are_small() -> None:
     deep = "activation: tanh, sigma_w: {start: 1, stop: 2, num: 100}, depth: 50"
     assert plan(deep).chunk_size == 100 or plan(deep).n_chunks == 1
-    assert plan(f"{deep}, skip: [0, 1]").chunk_size == 12
-    assert plan(f"mode: zip, {deep}, skip: 1").chunk_size == 12
+    assert plan(f"{deep}, sigma_b: 0.1, skip: [0, 1]").chunk_size == 12
+    assert plan(f"mode: zip, {deep}, sigma_b: 0.1, skip: 1").chunk_size == 12
+    # Without offsets there is one site, and with two matrices none that holds pairs of layers.
+    assert plan(f"{deep}, skip: [0, 1]").chunk_size == 600
+    assert plan(f"{deep}, sigma_b: 0.1, skip: 1, branch_matrices: 2").chunk_size == 600
 
 
 def test_rows_are_those_of_python_whatever_the_chunks(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -164,7 +167,7 @@ def test_rows_are_those_of_python_whatever_the_chunks(monkeypatch: pytest.Monkey
         assert whole[name].tolist() == expected[name].tolist()
     for name in ("skip", "branch", "sigma_noise", "q", "mi_linear", "mi_entropy_power", "mi_covariance_upper"):
         np.testing.assert_array_equal(whole[name].to_numpy(), expected[name].to_numpy())
-    monkeypatch.setattr("mfmi.networks.model.STREAM_PAIRS_AT_ONCE", 30)
+    monkeypatch.setattr("mfmi.networks.model.SITE_PAIRS_AT_ONCE", 30)
     parts = plan(text)
     assert parts.n_chunks == 6
     rows = [pq.read_table(io.BytesIO(Task(parts).run(i))).to_pandas() for i in range(parts.n_chunks)]
