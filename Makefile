@@ -11,14 +11,16 @@ EVIDENCE := $(VENV)/stamp-evidence
 FLOORS ?= build/floors
 OLDEST := $(FLOORS)/stamp
 # What the libraries do for us: numbers, tables, files, processes, compiled code, figures, the command line.
-FLOOR_TESTS := $(foreach name,packaging api activations_invariants gaussian point_solver store where summary figures dask \
+FLOOR_TESTS := $(foreach name,packaging api activations_invariants gaussian point_solver store where summary figures page dask \
   config_errors cli_help cli_show cli_sink cli_phase cli_contract,$(wildcard tests/test_$(name).py tests/*/test_$(name).py))
+# One of its own for the driver of the browser, which is Debian's: apt-get install chromium.
+BROWSER ?= build/browser
 # One of its own for the libraries that the code of recommendations is for.
 FRAMEWORKS ?= build/frameworks
 FRAMEWORK_TESTS := tests/recommendation/test_emitted_code.py tests/initialisers/test_arguments.py
 OLDEST_OF := $(FLOORS)/bin/uv pip install --quiet --python $(FLOORS) --resolution lowest-direct
 
-.PHONY: demo test test-floors test-frameworks test-thorough test-slow evidence never-trained gallery gains isometry streams adaptive mutants coverage lint format bench docs clean
+.PHONY: demo test test-floors test-frameworks test-browser test-thorough test-slow evidence never-trained gallery gains isometry streams adaptive mutants coverage lint format bench docs clean
 
 demo: $(RUN)  ## the main job: sweep the edge of chaos and show the summary
 	mkdir -p build
@@ -36,6 +38,9 @@ test-frameworks: $(FRAMEWORKS)/stamp  ## the code of recommendations with PyTorc
 
 test-thorough: $(DEV)  ## the tests that take seconds each, which the fast suite leaves out
 	$(BIN)/python -m pytest -m "thorough and not slow" -n 2 --dist loadfile --no-loadscope-reorder
+
+test-browser: $(BROWSER)/stamp  ## pages of mfmi plot in a real browser, which must be installed: chromium
+	$(BROWSER)/bin/python -m pytest -m browser -W ignore::DeprecationWarning tests/report/test_page_in_browser.py
 
 test-slow: $(DEV)  ## the tests that take minutes
 	$(BIN)/python -m pytest -m slow
@@ -109,7 +114,7 @@ $(RUN): pyproject.toml | $(BIN)/python
 	touch $@
 
 $(DEV): pyproject.toml | $(BIN)/python
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[plot,dask,dev]'
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[plot,web,dask,dev]'
 	touch $@ $(RUN)
 
 $(EVIDENCE): pyproject.toml | $(BIN)/python
@@ -120,6 +125,11 @@ $(FRAMEWORKS)/stamp: pyproject.toml
 	$(PYTHON) -m venv $(FRAMEWORKS)
 	$(FRAMEWORKS)/bin/python -m pip install --quiet --disable-pip-version-check pytest hypothesis \
 	  torch==2.13.0 flax equinox dm-haiku keras --editable .
+	touch $@
+
+$(BROWSER)/stamp: pyproject.toml
+	$(PYTHON) -m venv $(BROWSER)
+	$(BROWSER)/bin/python -m pip install --quiet --disable-pip-version-check pytest 'playwright>=1.40' --editable '.[web]'
 	touch $@
 
 # uv takes the floors from pyproject.toml itself; the build runs at its own floor because it is not isolated.

@@ -78,7 +78,7 @@ TARGETS = re.search(r"^\.PHONY:(.*)$", (ROOT / "Makefile").read_text(), re.MULTI
 
 @pytest.mark.parametrize("target", TARGETS)
 def test_make_installs_what_a_target_needs(target: str, tmp_path: Path) -> None:
-    places = [f"VENV={tmp_path / 'newest'}", f"FLOORS={tmp_path / 'oldest'}"]
+    places = [f"VENV={tmp_path / 'newest'}", f"FLOORS={tmp_path / 'oldest'}", f"BROWSER={tmp_path / 'browser'}"]
     command = ["make", "-n", "--warn-undefined-variables", target, *places]
     done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True)
     assert done.stderr == ""

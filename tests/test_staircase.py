@@ -115,7 +115,7 @@ HEAVY = {
 }
 # A result becomes a data frame only where one is asked for.
 ON_DEMAND_AT = {"mfmi/meanfield/_table.py": {"pandas"}}
-ON_DEMAND = {"matplotlib", "dask", "distributed", "torch", "sklearn", "numba"}
+ON_DEMAND = {"matplotlib", "bokeh", "dask", "distributed", "torch", "sklearn", "numba"}
 
 
 @pytest.mark.parametrize("path", MODULES, ids=str)

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from mfmi.arguments.ranges import Range
+from mfmi.cli import plot_page
 from mfmi.cli.command import command as make_command
 from mfmi.cli.following import following
 from mfmi.cli.options import Real, Word
@@ -27,7 +28,7 @@ if TYPE_CHECKING:
 
 AXES = ("sigma_w", "sigma_b", "depth", "skip", "branch", "sigma_noise", "input_variance")
 KINDS = ("auto", "heat", "curves", "ranking")
-SUFFIXES = (".png", ".svg", ".pdf")
+SUFFIXES = (".png", ".svg", ".pdf", ".html")
 MOST_ROWS = 20_000_000
 
 
@@ -36,11 +37,18 @@ MOST_ROWS = 20_000_000
     examples=(
         "mfmi plot build/demo.parquet",
         "mfmi plot build/demo.parquet --x depth --by sigma_w -o build/depth.pdf --data build/depth.csv",
+        "mfmi plot build/demo.parquet -o build/demo.html",
         "mfmi plot build/demo.parquet --terminal",
     ),
 )
 @click.argument("file", type=click.Path())
-@click.option("-o", "--output", metavar="FIG", type=click.Path(), help="PNG, SVG or PDF.  [default: FILE with .png]")
+@click.option(
+    "-o",
+    "--output",
+    metavar="FIG",
+    type=click.Path(),
+    help="PNG, SVG, PDF, or HTML: a page to explore the rows.  [default: FILE with .png]",
+)
 @click.option("--terminal", "in_terminal", is_flag=True, help="In characters, here; needs no matplotlib.")
 @click.option(
     "--kind",
@@ -86,21 +94,32 @@ def command(
 
     The file of an audit (mfmi audit ... -o audit.parquet) is drawn as a strip of layers: sigma_w against the edge of
     chaos, singular values against the random bulk, information, coloured by step.
+
+    -o page.html makes a page for a browser, in one file that works without a network: menus and sliders for all axes
+    and columns, and every column of the row under the pointer.
     """
     from mfmi.report import figure_choice
+    from mfmi.report.edge_lines import unknown_activations
 
     if in_terminal and output is not None:
         raise click.UsageError("--terminal draws here; -o draws into a file.")
     path = None if in_terminal else _figure_path(file, output, force)
+    is_page = path is not None and path.suffix.lower() == plot_page.SUFFIX
+    if is_page:
+        plot_page.refuse_choices(kind, width)
     sink = Sink.of("auto", data, force) if data is not None else None
     if sink is not None:
         sink.check()
     described = _columns(file)
     if "singular_max" in described:
         _refuse_choices(kind, x, y, by, quantities)
-        from mfmi.cli.plot_audit import draw_audit, write_data
+        from mfmi.cli.plot_audit import draw_audit, read_strip, write_data
 
-        strip = draw_audit(file, described, where, path, width, force)
+        strip = read_strip(file, described, where)
+        if is_page and path is not None:
+            plot_page.write_audit(file, described, where, path, force)
+        else:
+            draw_audit(strip, path, width, force)
         if sink is not None:
             write_data(strip, described, sink)
         if path is None:
@@ -113,9 +132,12 @@ def command(
         rows = _read(file, described, quantities, where)
     with showing("edges of chaos and phases"):
         figure = _figure(rows, wishes, units, _refined(file))
-    for note in figure.choice.notes:
+    unknown = unknown_activations(rows["activation"])
+    for note in (*(() if is_page else figure.choice.notes), *unknown):
         terminal().note(note)
-    if path is None:
+    if is_page and path is not None:
+        plot_page.write_sweep(file, described, rows, figure.choice, where, path, force, unknown)
+    elif path is None:
         from mfmi.cli.plot_view import draw_figure
 
         Sink("table").draw(functools.partial(draw_figure, figure))
@@ -137,11 +159,13 @@ def _figure_path(file: str, output: str | None, force: bool) -> Path:
     from mfmi.report.figures import available
     from mfmi.storage.atomic import refuse_existing
 
-    if not available():
-        raise click.UsageError("mfmi plot needs matplotlib: pip install matplotlib. With --terminal it does not.")
     path = Path(output) if output is not None else Path(file.rstrip("/").removesuffix(".parts")).with_suffix(".png")
     if path.suffix.lower() not in SUFFIXES:
         raise click.BadParameter(f"{str(path)!r} must end with one of {', '.join(SUFFIXES)}.", param_hint="'-o'")
+    if path.suffix.lower() == plot_page.SUFFIX:
+        plot_page.refuse_without_library()
+    elif not available():
+        raise click.UsageError("mfmi plot needs matplotlib: pip install matplotlib. With --terminal it does not.")
     refuse_existing(path, force)
     return path
 

@@ -21,21 +21,24 @@ if TYPE_CHECKING:
 WIDTH = 40
 
 
-def draw_audit(
-    file: str, columns: dict[str, Column], where: str | None, path: Path | None, width: float | None, force: bool
-) -> Strip:
-    """Draw the rows of an audit that meet a condition, into a file or, without a path, on the terminal."""
-    from mfmi.cli.sink import Sink
+def read_strip(file: str, columns: dict[str, Column], where: str | None) -> Strip:
+    """Read the rows of an audit that meet a condition as the numbers of its figure."""
     from mfmi.report.audit_strip import strip_of
 
     rows = _read(file, columns, where)
     try:
-        strip = strip_of(rows, columns["mi_linear"].unit)
+        return strip_of(rows, columns["mi_linear"].unit)
     except ValueError as error:
         raise click.UsageError(f"nothing to draw in {file}: {error}.") from None
+
+
+def draw_audit(strip: Strip, path: Path | None, width: float | None, force: bool) -> None:
+    """Draw an audit into a file or, without a path, on the terminal."""
+    from mfmi.cli.sink import Sink
+
     if path is None:
         Sink("table").draw(functools.partial(show, strip))
-        return strip
+        return
     from mfmi.report.audit_strip import draw
     from mfmi.report.figures import FORMATS
     from mfmi.storage.atomic import atomic_path
@@ -44,7 +47,6 @@ def draw_audit(
     with atomic_path(path, force) as draft, open(draft, "wb") as target:
         target.write(image)
     click.echo(f"wrote {path}")
-    return strip
 
 
 def write_data(strip: Strip, columns: dict[str, Column], sink: Sink) -> None:

@@ -23,12 +23,12 @@ NUMBERS = (
 )
 NEEDED = ("step", "layer", "name", "law", *NUMBERS)
 _INFORMATION = ("mi_linear", "mi_linear_measured", "mi_lower", "mi_upper")
-_DRAWN = ("normal", "uniform", "truncated_normal", "orthogonal")
+DRAWN = ("normal", "uniform", "truncated_normal", "orthogonal")
 # Layers whose names fit below the strip of one column of a paper, and of both.
-_FEW, _MANY = 14, 40
+_FEW, MANY = 14, 40
 _LETTERS = 28
 # A logarithmic scale where the values span more than this.
-_WIDE = 20.0
+WIDE = 20.0
 _BULK, _EDGE = "0.85", "#D55E00"
 
 
@@ -86,7 +86,7 @@ def strip_of(rows: pd.DataFrame, unit: str) -> Strip:
         values[name] = np.full((len(steps), len(names)), np.nan)
         values[name][where] = layers[name].to_numpy(dtype=np.float64)
     drawn = np.zeros((len(steps), len(names)))
-    drawn[where] = layers["law"].isin(_DRAWN).to_numpy(dtype=np.float64)
+    drawn[where] = layers["law"].isin(DRAWN).to_numpy(dtype=np.float64)
     return Strip(steps, names, values, drawn, unit)
 
 
@@ -141,7 +141,7 @@ def _canvas(strip: Strip, width: float) -> Canvas:
 def _label_layers(ax: Axes, strip: Strip) -> None:
     places = np.arange(len(strip.names))
     ax.set_xlim(-0.5, len(places) - 0.5)
-    if len(places) > _MANY:
+    if len(places) > MANY:
         ax.set_xlabel("layer")
         return
     ax.set_xticks(places, [_short(name) for name in strip.names], rotation=90)
@@ -228,7 +228,7 @@ def _draw_information(ax: Axes, strip: Strip) -> None:
 
 def _scale(ax: Axes, values: FloatArray) -> None:
     """Take a logarithmic scale for values that span much, and none below 0 for others."""
-    if np.nanmax(values) > _WIDE * np.nanmin(values):
+    if np.nanmax(values) > WIDE * np.nanmin(values):
         ax.set_yscale("log")
     else:
         ax.set_ylim(bottom=0.0)

@@ -31,7 +31,7 @@ BAND = "#009E73"
 EDGE_COLOR = "0.35"
 
 # A logarithmic scale for what decays by more than this, cut at this share of the largest value.
-_DECAY, _FLOOR = 30.0, 1e-5
+DECAY, FLOOR = 30.0, 1e-5
 
 
 def draw_curves(ax: Axes, panel: Curves, figure: Figure) -> None:
@@ -43,7 +43,7 @@ def draw_curves(ax: Axes, panel: Curves, figure: Figure) -> None:
         for place, name in enumerate(figure.choice.quantities):
             if several and name in (LOWER, UPPER, MEAN_FIELD) and LINEAR in figure.choice.quantities:
                 continue
-            style = {**_style(name, place), **({"color": color} if color else {})}
+            style = {**curve_style(name, place), **({"color": color} if color else {})}
             marker = "." if len(curve.x) <= 12 else ""
             ax.plot(curve.x, curve.series[name], marker=marker, ms=2.5, **style)
     for edge in panel.edges:
@@ -63,7 +63,8 @@ def _draw_band(ax: Axes, curve: Curve, color: Any) -> None:
         ax.fill_between(curve.x, low, high, color=color or BAND, alpha=0.25, lw=0.4)
 
 
-def _style(name: str, place: int) -> dict[str, Any]:
+def curve_style(name: str, place: int) -> dict[str, Any]:
+    """Colour and style of the line of a quantity, the one at that place of those that are drawn."""
     return STYLES.get(name, {"color": OTHERS[place % len(OTHERS)], "ls": "-"})
 
 
@@ -88,7 +89,7 @@ def _scale(ax: Axes, panel: Curves, figure: Figure) -> None:
     if all(name.startswith("mi_") for name in names):
         if decays(figure, names):
             ax.set_yscale("log")
-            ax.set_ylim(max(low, _FLOOR * high) / 1.3, high * 1.5)
+            ax.set_ylim(max(low, FLOOR * high) / 1.3, high * 1.5)
         else:
             ax.set_ylim(0.0, 1.06 * high)
 
@@ -103,7 +104,7 @@ def value_range(figure: Figure, quantities: Sequence[str]) -> tuple[float, float
 def decays(figure: Figure, quantities: Sequence[str]) -> bool:
     """Whether information is lost over decades, so that a logarithmic scale shows it: along depth only."""
     low, high = value_range(figure, quantities)
-    return figure.choice.x == "depth" and high > _DECAY * low
+    return figure.choice.x == "depth" and high > DECAY * low
 
 
 def _values(figure: Figure, quantities: Sequence[str]) -> FloatArray:
@@ -129,7 +130,7 @@ def legend_of_curves(panels: Sequence[Curves], figure: Figure) -> list[Any]:
     for place, name in enumerate(names):
         if several and name in (LOWER, UPPER, MEAN_FIELD) and LINEAR in names:
             continue
-        style = {**_style(name, place), **({"color": "black"} if several else {})}
+        style = {**curve_style(name, place), **({"color": "black"} if several else {})}
         handles.append(Line2D([], [], label=quantity_name(name, short=True), **style))
     if several and LOWER in names and UPPER in names:
         handles.append(Patch(facecolor="0.5", alpha=0.3, label="lower to upper bound"))

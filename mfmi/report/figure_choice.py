@@ -111,7 +111,7 @@ def choose(rows: pd.DataFrame, wishes: Wishes, refined: Mapping[str, bool] | Non
     kind, x, y = ("ranking", "activation", None) if ranking else _axes(rows, wishes, values, refined or {})
     by = _by(wishes, values, x) if kind == "curves" else None
     shown = DEVIATIONS if ranking else (x, y, by)
-    fixed = {name: _representative(name, values[name]) for name in NUMBERS if name not in shown}
+    fixed = {name: representative(name, values[name]) for name in NUMBERS if name not in shown}
     notes = [
         f"{name} is held at {fixed[name]:g}, one of {len(values[name])} values: "
         f"--where '{name} == {values[name][-1 if fixed[name] != values[name][-1] else 0]:g}' draws another"
@@ -196,7 +196,7 @@ def _spread(values: Any) -> tuple[float, ...]:
     return tuple(values[places].tolist())
 
 
-def _representative(name: str, values: Any) -> float:
+def representative(name: str, values: Any) -> float:
     """The value at which a column that does not appear is held: the deepest layer, the smallest standard deviation."""
     return float(values[-1] if name == "depth" else values[0])
 

@@ -10,14 +10,14 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from mfmi.activations import get
 from mfmi.arguments.arrays import FloatArray
 from mfmi.bounds.evaluate import SEARCHED, has_missed
 from mfmi.columns import COLUMNS, Column
-from mfmi.meanfield import edge_curve, edge_of_chaos, fixed_point
+from mfmi.meanfield import fixed_point
 from mfmi.report.axes import FigureAxis
+from mfmi.report.edge_lines import Polyline, edge_lines, edge_places, is_known
 from mfmi.report.figure_choice import NUMBERS, WORDS, Choice, axis_of, fills, with_rows_of
-from mfmi.report.network_words import NETWORK, is_plain, with_words
+from mfmi.report.network_words import NETWORK, with_words
 from mfmi.report.ranks import Ranks, rank, rank_rows
 from mfmi.report.scattered import Scattered, even_axis, rastered
 
@@ -26,20 +26,6 @@ if TYPE_CHECKING:
 
 EDGE, REPELLING = "edge of chaos", "edge of chaos, repelling"
 ARGMAX, RIDGE = "largest", "largest along x"
-
-# Positions along the other axis at which a straight or bent edge is looked for.
-_EDGE_POINTS = 200
-# A piece of the edge ends where its next point is further away than this share of the picture.
-_GAP = 0.1
-
-
-@dataclass(frozen=True)
-class Polyline:
-    """A piece of the edge of chaos in the coordinates of a panel; `stable` where the fixed point on it attracts."""
-
-    x: FloatArray
-    y: FloatArray
-    stable: bool
 
 
 @dataclass(frozen=True)
@@ -137,7 +123,7 @@ def build(rows: pd.DataFrame, choice: Choice, units: Mapping[str, str]) -> Figur
     units
         Unit by column.
     """
-    rows = _without_missed(with_rows_of(choice, with_words(rows)), choice.quantities)
+    rows = without_missed(with_rows_of(choice, with_words(rows)), choice.quantities)
     varying = set(choice.panels[0])
     ranked = ("activation",) if choice.kind == "ranking" else ()
     context: dict[str, Any] = {name: str(rows[name].iloc[0]) for name in WORDS if name not in (*varying, *ranked)}
@@ -151,7 +137,7 @@ def build(rows: pd.DataFrame, choice: Choice, units: Mapping[str, str]) -> Figur
     return Figure(choice, tuple(_curves(part, panel, rows, choice, context) for panel, part in parts), context, units)
 
 
-def _without_missed(rows: pd.DataFrame, quantities: Sequence[str]) -> pd.DataFrame:
+def without_missed(rows: pd.DataFrame, quantities: Sequence[str]) -> pd.DataFrame:
     """Leave out values whose search has missed a minimum: they are no values, and an optimum would be made of them."""
     searched = [name for name in SEARCHED if f"mi_{name}" in quantities]
     if not searched:
@@ -204,7 +190,7 @@ def _heat(
     if known.any():
         place = np.unravel_index(int(np.argmax(filled)), values.shape)
         best = (float(x.values[place[1]]), float(y.values[place[0]]), float(values[place]))
-    edges = tuple(_edges(_network(words, context), x, y))
+    edges = tuple(edge_lines(_network(words, context), x, y))
     return Heat(words, quantity, x, y, values, phases, edges, best, ridge)
 
 
@@ -227,68 +213,8 @@ def _scattered(
     if np.isfinite(points.values).any():
         at = int(np.nanargmax(np.where(np.isfinite(points.values), points.values, np.nan)))
         best = (float(points.x[at]), float(points.y[at]), float(points.values[at]))
-    edges = tuple(_edges(_network(words, context), x, y))
+    edges = tuple(edge_lines(_network(words, context), x, y))
     return Heat(words, quantity, x, y, values, phases, edges, best, np.full(len(y), np.nan), points)
-
-
-def _edges(network: Mapping[str, Any], x: FigureAxis, y: FigureAxis) -> Iterator[Polyline]:
-    """The edge of chaos in a picture over two axes."""
-    if not (is_plain(network) and get(network["activation"]).differentiable):
-        return
-    names = {x.name, y.name}
-    hidden = network.get("sigma_noise", 0.0) if network["noise_at"] == "every" else 0.0
-    if names == {"sigma_w", "sigma_b"}:
-        curve = edge_curve(network["activation"], hidden)
-        along, across = (curve.sigma_w, curve.sigma_b) if x.name == "sigma_w" else (curve.sigma_b, curve.sigma_w)
-        yield from _pieces(along, across, curve.stable, x, y)
-        return
-    moving = "sigma_w" if "sigma_w" in names else "sigma_b" if "sigma_b" in names else None
-    if moving is None:
-        return
-    other = y if x.name == moving else x
-    places = np.concatenate(([other.borders[0]], other.cells(_EDGE_POINTS), [other.borders[-1]]))
-    noise = np.maximum(places, 0.0) if other.name == "sigma_noise" and network["noise_at"] == "every" else hidden
-    noise = np.broadcast_to(noise, places.shape)
-    for at, stable in _branches(network, moving, noise):
-        along, across = (at, places) if x.name == moving else (places, at)
-        yield from _pieces(along, across, np.full(len(at), stable), x, y)
-
-
-def _branches(network: Mapping[str, Any], moving: str, noise: FloatArray) -> Iterator[tuple[FloatArray, bool]]:
-    """Positions of the edge along sigma_w or sigma_b, branch by branch, for every noise."""
-    if moving == "sigma_w":
-        edge = edge_of_chaos(network["activation"], np.full(len(noise), network["sigma_b"]), noise)
-        found = edge.sigma_w
-    else:
-        edge = edge_of_chaos(network["activation"], None, noise, sigma_w=np.full(len(noise), network["sigma_w"]))
-        found = edge.sigma_b
-    for stable in (True, False):
-        index, values = edge.index[edge.stable == stable], found[edge.stable == stable]
-        rank = np.arange(len(index)) - np.searchsorted(index, index)
-        for branch in range(int(rank.max()) + 1 if len(rank) else 0):
-            at = np.full(len(noise), np.nan)
-            at[index[rank == branch]] = values[rank == branch]
-            yield at, stable
-
-
-def _pieces(
-    along: FloatArray, across: FloatArray, stable: NDArray[np.bool_], x: FigureAxis, y: FigureAxis
-) -> Iterator[Polyline]:
-    """The parts of a curve inside the picture, split where it is interrupted or changes its stability."""
-    frame = [axis.scaled(axis.borders[[0, -1]]) for axis in (x, y)]
-    place = [
-        (axis.scaled(np.where(part > 0.0, part, np.nan) if axis.logarithmic else part) - low) / (high - low)
-        for axis, part, (low, high) in zip((x, y), (along, across), frame, strict=True)
-    ]
-    inside = np.isfinite(place[0]) & np.isfinite(place[1])
-    inside &= (np.abs(place[0] - 0.5) <= 0.6) & (np.abs(place[1] - 0.5) <= 0.6)
-    points = np.flatnonzero(inside)
-    if not len(points):
-        return
-    step = np.maximum(np.abs(np.diff(place[0][points])), np.abs(np.diff(place[1][points])))
-    breaks = (np.diff(points) > 1) | (step > _GAP) | (stable[points[1:]] != stable[points[:-1]])
-    for piece in np.split(points, np.flatnonzero(breaks) + 1):
-        yield Polyline(along[piece], across[piece], bool(stable[piece[0]]))
 
 
 def _curves(
@@ -305,23 +231,10 @@ def _curves(
     network = _network(words, context)
     edges, trainable = np.empty(0), math.nan
     if choice.x in ("sigma_w", "sigma_b") and choice.by not in ("sigma_w", "sigma_b", "sigma_noise"):
-        edges = _edge_along(network, x)
-    if choice.x == "depth" and choice.by is None and is_plain(network):
+        edges = edge_places(network, x)
+    if choice.x == "depth" and choice.by is None and is_known(network):
         trainable = 6.0 * _xi_c(network)
     return Curves(words, x, tuple(curves), edges, trainable)
-
-
-def _edge_along(network: Mapping[str, Any], x: FigureAxis) -> FloatArray:
-    if not (is_plain(network) and get(network["activation"]).differentiable):
-        return np.empty(0)
-    hidden = network["sigma_noise"] if network["noise_at"] == "every" else 0.0
-    if x.name == "sigma_w":
-        edge = edge_of_chaos(network["activation"], network["sigma_b"], hidden)
-        at = edge.sigma_w[edge.stable]
-    else:
-        edge = edge_of_chaos(network["activation"], None, hidden, sigma_w=network["sigma_w"])
-        at = edge.sigma_b[edge.stable]
-    return np.asarray(at[(at >= x.borders[0]) & (at <= x.borders[-1])])
 
 
 def _xi_c(network: Mapping[str, Any]) -> float:

@@ -74,14 +74,14 @@ def quantity_name(name: str, *, short: bool = False) -> str:
 def words_title(words: Mapping[str, str]) -> str:
     """Title of a panel; abbreviated if longer than one word, because two panels share a column."""
     if len(words) == 1:
-        return "".join(_phrase(name, word) for name, word in words.items())
-    phrases = [_NOISE[word] if name == "noise_at" else _phrase(name, word, short=True) for name, word in words.items()]
+        return "".join(phrase(name, word) for name, word in words.items())
+    phrases = [_NOISE[word] if name == "noise_at" else phrase(name, word, short=True) for name, word in words.items()]
     return ", ".join(phrases)
 
 
 def context_phrases(context: Mapping[str, Any]) -> list[str]:
     """The network that all panels have in common, and the numbers at which it is held."""
-    parts = [_phrase(name, context[name]) for name in ("activation", "weights") if name in context]
+    parts = [phrase(name, context[name]) for name in ("activation", "weights") if name in context]
     parts += [context[NETWORK]] if context.get(NETWORK) else []
     skips = context.get("skip", 0.0) != 0.0 or context.get("branch", 1.0) != 1.0
     parts += [f"{name} {number(context[name])}" for name in ("skip", "branch") if name in context and skips]
@@ -121,7 +121,8 @@ def number(value: float) -> str:
     return f"{value:.4g}" if math.isfinite(value) else str(value)
 
 
-def _phrase(name: str, word: Any, *, short: bool = False) -> str:
+def phrase(name: str, word: Any, *, short: bool = False) -> str:
+    """What a word of a column says of a network."""
     if name == NETWORK:
         return str(word) or "no norm"
     if name == "weights":

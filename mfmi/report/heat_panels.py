@@ -24,7 +24,7 @@ EDGE_COLOR, BEST_COLOR, RIDGE_COLOR = "white", "#E69F00", "#D55E00"
 POINT_COLOR = "white"
 
 # A logarithmic scale where the median lies below the largest value by more than this; what it leaves out below.
-_SKEW, _FLOOR = 8.0, 1e-2
+SKEW, FLOOR = 8.0, 1e-2
 
 # Inches that a letter takes.
 _LETTER = 0.05
@@ -69,9 +69,9 @@ def _scale(name: str, known: FloatArray) -> Scale:
     low, high = float(known.min()), float(known.max())
     if not name.startswith("mi_"):
         # Depth scales diverge at the edge of chaos: without ratios nothing but their largest value is seen.
-        return Scale(low, high, logarithmic=bool(low > 0.0 and np.median(known) < high / _SKEW))
-    if high > 0.0 and np.median(known) < high / _SKEW:
-        floor = max(high * _FLOOR, float(known[known > 0.0].min()))
+        return Scale(low, high, logarithmic=bool(low > 0.0 and np.median(known) < high / SKEW))
+    if high > 0.0 and np.median(known) < high / SKEW:
+        floor = max(high * FLOOR, float(known[known > 0.0].min()))
         return Scale(floor, high, logarithmic=True, cut=low < floor)
     return Scale(0.0, high)
 
