@@ -41,10 +41,10 @@ def refined_axes(origin: Mapping[str, Any]) -> dict[str, bool]:
     return {name: FigureAxis.of(name, config[f"sweep.{name}"]).logarithmic for name in names}
 
 
-def even_axis(axis: FigureAxis) -> FigureAxis:
+def even_axis(axis: FigureAxis, cells: int = _CELLS) -> FigureAxis:
     """Return the axis with as many even values as a picture has cells, both ends included."""
     low, high = axis.scaled(axis.values[[0, -1]])
-    at = np.linspace(low, high, _CELLS)
+    at = np.linspace(low, high, cells)
     values = np.exp(at) if axis.logarithmic else at
     values[[0, -1]] = axis.values[[0, -1]]
     return FigureAxis(axis.name, values, axis.logarithmic)

@@ -191,6 +191,7 @@ class Explorer {
 
   slice() {
     const held = this.held.map((axis) => axis.name);
+    if (this.shape.raster) return rasterOf(this.table, this.shape.raster, held, this.chosen);
     return cellsOf(this.table, this.shape.x, this.other, held, this.chosen);
   }
 
@@ -316,9 +317,9 @@ class Explorer {
   }
 
   at(number, x, y) {
-    const place = placeOf(this.table.axes.get(this.shape.x), x);
+    const place = placeOf(this.made.x, x);
     if (place < 0) return null;
-    const rank = this.isHeat ? placeOf(this.table.axes.get(this.shape.y), y) : this.made.nearest(number, place, y);
+    const rank = this.isHeat ? placeOf(this.made.y, y) : this.made.nearest(number, place, y);
     return rank < 0 ? null : { rank, place };
   }
 

@@ -92,8 +92,9 @@ class Skin {
 // A heat map. `update` takes the cells and their values; the scale of the colours is as it was when it was made.
 class HeatPicture {
   constructor(table, picture, logarithmic, skin) {
-    this.x = table.axes.get(picture.x);
-    this.y = table.axes.get(picture.y);
+    this.table = table;
+    [this.x, this.y] = picture.raster ?? [table.axes.get(picture.x), table.axes.get(picture.y)];
+    this.isGrid = !picture.raster;
     const figure = emptyFigure(this.x, this.y.logarithmic ? "log" : "linear", rangeOf(this.y), 460);
     this.figures = [figure];
     const Mapper = logarithmic ? Bokeh.LogColorMapper : Bokeh.LinearColorMapper;
@@ -154,11 +155,10 @@ class HeatPicture {
       const place = largest(values, line * slice.width, (line + 1) * slice.width);
       if (place >= 0) ridge.push(place);
     }
-    const shownRidge = ridge.length > 2 ? ridge : [];
-    const at = (list) => ({
-      x: list.map((i) => position(this.x, i % slice.width)),
-      y: list.map((i) => position(this.y, Math.floor(i / slice.width))),
-    });
+    const shownRidge = this.isGrid && ridge.length > 2 ? ridge : [];
+    // Where the row of a cell lies, which in a grid is the middle of the cell.
+    const own = (axis, i) => position(this.table.axes.get(axis.name), this.table.places(axis.name)[slice.cells[i]]);
+    const at = (list) => ({ x: list.map((i) => own(this.x, i)), y: list.map((i) => own(this.y, i)) });
     this.ridge.data = at(shownRidge);
     const best = largest(values);
     this.best.data = at(best < 0 ? [] : [best]);

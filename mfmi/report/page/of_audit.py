@@ -9,6 +9,7 @@ import numpy as np
 
 from mfmi.columns import Column
 from mfmi.report.audit_strip import DRAWN
+from mfmi.report.axes import FigureAxis
 from mfmi.report.figure_choice import LONG
 from mfmi.report.page.of_sweep import RULES, basis
 from mfmi.report.page.packing import DIGITS, LEAST_EXPONENT, Packer, packed_column
@@ -61,7 +62,7 @@ def audit_page(
     packer = Packer()
     axes = [
         word_axis("name", "layer", names) | {"labels": names, "places": packer.add(layers["_place"]), "start": 0},
-        number_axis("step", "step", "step", steps)
+        number_axis(FigureAxis.of("step", steps), "step", "step")
         | {"places": packer.add(np.searchsorted(steps, layers["step"].to_numpy(np.int64))), "start": len(steps) - 1},
     ]
     drawn = layers["law"].isin(DRAWN).to_numpy(float)

@@ -10,9 +10,10 @@ import numpy as np
 from mfmi.bounds.evaluate import SEARCHED
 from mfmi.columns import BY_NAME, Column, OptionalColumn
 from mfmi.names import STATUS
+from mfmi.report.axes import FigureAxis
 from mfmi.report.curve_panels import DECAY, LINEAR, LOWER, MEAN_FIELD, REPLICA, UPPER, curve_style
 from mfmi.report.curve_panels import FLOOR as CURVE_FLOOR
-from mfmi.report.figure_choice import LONG, NUMBERS, SANDWICH, WORDS, Choice, fills, representative
+from mfmi.report.figure_choice import LONG, NUMBERS, SANDWICH, WORDS, Choice, axis_of, fills, representative
 from mfmi.report.figure_data import without_missed
 from mfmi.report.figure_words import SHORT_AXES, axis_label, context_phrases, phrase, plain, quantity_name
 from mfmi.report.heat_panels import BEST_COLOR, FLOOR, RIDGE_COLOR, SKEW
@@ -20,12 +21,15 @@ from mfmi.report.network_words import NETWORK, with_words
 from mfmi.report.page.edges import edges_of
 from mfmi.report.page.packing import DIGITS, LEAST_EXPONENT, Packer, packed_column
 from mfmi.report.page.parts import Page, number_axis, word_axis
+from mfmi.report.scattered import even_axis
 
 if TYPE_CHECKING:
     import pandas as pd
 
 _AXIS_NAMES = {"activation": "activation", "weights": "weights", "noise_at": "noise", NETWORK: "norms and noise"}
 _DASHES = {"-": "solid", "--": "dashed", ":": "dotted", "-.": "dashdot"}
+# Cells along each axis of a picture of points that fill no grid.
+_RASTER = 120
 # Panels whose values span more than this have a logarithmic axis.
 _WIDE = 1e3
 # Ticks with names up to so many.
@@ -78,7 +82,7 @@ def sweep_page(
     order = _order(worded, varying, choice)
     raw, worded = raw.iloc[order], worded.iloc[order]
     packer = Packer()
-    axes = [_axis(name, worded[name], words.get(name), packer) for name in varying]
+    axes = [_axis(name, worded, words.get(name), choice, packer) for name in varying]
     described = [
         *(_described(column, raw, worded, varying, packer) for column in columns),
         _hidden("plain", _plain(worded).astype(float), packer),
@@ -116,17 +120,20 @@ def _order(rows: pd.DataFrame, varying: Sequence[str], choice: Choice) -> np.nda
     return np.lexsort(keys) if keys else np.arange(len(rows))
 
 
-def _axis(name: str, values: pd.Series[Any], words: list[str] | None, packer: Packer) -> dict[str, Any]:
+def _axis(name: str, rows: pd.DataFrame, words: list[str] | None, choice: Choice, packer: Packer) -> dict[str, Any]:
     """An axis of the words, in their order, or of the numbers that occur."""
     if words is not None:
-        axis = word_axis(name, _AXIS_NAMES[name], words) | {"labels": [phrase(name, word) for word in words]}
-        places = values.map({word: place for place, word in enumerate(words)}).to_numpy()
-        return axis | {"places": packer.add(places), "start": 0}
-    numbers = values.to_numpy(np.float64)
-    known = np.unique(numbers)
-    start = int(np.searchsorted(known, representative(name, known)))
-    axis = number_axis(name, plain(axis_label(name)), plain(SHORT_AXES[name]), known)
-    return axis | {"places": packer.add(np.searchsorted(known, numbers)), "start": start}
+        labels = [phrase(name, word) for word in words]
+        places = rows[name].map({word: place for place, word in enumerate(words)}).to_numpy()
+        return word_axis(name, _AXIS_NAMES[name], words) | {"labels": labels, "places": packer.add(places), "start": 0}
+    axis = axis_of(choice, rows, name)
+    start = int(np.searchsorted(axis.values, representative(name, axis.values)))
+    places = np.searchsorted(axis.values, rows[name].to_numpy(np.float64))
+    return _numbers(axis) | {"places": packer.add(places), "start": start}
+
+
+def _numbers(axis: FigureAxis) -> dict[str, Any]:
+    return number_axis(axis, plain(axis_label(axis.name)), plain(SHORT_AXES[axis.name]))
 
 
 def _described(
@@ -161,13 +168,18 @@ def _pictures(rows: pd.DataFrame, choice: Choice, varying: Sequence[str]) -> Ite
     numbers = [name for name in NUMBERS if name in varying]
     values = {name: np.unique(rows[name].to_numpy(np.float64)) for name in numbers}
     long = [name for name in numbers if len(values[name]) >= LONG]
-    pairs = [(x, y) for i, x in enumerate(long) for y in long[i + 1 :] if fills(rows, (x, y), values)]
+    pairs = [(x, y) for i, x in enumerate(long) for y in long[i + 1 :]]
+    pairs = [pair for pair in pairs if set(pair) <= set(choice.refined) or fills(rows, pair, values)]
     first: tuple[str, str | None] = (choice.x, choice.y)
     pairs = [pair for pair in pairs if set(pair) != set(first)]
     shapes = [first, *pairs, *((name, None) for name in numbers if (name, None) != first)]
+    picture: dict[str, Any]
     for x, y in shapes:
         label = f"curves along {x}" if y is None else f"heat map of {x} and {y}"
-        yield {"kind": "curves" if y is None else "heat", "x": x, "y": y, "label": label, "marked": x != "depth"}
+        picture = {"kind": "curves" if y is None else "heat", "x": x, "y": y, "label": label, "marked": x != "depth"}
+        if y is not None and not {x, y}.isdisjoint(choice.refined) and not fills(rows, (x, y), values, 1.0):
+            picture["raster"] = [_numbers(even_axis(axis_of(choice, rows, name), _RASTER)) for name in (x, y)]
+        yield picture
 
 
 def _entries(rows: pd.DataFrame, choice: Choice, columns: Sequence[Column]) -> Iterator[dict[str, Any]]:

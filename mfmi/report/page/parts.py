@@ -7,7 +7,6 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
-from numpy.typing import ArrayLike
 
 from mfmi.report.axes import FigureAxis, axis_ticks
 from mfmi.report.figure_choice import MOST_CURVES
@@ -45,12 +44,11 @@ def spread(count: int, most: int = MOST_CURVES) -> list[int]:
     return [int(place) for place in np.unique(np.linspace(0, count - 1, min(count, most)).round())]
 
 
-def number_axis(name: str, label: str, short: str, values: ArrayLike) -> dict[str, Any]:
+def number_axis(axis: FigureAxis, label: str, short: str) -> dict[str, Any]:
     """An axis of numbers, as the scripts of the page read it."""
-    axis = FigureAxis.of(name, values)
-    at = axis_ticks(axis, _TICKS) if axis.logarithmic or name in ("depth", "layer", "step") else None
+    at = axis_ticks(axis, _TICKS) if axis.logarithmic or axis.name in ("depth", "layer", "step") else None
     return {
-        "name": name,
+        "name": axis.name,
         "label": label,
         "short": short,
         "values": axis.values.tolist(),

@@ -21,6 +21,36 @@ function cellsOf(table, x, other, others, chosen) {
   return { width, height, cells };
 }
 
+// Cells of a picture of points that fill no grid: each has the row whose point is nearest, in shares of the picture.
+function rasterOf(table, [x, y], others, chosen) {
+  const share = (axis) => {
+    const scaled = (value) => (axis.logarithmic ? Math.log(value) : value);
+    const low = scaled(axis.values[0]), span = scaled(axis.values[axis.values.length - 1]) - low;
+    return (value) => (scaled(value) - low) / span;
+  };
+  const shares = [share(x), share(y)];
+  const width = x.values.length, height = y.values.length;
+  const cells = new Int32Array(width * height).fill(-1), distances = new Float64Array(width * height).fill(Infinity);
+  const fixed = others.map((name) => [table.places(name), chosen.get(name)]);
+  const own = [table.axes.get(x.name), table.axes.get(y.name)];
+  const across = x.values.map(shares[0]), up = y.values.map(shares[1]);
+  for (let row = 0; row < table.rows; row++) {
+    if (fixed.some(([places, place]) => places[row] !== place)) continue;
+    const [atX, atY] = own.map((axis, side) => shares[side](axis.values[table.places(axis.name)[row]]));
+    for (let j = 0; j < height; j++) {
+      const rest = (up[j] - atY) ** 2;
+      for (let i = 0; i < width; i++) {
+        const distance = rest + (across[i] - atX) ** 2;
+        if (distance < distances[j * width + i]) {
+          distances[j * width + i] = distance;
+          cells[j * width + i] = row;
+        }
+      }
+    }
+  }
+  return { width, height, cells };
+}
+
 function axisLength(axis) {
   return (axis.words ?? axis.values).length;
 }
