@@ -23,7 +23,7 @@ from mfmi.columns import COLUMNS
 from mfmi.errors import OutputError
 from mfmi.networks.model import SQUARE, Model
 from mfmi.networks.points import Points
-from mfmi.sweep import progress
+from mfmi.processes import progress
 from mfmi.sweep.run import SweepInterrupted, run_sweep
 
 

@@ -25,7 +25,7 @@ from mfmi.checkpoints._network import MEASURED, FileNetwork, Values, values_of
 from mfmi.checkpoints._signal import findings_of_network
 from mfmi.columns import Column
 from mfmi.errors import OutputError, did_you_mean
-from mfmi.processes.progress import stage
+from mfmi.processes.progress import stage, staged
 
 Block = dict[str, NDArray[Any]]
 
@@ -125,8 +125,9 @@ def audit_files(
     last: list[Judged] = []
     values = Values({}, (), {})
     unread: list[str] = []
-    for step, files in groupby(steps(list(paths)), key=itemgetter(0)):
-        where, last = _of_step([path for _, path in files], axes, heads, layers, quick)
+    found_steps = [(step, [path for _, path in files]) for step, files in groupby(steps(list(paths)), itemgetter(0))]
+    for step, files in staged("audit", found_steps, "steps") if len(found_steps) > 1 else found_steps:
+        where, last = _of_step(files, axes, heads, layers, quick)
         if network is not None:
             with stage("the network that they are"):
                 values = values_of(last, network)
@@ -178,7 +179,8 @@ def _of_step(
     context = Context.of(file_format, [layer.name for _, layer in found])
     chosen = found if wanted is None else _chosen(", ".join(paths), found, wanted)
     judged: list[Judged] = []
-    with stage(f"audit {', '.join(paths)}", len(chosen), "tensors") as work:
+    more = f" and {len(paths) - 1} more" if len(paths) > 1 else ""
+    with stage(f"audit {paths[0]}{more}", len(chosen), "tensors") as work:
         for one in judge([layer for _, layer in chosen], context, quick):
             judged.append(one)
             work.advance()

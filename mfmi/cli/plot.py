@@ -14,7 +14,7 @@ from mfmi.cli import plot_page
 from mfmi.cli.command import command as make_command
 from mfmi.cli.following import following
 from mfmi.cli.options import Real, Word
-from mfmi.cli.progress import showing
+from mfmi.cli.progress import ProgressDisplay, showing
 from mfmi.cli.sink import Sink
 from mfmi.cli.terminal import terminal
 from mfmi.errors import did_you_mean
@@ -128,7 +128,7 @@ def command(
     _check_quantities(quantities, described)
     wishes = figure_choice.Wishes(kind, x, y, by, quantities)
     units = {name: column.unit for name, column in described.items()}
-    with showing(f"read {file}"):
+    with ProgressDisplay(terminal()):
         rows = _read(file, described, quantities, where)
     with showing("edges of chaos and phases"):
         figure = _figure(rows, wishes, units, _refined(file))

@@ -13,7 +13,7 @@ from mfmi.cli.condition import nothing_meets, parsed
 from mfmi.cli.following import following
 from mfmi.cli.numbers import known
 from mfmi.cli.options import Count
-from mfmi.cli.progress import showing
+from mfmi.cli.progress import ProgressDisplay
 from mfmi.cli.sink import Sink, output_options
 from mfmi.cli.terminal import terminal
 from mfmi.errors import did_you_mean
@@ -171,7 +171,7 @@ def _show_summary(
 
     needed = list(dict.fromkeys((*NEEDED, *by)))
     try:
-        with showing(f"read {file}"):
+        with ProgressDisplay(terminal()):
             summary = summarise(_matching(file, needed, condition), by)
     except ValueError as error:
         raise click.UsageError(f"{error}.") from None

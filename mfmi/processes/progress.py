@@ -109,7 +109,7 @@ def stage(name: str, total: float | None = None, unit: str = "") -> Iterator[Sta
 def staged(name: str, items: Sequence[Item], unit: str) -> Iterator[Item]:
     """Iterate over the parts of long work, announced as a `stage` of that name; none is announced without parts."""
     if items:
-        with stage(name, len(items), unit) as work:
+        with stage(name, len(items), unit) if len(items) > 1 else stage(name) as work:  # of a single one no share
             for item in items:
                 yield item
                 work.advance()
@@ -143,6 +143,13 @@ class Clock:
     def rate(self) -> float:
         """Rows per second of computing; NaN before the first chunk."""
         return self.rows / self.evaluated if self.evaluated else float("nan")
+
+    @contextlib.contextmanager
+    def begun(self, name: str) -> Iterator[None]:
+        """Announce the work as a stage, which is what is known of it before the first report."""
+        with stage(name, self.n_chunks, self.unit) as work:
+            work.reach(self.done)
+            yield
 
     def finish(self, rows: int, count: int = 1) -> None:
         """Note a chunk that this run has computed, or so many points where these are counted."""
@@ -203,6 +210,8 @@ def text_of(now: Progress | None, first: Progress | None) -> str:
     """Return in words how far something is, `first` being the first report of its stage, and what goes on within it."""
     parts = [] if now is None or first is None else [_reported(now, first)]
     stages = running()
+    if now is not None:  # what reports says it itself
+        stages = tuple(one for one in stages if one.name != now.kind)
     # Of work within work the outermost and the innermost say most.
     parts += [one.text for one in (stages[-1:] if parts else (*stages[:1], *stages[1:][-1:]))]
     return "; ".join(parts) or "nothing is finished yet"

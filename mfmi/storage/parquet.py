@@ -20,6 +20,7 @@ import pyarrow.parquet as pq
 
 from mfmi.columns import COLUMNS, INFORMATION, TOTAL, Column
 from mfmi.errors import OutputError
+from mfmi.processes.progress import stage, staged
 from mfmi.storage.provenance import information_unit
 
 if TYPE_CHECKING:
@@ -221,7 +222,10 @@ def read_batches(
         The file cannot be read, is not Parquet, or lacks a column.
     """
     place = Path(path)
-    for file in sorted(place.glob("chunk-*.parquet")) if place.is_dir() else [place]:
+    if not place.is_dir():
+        yield from _read_file(place, names, batch_rows)
+        return
+    for file in staged(f"read {place}", sorted(place.glob("chunk-*.parquet")), "chunks"):
         yield from _read_file(file, names, batch_rows)
 
 
@@ -231,7 +235,10 @@ def _read_file(path: Path, names: Sequence[str] | None, batch_rows: int) -> Iter
             lacking = [name for name in names or () if name not in file.schema_arrow.names]
             if lacking:
                 raise OutputError(f"cannot read {path}: no column {', '.join(lacking)}")
-            yield from file.iter_batches(batch_size=batch_rows, columns=names, use_threads=False)
+            with stage(f"read {path}", file.metadata.num_rows, "rows") as work:
+                for batch in file.iter_batches(batch_size=batch_rows, columns=names, use_threads=False):
+                    yield batch
+                    work.advance(batch.num_rows)
     except (OSError, pa.ArrowInvalid) as error:
         raise OutputError(f"cannot read {path}: {_reason(error)}") from error
 

@@ -171,7 +171,8 @@ def _finished(
 def _fill(parts: Parts, task: Task, shard: Shard | None, jobs: int, scheduler: str | None, clock: SweepClock) -> None:
     """Compute the chunks that are not there yet."""
     numbers = (number for number in chunk_numbers(parts.n_chunks, shard) if number not in parts)
-    with contextlib.closing(results(task, numbers, clock.n_chunks - clock.done, jobs, scheduler)) as finished:
+    found = contextlib.closing(results(task, numbers, clock.n_chunks - clock.done, jobs, scheduler))
+    with clock.begun("evaluate"), found as finished:
         for number, data in finished:
             parts.put(number, data)
             clock.finish(store.rows_of(data))
@@ -199,10 +200,10 @@ def _refine(
 
     rounds = Rounds(plan, kept)
     # The first round may be there whole, and so on: how many chunks are left is not known before.
-    with contextlib.closing(
-        results(AdaptiveTask.of(rounds, evaluate), rounds, plan.n_points, jobs, scheduler)
-    ) as found:
-        for number, data in found:
+    task = AdaptiveTask.of(rounds, evaluate)
+    found = contextlib.closing(results(task, rounds, plan.n_points, jobs, scheduler))
+    with clock.begun("evaluate"), found as finished:
+        for number, data in finished:
             parts.put(number, data)
             clock.finish(store.rows_of(data), len(rounds.lot(number).places))
             rounds.tell(number, data)

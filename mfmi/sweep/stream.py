@@ -60,7 +60,7 @@ class SweepStream:
         window = 4 * self._jobs + 8
         numbers = range(clock.n_chunks) if rounds is None else rounds
         finished = results(task, numbers, clock.n_chunks, self._jobs, self._scheduler, window)
-        with contextlib.closing(finished):
+        with clock.begun("evaluate"), contextlib.closing(finished):
             for number, data in finished:
                 clock.finish(store.rows_of(data), 1 if rounds is None else len(rounds.lot(number).places))
                 if rounds is not None:

@@ -21,10 +21,12 @@ from mfmi.channels.tile_cache import TileCache
 from mfmi.checkpoints import audit_files
 from mfmi.cli.progress import ProgressDisplay, showing
 from mfmi.cli.terminal import Terminal
+from mfmi.columns import COLUMNS
 from mfmi.processes import progress
-from mfmi.processes.progress import Progress, Stage, running, stage, staged, text_of
+from mfmi.processes.progress import Clock, Progress, Stage, running, stage, staged, text_of
 from mfmi.recommendation.results import NetworkFamily
 from mfmi.recommendation.search import optimum
+from mfmi.storage.parquet import read_batches, write_blocks
 
 
 @pytest.fixture
@@ -81,6 +83,8 @@ def test_a_stage_ends_with_an_error() -> None:
         raise KeyError
     assert running() == ()
     assert list(staged("nothing", [], "parts")) == []
+    assert [running()[0].text for _ in staged("read", [1], "parts")] == ["read"]
+    assert [running()[0].done for _ in staged("read", [1, 2], "parts")] == [0, 1]
 
 
 def test_less_than_before_is_not_believed() -> None:
@@ -100,7 +104,7 @@ def test_tables_count_their_tiles(announced: list[Stage]) -> None:
     assert announced[0].done == announced[0].total
     announced.clear()
     ExactTable(get("relu"), TileCache(None)).evaluate(1.0, [0.5, 0.5], [1.0, 40.0])
-    assert [(one.name, one.done, one.total) for one in announced] == [("tabulate relu", 2, 2)]
+    assert [(one.name, one.done, one.total) for one in announced] == [("tabulate relu, 0 tiles so far", 2, 2)]
 
 
 @pytest.mark.thorough
@@ -108,7 +112,22 @@ def test_tables_of_closed_bounds_count_their_tiles(announced: list[Stage], monke
     monkeypatch.setattr(TileCache, "of_user", lambda *_: TileCache(None))
     table = ChannelTable(get("relu"), LinearLower())
     table.evaluate(np.ones(1), np.full(1, 0.5), np.ones(1))
-    assert [(one.done, one.total, one.unit) for one in announced if "of relu" in one.name] == [(1, 1, "tiles")]
+    assert [(one.done, one.total) for one in announced if "of relu" in one.name] == [(1, None)]
+
+
+def test_reading_counts_rows(announced: list[Stage], tmp_path: Path) -> None:
+    path = tmp_path / "rows.parquet"
+    write_blocks(path, [{"point": np.arange(5)}], COLUMNS[:1], None)
+    assert sum(batch.num_rows for batch in read_batches(path, batch_rows=2)) == 5
+    assert [(one.name, one.done, one.total, one.unit) for one in announced] == [(f"read {path}", 5, 5, "rows")]
+
+
+def test_a_sweep_says_how_much_there_is_before_the_first_report() -> None:
+    clock = Clock(None, 20, done=3)
+    with clock.begun("evaluate"):
+        assert text_of(None, None).startswith("evaluate 3/20 chunks")
+        now = Progress("evaluate", 4, 20, 9, 1.0)
+        assert text_of(now, now) == "evaluate 4/20 chunks, 9 rows, 9 rows/s, 16 s left"
 
 
 def test_a_search_comes_to_its_end(announced: list[Stage]) -> None:

@@ -19,8 +19,8 @@ import pytest
 from fake_sweep import FakePlan, rows, seconds_until_dead, start
 
 from mfmi.errors import OutputError, ResumeError
+from mfmi.processes import progress as progress_module
 from mfmi.processes.progress import Progress
-from mfmi.sweep import progress as progress_module
 from mfmi.sweep.parts import PLAN, folder_of
 from mfmi.sweep.run import SweepInterrupted, run_sweep
 

@@ -138,7 +138,7 @@ class ExactTable:
     def _prepare(self, places: Sequence[Place]) -> None:
         """Make the tiles that are not in memory, and say how far that is."""
         missing = [place for place in places if place not in self._tiles]
-        for place in staged(f"tabulate {self.phi.name}", missing, "tiles"):
+        for place in staged(f"tabulate {self.phi.name}, {len(self._tiles)} tiles so far", missing, "tiles"):
             self.tile(place)
 
     def tile(self, place: Place) -> ChannelTile:
