@@ -20,7 +20,7 @@ from mfmi.initialisers import get as get_initialiser
 from mfmi.names import ESTIMATORS, NOISE_PLACEMENTS, SIGMA_B, WEIGHTS, usual_estimators
 from mfmi.networks.model import Model
 from mfmi.networks.points import Points
-from mfmi.networks.settings import with_settings
+from mfmi.networks.settings import noise_of, with_settings
 from mfmi.networks.weights import Weights
 from mfmi.processes.progress import OnProgress, ProgressLine
 
@@ -106,12 +106,12 @@ def one_network(
     return with_settings(points, one_noise(sigma_noise), one_structure(structure))
 
 
-def one_noise(sigma_noise: object) -> object:
-    """A single number or word; a ValueError names what are several."""
-    array = objects(sigma_noise)
-    if array.ndim:
+def one_noise(sigma_noise: object) -> float | str:
+    """A standard deviation or the name of a number format; a ValueError names what is neither, or several."""
+    if objects(sigma_noise).ndim:
         raise ValueError(f"sigma_noise: {shown(sigma_noise)} is not a single number or number format")
-    return array.item()
+    formats, deviation = noise_of(sigma_noise)
+    return formats.item() or float(deviation)
 
 
 def one_structure(given: Mapping[str, object]) -> dict[str, object]:

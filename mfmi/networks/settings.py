@@ -68,7 +68,7 @@ class Settings:
                 arrays[name] = found if objects(value).ndim else found[0]
             else:
                 arrays[name] = numbers(name, value, NUMBERS[name])
-        formats, noise = _noise(sigma_noise)
+        formats, noise = noise_of(sigma_noise)
         return cls(arrays, formats), noise
 
     @classmethod
@@ -77,7 +77,7 @@ class Settings:
         arrays = dict(given)
         if "branch" in arrays:
             arrays["branch"] = np.array([np.nan if one == BY_DEPTH else one for one in arrays["branch"]], dtype=object)
-        formats, noise = _noise(sigma_noise)
+        formats, noise = noise_of(sigma_noise)
         return cls(arrays, formats), noise
 
     @property
@@ -187,7 +187,7 @@ def _branch(value: object) -> NDArray[np.float64]:
     return np.array(found).reshape(array.shape)
 
 
-def _noise(value: object) -> tuple[NDArray[np.object_], NDArray[np.float64]]:
+def noise_of(value: object) -> tuple[NDArray[np.object_], NDArray[np.float64]]:
     """Names of number formats, None for numbers; standard deviations."""
     array = objects(value)
     if not any(isinstance(one, str) for one in array.flat):

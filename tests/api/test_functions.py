@@ -59,7 +59,12 @@ def test_a_ranking_is_the_commands(command_line: CommandLine, tmp_path: Path) ->
         ({"activation": "erf", "depth": [1, 2]}, r"depth: \[1, 2\] is not a single integer"),
         ({"activation": "erf", "sigma_b": -1.0}, "sigma_b: -1.0 is less than 0"),
         ({"activation": "erf", "sigma_b": []}, "sigma_b is empty"),
-        ({"activation": "erf", "sigma_noise": "float16"}, "sigma_noise: 'float16' is not a number"),
+        (
+            {"activation": "erf", "sigma_noise": "float17"},
+            "sigma_noise: 'float17' is neither a number nor one of float16",
+        ),
+        ({"activation": "erf", "sigma_noise": -1}, "sigma_noise: -1.0 is not greater than 0"),
+        ({"activation": "erf", "sigma_noise": None}, "sigma_noise: None is not a number"),
         ({"activation": "erf", "weights": "gausian"}, "weights: 'gausian' is not one of gaussian, orthogonal"),
         ({"activation": "erf", "by": "linaer"}, "by: 'linaer' is not one of"),
         ({"activation": "erf", "emit": "caffe"}, "emit: 'caffe' is not one of torch"),
@@ -106,6 +111,7 @@ def test_an_isometry_is_the_commands(
     same(mfmi.isometry(**keywords), read(command_line, tmp_path, "isometry", *options))
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize(
     ("options", "keywords"),
     [

@@ -51,6 +51,7 @@ def test_it_is_the_quadrature(table):
     np.testing.assert_allclose(found.rest_r, 1.0 - r * found.e, rtol=1e-9, atol=1e-12)
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize("table", NAMES, indirect=True)
 def test_it_knows_its_error(table):
     r, tau, s = points(1)

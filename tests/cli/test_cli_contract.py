@@ -320,6 +320,7 @@ def test_parquet_is_kept_off_a_terminal(process: Process) -> None:
     assert "Parquet is not for a terminal" in done.stderr
 
 
+@pytest.mark.thorough
 def test_parquet_goes_through_a_pipe(process: Process) -> None:
     done = process(*BOUND, "--format", "parquet", text=False)
     assert done.stdout[:4] == done.stdout[-4:] == b"PAR1"  # type: ignore[comparison-overlap]

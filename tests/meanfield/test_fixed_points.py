@@ -180,7 +180,7 @@ def test_zero_is_listed_where_it_is_one() -> None:
 def test_fixed_points_of_several_networks() -> None:
     every = fixed_points("gelu", sigma_w=[1.4134453781512606, 0.5], sigma_b=[0.33810395644809677, 0.1])
     assert every.index.tolist() == [0, 0, 0, 1]
-    assert set(every) >= {"q_star", "chi_q", "stable", "reached", "phase"}
+    assert set(every.to_frame()) >= {"q_star", "chi_q", "stable", "reached", "phase"}
 
 
 @settings(max_examples=60, deadline=None)
@@ -391,7 +391,8 @@ def test_shapes_follow_numpy() -> None:
     assert scalar.phase == "chaotic"
     grid = mfmi.fixed_point("tanh", sigma_w=np.linspace(0.5, 2.0, 4)[:, None], sigma_b=[0.0, 0.1, 0.2])
     assert isinstance(grid, FixedPoint)
-    assert all(values.shape == (4, 3) for values in grid.values())
+    assert all(np.shape(getattr(grid, name)) == (4, 3) for name in ("q_star", "c_star", "chi_1", "xi_c", "phase"))
+    assert len(grid.to_frame()) == 12
     assert grid.q_star[2, 1] == fixed_point("tanh", sigma_w=1.5, sigma_b=0.1).q_star
 
 

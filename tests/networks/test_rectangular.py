@@ -137,6 +137,7 @@ def test_entropy_power_of_a_narrowing_network_is_below_the_exact_value():
         assert 0.0 < found["entropy_power"] < found["replica"]
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize("act", ["tanh", "relu"])
 @pytest.mark.parametrize("noise_at", ["output", "every"])
 def test_orthogonal_layers_meet_at_the_square(act, noise_at):

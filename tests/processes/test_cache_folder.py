@@ -252,8 +252,8 @@ def closure(start: set[str], apart: set[str]) -> set[str]:
     ids=["exact", "closed"],
 )
 def test_tiles_follow_from_all_modules_that_make_them(sources: tuple[str, ...], start: set[str]) -> None:
-    """Those that a table and every activation import, but for errors and where files are kept."""
-    assert closure(start, {"errors.py", "processes/cache_folder.py"}) == set(sources)
+    """Those that a table and every activation import, but for errors, progress and where files are kept."""
+    assert closure(start, {"errors.py", "processes/cache_folder.py", "processes/progress.py"}) == set(sources)
 
 
 def test_machine_code_follows_from_modules_that_are_there() -> None:

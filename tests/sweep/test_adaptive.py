@@ -229,6 +229,7 @@ def test_the_first_points_are_those_of_the_grid(whole: dict[str, bytes], tmp_pat
     assert 200 < len(found) <= 240
 
 
+@pytest.mark.thorough
 def test_the_bytes_do_not_depend_on_the_jobs(whole: dict[str, bytes], tmp_path: Path) -> None:
     out = tmp_path / "out.parquet"
     run_sweep(Plan.from_config(config("mi_linear")), out, jobs=2, evaluate=rows)

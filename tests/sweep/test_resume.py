@@ -248,6 +248,7 @@ def test_damaged_and_foreign_chunks_are_computed_again(tmp_path: Path, expected:
     assert sha256(out) == expected
 
 
+@pytest.mark.thorough
 def test_resuming_what_never_began_and_what_is_finished(tmp_path: Path, expected: str) -> None:
     out = tmp_path / "out.parquet"
     first = run_sweep(FakePlan(**PLAN_SIZE), out, evaluate=rows, resume=True)
