@@ -11,6 +11,7 @@ import importlib
 import json
 import os
 import pkgutil
+import select
 import signal
 import socket
 import subprocess
@@ -48,36 +49,33 @@ sys.exit(code)
 
 
 @contextlib.contextmanager
-def served(environment: Mapping[str, str], program: Path = PROGRAM) -> Iterator[Path]:
-    """Yield a folder whose program ``mfmi`` runs commands in forks of one process, in the environment that is given.
-
-    `program` is what runs commands in another environment.
-    """
+def served(environment: Mapping[str, str]) -> Iterator[Path]:
+    """Yield a folder whose program ``mfmi`` runs commands in forks of one process, in the environment that is given."""
     with tempfile.TemporaryDirectory(prefix="mfmi-") as place:
         folder = Path(place)
         address = folder / "socket"
         own = {name: value for name, value in environment.items() if name not in OF_SHELL}
         own["PATH"] = f"{folder}{os.pathsep}{own['PATH']}"
-        names = {"python": sys.executable, "program": str(program), "address": str(address)}
+        names = {"python": sys.executable, "program": str(PROGRAM), "address": str(address)}
         client = CLIENT.format(environment=json.dumps(own), of_shell=OF_SHELL, **names)
         (folder / "mfmi").write_text(client)
         (folder / "mfmi").chmod(0o755)
         with socket.socket(socket.AF_UNIX) as listener:
             listener.bind(str(address))
             listener.listen()
-            command = [sys.executable, __file__, str(listener.fileno()), str(program)]
+            command = [sys.executable, __file__, str(listener.fileno()), str(PROGRAM)]
             server = subprocess.Popen(
-                command, env=own, stdin=subprocess.DEVNULL, pass_fds=[listener.fileno()], start_new_session=True
+                command, env=own, stdin=subprocess.PIPE, pass_fds=[listener.fileno()], start_new_session=True
             )
         try:
             yield folder
         finally:
             os.killpg(server.pid, signal.SIGKILL)
-            server.wait()
+            server.communicate()
 
 
 def serve(listener: socket.socket, program: str) -> None:
-    """Import the program, then run each command that is sent in a fork."""
+    """Import the program, then run each command that is sent in a fork; end when standard input does."""
     import mfmi
 
     for module in pkgutil.walk_packages(mfmi.__path__, "mfmi."):
@@ -87,6 +85,9 @@ def serve(listener: socket.socket, program: str) -> None:
         importlib.import_module(name)
     running = 0
     while True:
+        ready, _, _ = select.select([listener, 0], [], [])
+        if listener not in ready:
+            return
         connection, _ = listener.accept()
         while running and os.waitpid(-1, os.WNOHANG)[0]:
             running -= 1

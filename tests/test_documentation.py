@@ -338,18 +338,31 @@ def test_progress_of_long_commands_is_not_part_of_what_they_print(tmp_path: Path
     assert session.run(Step(1, "shell", source, (), False, 1)) == ["mfmi: error: 2/3"]
 
 
-def test_commands_are_served_but_for_those_in_an_environment_of_their_own(tmp_path: Path) -> None:
-    """With a program that is not there, what is not served fails; exit codes, pipes and terminals are as always."""
-    with served(shell_environment(), tmp_path / "missing") as folder:
-        session = Session(tmp_path / "place", folder)
-        here = Step(1, "shell", "cd build; mfmi config init | head -n 1; mfmi nothing; echo $?", (), False, 1)
-        printed = session.run(here)
-        assert printed[0].startswith("# A sweep")
-        assert printed[1] == "2"
-        assert printed[-1].startswith("mfmi: error: No such command 'nothing'.")
-        table = session.run(Step(1, "shell", "mfmi capacity --act linear --sw 1 --widths 3,2", (), False, 1))
-        assert table[0].startswith("capacity ")
-        assert session.run(Step(1, "shell", "MFMI_DEBUG=1 mfmi version || echo gone", (), False, 1))[0] == "gone"
+PROBE = """import sys
+print("a process of its own" if hasattr(sys.modules["__main__"], "__file__") else "served")
+def phi(u):
+    return u
+"""
+
+
+def test_commands_are_served_but_for_those_in_an_environment_of_their_own(tmp_path: Path, programs: Path) -> None:
+    session = Session(tmp_path, programs)
+    (tmp_path / "probe.py").write_text(PROBE)
+    command = "mfmi phase --act probe:phi --sw 1 --format csv | head -n 1"
+    assert session.run(Step(1, "shell", command, (), False, 1)) == ["served"]
+    assert session.run(Step(1, "shell", f"MFMI_DEBUG=1 {command}", (), False, 1)) == ["a process of its own"]
+
+
+def test_served_commands_end_as_those_of_a_process_do(tmp_path: Path, programs: Path) -> None:
+    session = Session(tmp_path, programs)
+    printed = session.run(
+        Step(1, "shell", "cd build; mfmi config init | head -n 1; mfmi nothing; echo $?", (), False, 1)
+    )
+    assert printed[0].startswith("# A sweep")
+    assert printed[1] == "2"
+    assert printed[-1].startswith("mfmi: error: No such command 'nothing'.")
+    table = session.run(Step(1, "shell", "mfmi capacity --act linear --sw 1 --widths 3,2", (), False, 1))
+    assert table[0].startswith("capacity ")
 
 
 def test_commands_see_a_terminal_without_colour(tmp_path: Path) -> None:
