@@ -20,7 +20,7 @@ FRAMEWORKS ?= build/frameworks
 FRAMEWORK_TESTS := tests/recommendation/test_emitted_code.py tests/initialisers/test_arguments.py
 OLDEST_OF := $(FLOORS)/bin/uv pip install --quiet --python $(FLOORS) --resolution lowest-direct
 
-.PHONY: demo test test-floors test-frameworks test-browser test-thorough test-slow evidence never-trained gallery gains isometry streams adaptive mutants coverage lint format bench docs clean
+.PHONY: demo test test-floors test-frameworks test-browser test-thorough test-slow evidence training never-trained gallery gains isometry streams adaptive mutants coverage lint format bench docs clean
 
 demo: $(RUN)  ## the main job: sweep the edge of chaos and show the summary
 	mkdir -p build
@@ -59,6 +59,9 @@ format: $(DEV)
 
 evidence: $(EVIDENCE)  ## train networks, rank them by what the theory says: docs/evidence.md
 	$(BIN)/python -m studies.evidence --docs docs
+
+training: $(EVIDENCE)  ## audit networks while they learn, beside exact and measured values: docs/training.md
+	$(BIN)/python -m studies.training --docs docs
 
 never-trained: $(EVIDENCE)  ## how often the finding "never trained" is false or missing: the tables of docs/audit.md
 	$(BIN)/python -m studies.never_trained docs/audit.md

@@ -10,7 +10,7 @@ from mfmi.simulate._average import Average, average, jackknife, over_networks
 from mfmi.simulate._convolutions import ConvolutionLaw, measure_convolution_decoder
 from mfmi.simulate._decoder import DecoderSample, decoder_information, measure_decoder
 from mfmi.simulate._maps import JacobianSample, MapSample, measure_jacobian, measure_maps, relative_variance
-from mfmi.simulate._nested_monte_carlo import InformationBracket, measure_information
+from mfmi.simulate._nested_monte_carlo import InformationBracket, bracket_information, measure_information
 from mfmi.simulate._network import (
     Network,
     NetworkLaw,
@@ -39,6 +39,7 @@ __all__ = [
     "StreamLaw",
     "Trend",
     "average",
+    "bracket_information",
     "decoder_information",
     "fit_trend",
     "gaussian_matrix",

@@ -81,10 +81,32 @@ def measure_information(
     InformationBracket
         In nats per input dimension.
     """
+    weight_rng, rng = (np.random.default_rng(s) for s in seed.spawn(2))
+    return bracket_information(law.draw(weight_rng), rng, outer=outer, inner=inner)
+
+
+def bracket_information(
+    network: Network, rng: np.random.Generator, *, outer: int = 256, inner: int = 512
+) -> InformationBracket:
+    """Bracket the mutual information of a given network, as `measure_information` does.
+
+    Parameters
+    ----------
+    network : Network
+        Its weights and biases; of its law the activation, the widths, the noise and the input's variance count.
+    rng : numpy.random.Generator
+        Of inputs, noise and proposals.
+    outer, inner : int
+        As of `measure_information`.
+
+    Returns
+    -------
+    InformationBracket
+        In nats per input dimension.
+    """
     if outer < 16 or inner < 1:
         raise ValueError(f"outer must be at least 16 and inner at least 1, got {outer!r} and {inner!r}")
-    weight_rng, rng = (np.random.default_rng(s) for s in seed.spawn(2))
-    network = law.draw(weight_rng)
+    law = network.law
     linear = _linear_estimate(network, rng)
     lower, upper, shares, controls = [], [], [], []
     block = max(1, 4 * BLOCK_ELEMENTS // (inner * (linear.mean.size + 4 * STARTS)))

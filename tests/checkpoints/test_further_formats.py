@@ -16,7 +16,7 @@ from mfmi.errors import OutputError
 
 DATA = Path(__file__).parents[1] / "data"
 FLAX = DATA / "flax.msgpack"
-# Parametrised over the library, so that a test without it is not collected.
+# Parametrised over the library: nothing to run without it.
 GGUF = pytest.mark.parametrize("here", [name for name in ["gguf"] if importlib.util.find_spec(name)])
 MSGPACK = pytest.mark.parametrize("here", [name for name in ["msgpack"] if importlib.util.find_spec(name)])
 
