@@ -15,6 +15,8 @@ from mfmi.errors import OutputError
 
 # Before this release weights_only could be got round.
 _SAFE = (2, 6)
+# Seen in torch 2.13: torch.save takes casts of named_parameters() to float8, and torch.load has no way to fill them.
+_GRADIENT = "float8 tensors that require a gradient, which torch cannot load: detach() them before they are saved"
 
 
 def read(path: str) -> Checkpoint:
@@ -33,9 +35,11 @@ def read(path: str) -> Checkpoint:
     except pickle.UnpicklingError as error:
         raise OutputError(f"{path}: {_refusal(str(error))}") from error
     except RuntimeError as error:
-        if "TorchScript" not in str(error):
-            raise OutputError(f"{path}: not a whole PyTorch file: {_line(error)}") from error
-        raise OutputError(f"{path}: a TorchScript archive, which holds code: save the state_dict alone") from error
+        if "TorchScript" in str(error):
+            raise OutputError(f"{path}: a TorchScript archive, which holds code: save the state_dict alone") from error
+        if "leaf Variable that requires grad" in str(error):
+            raise OutputError(f"{path}: {_GRADIENT}") from error
+        raise OutputError(f"{path}: not a whole PyTorch file: {_line(error)}") from error
     except Exception as error:  # torch raises what its parser meets: RuntimeError, EOFError, KeyError, ...
         raise OutputError(f"{path}: not a whole PyTorch file: {_line(error)}") from error
     seen: dict[tuple[int, int, tuple[int, ...], tuple[int, ...]], str] = {}

@@ -179,6 +179,13 @@ def test_narrow_quantised_and_tied_tensors_of_torch(tmp_path: Path) -> None:
     assert "shares the numbers of d.weight" in frame.message["e.weight"]
 
 
+def test_narrow_tensors_that_torch_does_not_load(tmp_path: Path) -> None:
+    torch = pytest.importorskip("torch")
+    torch.save({"a.weight": torch.randn(8, 8, requires_grad=True).to(torch.float8_e4m3fn)}, tmp_path / "a.pt")
+    with pytest.raises(OutputError, match=r"float8 tensors that require a gradient.*detach\(\)"):
+        mfmi.audit(tmp_path / "a.pt")
+
+
 def test_memory_is_mapped(tmp_path: Path) -> None:
     torch = pytest.importorskip("torch")
     path = tmp_path / "a.pt"
