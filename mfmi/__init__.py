@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from mfmi.activations import get as activation
     from mfmi.activations import names as activation_names
     from mfmi.api.audit import audit
+    from mfmi.api.capacity import capacity
     from mfmi.api.evaluate import evaluate
     from mfmi.api.isometry import isometry
     from mfmi.api.recommend import recommend
@@ -36,6 +37,7 @@ __all__ = [
     "activation",
     "activation_names",
     "audit",
+    "capacity",
     "edge_of_chaos",
     "evaluate",
     "fixed_point",
@@ -57,6 +59,7 @@ _HOMES = {
     "activation": ("mfmi.activations", "get"),
     "activation_names": ("mfmi.activations", "names"),
     "audit": ("mfmi.api.audit", "audit"),
+    "capacity": ("mfmi.api.capacity", "capacity"),
     "edge_of_chaos": ("mfmi.meanfield", "edge_of_chaos"),
     "evaluate": ("mfmi.api.evaluate", "evaluate"),
     "fixed_point": ("mfmi.networks.ends", "fixed_point"),

@@ -55,6 +55,7 @@ BY_DEPTH = "1/sqrt(depth)"
 # Share of the first layer's information that the last layer of a residual network should keep.
 KEEP = 0.5
 SYMMETRY_AT = ("output", "first")
+LAYER_FORMS = "dense:UNITS or conv:CHANNELS:KERNEL[:STRIDE], such as conv:16:3x3:2"
 OBSERVABLES = ("pre-activation", "activation")
 UNITS = ("nats", "bits")
 PHASES = ("ordered", "critical", "chaotic", "unbounded")

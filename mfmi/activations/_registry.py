@@ -9,6 +9,8 @@ from collections.abc import Callable
 from functools import lru_cache
 from typing import Any
 
+import numpy as np
+
 from mfmi.activations import (
     _loading,
     elu,
@@ -110,7 +112,14 @@ _USER = re.compile(r"\s*[A-Za-z_][\w.]*:[A-Za-z_]\w*\s*\Z")
 
 
 def names() -> tuple[str, ...]:
-    """Names of the activations that come with the package, without aliases."""
+    """Names of the activations that come with the package, without aliases.
+
+    Examples
+    --------
+    >>> import mfmi
+    >>> "tanh" in mfmi.activation_names()
+    True
+    """
     return tuple(_FACTORIES)
 
 
@@ -131,7 +140,18 @@ def get(spec: str | Activation | Callable[..., Any]) -> Activation:
     ------
     ValueError
         The name is unknown (the message lists close ones), or a parameter is unknown or out of range.
+
+    Examples
+    --------
+    >>> import mfmi
+    >>> phi = mfmi.activation("tanh")
+    >>> print(phi.second_moment(1.0).round(4))
+    0.3943
+    >>> print(mfmi.activation("leaky_relu(0.1)")(-2.0))
+    -0.2
     """
+    if isinstance(spec, np.ndarray) and spec.ndim == 0:
+        spec = spec.item()
     if isinstance(spec, user.UserActivation):
         return _loading.current(spec)
     if isinstance(spec, Activation):

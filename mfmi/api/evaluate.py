@@ -26,7 +26,7 @@ from mfmi.networks.weights import Weights
 from mfmi.processes.progress import Clock, OnProgress
 from mfmi.storage.frames import Answer
 from mfmi.storage.parquet import columns_in
-from mfmi.storage.provenance import information_unit, provenance_of_command
+from mfmi.storage.provenance import provenance_of_rows
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -178,7 +178,7 @@ def evaluate(
     >>> import mfmi
     >>> rows = mfmi.evaluate("tanh", sigma_w=[1.0, 1.5], depth=[1, 5, 10], estimators=["linear"])
     >>> rows[["sigma_w", "depth", "mi_linear"]].round(3).values.tolist()
-    [[1.0, 1.0, 2.308], [1.0, 5.0, 1.15], [1.0, 10.0, 0.905], [1.5, 1.0, 2.71], [1.5, 5.0, 0.8], [1.5, 10.0, 0.4]]
+    [[1.0, 1.0, 1.9], [1.0, 5.0, 0.358], [1.0, 10.0, 0.192], [1.5, 1.0, 2.274], [1.5, 5.0, 0.26], [1.5, 10.0, 0.101]]
 
     A function of one's own, all layers up to the third, between a lower and an upper bound:
 
@@ -238,14 +238,7 @@ def evaluate(
     optional = tuple(name for name in OPTIONAL_NAMES if name in wanted) + (DATA_NAMES if model.data else ())
     unit = word("unit", unit, UNITS)
 
-    about = provenance_of_command(
-        "evaluate",
-        points.activation.tolist(),
-        information=information_unit(unit),
-        estimators=asked,
-        optional=optional,
-        network=model.described() or None,
-    )
+    about = provenance_of_rows("evaluate", points, asked, unit, optional, model)
     with reporting(progress) as on_progress:
         block = _rows(points, observed, asked, unit, optional, model, on_progress)
     return Answer(block, columns_in(unit, columns_with(optional)), about, points).to_frame()

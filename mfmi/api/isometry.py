@@ -116,7 +116,7 @@ def isometry(
     >>> rows.jacobian_mean.round(6).tolist()
     [2.0, 2.0, 2.0]
     >>> density = mfmi.isometry("hard_tanh", 1.1, depth=2, density=True)
-    >>> round(density.mass.sum(), 6)
+    >>> print(density.mass.sum().round(6))
     1.0
     """
     structure = {

@@ -16,6 +16,8 @@ from numpy.typing import ArrayLike
 from scipy.optimize import brentq
 
 from mfmi.arguments.arrays import FloatArray
+from mfmi.arguments.text import whole_numbers_of
+from mfmi.names import LAYER_FORMS
 
 
 @dataclass(frozen=True)
@@ -42,6 +44,25 @@ class Convolution:
 
 
 Layer = Dense | Convolution
+
+
+def layer_from_text(text: str) -> Layer:
+    """Return the layer that a text such as "dense:10" or "conv:16:3x3:2" says.
+
+    Raises
+    ------
+    ValueError
+        It is no such text.
+    """
+    kind, *parts = text.lower().split(":")
+    numbers = [whole_numbers_of(part, "x") for part in parts]
+    if kind == "dense" and len(numbers) == 1 and len(numbers[0]) == 1:
+        return Dense(numbers[0][0])
+    if kind == "conv" and len(numbers) in (2, 3) and len(numbers[0]) == 1:
+        kernel = numbers[1]
+        stride = numbers[2] if len(numbers) == 3 else (1,)
+        return Convolution(numbers[0][0], kernel, stride * len(kernel) if len(stride) == 1 else stride)
+    raise ValueError(f"{text!r} is not {LAYER_FORMS}")
 
 
 @dataclass(frozen=True)

@@ -112,6 +112,7 @@ def command(
     from mfmi.columns import columns_with
     from mfmi.networks.points import Points
     from mfmi.storage.parquet import columns_in
+    from mfmi.storage.provenance import provenance_of_rows
 
     if depth is None:
         depth = model.layers or DEPTH
@@ -150,7 +151,8 @@ def command(
     with ProgressDisplay(terminal()) as progress:
         blocks = _blocks(points, layers, estimators, unit, optional, model, progress)
         if sink.format != "table":
-            sink.write(blocks, columns)
+            about = provenance_of_rows("bound", points, estimators, unit, optional, model)
+            sink.write(blocks, columns, about=about)
             return
         parts = list(blocks)
     rows = {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}

@@ -6,31 +6,27 @@ import functools
 from typing import TYPE_CHECKING, Any
 
 import click
+from click.core import ParameterSource
 
-from mfmi.arguments.ranges import MOST_ENTRIES, NUMBERS
-from mfmi.cli.architecture import LAYER_FORMS, LayerType, ShapeType, WidthList, architecture_of
+from mfmi.arguments.ranges import NUMBERS
+from mfmi.cli.architecture import LayerType, ShapeType, WidthList
 from mfmi.cli.command import command as make_command
 from mfmi.cli.following import following
 from mfmi.cli.numbers import number
 from mfmi.cli.options import Word, initialiser_option, network_option, network_options, refuse_beside_init
 from mfmi.cli.progress import showing
 from mfmi.cli.sink import Sink, output_options
+from mfmi.cli.structure_options import usage_errors
 from mfmi.cli.values import Values
 from mfmi.errors import did_you_mean
+from mfmi.names import LAYER_FORMS, SYMMETRY_AT
 
 if TYPE_CHECKING:
-    import numpy as np
     from rich.console import Console
 
     from mfmi.activations import Activation
-    from mfmi.attainable import Architecture, Capacity, InputCovariance, Layer
-    from mfmi.columns import Column
+    from mfmi.attainable import Capacity, Layer
     from mfmi.initialisers import Preset
-
-    Block = dict[str, np.ndarray[Any, Any]]
-
-LN2 = 0.6931471805599453
-SYMMETRY_AT = ("output", "first")
 
 
 @make_command(
@@ -100,55 +96,39 @@ def command(
     the input is Gaussian. The limits are the largest singular value of each weight matrix and the steepest slope of the
     activation. Convolutions are periodic.
     """
-    from mfmi.attainable import capacity
+    from mfmi.api.capacity import capacity_of
+    from mfmi.attainable import architecture_of, covariance_of, gains_of
+    from mfmi.storage.arrays import read_inputs
 
-    architecture = architecture_of(widths, shape, layers)
-    if architecture.n_0 > MOST_ENTRIES:
-        hint = "'--widths'" if widths is not None else "'--shape'"
-        raise click.BadParameter(f"an input of more than {MOST_ENTRIES:,} entries is too large.", param_hint=hint)
-    with showing("covariance of the input"):
-        covariance = _covariance(architecture, input_variance, inputs, spectrum)
     if init is not None:
         refuse_beside_init(sigma_w=sigma_w)
-    limits = _gains(architecture, init.sigma_w if init is not None else sigma_w, weights, gains)
-    with showing("symmetry"):
-        invariant = _projected(architecture, covariance, symmetry)
-    try:
+    is_given = click.get_current_context().get_parameter_source("input_variance") is ParameterSource.COMMANDLINE
+    eigenvalues = None if spectrum is None else _eigenvalues(spectrum)
+    samples = None if inputs is None else read_inputs(inputs)
+    with usage_errors():
+        architecture = architecture_of(widths, shape, layers)
+        given = input_variance if is_given else None
+        with showing("covariance of the input"):
+            covariance = covariance_of(architecture.n_0, given, samples, eigenvalues, input_variance)
+        limits = gains_of(architecture, init.sigma_w if init is not None else sigma_w, weights, gains)
         with showing("capacity"):
-            found = capacity(
+            answer = capacity_of(
                 architecture,
+                activation,
                 limits,
-                activation.lipschitz,
-                sigma_noise**2,
-                invariant,
-                ceiling_covariance=covariance if symmetry_at == "output" else invariant,
+                sigma_noise,
+                covariance,
+                symmetry=_symmetry(symmetry),
+                symmetry_at=symmetry_at,
+                every_layer=every_layer,
+                unit=unit,
             )
-    except ValueError as error:
-        raise click.UsageError(str(error)) from error
-    block = _layer_block(found, unit) if every_layer else _block(found, unit)
-    sink.write(block, _columns(block, unit), table=functools.partial(_draw, found, unit, every_layer))
+    table = functools.partial(_draw, answer.found, unit, every_layer)
+    sink.write(answer.block, answer.columns, table=table, about=answer.about)
     if widths is not None and gains is None:
         following("bound", same=True, remark="what of it each layer keeps")
     elif not every_layer:
         following("capacity", "--every-layer", same=True, remark="what each layer allows on its own")
-
-
-def _covariance(
-    architecture: Architecture, input_variance: float, inputs: str | None, spectrum: str | None
-) -> InputCovariance:
-    from mfmi.attainable import InputCovariance
-    from mfmi.storage.arrays import read_inputs
-
-    if inputs is not None and spectrum is not None:
-        raise click.UsageError("The input is given by --inputs or by --spectrum, not by both.")
-    try:
-        if inputs is not None:
-            return InputCovariance.from_samples(read_inputs(inputs))
-        if spectrum is not None:
-            return InputCovariance.from_spectrum(_eigenvalues(spectrum))
-        return InputCovariance.white(architecture.n_0, input_variance)
-    except ValueError as error:
-        raise click.UsageError(str(error)) from error
 
 
 def _eigenvalues(text: str) -> Any:
@@ -177,34 +157,19 @@ def _eigenvalues(text: str) -> Any:
         raise click.BadParameter(error.message, param_hint="'--spectrum'") from error
 
 
-def _gains(architecture: Architecture, sigma_w: float | None, weights: str, gains: tuple[float, ...] | None) -> Any:
-    if (sigma_w is None) == (gains is None):
-        raise click.UsageError("The weights are limited by --sw, --init or --gains; give one of them.")
-    if gains is not None:
-        return gains * len(architecture.stages) if len(gains) == 1 else gains
-    assert sigma_w is not None
-    if sigma_w == 0:
-        raise click.BadParameter("weights of standard deviation 0 carry no information.", param_hint="--sw")
-    return architecture.initial_gains(weights, sigma_w**2)
+def _symmetry(given: str | None) -> Any:
+    """Return the name of a group, or the generators that a file holds."""
+    from mfmi.attainable import NAMED_GROUPS
 
-
-def _projected(architecture: Architecture, covariance: InputCovariance, symmetry: str | None) -> InputCovariance:
-    from mfmi.attainable import NAMED_GROUPS, named_group, orbits
-
-    if symmetry is None:
-        return covariance
+    if given is None or given in NAMED_GROUPS:
+        return given
     try:
-        if symmetry in NAMED_GROUPS:
-            sizes = architecture.sizes or (architecture.channels,)
-            channels = architecture.channels if architecture.sizes else 1
-            return covariance.projected(named_group(symmetry, sizes, channels))
-        return covariance.projected(orbits(_generators(symmetry)))
+        return _generators(given)
     except FileNotFoundError:
         known = ", ".join(NAMED_GROUPS)
-        hint = did_you_mean(symmetry, NAMED_GROUPS)
-        raise click.BadParameter(
-            f"{symmetry!r} is no file, and none of {known}.{hint}", param_hint="--symmetry"
-        ) from None
+        hint = did_you_mean(given, NAMED_GROUPS)
+        text = f"{given!r} is no file, and none of {known}.{hint}"
+        raise click.BadParameter(text, param_hint="--symmetry") from None
     except ValueError as error:
         raise click.BadParameter(f"{error}.", param_hint="--symmetry") from error
 
@@ -229,68 +194,11 @@ def _generators(path: str) -> Any:
     return generators
 
 
-def _scale(unit: str) -> float:
-    return LN2 if unit == "bits" else 1.0
-
-
-def _block(found: Capacity, unit: str) -> Block:
-    import numpy as np
-
-    scale = _scale(unit)
-    return {
-        "inputs": np.array([found.n_0]),
-        "log_gain": np.array([found.log_gain]),
-        "capacity": np.array([found.attained / scale]),
-        "ceiling": np.array([found.ceiling / scale]),
-        "capacity_per_input": np.array([found.attained / scale / found.n_0]),
-        "is_supremum": np.array([found.is_supremum]),
-        "bottleneck": np.array([found.bottleneck], dtype=np.int32),
-    }
-
-
-def _layer_block(found: Capacity, unit: str) -> Block:
-    import numpy as np
-
-    return {
-        "layer": np.array([layer.layer for layer in found.layers], dtype=np.int32),
-        "kind": np.array([layer.kind for layer in found.layers], dtype=object),
-        "width": np.array([layer.width for layer in found.layers]),
-        "rank": np.array([layer.rank for layer in found.layers]),
-        "gain": np.array([layer.gain for layer in found.layers]),
-        "limit": np.array([layer.limit for layer in found.layers]) / _scale(unit),
-        "bottleneck": np.array([layer.layer == found.bottleneck for layer in found.layers]),
-    }
-
-
-def _columns(block: Block, unit: str) -> list[Column]:
-    from mfmi.columns import Column
-
-    known = [
-        Column("layer", "int32", "1", "number of the layer; 0 is the input"),
-        Column("kind", "string", "", "input, dense or convolution"),
-        Column("width", "int64", "1", "units"),
-        Column("rank", "int64", "1", "input directions that the layer lets through"),
-        Column("gain", "float64", "1", "limit on the largest squared singular value of its weights"),
-        Column("limit", "float64", unit, "capacity if no other layer dropped a direction"),
-        Column("inputs", "int64", "1", "number of input entries"),
-        Column("log_gain", "float64", "1", "logarithm of the largest squared singular value of the whole network"),
-        Column("capacity", "float64", unit, "supremum over linear networks"),
-        Column("ceiling", "float64", unit, "what no network exceeds if the input is Gaussian"),
-        Column("capacity_per_input", "float64", f"{unit} per input dimension", "capacity over the number of inputs"),
-        Column("is_supremum", "bool", "", "false where short kernels may not attain the capacity"),
-    ]
-    is_mark = "layer" in block
-    known.append(
-        Column("bottleneck", "bool", "", "whether this layer limits most")
-        if is_mark
-        else Column("bottleneck", "int32", "1", "number of the layer that limits most")
-    )
-    return [column for column in known if column.name in block]
-
-
 def _draw(found: Capacity, unit: str, every_layer: bool, console: Console) -> None:
     """Say the two numbers and the layer that limits them."""
-    scale = _scale(unit)
+    from mfmi.attainable import scale_of
+
+    scale = scale_of(unit)
     worst = found.layers[found.bottleneck]
     share = found.attained / scale / found.n_0
     console.print(f"capacity {found.attained / scale:.6g} {unit}, {number(share)} per input dimension", soft_wrap=True)

@@ -6,6 +6,7 @@ import functools
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import lru_cache
+from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -16,6 +17,7 @@ from mfmi.activations import get as get_activation
 from mfmi.arguments.arrays import FloatArray
 from mfmi.arguments.checks import number
 from mfmi.arguments.ranges import DEVIATION
+from mfmi.errors import shown
 from mfmi.meanfield._fixed_points import broadcast, fixed_point, slope_moment
 from mfmi.meanfield._length_map import MAP_ROUNDING, length_map_grid
 from mfmi.meanfield._table import PointTable
@@ -72,7 +74,7 @@ class _Points:
 # What overflows is inf and reported as such.
 @np.errstate(over="ignore", invalid="ignore")
 def edge_of_chaos(
-    activation: str | Activation,
+    activation: str | Activation | Callable[..., Any],
     sigma_b: ArrayLike | None = None,
     sigma_noise: ArrayLike = 0.0,
     *,
@@ -83,7 +85,7 @@ def edge_of_chaos(
 
     Parameters
     ----------
-    activation : name, or an `Activation`.
+    activation : name, vectorised function, or an `Activation`.
     sigma_b : standard deviation of the biases (default 0), shape (n,) or scalar.
     sigma_noise : standard deviation of the noise in the hidden layers; 0 for noise at the output only.
     sigma_w : standard deviation of the weights, instead of `sigma_b`.
@@ -99,10 +101,19 @@ def edge_of_chaos(
     ValueError
         For an argument out of range, an unknown activation, one without a derivative, or both standard deviations at
         once.
+
+    Examples
+    --------
+    >>> import mfmi
+    >>> edge = mfmi.edge_of_chaos("tanh", sigma_b=[0.0, 0.1])
+    >>> edge.sigma_w.round(4).tolist()
+    [1.0, 1.1934]
+    >>> sorted(edge.to_frame().columns)
+    ['chi_q', 'index', 'kind', 'q_star', 'reached', 'sigma_b', 'sigma_w', 'stable']
     """
     phi = get_activation(activation)
     if sigma_b is not None and sigma_w is not None:
-        raise ValueError("give sigma_b or sigma_w, not both")
+        raise ValueError(f"sigma_w: {shown(sigma_w)} does not go with sigma_b; give sigma_b or sigma_w, not both")
     if not phi.differentiable:
         raise ValueError(f"activation {phi.name} has no derivative, so its chi_1 and edge of chaos do not exist")
     by_weight = sigma_w is not None

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -84,7 +85,7 @@ class FixedPoints(PointTable):
 # What overflows is inf and reported as such.
 @np.errstate(over="ignore", invalid="ignore")
 def fixed_point(
-    activation: str | Activation,
+    activation: str | Activation | Callable[..., Any],
     *,
     sigma_w: ArrayLike,
     sigma_b: ArrayLike = 0.0,
@@ -95,7 +96,7 @@ def fixed_point(
 
     Parameters
     ----------
-    activation : name, or an `Activation`.
+    activation : name, vectorised function, or an `Activation`.
     sigma_w, sigma_b : standard deviations of weights and biases; broadcast against each other.
     sigma_noise : standard deviation of the noise in the hidden layers; 0 for noise at the output only.
     input_variance : variance of an input entry; decides which of several fixed points is reached.
@@ -122,7 +123,7 @@ def fixed_point(
 # What overflows is inf and reported as such.
 @np.errstate(over="ignore", invalid="ignore")
 def fixed_points(
-    activation: str | Activation,
+    activation: str | Activation | Callable[..., Any],
     *,
     sigma_w: ArrayLike,
     sigma_b: ArrayLike = 0.0,
@@ -145,6 +146,13 @@ def fixed_points(
     ------
     ValueError
         For an argument out of range, or an unknown activation.
+
+    Examples
+    --------
+    >>> import mfmi
+    >>> found = mfmi.fixed_points("tanh", sigma_w=1.5)
+    >>> found.stable.tolist(), found.q_star.round(3).tolist()
+    ([False, True], [0.0, 0.793])
     """
     phi = get_activation(activation)
     _, w2, b2, h2, s_1 = _variances(sigma_w, sigma_b, sigma_noise, input_variance)

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import replace
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -13,10 +13,9 @@ from mfmi.activations import Activation
 from mfmi.activations import get as get_activation
 from mfmi.arguments.checks import broadcast_arrays, numbers, objects
 from mfmi.arguments.ranges import DEVIATION, INPUT_VARIANCE
-from mfmi.errors import did_you_mean
 from mfmi.meanfield import FixedPoint, StreamEnds, edge_after_norm, stream_ends
 from mfmi.meanfield import fixed_point as plain_fixed_point
-from mfmi.names import BY_DEPTH, STRUCTURE
+from mfmi.names import BY_DEPTH
 from mfmi.networks.points import Points
 from mfmi.networks.settings import Settings
 from mfmi.networks.structure import architecture, check
@@ -27,9 +26,20 @@ def fixed_point(
     *,
     sigma_w: ArrayLike,
     sigma_b: ArrayLike = 0.0,
-    sigma_noise: ArrayLike | str = 0.0,
+    sigma_noise: ArrayLike | str | Iterable[float | str] = 0.0,
     input_variance: ArrayLike = 1.0,
-    **structure: Any,
+    normalization: str | Iterable[str] | None = None,
+    norm_at: str | Iterable[str] | None = None,
+    skip: ArrayLike | None = None,
+    branch: ArrayLike | None = None,
+    branch_matrices: int | Iterable[int] | None = None,
+    hidden_ratio: ArrayLike | None = None,
+    sigma_w_in: ArrayLike | None = None,
+    sigma_b_in: ArrayLike | None = None,
+    sigma_w_out: ArrayLike | None = None,
+    sigma_b_out: ArrayLike | None = None,
+    noise_scale: str | Iterable[str] | None = None,
+    noise_in: str | Iterable[str] | None = None,
 ) -> FixedPoint | StreamEnds:
     """Fixed points, phase and depth scales of wide random networks.
 
@@ -40,25 +50,42 @@ def fixed_point(
     sigma_noise : standard deviation of the noise in the hidden layers, 0 for noise at the output only; or a number
         format, as in `mfmi.evaluate`.
     input_variance : variance of an input entry; decides which of several fixed points is reached.
-    **structure : norms, skips and the scale of the noise, as in `mfmi.evaluate`: normalization, norm_at, skip, branch,
-        branch_matrices, hidden_ratio, sigma_w_in, sigma_b_in, sigma_w_out, sigma_b_out, noise_scale, noise_in.
+    normalization, norm_at, skip, branch, branch_matrices, hidden_ratio : norms and skips, as in `mfmi.evaluate`.
+    sigma_w_in, sigma_b_in, sigma_w_out, sigma_b_out : of the first matrix, and of the second of a branch.
+    noise_scale, noise_in : the scale of the noise, and whether the skip carries it.
 
     Returns
     -------
     FixedPoint or StreamEnds
-        Scalars where all arguments are scalars, else arrays of the broadcast shape; `StreamEnds` where something of
-        the `structure` or a number format was given.
+        Scalars where all arguments are scalars, else arrays of the broadcast shape; `StreamEnds` where norms, skips,
+        a scale of the noise or a number format was given. Attributes, or a table: ``.to_frame()``, `pandas.DataFrame`.
 
     Raises
     ------
     ValueError
         For an argument out of range, an unknown activation, or settings that contradict each other.
+
+    Examples
+    --------
+    >>> import mfmi
+    >>> end = mfmi.fixed_point("tanh", sigma_w=1.5, sigma_b=0.1)
+    >>> print(end.phase, round(float(end.chi_1), 4), round(float(end.xi_c), 3))
+    chaotic 1.1291 14.845
+    >>> mfmi.fixed_point("tanh", sigma_w=[0.5, 1.0, 1.5]).to_frame().phase.tolist()
+    ['ordered', 'critical', 'chaotic']
     """
+    structure = {
+        **{"normalization": normalization, "norm_at": norm_at, "skip": skip, "branch": branch},
+        **{"branch_matrices": branch_matrices, "hidden_ratio": hidden_ratio},
+        **{"sigma_w_in": sigma_w_in, "sigma_b_in": sigma_b_in, "sigma_w_out": sigma_w_out},
+        **{"sigma_b_out": sigma_b_out, "noise_scale": noise_scale, "noise_in": noise_in},
+    }
     given = {name: value for name, value in structure.items() if value is not None}
     has_format = any(isinstance(one, str) for one in objects(sigma_noise).flat)
     if not given and not has_format:
+        noise = cast("ArrayLike", sigma_noise)
         return plain_fixed_point(
-            get_activation(activation), sigma_w=sigma_w, sigma_b=sigma_b, sigma_noise=sigma_noise,
+            get_activation(activation), sigma_w=sigma_w, sigma_b=sigma_b, sigma_noise=noise,
             input_variance=input_variance,
         )  # fmt: skip
     points, shape = _points(activation, sigma_w, sigma_b, sigma_noise, input_variance, given)
@@ -106,12 +133,6 @@ def _points(
     activation: Any, sigma_w: Any, sigma_b: Any, sigma_noise: Any, input_variance: Any, structure: dict[str, Any]
 ) -> tuple[Points, tuple[int, ...]]:
     """The networks, with noise in every layer, and the shape that their arguments broadcast to."""
-    unknown = set(structure) - set(STRUCTURE)
-    if unknown:
-        first = sorted(unknown)[0]
-        raise TypeError(
-            f"fixed_point() got an unexpected keyword argument {first!r}.{did_you_mean(first, STRUCTURE)}".rstrip(".")
-        )
     if any(isinstance(one, str) for one in objects(sigma_noise).flat):
         settings, noise = Settings.of(sigma_noise, **structure)
     else:

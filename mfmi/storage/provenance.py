@@ -8,6 +8,8 @@ from typing import Any
 
 from mfmi.columns import INFORMATION, OF_DATA, OPTIONAL
 from mfmi.names import STATUS, __version__
+from mfmi.networks.model import Model
+from mfmi.networks.points import Points
 
 SCHEMA_VERSION = 1
 
@@ -95,6 +97,20 @@ def provenance_of_command(
             else {}
         ),
     }
+
+
+def provenance_of_rows(
+    command: str, points: Points, estimators: Sequence[str], unit: str, optional: Sequence[str], model: Model
+) -> dict[str, Any]:
+    """As `provenance_of_command`, of rows of `mfmi.columns.COLUMNS`: networks at some layers."""
+    return provenance_of_command(
+        command,
+        points.activation.tolist(),
+        information=information_unit(unit),
+        estimators=estimators,
+        optional=optional,
+        network=model.described() or None,
+    )
 
 
 def _functions(activations: Iterable[str]) -> dict[str, Any]:

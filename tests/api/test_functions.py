@@ -198,3 +198,68 @@ def test_wrong_arguments_are_named(function: str, arguments: dict[str, Any], wor
     first = {} if function == "audit" else {"activation": "tanh", "depth": 2}
     with pytest.raises(ValueError, match=words):
         getattr(mfmi, function)(**first | arguments)
+
+
+# ---- capacity --------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("options", "keywords"),
+    [
+        (("--sw", "1.5", "--widths", "8,2,8"), {"sigma_w": 1.5, "widths": [8, 2, 8]}),
+        (
+            ("--gains", "2", "--shape", "1x4x4", "--layer", "conv:3:2x2:2", "--layer", "dense:2", "--every-layer"),
+            {"gains": 2, "shape": (1, 4, 4), "layers": ["conv:3:2x2:2", "dense:2"], "every_layer": True},
+        ),
+        (
+            ("--init", "he", "--widths", "4,3", "--symmetry", "reflections", "--unit", "bits", "--qx", "2"),
+            {"init": "he", "widths": [4, 3], "symmetry": "reflections", "unit": "bits", "input_variance": 2},
+        ),
+        (("--gains", "1,2", "--widths", "3,2,2", "--spectrum", "3,2,1"),
+         {"gains": [1, 2], "widths": np.array([3, 2, 2]), "spectrum": [3, 2, 1]}),
+    ],
+    ids=["dense", "layers", "symmetry", "spectrum"],
+)  # fmt: skip
+def test_a_capacity_is_the_commands(
+    command_line: CommandLine, tmp_path: Path, options: tuple[str, ...], keywords: dict[str, Any]
+) -> None:
+    same(mfmi.capacity("tanh", **keywords), read(command_line, tmp_path, "capacity", "--act", "tanh", *options))
+
+
+def test_permutations_generate_a_symmetry() -> None:
+    swaps = [[1, 0, 2, 3], [0, 1, 3, 2]]
+    found = [
+        mfmi.capacity("tanh", gains=1, widths=[4, 4], symmetry=one).capacity[0]
+        for one in (swaps, np.array(swaps), [np.eye(4)[one] for one in swaps], "reflections")
+    ]
+    assert found[0] == found[1] == found[2] == pytest.approx(found[3], rel=1e-12)
+    one = mfmi.capacity("tanh", gains=1, widths=[4, 4], symmetry=swaps[0]).capacity[0]
+    assert one == pytest.approx(found[0] * 1.5, rel=1e-12)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        ({"sigma_w": 1}, "a network is given by `widths`, or by `shape` and `layers`"),
+        ({"widths": [3, 2]}, "the weights are limited by `sigma_w`, `init` or `gains`"),
+        ({"widths": [3, 2], "sigma_w": 0}, "sigma_w: 0.0 is too small"),
+        ({"widths": [3, 2], "sigma_w": 1, "init": "he"}, "sigma_w: 1 is not asked for; init gives"),
+        ({"widths": [3], "sigma_w": 1}, "at least one layer"),
+        ({"widths": [3, 0], "sigma_w": 1}, "widths: 0 is not in 1.."),
+        ({"widths": "3,2", "sigma_w": 1}, "widths: '3,2' is not an integer"),
+        ({"widths": [10**8, 2], "sigma_w": 1}, "widths: .* has an input of more than 10,000,000 entries"),
+        ({"shape": (1, 5), "layers": ["pool:2"], "sigma_w": 1}, "layers: 'pool:2' is not dense:UNITS"),
+        ({"shape": (1, 5), "layers": [3], "sigma_w": 1}, "layers: 3 is no layer"),
+        ({"widths": [3, 2], "gains": [1, 2]}, r"gains must be 1 positive numbers, not \[1.0, 2.0\]"),
+        ({"widths": [3, 2], "gains": -1}, "gains: -1.0 is not greater than 0"),
+        ({"widths": [3, 2], "gains": 1, "spectrum": [1, 2, 3], "inputs": np.eye(3)}, "spectrum: .*with `inputs`"),
+        ({"widths": [3, 2], "gains": 1, "spectrum": [1, 2, 3], "input_variance": 2}, "input_variance: 2.0 does not go"),
+        ({"widths": [3, 2], "gains": 1, "symmetry": "rotations"}, "symmetry: 'rotations' is not one of translations"),
+        ({"widths": [3, 2], "gains": 1, "symmetry": [[0, 0, 1]]}, "symmetry: generators must be permutations"),
+        ({"widths": [3, 2], "gains": 1, "symmetry": 3}, "symmetry: 3 is neither the name of a group"),
+        ({"widths": [3, 2], "gains": 1, "symmetry_at": "last"}, "symmetry_at: 'last' is not one of output, first"),
+    ],
+)
+def test_wrong_arguments_of_a_capacity_are_named(arguments: dict[str, Any], words: str) -> None:
+    with pytest.raises(ValueError, match=words):
+        mfmi.capacity("tanh", **arguments)

@@ -120,5 +120,5 @@ def test_an_initialiser_stands_for_its_scale(command_line: CommandLine) -> None:
     assert both.code == 2
     assert "--init gives the standard deviations; --sw does not go with it" in both.err
     neither = command_line(*network)
-    assert "limited by --sw, --init or --gains" in neither.err
+    assert "the weights are limited by --sw, --init or --gains; give one of them" in neither.err
     assert command_line(*network, "--init", "he", "--gains", "1").code == 2
