@@ -101,8 +101,9 @@ mutants: $(DEV)  ## small faults in the numerical modules, one at a time: which 
 bench: $(DEV)  ## timings on this machine
 	set -e; for script in tests/benchmarks/*.py; do echo "== $$script"; $(BIN)/python "$$script"; done
 
-docs: $(RUN)  ## what of docs/ is made: the references of commands, columns and configs
+docs: $(RUN)  ## what of docs/ is made: the references of commands, columns, configs and Python
 	set -e; for name in commands columns config; do $(BIN)/python -m mfmi.cli.reference $$name > docs/$$name.md; done
+	$(BIN)/python -m mfmi.api.reference > docs/python.md
 
 clean:  ## remove all that make has made
 	rm -rf $(VENV) build dist .pytest_cache .hypothesis .mypy_cache .ruff_cache .coverage htmlcov

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
@@ -13,7 +13,7 @@ from mfmi.activations import Activation, get, names
 from mfmi.api.arguments import activations_of, one_noise, one_structure, presets_of, reporting
 from mfmi.arguments.checks import flag, number, numbers, whole_number, word
 from mfmi.arguments.ranges import DEEPEST, NUMBERS
-from mfmi.errors import ArgumentError, did_you_mean, shown
+from mfmi.errors import ArgumentError
 from mfmi.initialisers import Preset
 from mfmi.names import (
     INPUT_VARIANCE,
@@ -23,7 +23,6 @@ from mfmi.names import (
     QUANTITIES,
     RECOMMENDED_DEPTH,
     SIGMA_NOISE,
-    STRUCTURE,
     UNITS,
     WEIGHTS,
 )
@@ -171,8 +170,19 @@ def recommend(
     all_activations: bool = False,
     unit: str = "nats",
     keep: float | None = None,
+    normalization: str | None = None,
+    norm_at: str | None = None,
+    skip: float | None = None,
+    branch: float | str | None = None,
+    branch_matrices: int | None = None,
+    hidden_ratio: float | None = None,
+    sigma_w_in: float | None = None,
+    sigma_b_in: float | None = None,
+    sigma_w_out: float | None = None,
+    sigma_b_out: float | None = None,
+    noise_scale: str | None = None,
+    noise_in: str | None = None,
     progress: bool | OnProgress = False,
-    **structure: Any,
 ) -> RecommendationFrame:
     """Find the standard deviations of weights and biases that carry most information to a layer.
 
@@ -210,11 +220,12 @@ def recommend(
     keep
         Of a residual network, the share of the first layer's linearly readable information that the last layer should
         keep, above 0 and below 1; by default one half.
+    normalization, norm_at, skip, branch, branch_matrices, hidden_ratio
+        Norms and skips, as of `mfmi.evaluate`: one network. What its norm makes of no effect is not searched.
+    sigma_w_in, sigma_b_in, sigma_w_out, sigma_b_out, noise_scale, noise_in
+        As of `mfmi.evaluate`, of one network.
     progress
         True to say on standard error how far it is, or a function that is called with a `mfmi.Progress`.
-    **structure
-        Norms, skips and the scale of the noise, by the keywords of `mfmi.evaluate`: one network. What its norm makes of
-        no effect is not searched.
 
     Returns
     -------
@@ -238,6 +249,12 @@ def recommend(
     >>> print(mfmi.recommend("erf", depth=3, sigma_b=0.0, emit="numpy").attrs["code"][:41])
     \"\"\"Most linearly readable information for
     """
+    structure = {
+        **{"normalization": normalization, "norm_at": norm_at, "skip": skip, "branch": branch},
+        **{"branch_matrices": branch_matrices, "hidden_ratio": hidden_ratio},
+        **{"sigma_w_in": sigma_w_in, "sigma_b_in": sigma_b_in, "sigma_w_out": sigma_w_out},
+        **{"sigma_b_out": sigma_b_out, "noise_scale": noise_scale, "noise_in": noise_in},
+    }
     chosen = None if activation is None else activations_of(activation)
     biases = None
     if sigma_b is not None:
@@ -251,7 +268,7 @@ def recommend(
         one_noise(sigma_noise),
         number("input_variance", input_variance, NUMBERS["input_variance"]),
         word("unit", unit, UNITS),
-        _structure(structure),
+        one_structure(structure),
     )
     wish = Wish(
         wished_activations(chosen, flag("all_activations", all_activations)),
@@ -275,11 +292,3 @@ def recommend(
     if wish.emit is not None:
         frame.attrs["code"] = code(answer.found, wish.emit)
     return frame
-
-
-def _structure(given: Mapping[str, object]) -> dict[str, object]:
-    """Norms and skips that were given; a ValueError names what is none of them."""
-    for name, value in given.items():
-        if name not in STRUCTURE:
-            raise ValueError(f"{name}: {shown(value)} is no argument{did_you_mean(name, STRUCTURE)}")
-    return one_structure({name: value for name, value in given.items() if value is not None})

@@ -2,12 +2,15 @@
 
 import doctest
 import inspect
+from pathlib import Path
 
 import numpy as np
 import pytest
 
 import mfmi
+from mfmi.api.reference import page
 
+ROOT = Path(__file__).parents[2]
 PUBLIC = {name: getattr(mfmi, name) for name in mfmi.__all__ if name != "initialisers"}
 FUNCTIONS = [name for name, one in PUBLIC.items() if inspect.isfunction(one)]
 
@@ -28,3 +31,13 @@ def test_examples_run(name: str) -> None:
 def test_everything_public_says_what_it_is(name: str) -> None:
     one = PUBLIC[name]
     assert isinstance(one, str) or len(inspect.getdoc(one) or "") > 30
+
+
+def test_the_reference_is_current() -> None:
+    """If not: make docs."""
+    assert (ROOT / "docs" / "python.md").read_text() == page()
+
+
+def test_the_reference_has_all_that_is_public() -> None:
+    missing = [name for name in mfmi.__all__ if f"mfmi.{name}" not in page() and name != "__version__"]
+    assert not missing
