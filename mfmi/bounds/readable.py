@@ -20,7 +20,7 @@ from mfmi.chain.ensembles import Gaussian, Orthogonal
 from mfmi.chain.links import Links, Matrices, OneMatrixLinks, TwoMatrixLinks
 from mfmi.chain.potential import Chain, carries
 from mfmi.chain.search import Solution, solve
-from mfmi.chain.stream import TOLERANCE, ResidualStream, StreamPotential
+from mfmi.chain.stream import TOLERANCE, ResidualStream, StreamChannel, StreamPotential
 from mfmi.channels.layers import Surrogate
 from mfmi.channels.observed.outputs import GaussianOutput
 from mfmi.channels.protocols import Source
@@ -291,6 +291,16 @@ def _of_stream(network: Architecture, weights: str, stream: Stream, count: int) 
         linear.error[faint] = share[faint]
         linear.value[faint] = short[faint]
     return Readable(linear, _checked(_of_potential(full, full.value)))
+
+
+def stream_potential(
+    network: Architecture, weights: str, stream: Stream, channel: StreamChannel
+) -> tuple[ResidualStream, tuple[FloatArray, FloatArray]]:
+    """The potential of streams with a channel of one's own for their sites, and where a search may begin."""
+    first = _ensemble(weights, network.input_sigma_w2[:, None])
+    return ResidualStream(network.input_variance, first, channel, _links(network, weights, stream)), _prior(
+        network, stream
+    )
 
 
 def _of_potential(found: StreamPotential, value: FloatArray) -> Estimate:

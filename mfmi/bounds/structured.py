@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from mfmi.activations import get as get_activation
 from mfmi.arguments.arrays import FloatArray
-from mfmi.bounds import covariance
+from mfmi.bounds import covariance, stream_total
 from mfmi.bounds.estimate import Estimate, closed
 from mfmi.bounds.readable import Readable, readable
 from mfmi.bounds.view import OVERFLOW, UNBOUNDED, Entries, View, unresolved
@@ -81,6 +81,13 @@ class Structured:
                     array[near] = values
         return found
 
+    @cached_property
+    def replica(self) -> tuple[Estimate, Reasons]:
+        """The replica value, and why there is none."""
+        full = self.readable.full
+        most = covariance.covariance_upper(self.network, self.weights, self.stream, full).value
+        return stream_total.replica(self.network, self.weights, self.stream, (linear(self)[0].value, most))
+
 
 def linear(problem: Structured) -> tuple[Estimate, Reasons]:
     """Linearly readable information, theory (36)-(37), less its error."""
@@ -99,6 +106,11 @@ def entropy_power(problem: Structured) -> tuple[Estimate, Reasons]:
     """Bound by the entropy power inequality, theory (39), or why there is none."""
     found, reason = covariance.entropy_power(problem.network, problem.weights, problem.stream)
     return found, np.array([f"entropy_power: {one}" if one else "" for one in reason], dtype=object)
+
+
+def replica(problem: Structured) -> tuple[Estimate, Reasons]:
+    """The replica value of residual streams, or why there is none."""
+    return problem.replica
 
 
 def _error_of(bound: Callable[[Structured], tuple[Estimate, Reasons]]) -> Callable[..., tuple[Estimate, Reasons]]:
@@ -122,6 +134,8 @@ REGISTRY: dict[str, Callable[[Structured], tuple[Estimate, Reasons]]] = {
     "mi_linear": linear,
     "mi_entropy_power": entropy_power,
     "mi_covariance_upper": covariance_upper,
+    "mi_replica": replica,
+    "mi_replica_error": _error_of(replica),
     "mi_linear_error": _error_of(linear),
     "mi_covariance_upper_error": _error_of(covariance_upper),
     "jacobian_mean": _jacobian("mean"),

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import NamedTuple
+from typing import NamedTuple, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -12,8 +12,7 @@ from numpy.typing import NDArray
 from mfmi.arguments.arrays import FloatArray
 from mfmi.chain.anderson import Iterated, accelerate
 from mfmi.chain.links import Links, Matrices
-from mfmi.channels.stream.one_matrix import OneMatrix, StreamMessages
-from mfmi.channels.stream.two_matrices import TwoMatrices
+from mfmi.channels.stream.one_matrix import StreamMessages
 
 RowNumbers = NDArray[np.intp]
 
@@ -25,6 +24,16 @@ TOLERANCE = 1e-6
 _CURVATURE = 30.0
 # Share of the information that rounding makes of a potential.
 _ROUNDING = 4e-13
+
+
+class StreamChannel(Protocol):
+    """The sites of n streams."""
+
+    def messages(self, r: FloatArray, v: FloatArray, rows: RowNumbers) -> StreamMessages:
+        """Derivatives at precisions `r_1..r_{L-1}` and variances `V_1..V_L` of the points `rows`."""
+
+    def tail_slope(self, r: FloatArray, v: FloatArray) -> FloatArray:
+        """See `OneMatrix.tail_slope`."""
 
 
 class StreamPotential(NamedTuple):
@@ -66,7 +75,7 @@ class ResidualStream:
 
     input_variance: FloatArray
     first: Matrices
-    channel: OneMatrix | TwoMatrices
+    channel: StreamChannel
     links: Links
 
     def full(
