@@ -254,6 +254,7 @@ def _rows(
     on_progress: OnProgress | None,
 ) -> dict[str, NDArray[Any]]:
     """Evaluate the points, so many at once."""
+    model = model.for_layers(int(observed.sum()) * len(points))
     size = model.points_at_once(observed, sites=sites_of(points))
     starts = range(0, len(points), size)
     clock = Clock(on_progress, len(starts))

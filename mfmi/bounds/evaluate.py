@@ -73,8 +73,9 @@ def evaluate_points(
     dict
         One array of length n * D per column of `columns_with(optional)`, in that order, points slow and
         depths fast. NaN in a float column means that there is no value. A point without a value says why in `status`
-        and `message`. A row is a function of its point alone, whatever other points and depths are asked for; other
-        estimators change no more than what speaks of all of them: `mi_lower`, `mi_upper`, `status` and `message`.
+        and `message`. A row is a function of its point alone, whatever other points and depths are asked for, and of
+        `model.tables`, which moves `mi_replica` within its error; other estimators change no more than what speaks of
+        all of them: `mi_lower`, `mi_upper`, `status` and `message`.
 
     Raises
     ------
@@ -86,6 +87,7 @@ def evaluate_points(
         raise ValueError(f"depth must be whole numbers from 1, not {depths!r}")
     _check_names(points, (estimators, optional), unit, model)
     model.ratios(int(table.max()))
+    model = model.for_layers(int(table.sum()) * len(points) // len(table))
     layers = np.broadcast_to(table, (len(points), table.shape[-1])).astype(np.intp)
     shape = layers.shape
     columns: dict[str, NDArray[Any]] = {}
@@ -268,8 +270,11 @@ def _evaluate_activation(
             layers[rows].ravel(),
             model,
         )
+        quiet = problem.is_quiet
         for chosen in _similar(problem.depth, model.networks_a_point):
-            _estimate(problem.take(chosen), quantities, out, (rows[row[chosen]], column[chosen]))
+            for alike in (chosen[quiet[chosen]], chosen[~quiet[chosen]]):
+                if len(alike):
+                    _estimate(problem.take(alike), quantities, out, (rows[row[alike]], column[alike]))
 
 
 def _similar(depths: NDArray[np.intp], networks: int) -> Iterator[NDArray[np.intp]]:

@@ -20,13 +20,14 @@ from mfmi.bounds.estimate import Estimate, closed, largest, smaller
 from mfmi.bounds.factors import Factors, factors_of
 from mfmi.bounds.propagation import Propagation
 from mfmi.chain.ensembles import Ensemble, ensemble_of
-from mfmi.chain.potential import POTENTIAL_ROUNDING, Chain
+from mfmi.chain.potential import POTENTIAL_ROUNDING, Chain, refined
 from mfmi.chain.search import Solution, solve, solve_rivals
 from mfmi.channels.closed.table import Channel, table
 from mfmi.channels.elementwise import information_over
+from mfmi.channels.exact.direct import can_be_direct
 from mfmi.channels.exact.table import exact_table
 from mfmi.channels.gains import Interleaved
-from mfmi.channels.layers import Surrogate, Tabulated
+from mfmi.channels.layers import Direct, Surrogate, Tabulated
 from mfmi.channels.observed.activation import is_step
 from mfmi.channels.observed.outputs import ActivationOutput, GaussianOutput, LinearOutput, Output
 from mfmi.channels.protocols import ChannelValues, LayerChannel, Source
@@ -35,6 +36,9 @@ from mfmi.meanfield import Trajectory
 from mfmi.networks.model import GAUSSIAN, SQUARE, Model
 from mfmi.networks.priors import MixturePrior
 from mfmi.networks.weights import Weights
+
+# Signal of the last hidden layer in noise widths up to which its channel is computed without a table.
+LOUDEST = 3e3
 
 
 class Channels(NamedTuple):
@@ -230,13 +234,32 @@ class Problem:
         """The exact scalar channel in layers 1 to D - 1 (theory (14)); in closed form where phi is linear."""
         if isinstance(self.propagation.phi, Linear):
             return self.linear()._replace(exact=True)
+        if self.model.tables is False and can_be_direct(self.propagation.phi) and not self.is_quiet.any():
+            total, hidden = self._hidden
+            channels = Direct(self.propagation.phi, total, self.hidden_noise[:, None], hidden)
+            return Channels(self._interleaved(channels), self.output, exact=True)
         return self._with_table(exact_table(self.propagation.phi))._replace(exact=True)
 
-    def _with_table(self, known: ChannelValues) -> Channels:
-        # What lies after a point's observed layer is ignored, and must not ask for a tile of its own.
+    @property
+    def is_quiet(self) -> NDArray[np.bool_]:
+        """Whether the observed layer's noise is so small beside its signal that only a table is fast, shape (n,)."""
+        before = self.path.s[np.arange(len(self.rows)), np.maximum(self.depth - 2, 0)]
+        scale = np.broadcast_to(self.layer_sigma_w2, (len(self.rows), self.deepest))
+        with np.errstate(over="ignore", invalid="ignore"):
+            return np.asarray(self.observed(scale) * before > LOUDEST**2 * self.output_noise)
+
+    @property
+    def _hidden(self) -> tuple[FloatArray, NDArray[np.bool_]]:
+        """Variances of layers 1 to D - 1 and whether a point has that layer, shape (n, D - 1).
+
+        What lies after a point's observed layer is ignored, and must not ask for a tile of its own.
+        """
         total, hidden = self.path.s[:, : self.deepest - 1], np.arange(1, self.deepest) < self.depth[:, None]
-        total = np.where(hidden, total, np.min(total, where=hidden, initial=np.inf))
-        return Channels(self._interleaved(Tabulated(known, total, self.hidden_noise[:, None])), self.output)
+        return np.where(hidden, total, np.min(total, where=hidden, initial=np.inf)), hidden
+
+    def _with_table(self, known: ChannelValues) -> Channels:
+        channels = Tabulated(known, self._hidden[0], self.hidden_noise[:, None])
+        return Channels(self._interleaved(channels), self.output)
 
     def linear(self) -> Channels:
         """Information read by a linear decoder, all layers linearised (theory (18))."""
@@ -389,7 +412,7 @@ def _after(gone: int, problem: Problem, rivals: Sequence[Channels], variance: Fl
     for channels, layer, solution in zip(rivals, layers, _solve(chains, unique), strict=True):
         left = np.full_like(variance, np.nan)
         if channels.exact:
-            left = layer.derivatives(solution.r[:, :1], variance[:, None]).rest_v[:, 0]
+            left = refined(layer).derivatives(solution.r[:, :1], variance[:, None]).rest_v[:, 0]
         found.append(_estimate_of(solution, units, left))
     return largest(found)
 

@@ -34,7 +34,11 @@ class _Linearisation:
     r_by_v: FloatArray
 
 
-def descend(chain: Chain, rules: Rules, known: Known) -> Found:
+Place = tuple[FloatArray, FloatArray]
+"""Logarithms of precisions and variances, each of shape (n, L)."""
+
+
+def descend(chain: Chain, rules: Rules, known: Known, place: Place | None = None) -> Found:
     """Search every point's minimum from one start, all points at once.
 
     Parameters
@@ -42,12 +46,13 @@ def descend(chain: Chain, rules: Rules, known: Known) -> Found:
     chain : n points and at most L matrices.
     rules : where the search begins and how it ends.
     known : minima at which it ends as soon as it is on its way to one of them.
+    place : where it begins, if not at a share of the prior variances.
 
     Returns
     -------
     Found
     """
-    start = _forward_pass(chain, np.zeros((chain.size, chain.depth)))
+    start = _forward_pass(chain, np.zeros((chain.size, chain.depth))) if place is None else np.exp(place[1])
     silent = start[chain.last] < rules.least_variance
     rows = np.flatnonzero(np.all(np.isfinite(start) & (start > 0.0), axis=1) & ~silent)
     log_v, log_r = np.full(start.shape, np.nan), np.full(start.shape, np.nan)
@@ -55,7 +60,8 @@ def descend(chain: Chain, rules: Rules, known: Known) -> Found:
     last_r, last_v = np.zeros_like(start), np.zeros_like(start)
     active = chain.take(rows)
     if len(rows):
-        log_r[rows], log_v[rows] = _begin(active, start[rows], rules.share)
+        begin = _begin(active, start[rows], rules.share) if place is None else (place[0][rows], place[1][rows])
+        log_r[rows], log_v[rows] = begin
     step_r, step_v = np.zeros((len(rows), chain.depth)), np.zeros((len(rows), chain.depth))
     passes, met = np.zeros(len(start), dtype=np.intp), np.full(len(start), -1, dtype=np.int64)
     for step in range(rules.max_steps):

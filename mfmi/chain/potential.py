@@ -7,15 +7,18 @@ The unknowns are the variances `V_1..V_L` and the precisions `r_0..r_{L-1}`; eve
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
 
 from mfmi.arguments.arrays import FloatArray
 from mfmi.chain.ensembles import Ensemble
+from mfmi.channels.gains import Interleaved
+from mfmi.channels.layers import Direct
 from mfmi.channels.observed.outputs import Output
 from mfmi.channels.protocols import LayerChannel, Source
+from mfmi.channels.sources import FirstLayer
 
 # Share of the information in a potential that rounding may make of it: 2.7e-13 was seen, of 16 rotations with noise in
 # every layer against their closed form.
@@ -63,12 +66,30 @@ class Chain:
         """Number of points n."""
         return len(self.length)
 
+    @property
+    def refined(self) -> Chain | None:
+        """The chain in which values are told, if it has channels with a quadrature of its own to search by."""
+        source, layers = self.source, self.layers and refined(self.layers)
+        if isinstance(source, FirstLayer):
+            first = refined(source.layer)
+            source = source if first is source.layer else replace(source, layer=first)
+        same = source is self.source and layers is self.layers
+        return None if same else replace(self, source=source, layers=layers)
+
     def take(self, rows: NDArray[np.intp]) -> Chain:
         """The chain of some of the points."""
         every = slice(None)
         layers = self.layers.take(rows, every) if self.layers is not None else None
         parts = self.source.take(rows), self.ensemble.take(rows, every), layers, self.output.take(rows)
         return Chain(*parts, self.length[rows])
+
+
+def refined(channel: LayerChannel) -> LayerChannel:
+    """A channel by its finer quadrature; itself where there are no two."""
+    if isinstance(channel, Interleaved):
+        activations = refined(channel.activations)
+        return channel if activations is channel.activations else replace(channel, activations=activations)
+    return channel.refined if isinstance(channel, Direct) else channel
 
 
 @dataclass(frozen=True)

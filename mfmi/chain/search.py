@@ -28,6 +28,10 @@ TOLERANCE, ENOUGH = 1e-12, 1e-9
 # stationary, and its error of the order of that product, times 1 / (1 - A V) for orthogonal matrices. The unknowns
 # themselves take the step, and what is left of their error is the square of it.
 NEAR, CLOSE = 1e-6, 1e-20
+# A rough quadrature need not be searched beyond its own jumps, of some 1e-5 where it takes one panel more.
+ROUGH_TOLERANCE, ROUGH_ENOUGH, ROUGH_NEAR, ROUGH_CLOSE = 1e-7, 1e-3, 1e-4, 1e-12
+# The finer one goes on from there; its own jumps are of some 1e-9.
+FINE_STEPS, FINE_ENOUGH = 20, 1e-8
 # A smaller pivot means a maximum of the potential, or nothing but rounding.
 LEAST_PIVOT = 1e-12
 # Shares of the prior variances at which a search begins that must not miss a minimum. Closed lower bounds have up to
@@ -160,7 +164,8 @@ def _starts(chain: Chain, unique: bool) -> list[Rules]:
     """Choose the starting points; the potential of a channel that is a bound can have several minima."""
     if not unique:
         around_gains = isinstance(chain.layers, Interleaved) and chain.layers.is_bound
-        return [_rules(share) for share in (STARTS_AROUND_GAINS if around_gains else STARTS)]
+        shares = STARTS_AROUND_GAINS if around_gains else STARTS
+        return [_rules(share, rough=chain.refined is not None) for share in shares]
     if isinstance(chain.layers, Surrogate | None) or (isinstance(chain.layers, Interleaved) and chain.layers.is_linear):
         return [_rules(1.0)]
     if not isinstance(chain.ensemble, Gaussian):
@@ -169,8 +174,8 @@ def _starts(chain: Chain, unique: bool) -> list[Rules]:
     return [_rules(1.0, UPPER_STEPS)]
 
 
-def _rules(share: float, steps: int = MAX_STEPS) -> Rules:
-    return Rules(
+def _rules(share: float, steps: int = MAX_STEPS, rough: bool = False) -> Rules:
+    rules = Rules(
         share,
         steps,
         PATIENCE,
@@ -188,6 +193,9 @@ def _rules(share: float, steps: int = MAX_STEPS) -> Rules:
         NEAR_KNOWN,
         ONTO_KNOWN,
     )
+    if not rough:
+        return rules
+    return rules._replace(tolerance=ROUGH_TOLERANCE, enough=ROUGH_ENOUGH, near=ROUGH_NEAR, close=ROUGH_CLOSE)
 
 
 def _lower(one: Solution, other: Solution) -> Solution:
@@ -232,10 +240,10 @@ class _Search:
             rules = rules._replace(largest_step=0.25 * rules.largest_step)
             again = _Search(self._chain.take(lost))._once(rules, [one.take(lost) for one in known])
             _put(found, lost, again)
-        converged = np.isfinite(found.residual) & np.isfinite(found.value) & (found.pivot > 0.0) & (found.rest > 0.0)
-        nowhere = np.zeros(self._chain.size, dtype=bool)
-        value = np.where(converged, found.value, np.nan)
-        solution = Solution(value, found.error, found.mmse, found.residual, converged, found.r, found.v, nowhere)
+        finer, solution = self._chain.refined, _solution_of(found)
+        if finer is not None:
+            rows = np.flatnonzero(found.known < 0)
+            _put(solution, rows, _refined(finer.take(rows), solution.take(rows), rules.share))
         for number, one in enumerate(known):
             rows = np.flatnonzero(found.known == number)
             _put(solution, rows, one.take(rows))
@@ -247,6 +255,34 @@ class _Search:
             return self._packed.search(rules, minima)
         with np.errstate(over="ignore", invalid="ignore", divide="ignore"):
             return descend(self._chain, rules, minima)
+
+
+def _refined(chain: Chain, rough: Solution, share: float) -> Solution:
+    """Minima of a chain near those of a rough quadrature of its channels, searched from the start where that has none.
+
+    Of what is too faint to be searched there is the first order alone, in which no hidden layer has a word.
+    """
+    with np.errstate(divide="ignore", invalid="ignore", over="ignore"):
+        place = np.log(rough.r), np.log(rough.v)
+        faint = rough.converged & (rough.r[:, 0] == 0.0)
+        rules = _rules(share, FINE_STEPS)._replace(enough=FINE_ENOUGH)
+        none = _logarithms((), (0, chain.size, chain.depth))
+        at = np.where(rough.converged & ~faint, 1.0, np.nan)[:, None]
+        found = _solution_of(descend(chain, rules, none, (at * place[0], at * place[1])))
+    # What is left of a mismatch counts in full: rotations are off by as much.
+    found = found._replace(error=found.error + found.residual)
+    _put(found, np.flatnonzero(faint), rough.take(np.flatnonzero(faint)))
+    lost = np.flatnonzero(~found.converged)
+    if len(lost):
+        _put(found, lost, _Search(chain.take(lost)).descend(_rules(share)))
+    return found
+
+
+def _solution_of(found: Found) -> Solution:
+    """What a search has found, NaN where it has not ended at a minimum."""
+    converged = np.isfinite(found.residual) & np.isfinite(found.value) & (found.pivot > 0.0) & (found.rest > 0.0)
+    value, nowhere = np.where(converged, found.value, np.nan), np.zeros(len(converged), dtype=bool)
+    return Solution(value, found.error, found.mmse, found.residual, converged, found.r, found.v, nowhere)
 
 
 def _put(found: tuple[NDArray[Any], ...], rows: NDArray[np.intp], part: tuple[NDArray[Any], ...]) -> None:

@@ -7,7 +7,7 @@ and returns the information `J` and its derivatives. Arrays have shape (n, K): p
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -15,11 +15,17 @@ from numpy.typing import NDArray
 from mfmi.arguments.arrays import FloatArray
 from mfmi.channels.closed.coordinates import remaining
 from mfmi.channels.elementwise import linear_power, linear_unit
-from mfmi.channels.exact.table import ExactTable
+from mfmi.channels.exact.channel import CHANNEL_ROUNDING
+from mfmi.channels.exact.direct import FINE, ROUGH, SECOND, DirectValue, Rule, direct_channel
+from mfmi.channels.exact.table import LARGEST_RATIO, SMALLEST_SHARE, ExactTable, carried_on
 from mfmi.channels.protocols import ChannelValues, Derivatives, Rows, TableValue
+from mfmi.quadrature.panels import ScalarFunction
 
 # Elements of a work array that fits the second-level cache with its companions.
 _BLOCK = 1 << 15
+
+# Places at which values of the exact channel are remembered during a search, a hundred bytes each.
+_PLACES = 20_000
 
 # A smaller variance of a pre-activation is none: below 1e-308 numbers lose digits.
 FAINTEST = 1e-300
@@ -149,3 +155,88 @@ class Tabulated:
     def take(self, rows: Rows, layers: slice) -> Tabulated:
         """See `LayerChannel.take`."""
         return Tabulated(self.table, self.total[rows, layers], self.hidden_noise[rows])
+
+
+@dataclass(frozen=True)
+class Direct:
+    """The exact channel in every layer, by quadrature where it is asked for (theory (14)).
+
+    Attributes
+    ----------
+    phi : the activation.
+    total : variances `s^l` of the layers, shape (n, K).
+    hidden_noise : `sigma_h^2`, shape (n, 1).
+    present : whether a point has that layer, shape (n, K); values of others are 0.
+    rule : the quadrature.
+    """
+
+    phi: ScalarFunction
+    total: FloatArray
+    hidden_noise: FloatArray
+    present: NDArray[np.bool_]
+    rule: Rule = ROUGH
+    _known: dict[bytes, FloatArray] = field(default_factory=dict, compare=False, repr=False)
+
+    @property
+    def has_noise(self) -> NDArray[np.bool_]:
+        """See `LayerChannel.has_noise`."""
+        return np.asarray(self.hidden_noise[:, 0] > 0.0)
+
+    @property
+    def refined(self) -> Direct:
+        """The same channels by the finer quadrature, in which values are told."""
+        return replace(self, rule=FINE, _known={})
+
+    def _evaluate(self, r: FloatArray, v: FloatArray) -> DirectValue:
+        tau = v + self.hidden_noise
+        known = self.present & (tau > 0.0) & (self.total >= FAINTEST)
+        precision, total = r[known], self.total[known]
+        wanted = np.minimum(tau[known], total)
+        inside = np.maximum(wanted, total / LARGEST_RATIO)
+        out = np.zeros((8, *r.shape))
+        # Without uncertainty nothing is carried, and nothing remains.
+        out[6:] = 1.0
+        found = self._at(precision, inside, total)
+        beyond = np.flatnonzero(wanted < inside)
+        if len(beyond):
+            fainter = np.maximum(wanted, SMALLEST_SHARE * total)[beyond]
+            found[:7, beyond] = carried_on(found[:7, beyond], precision[beyond], inside[beyond], fainter)
+            found[7, beyond] = 1.0 - fainter * found[2, beyond]
+        out[:, known] = found
+        return DirectValue(*out)
+
+    def _at(self, r: FloatArray, tau: FloatArray, s: FloatArray) -> FloatArray:
+        """Values by the rule, those of places where a search has been not computed again; shape (8, n)."""
+        keys = [place.tobytes() for place in np.stack((r, tau, s), axis=1)]
+        new = np.array([i for i, key in enumerate(keys) if key not in self._known], dtype=np.intp)
+        if len(self._known) > _PLACES:
+            self._known.clear()
+            new = np.arange(len(keys))
+        moments = self.rule is not SECOND
+        found = np.stack(direct_channel(self.phi, r[new], tau[new], s[new], self.rule, moments), axis=1)
+        self._known.update(zip((keys[i] for i in new), found, strict=True))
+        return np.array([self._known[key] for key in keys]).reshape(-1, 8).T
+
+    def derivatives(self, r: FloatArray, v: FloatArray) -> Derivatives:
+        """See `LayerChannel.derivatives`."""
+        found = self._evaluate(r, v)
+        e, e_r, e_v = remaining(r, found.j, found.e, found.e_r, found.e_v)
+        rest_v = found.rest_tau + found.a * self.hidden_noise
+        return Derivatives(e, found.a, e_r, e_v, found.a_v, found.rest_r, rest_v)
+
+    def information(self, r: FloatArray, v: FloatArray) -> FloatArray:
+        """See `LayerChannel.information`."""
+        return self._evaluate(r, v).j
+
+    def error(self, r: FloatArray, v: FloatArray) -> FloatArray:
+        """See `LayerChannel.error`: what two quadratures differ by; 0 of the rough one, of which nothing is told."""
+        if self.rule is ROUGH:
+            return np.zeros_like(r)
+        j = self.information(r, v)
+        other = replace(self, rule=SECOND, _known={}).information(r, v)
+        return np.asarray(np.abs(j - other) + CHANNEL_ROUNDING * j)
+
+    def take(self, rows: Rows, layers: slice) -> Direct:
+        """See `LayerChannel.take`."""
+        at = rows, layers
+        return Direct(self.phi, self.total[at], self.hidden_noise[rows], self.present[at], self.rule, self._known)

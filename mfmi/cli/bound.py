@@ -145,9 +145,10 @@ def command(
         against = reason_against(points.weights[0], model)
         if against:
             raise click.UsageError(f"Networks with norms, skips or relative noise need {against}.")
-    announce_tables(activation, estimators, model.observe)
     columns = [column for column in columns_in(unit, columns_with(optional)) if column.name != "point"]
     layers = np.arange(depth if last_layer else 1, depth + 1)
+    model = model.for_layers(int(layers.sum()))
+    announce_tables(activation, estimators, model)
     with ProgressDisplay(terminal()) as progress:
         blocks = _blocks(points, layers, estimators, unit, optional, model, progress)
         if sink.format != "table":

@@ -37,6 +37,9 @@ from mfmi.networks.weights import Weights
 
 GAUSSIAN = gaussian()
 
+MOST_LAYERS_WITHOUT_TABLES = 16_000
+"""Layers of a request up to which the exact channel is not tabulated; docs/performance.md has what either way costs."""
+
 
 @dataclass(frozen=True)
 class DataSet:
@@ -98,6 +101,8 @@ class Model:
     weights : ensembles that points name by their label, besides the gaussian and the orthogonal one.
     scales : standard deviations of every layer over those of the point; None where all layers are alike.
     convolution : positions that the layers are convolutions over; None of dense layers.
+    tables : whether the exact channel is tabulated, which pays for many networks, or computed where it is asked for;
+        None leaves that to the size of a request, see `for_layers`.
     """
 
     alpha: tuple[float, ...] = ()
@@ -109,6 +114,7 @@ class Model:
     weights: tuple[Weights, ...] = ()
     scales: LayerScales | None = None
     convolution: Convolution | None = None
+    tables: bool | None = None
 
     def __post_init__(self) -> None:
         if self.observe not in OBSERVABLES:
@@ -194,6 +200,10 @@ class Model:
             prior_name="spectrum",
             input_variance=float(np.mean(values)) if variance is None else variance,
         )
+
+    def for_layers(self, count: int) -> Model:
+        """The model for a request of so many layers in all, of every network and every depth those below it too."""
+        return self if self.tables is not None else replace(self, tables=count > MOST_LAYERS_WITHOUT_TABLES)
 
     @property
     def has_plain_input(self) -> bool:

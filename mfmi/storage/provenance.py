@@ -128,7 +128,7 @@ def own_functions(activations: Iterable[str]) -> dict[str, str | None]:
 
 def package_versions() -> dict[str, str]:
     """Versions of all packages whose arithmetic or encoding shows in a file's bytes."""
-    from mfmi.chain.compiled import version as compiler_version
+    from mfmi.processes.machine_code import version as compiler_version
 
     found = {"mfmi": __version__} | {name: version(name) for name in ("numpy", "scipy", "pandas", "pyarrow")}
     compiler = compiler_version()

@@ -93,10 +93,11 @@ class Plan:
         """Names of the columns after the contract's, in their order."""
         return self.config.columns
 
-    @property
+    @cached_property
     def model(self) -> Model:
-        """Properties shared by all networks."""
-        return self.config.model
+        """Properties shared by all networks; the exact channel is tabulated or not for all of the grid alike."""
+        layers = sum(self.config.depths) or max(self.depths)
+        return self.config.model.for_layers(self.n_points_bound * layers)
 
     @property
     def unit(self) -> str:

@@ -24,8 +24,8 @@ import numpy as np
 import mfmi
 from mfmi.activations import get
 from mfmi.bounds.readable import readable
-from mfmi.chain.compiled import version
 from mfmi.meanfield import Architecture
+from mfmi.processes.machine_code import version
 
 PRE = {"norm": "layernorm", "noise_scale": "relative"}
 CASES: dict[str, tuple[float, str, str, dict[str, Any]]] = {

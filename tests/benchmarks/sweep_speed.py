@@ -24,8 +24,8 @@ from mfmi.processes.threads import ONE_THREAD
 
 os.environ.update(ONE_THREAD)  # before numpy is there, so that the profile is that of a worker
 
-from mfmi.chain.compiled import version
 from mfmi.config.config import load_config
+from mfmi.processes.machine_code import version
 from mfmi.sweep.chunks import Task
 from mfmi.sweep.plan import Plan
 from mfmi.sweep.run import run_sweep

@@ -14,7 +14,7 @@ from mfmi.activations import get
 from mfmi.bounds.evaluate import evaluate_points
 from mfmi.chain import newton as chain_descent
 from mfmi.chain import search as chain_search
-from mfmi.chain.compiled import _channel, _compiler, _descent, _pack, compiled, pack, version
+from mfmi.chain.compiled import _channel, _compiler, _descent, _pack, compiled, pack
 from mfmi.chain.ensembles import Gaussian, Mixed, Orthogonal
 from mfmi.chain.potential import Chain
 from mfmi.chain.search import STARTS, _rules, _Search, solve
@@ -25,6 +25,7 @@ from mfmi.channels.layers import Surrogate, Tabulated
 from mfmi.channels.observed.outputs import GaussianOutput
 from mfmi.channels.sources import FirstLayer, GaussianInput
 from mfmi.networks.points import Points
+from mfmi.processes.machine_code import folder_of, version
 
 ENSEMBLES = {
     "gaussian": Gaussian,
@@ -275,9 +276,8 @@ def test_machine_code_is_kept_for_one_state_of_all_its_sources(tmp_path, monkeyp
     for module in (_channel, _descent):
         homes = {getattr(value, "__module__", "") for value in vars(module).values()}
         assert {home for home in homes if home.startswith("mfmi.")} <= sources
-    before = _compiler._folder()
-    monkeypatch.setattr(_compiler, "SOURCES", (*_compiler.SOURCES[1:], "chain/potential.py"))
-    assert _compiler._folder() != before
+    before = folder_of(_compiler.SOURCES)
+    assert folder_of((*_compiler.SOURCES[1:], "chain/potential.py")) != before
 
 
 @pytest.mark.slow  # it compiles anew, and so does the next one

@@ -18,7 +18,7 @@ from mfmi.channels.exact import table as exact
 from mfmi.channels.exact.table import kept_tiles
 from mfmi.channels.tile_cache import TileCache
 from mfmi.errors import MfmiWarning
-from mfmi.processes import cache_folder
+from mfmi.processes import cache_folder, machine_code
 from mfmi.processes.cache_folder import cache_directory, digest_of_sources, is_trusted, make_folder
 
 PACKAGE = Path(cache_folder.__file__).parents[1]
@@ -86,12 +86,12 @@ def test_neither_tiles_nor_code_are_taken_from_a_directory_that_others_can_write
     monkeypatch.setenv("MFMI_CACHE_DIR", str(tmp_path))
     phi = activations.get("relu")
     assert kept_tiles(phi).folder is not None
-    assert _compiler._folder() is not None
+    assert machine_code.folder_of(_compiler.SOURCES) is not None
     tmp_path.chmod(0o777)
     with pytest.warns(MfmiWarning):
         assert kept_tiles(phi).folder is None
     with pytest.warns(MfmiWarning):
-        assert _compiler._folder() is None
+        assert machine_code.folder_of(_compiler.SOURCES) is None
     tmp_path.chmod(0o755)
     tiles = kept_tiles(phi).folder
     assert tiles is not None
@@ -103,11 +103,11 @@ def test_neither_tiles_nor_code_are_taken_from_a_directory_that_others_can_write
 
 def test_machine_code_lies_where_nobody_else_can_look(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("MFMI_CACHE_DIR", str(tmp_path / "cache"))
-    folder = _compiler._folder()
+    folder = machine_code.folder_of(_compiler.SOURCES)
     assert folder is not None
     assert mode(folder) == 0o700
     folder.chmod(0o777)
-    assert _compiler._folder() == folder
+    assert machine_code.folder_of(_compiler.SOURCES) == folder
     assert mode(folder) == 0o700
 
 
@@ -285,8 +285,8 @@ def code(tmp_path: Path) -> Path:
     (tmp_path / "below").mkdir()
     for name in ("x.py312.nbi", "x.py312.1.nbc"):
         (tmp_path / "below" / name).write_bytes(name.encode() * 50)
-    _compiler.seal(tmp_path)
-    _compiler.discard_damaged(tmp_path)
+    machine_code.seal(tmp_path)
+    machine_code.discard_damaged(tmp_path)
     assert len(list(tmp_path.rglob("*.nb?"))) == 2
     return tmp_path
 
@@ -306,7 +306,7 @@ def test_damaged_machine_code_is_discarded(code: Path, name: str, damage: str) -
         bad = {"flipped": content[:9] + bytes([content[9] ^ 1]) + content[10:], "shorter": content[:-1], "empty": b""}
         file.write_bytes(bad[damage])
     with pytest.warns(MfmiWarning, match=f"{code} is damaged: the machine code in it is discarded and compiled anew"):
-        _compiler.discard_damaged(code)
+        machine_code.discard_damaged(code)
     assert list(code.iterdir()) == []
 
 
@@ -314,12 +314,12 @@ def test_damaged_machine_code_is_discarded(code: Path, name: str, damage: str) -
 def test_a_damaged_seal_discards_as_well(code: Path, content: str) -> None:
     (code / "seal.json").write_text(content)
     with pytest.warns(MfmiWarning, match="is damaged"):
-        _compiler.discard_damaged(code)
+        machine_code.discard_damaged(code)
     assert list(code.iterdir()) == []
 
 
 def test_what_a_killed_compilation_has_left_is_discarded_in_silence(code: Path) -> None:
     (code / "seal.json").unlink()
-    _compiler.discard_damaged(code)
+    machine_code.discard_damaged(code)
     assert list(code.iterdir()) == []
-    _compiler.discard_damaged(code)
+    machine_code.discard_damaged(code)

@@ -26,6 +26,7 @@ from mfmi.bounds import evaluate as evaluation
 from mfmi.cli.recommend import command
 from mfmi.cli.recommend_view import draw, draw_ranking
 from mfmi.names import LIBRARIES
+from mfmi.networks.model import Model
 from mfmi.recommendation import code as initialisation
 from mfmi.recommendation.results import NetworkFamily, Recommendation
 from mfmi.recommendation.search import BASELINES, BIASES_UP_TO, PLATEAU, optimum, recommend
@@ -401,18 +402,19 @@ def test_a_long_wait_is_announced_once(
     from mfmi.cli.waiting import announce_tables
 
     monkeypatch.setenv("MFMI_CACHE_DIR", str(tmp_path))
-    announce_tables(get("erf"), ("linear", "replica"))
+    announce_tables(get("erf"), ("linear", "replica"), Model(tables=True))
     assert "tabulates the exact channel of erf" in capsys.readouterr().err
-    announce_tables(get("erf"), ("linear",))
+    announce_tables(get("erf"), ("linear",), Model(tables=True))
+    announce_tables(get("gelu"), ("replica",))
     announce_tables(get("linear"), ("replica",))
     # Of an activation that folds once, or of a wave, what is observed needs no table.
     for name in ("gelu", "cos", "tanh"):
-        announce_tables(get(name), ("linear",), "activation")
+        announce_tables(get(name), ("linear",), Model(observe="activation"))
     kept_tiles(get("erf")).store((0,), np.zeros(3))
-    announce_tables(get("erf"), ("replica",))
+    announce_tables(get("erf"), ("replica",), Model(tables=True))
     assert capsys.readouterr().err == ""
     folded = get("numpy:sinc")
     announce_tables(folded, ("linear",))
     assert capsys.readouterr().err == ""
-    announce_tables(folded, ("linear",), "activation")
+    announce_tables(folded, ("linear",), Model(observe="activation"))
     assert "observed activation tabulates the exact channel of numpy:sinc" in capsys.readouterr().err

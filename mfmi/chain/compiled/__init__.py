@@ -5,9 +5,9 @@ find the same values to rounding; the compiled one spares the arrays in between,
 arithmetic.
 """
 
-from mfmi.chain.compiled._compiler import compiled, version
+from mfmi.chain.compiled._compiler import compiled
 from mfmi.chain.compiled._pack import Packed, pack
 from mfmi.chain.compiled._sites import compiled_sites
 from mfmi.chain.compiled._state import Found, Known, Rules
 
-__all__ = ["Found", "Known", "Packed", "Rules", "compiled", "compiled_sites", "pack", "version"]
+__all__ = ["Found", "Known", "Packed", "Rules", "compiled", "compiled_sites", "pack"]

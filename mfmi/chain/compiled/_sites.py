@@ -6,11 +6,11 @@ from collections.abc import Callable
 from functools import lru_cache
 from typing import Any
 
-from mfmi.chain.compiled._compiler import machine_code, version
 from mfmi.channels.stream import site_code
 from mfmi.channels.stream.site_code import SiteCode
+from mfmi.processes.machine_code import machine_code, version
 
-_SOURCES = ("channels/stream/site_code.py", "chain/compiled/_compiler.py")
+_SOURCES = ("channels/stream/site_code.py",)
 
 
 def compiled_sites() -> SiteCode | None:

@@ -105,7 +105,7 @@ class ExactTable:
             logs[:, rows] = logarithms(self.tile(tile), local[rows], chain.precision[rows] * self._builder.gain)
         out[:, usable] = _derivatives(logs, chain, r[usable], tau[usable])
         beyond = usable[given[usable] < tau[usable]]
-        out[:, beyond] = _carried_on(
+        out[:, beyond] = carried_on(
             out[:, beyond], r[beyond], tau[beyond], np.maximum(given, SMALLEST_SHARE * s)[beyond]
         )
         return TableValue(*(part.reshape(shape) for part in out))
@@ -258,7 +258,7 @@ def _derivatives(logs: FloatArray, chain: _Chain, r: FloatArray, tau: FloatArray
     )
 
 
-def _carried_on(edge: FloatArray, r: FloatArray, tau: FloatArray, wanted: FloatArray) -> FloatArray:
+def carried_on(edge: FloatArray, r: FloatArray, tau: FloatArray, wanted: FloatArray) -> FloatArray:
     """The channel at variances `wanted` below the table's least ones `tau`, where it is a power of the variance.
 
     Where phi is smooth or kinked that power is 1 and J the Fisher information of the offset times half the variance;
