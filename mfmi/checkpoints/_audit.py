@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import groupby
 from operator import itemgetter
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -180,7 +181,7 @@ def _of_step(
     chosen = found if wanted is None else _chosen(", ".join(paths), found, wanted)
     judged: list[Judged] = []
     more = f" and {len(paths) - 1} more" if len(paths) > 1 else ""
-    with stage(f"audit {paths[0]}{more}", len(chosen), "tensors") as work:
+    with stage(f"audit {Path(paths[0]).name}{more}", len(chosen), "tensors") as work:
         for one in judge([layer for _, layer in chosen], context, quick):
             judged.append(one)
             work.advance()

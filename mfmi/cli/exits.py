@@ -129,8 +129,17 @@ def _stop(signum: int, frame: FrameType | None) -> None:
     the module prints, and a caller that can do without the module catches it: the request would be lost.
     """
     if _is_importing(frame):
+        _tidy()
         _die_by(signum)
     raise Signalled(signum)
+
+
+def _tidy() -> None:
+    """Undo what open blocks would have undone; a module that is not there yet has nothing open."""
+    for module, name in (("mfmi.storage.atomic", "discard_drafts"), ("mfmi.cli.progress", "wipe")):
+        undo = getattr(sys.modules.get(module), name, None)
+        if undo is not None:
+            undo()
 
 
 def _is_importing(frame: FrameType | None) -> bool:

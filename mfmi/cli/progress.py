@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import os
 import sys
 import threading
 from collections.abc import Iterator
@@ -69,9 +70,12 @@ class ProgressDisplay:
     def _show_bar(self) -> None:
         from rich.progress import BarColumn, TextColumn, TimeElapsedColumn
         from rich.progress import Progress as Bar
+        from rich.table import Column
 
-        columns: tuple[Any, ...] = (BarColumn(bar_width=30), TextColumn("{task.description}"), TimeElapsedColumn())
-        with Bar(*columns, console=self._settings.console(sys.stderr), transient=True) as bar:
+        # What does not fit is cut: a second line would jump.
+        text = TextColumn("{task.description}", table_column=Column(no_wrap=True, overflow="ellipsis", ratio=1))
+        columns: tuple[Any, ...] = (BarColumn(bar_width=20), text, TimeElapsedColumn())
+        with _visible(), Bar(*columns, console=self._settings.console(sys.stderr), transient=True, expand=True) as bar:
             task = bar.add_task("", total=None)
             while True:
                 done, total = self._share()
@@ -88,6 +92,26 @@ class ProgressDisplay:
 
     def _text(self) -> str:
         return text_of(self._latest, self._first)
+
+
+_bars: list[None] = []
+
+
+@contextlib.contextmanager
+def _visible() -> Iterator[None]:
+    """Note that there is a bar on the terminal, and no cursor."""
+    _bars.append(None)
+    try:
+        yield
+    finally:
+        _bars.pop()
+
+
+def wipe() -> None:
+    """Wipe the bar and bring the cursor back, for a program that ends without leaving its blocks."""
+    if _bars and sys.stderr is not None:
+        with contextlib.suppress(OSError):
+            os.write(sys.stderr.fileno(), b"\r\x1b[2K\x1b[?25h")
 
 
 @contextlib.contextmanager

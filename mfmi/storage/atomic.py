@@ -9,6 +9,8 @@ from pathlib import Path
 
 from mfmi.errors import OutputError
 
+_drafts: set[Path] = set()
+
 
 def refuse_existing(path: str | os.PathLike[str], force: bool, ways: str = "--force replaces it") -> None:
     """Raise if a file is in the way, so that nobody computes for an hour only to be refused at the end.
@@ -71,17 +73,26 @@ def atomic_path(path: str | os.PathLike[str], force: bool = False) -> Iterator[P
     draft = target.with_name(f".{target.stem}.{secrets.token_hex(4)}{target.suffix}")
     try:
         os.close(os.open(draft, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o666))
+        _drafts.add(draft)
         try:
             yield draft
             _sync(draft)
             _publish(draft, target, force)
         finally:
             draft.unlink(missing_ok=True)
+            _drafts.discard(draft)
         _sync(target.parent)
     except BrokenPipeError:
         raise
     except OSError as error:
         raise OutputError(f"cannot write {os.fspath(path)}: {error.strerror or error}") from error
+
+
+def discard_drafts() -> None:
+    """Remove what is being written, for a program that ends without leaving its blocks."""
+    for draft in tuple(_drafts):
+        with contextlib.suppress(OSError):
+            draft.unlink(missing_ok=True)
 
 
 def _publish(draft: Path, target: Path, force: bool) -> None:

@@ -350,8 +350,13 @@ import os, signal, sys, time
 sys.path.insert(0, {folder!r})
 from mfmi.cli.exits import run
 from mfmi.cli.terminal import Terminal
+from mfmi.storage.atomic import atomic_path
 
 def program():
+    with atomic_path({folder!r} + "/rows.csv"):
+        work()
+
+def work():
     try:
         import slow_to_start
     except BaseException as error:
@@ -383,3 +388,4 @@ def test_a_request_to_stop_ends_the_program_during_an_import(signum, tmp_path):
     )
     assert (done.stderr, done.returncode) == ("", -signum)
     assert done.stdout == ""
+    assert {path.suffix for path in tmp_path.iterdir() if path.is_file()} == {".py"}  # no draft of rows.csv

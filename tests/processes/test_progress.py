@@ -142,7 +142,7 @@ def test_an_audit_counts_its_tensors(announced: list[Stage], tmp_path: Path) -> 
     path = tmp_path / "two.npz"
     np.savez(path, **{f"layer{i}.weight": np.ones((8, 8)) for i in range(3)})
     audit_files([str(path)])
-    assert [(one.name, one.done, one.total, one.unit) for one in announced] == [(f"audit {path}", 3, 3, "tensors")]
+    assert [(one.name, one.done, one.total, one.unit) for one in announced] == [("audit two.npz", 3, 3, "tensors")]
 
 
 # ---- who shows it ----------------------------------------------------------------------------------------------------

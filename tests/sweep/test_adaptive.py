@@ -236,6 +236,17 @@ def test_the_bytes_do_not_depend_on_the_jobs(whole: dict[str, bytes], tmp_path: 
     assert out.read_bytes() == whole["mi_linear"]
 
 
+@pytest.mark.thorough
+def test_the_bytes_do_not_depend_on_the_scheduler(whole: dict[str, bytes], tmp_path: Path) -> None:
+    distributed = pytest.importorskip("distributed")
+    out = tmp_path / "out.parquet"
+    with distributed.LocalCluster(
+        n_workers=2, threads_per_worker=1, processes=False, dashboard_address=None
+    ) as cluster:
+        run_sweep(Plan.from_config(config("mi_linear")), out, scheduler=cluster.scheduler_address, evaluate=rows)
+    assert out.read_bytes() == whole["mi_linear"]
+
+
 @pytest.mark.parametrize("target", ["phase", "mi_linear"])
 @pytest.mark.usefixtures("here")
 def test_the_bytes_do_not_depend_on_interruptions(whole: dict[str, bytes], tmp_path: Path, target: str) -> None:
