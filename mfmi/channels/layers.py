@@ -185,7 +185,7 @@ class Direct:
     @property
     def refined(self) -> Direct:
         """The same channels by the finer quadrature, in which values are told."""
-        return replace(self, rule=FINE, _known={})
+        return replace(self, rule=FINE, _known={}) if self.rule is ROUGH else self
 
     def _evaluate(self, r: FloatArray, v: FloatArray) -> DirectValue:
         tau = v + self.hidden_noise
