@@ -25,9 +25,11 @@ from mfmi.report.axes import FigureAxis
 from mfmi.report.edge_lines import edge_lines, edge_places
 from mfmi.report.figure_choice import Wishes, choose
 from mfmi.report.network_words import with_words
+from mfmi.report.page import sweep_page
 from mfmi.report.page.edges import edges_of
 from mfmi.report.page.packing import DIGITS, LEAST_EXPONENT, decimal_codes
 from mfmi.report.page.thinning import thinned
+from mfmi.storage.parquet import columns_in
 
 CommandLine = Callable[..., Outcome]
 NETWORK = {"activation": "tanh", "noise_at": "every", "sigma_noise": 0.1, "skip": 0.0, "branch": 1.0, "network": ""}
@@ -266,6 +268,20 @@ def test_an_audit_is_a_page_of_its_layers(
     assert (merged["fan_in"] == merged["fan_in_file"]).all()
     panels = unpacked.content["entries"][0]["panels"]
     assert [one["axis"].split("\n")[0] for one in panels] == ["sigma_w", "singular values", "information"]
+
+
+def test_points_that_fill_no_grid_have_a_picture_of_even_cells() -> None:
+    rows = pd.DataFrame(sweep_block(("tanh",)))
+    rows = rows[(rows["sigma_w"] < 1.5) | (rows["sigma_b"] < 0.15)]
+    columns = columns_in("nats")
+    for refined, cells in (({}, None), ({"sigma_w": False, "sigma_b": False}, 120)):
+        choice = choose(rows, Wishes(), refined)
+        page = sweep_page(rows, choice, columns, None, title="")
+        picture = page.content["pictures"][0]
+        assert (picture["kind"], picture["x"], picture["y"]) == ("heat", "sigma_w", "sigma_b")
+        raster = picture.get("raster")
+        assert (None if raster is None else [len(axis["values"]) for axis in raster]) == (cells and [cells, cells])
+        assert raster is None or [axis["name"] for axis in raster] == ["sigma_w", "sigma_b"]
 
 
 # ---- refusals --------------------------------------------------------------------------------------------------------

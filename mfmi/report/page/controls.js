@@ -312,6 +312,7 @@ class Explorer {
       const axes = [this.shape.x, this.other].filter((name) => name !== null);
       words.push(`Largest: ${this.reading.phrases(row, [names[0], ...axes]).join(", ")}`);
     } else if (this.isHeat) words.push("No row with these choices has a value");
+    if (this.shape.raster) words.push("Each place has the colour of the nearest point");
     if (scale?.cut) words.push(`Smaller values have the colour of ${shown(scale.low)}`);
     document.getElementById("caption").textContent = words.join(". ");
   }
