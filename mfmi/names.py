@@ -1,6 +1,6 @@
 """The words of the interface, and the version; free of numpy, so that help and completion stay fast."""
 
-__version__ = "0.1.0"
+__version__ = "0.2.0"
 
 DEFAULT_ESTIMATORS = ("mean_field", "linear", "entropy_power", "layerwise", "gaussian_upper")
 ESTIMATORS = (*DEFAULT_ESTIMATORS, "covariance_upper", "replica", "fisher")
