@@ -63,7 +63,9 @@ VOLATILE = {
     "digest": r"\b(?=\d*[a-f])[0-9a-f]{16,64}\b",
 }
 # What a wait says of itself, and only where there is one: here, the first use of a table.
-PROGRESS = re.compile(r"mfmi: (?:\w+ \d+/\d+\b|nothing is finished yet)|replica tabulates the exact channel of ")
+PROGRESS = re.compile(
+    r"mfmi: (?:[\w ().,=;%]+ \d+/\d+\b|nothing is finished yet)|replica tabulates the exact channel of "
+)
 LONG_NUMBER = re.compile(r"(?<![\w.])-?(?=(?:\d\.?){11})\d*\.?\d+(?:[eE][+-]?\d+)?(?!\w)")
 
 # A config around the keys that a document shows.
@@ -220,7 +222,7 @@ class Session:
         return [line for line in printed.splitlines() if not PROGRESS.match(line)]
 
     def _python(self, step: Step) -> str:
-        printed, before, path = io.StringIO(), Path.cwd(), list(sys.path)
+        printed, before, path, environment = io.StringIO(), Path.cwd(), list(sys.path), dict(os.environ)
         os.chdir(self.folder)
         sys.path.insert(0, str(self.folder))
         try:
@@ -229,6 +231,8 @@ class Session:
         finally:
             os.chdir(before)
             sys.path[:] = path
+            os.environ.clear()  # some libraries leave settings for others when they are imported
+            os.environ.update(environment)
         return printed.getvalue()
 
     def _shell(self, command: str) -> tuple[str, int]:

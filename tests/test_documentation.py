@@ -333,7 +333,8 @@ def test_scripts_that_fail_and_configs_with_mistakes_are_errors(kind: str, sourc
 def test_progress_of_long_commands_is_not_part_of_what_they_print(tmp_path: Path) -> None:
     session = Session(tmp_path / "place")
     source = (
-        "echo 'mfmi: evaluate 2/10 chunks, 16 s left'; echo 'mfmi: nothing is finished yet'; echo 'mfmi: error: 2/3'"
+        "echo 'mfmi: evaluate 2/10 chunks, 16 s left'; echo 'mfmi: rank leaky_relu(0.1) 0/1; search, 40%';"
+        " echo 'mfmi: nothing is finished yet'; echo 'mfmi: error: 2/3'"
     )
     assert session.run(Step(1, "shell", source, (), False, 1)) == ["mfmi: error: 2/3"]
 
