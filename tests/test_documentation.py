@@ -53,7 +53,10 @@ def programs() -> Iterator[Path]:
         yield folder
 
 
-@pytest.mark.parametrize("name", documents(slow=False))
+@pytest.mark.parametrize(
+    "name",
+    [pytest.param(name, marks=[] if name == "README.md" else [pytest.mark.thorough]) for name in documents(slow=False)],
+)
 def test_what_a_document_shows_is_what_its_commands_print(name: str, tmp_path: Path, programs: Path) -> None:
     found = differences(ROOT / name, tmp_path, slow=False, programs=programs)
     assert not found, failure(name, [*found])

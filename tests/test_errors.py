@@ -99,11 +99,10 @@ def test_every_door_of_the_command_line_suggests_the_nearest(
         (lambda: mfmi.evaluate("tanh", 1.0, unit="bit"), "bits"),
         (lambda: mfmi.evaluate("tanh", 1.0, sigma_noise="bf16"), "bfloat16"),
         (lambda: mfmi.evaluate("tanh", 1.0, normalization="layer-norm"), "layernorm"),
-        (lambda: mfmi.fixed_point("tanh", sigma_w=1.0, normalisation="layernorm"), "normalization"),
     ],
 )
 def test_every_door_of_python_suggests_the_nearest(call: Callable[[], object], near: str) -> None:
-    with pytest.raises((ValueError, TypeError), match=rf"(?i)did you mean .*{near}"):
+    with pytest.raises(ValueError, match=rf"(?i)did you mean .*{near}"):
         call()
 
 

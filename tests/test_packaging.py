@@ -53,6 +53,7 @@ def test_an_unknown_name_is_an_attribute_error() -> None:
         mfmi.evalute  # type: ignore[attr-defined]  # noqa: B018
 
 
+@pytest.mark.thorough
 def test_evaluate_stays_a_function_once_the_evaluator_is_loaded() -> None:
     code = "import mfmi, mfmi.bounds.evaluate, mfmi.api; assert callable(mfmi.evaluate); assert callable(mfmi.evaluate)"
     subprocess.run([sys.executable, "-c", code], check=True)

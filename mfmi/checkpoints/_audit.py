@@ -239,7 +239,7 @@ def _numbers(one: Judged) -> dict[str, Any]:
         "law": one.law.name,
         "init": one.match.label if one.match is not None and fits else None,
     }
-    if not one.entries.finite:
+    if not one.is_finite:
         row["status"] = "failed"
     if one.spectrum is not None:
         row |= {"singular_min": one.spectrum.smallest, "singular_max": one.spectrum.largest}

@@ -56,7 +56,7 @@ def chain_of(rows: Sequence[Judged]) -> WeightChain:
 def _objection(one: Judged, before: Judged | None) -> str:
     """Return why a matrix does not go on with a chain, or nothing."""
     layer = one.layer
-    if one.failure or not one.entries.finite:
+    if one.failure or not one.is_finite:
         return "its numbers cannot be used"
     if layer.kind not in _OF_A_CHAIN or "g" in layer.axes or layer.groups > 1:
         what = layer.kind.replace("_", " ") if layer.kind not in _OF_A_CHAIN else "grouped or stacked matrix"

@@ -69,10 +69,11 @@ def _of(level: int, size: float, layers: Sequence[Judged], text: str) -> Finding
 
 
 def _broken(layers: Iterable[Judged]) -> Iterable[Finding]:
-    infinite = [one for one in layers if not one.entries.finite]
+    infinite = [one for one in layers if not one.is_finite]
     if infinite:
+        what = "entries" if any(not one.entries.finite for one in infinite) else "biases"
         yield _of(
-            BAD, math.inf, infinite, "entries that are not finite; all later layers are lost. Take an earlier step"
+            BAD, math.inf, infinite, f"{what} that are not finite; all later layers are lost. Take an earlier step"
         )
     zeros = [one for one in layers if one.entries.finite and one.entries.largest == 0.0]
     if zeros:

@@ -53,6 +53,16 @@ class Judged:
     failure: str = ""
 
     @property
+    def is_finite(self) -> bool:
+        """Whether all entries and biases are numbers that can be worked with."""
+        return self.entries.finite and self.has_finite_bias
+
+    @property
+    def has_finite_bias(self) -> bool:
+        """Whether all biases are numbers that can be worked with, if there are any."""
+        return self.bias is None or Entries.of(self.bias).finite
+
+    @property
     def is_draw(self) -> bool:
         """Whether law, edge and, as far as it is known, spectrum are those of an untouched draw."""
         return self.law.is_draw
@@ -97,8 +107,8 @@ class Judged:
 
     @property
     def sigma_b(self) -> float:
-        """Root mean square of the biases, as one number of the network; NaN without biases."""
-        if self.bias is None or self.bias.size == 0:
+        """Root mean square of the biases, as one number of the network; NaN without, or where one is no number."""
+        if self.bias is None or self.bias.size == 0 or not self.has_finite_bias:
             return math.nan
         return float(np.sqrt(np.mean(np.square(self.bias, dtype=np.float64))))
 
@@ -170,7 +180,7 @@ def words(one: Judged) -> str:
         return one.layer.message
     if one.failure:
         return one.failure
-    said = [one.layer.message, one.law.note]
+    said = [one.layer.message, one.law.note, "" if one.has_finite_bias else "biases that are not finite"]
     if one.layer.folded:
         said.append("scale not attributable: a BatchNorm may be folded in, for the graph has none")
     elif one.match is not None and not one.match.fits:

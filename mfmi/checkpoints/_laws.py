@@ -62,9 +62,11 @@ class Entries:
         low, high = math.inf, -math.inf
         for start in range(0, flat.size, CHUNK):
             part = flat[start : start + CHUNK]
-            low, high = min(low, float(part.min())), max(high, float(part.max()))
-            if not (low >= -_MOST and high <= _MOST):
+            least, most = float(part.min()), float(part.max())
+            # Asked of the part itself: of a NaN and a number, `min` and `max` take the first.
+            if not (least >= -_MOST and most <= _MOST):
                 return cls(flat.size, math.nan, math.nan, math.nan, math.nan, False)
+            low, high = min(low, least), max(high, most)
             first = part.astype(np.float64)
             first -= shift
             second = first * first

@@ -42,6 +42,7 @@ def test_second_moment_slope_is_the_derivative(phi, s):
     assert s * phi.second_moment_slope(s) == pytest.approx(derivative, rel=1e-8, abs=1e-9 * phi.second_moment(s))
 
 
+@pytest.mark.thorough
 @every(NAMES)
 @few(15)
 @given(s=variances, c=correlations)

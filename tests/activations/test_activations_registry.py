@@ -248,6 +248,7 @@ def test_arrays_broadcast_and_scalars_stay_scalars(name):
     np.testing.assert_array_equal(phi.second_moment(whole), phi.second_moment(whole.astype(float)))
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize("name", chosen(ALL))
 def test_limits_are_finite(name):
     phi = activations.get(name)

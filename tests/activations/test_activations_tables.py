@@ -99,6 +99,7 @@ def test_coarse_rules_tell_larger_errors(monkeypatch):
     assert np.all(error >= np.abs(value - exact))
 
 
+@pytest.mark.thorough
 def test_values_do_not_depend_on_what_was_asked_before():
     outcomes = {
         subprocess.run(

@@ -225,6 +225,7 @@ def test_a_spike_between_probes_is_resolved(mine):
     assert phi.lipschitz == pytest.approx(50e3 * math.sqrt(2.0 / math.e), rel=1e-2)
 
 
+@pytest.mark.thorough
 def test_where_no_rule_is_right_the_answer_is_nan(mine):
     phi = mine("chirp")
     assert 1.0 <= phi.largest_variance < 1e3

@@ -15,6 +15,7 @@ PUBLIC = {name: getattr(mfmi, name) for name in mfmi.__all__ if name != "initial
 FUNCTIONS = [name for name, one in PUBLIC.items() if inspect.isfunction(one)]
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize("name", FUNCTIONS)
 def test_examples_run(name: str) -> None:
     """Under numpy's usual way to print, which others may have changed."""

@@ -30,6 +30,7 @@ def same(frame: pd.DataFrame, file: pd.DataFrame) -> None:
     assert list(frame.attrs["units"]) == list(frame.attrs["descriptions"]) == list(frame.columns)
 
 
+@pytest.mark.thorough
 def test_a_recommendation_is_the_commands(command_line: CommandLine, tmp_path: Path) -> None:
     file = read(command_line, tmp_path, "recommend", "--act", "erf", "--depth", "3", "--sb", "0", "--unit", "bits")
     frame = mfmi.recommend("erf", depth=3, sigma_b=0, unit="bits")
@@ -144,6 +145,7 @@ def test_a_verification_is_the_commands(
     assert frame.attrs["mfmi"]["network"]["sigma_w"] == 1.5
 
 
+@pytest.mark.thorough
 def test_functions_without_a_name_are_verified_in_this_process() -> None:
     frame = mfmi.verify(lambda u: np.tanh(u), 1.5, depth=2, width=8, seeds=2, estimators="mean_field")
     named = mfmi.verify("tanh", 1.5, depth=2, width=8, seeds=2, estimators="mean_field", jobs=1)

@@ -51,6 +51,7 @@ def scalars(given: object) -> list[object]:
     return [given, np.array(given)[()], np.array(given)]
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize("kind", range(3))
 def test_numpy_scalars_are_as_good_as_pythons(kind: int) -> None:
     def one(given: object) -> object:

@@ -85,6 +85,7 @@ def test_small_networks_whose_inputs_can_be_counted():
     np.testing.assert_allclose(limit, expected, rtol=0.04)
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize("weights", ["gaussian", "orthogonal"])
 def test_an_input_of_two_values_is_decoded(weights):
     settings = {"sigma_noise": [0.02, 0.05], "weights": weights, "sigma_b": 0.2}

@@ -209,6 +209,7 @@ def test_mean_field_at_faint_noise_is_that_of_the_noise(noise):
     assert found["mi_mean_field"][0] == pytest.approx(0.5 * np.log1p(0.7**12 / noise**2), rel=1e-12)
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize(("activation", "sigma_w"), [("tanhshrink", 0.3), ("squared_relu", 0.3), ("sign", 1e-3)])
 def test_order_of_the_bounds_where_variances_fall_like_powers(activation, sigma_w):
     """Without a slope at 0 variances of a layer are powers of those before; a step has them constant."""

@@ -19,6 +19,7 @@ def at(channel, name, s, share, r=PRECISIONS):
     return channel.information(activations.get(name), r, np.array([s * share]), np.array([s]))[0]
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize("share", [0.03, 0.6, 1.0])
 @pytest.mark.parametrize("name", ["tanh", "relu", "hard_tanh", "sign", "sin", "cos", "silu", "abs", "elu", "erf"])
 def test_it_is_below_the_exact_channel_and_above_the_linear_one(name, share):

@@ -126,6 +126,7 @@ def test_jacobian_moments_are_those_of_theory_21():
     assert found["jacobian_variance"].reshape(2, 2) == pytest.approx(variance[:, [0, 3]], rel=1e-13)
 
 
+@pytest.mark.thorough
 def test_a_step_has_no_jacobian_and_no_capacity():
     found = evaluate_points(Points.of("sign", 1.0), [1, 2], ["linear"], "nats", OPTIONAL_NAMES)
     assert found["jacobian_mean"][0] == 1.0
@@ -134,6 +135,7 @@ def test_a_step_has_no_jacobian_and_no_capacity():
     assert set(found["status"]) == {"ok"}
 
 
+@pytest.mark.thorough
 def test_efficiency_by_hand():
     """One linear orthogonal layer attains the capacity; one gaussian layer has the gain 4 sigma_w^2."""
     points = Points.of("linear", 1.2, sigma_noise=0.5, weights=["orthogonal", "gaussian"], input_variance=2.0)

@@ -60,6 +60,7 @@ def test_the_reference_has_cases_of_every_kind():
     assert len(OBSERVED) >= 50
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize("case", OBSERVED, ids=lambda case: case["id"])
 def test_reference_value(case):
     alpha = [weight[1] for weight in case["weights"]]
@@ -103,6 +104,7 @@ def test_reference_value_of_two_activations(case):
     assert found.mmse[0] == pytest.approx(case["mmse"], rel=1e-6)
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize("noise_at", ["output", "every"])
 @pytest.mark.parametrize(
     ("act", "estimators"),
@@ -164,6 +166,7 @@ def measured_decoder(act, widths, sigma_w, sigma_b, sigma_noise, noise_at, weigh
     return 0.5 * (sum(log_dets) - np.linalg.slogdet(whole)[1] - bias) / widths[0]
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize(
     ("act", "widths", "noise_at", "weights"),
     [

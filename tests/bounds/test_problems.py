@@ -44,6 +44,7 @@ def cases(estimators: tuple[str, ...]) -> list:
     return found
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize(("problem", "estimator"), cases(LOWER_BOUNDS))
 def test_lower_bound_is_honest(problem: Problem, estimator: str) -> None:
     value = estimate(estimator, problem)

@@ -36,6 +36,7 @@ def agree(direct: dict[str, np.ndarray], tabulated: dict[str, np.ndarray]) -> No
     assert np.all(np.abs(direct["mi_replica"] - tabulated["mi_replica"]) <= error + 1e-12)
 
 
+@pytest.mark.thorough
 def test_both_ways_agree() -> None:
     direct, tabulated = both(networks("hard_tanh", 1, 3), [2])
     agree(direct, tabulated)

@@ -172,6 +172,7 @@ def test_enough_networks_are_drawn():
     assert 10 * len(QUICK) + 2 * len(OTHERS) >= 60
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize("weights", ENSEMBLES)
 @pytest.mark.parametrize("name", ["relu", "abs"])
 def test_noise_in_every_layer_loses_information_from_layer_to_layer(name, weights):

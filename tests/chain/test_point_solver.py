@@ -101,6 +101,7 @@ def test_the_tests_have_the_compiler():
     assert compiled() is not None
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize("layers", LAYERS.values(), ids=LAYERS)
 @pytest.mark.parametrize("shape", ALPHA)
 @pytest.mark.parametrize("ensemble", ENSEMBLES)

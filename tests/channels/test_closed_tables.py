@@ -98,6 +98,7 @@ def places(rng, phi, s, count):
     return r, tau
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize("channel", [GaussianUpper(), LinearLower(), EntropyPowerLower()], ids=lambda c: c.name)
 @pytest.mark.parametrize("name", ["tanh", "relu", "hard_tanh", "elu", "leaky_relu"])
 def test_the_error_covers_what_the_table_misses(name, channel):

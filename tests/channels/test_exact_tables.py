@@ -60,6 +60,7 @@ def test_it_knows_its_error(table):
     assert np.all(np.abs(table.evaluate(r, tau, s).j / exact_channel(table.phi, r, tau, s).j - 1.0) <= claimed)
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize("table", NAMES, indirect=True)
 def test_derivatives_are_those_of_the_interpolant(table):
     r, tau, s = points(1)

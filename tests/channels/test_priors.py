@@ -206,6 +206,7 @@ def test_the_reference_has_one_layer_cases_of_every_kind():
     assert len(ONE_LAYER) > 50
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize("case", ONE_LAYER, ids=lambda case: case["id"])
 def test_one_layer_reference(case):
     value, mmse = one_layer(case)

@@ -383,12 +383,27 @@ def test_entries_whose_powers_overflow_are_a_failed_row(tmp_path: Path) -> None:
     assert found.message[0].endswith("beyond 1e+70")
 
 
-def test_zeros_and_infinite_entries_are_named(tmp_path: Path) -> None:
+@pytest.mark.parametrize("number", [np.inf, np.nan])
+def test_zeros_and_infinite_entries_are_named(tmp_path: Path, number: float) -> None:
     broken = uniform((100, 256), 256)
-    broken[3, 5] = np.inf
+    broken[3, 5] = number
     path = save(tmp_path / "a.safetensors", network(_1_weight=np.zeros((256, 256), np.float32), _2_weight=broken))
     found = findings(path)
     assert found[0].startswith("bad: 2.weight: entries that are not finite")
     assert any(finding.startswith("odd: 1.weight: all entries are 0") for finding in found)
     frame = mfmi.audit(path)
     assert list(frame.status) == ["ok", "ok", "failed"]
+
+
+@pytest.mark.parametrize("number", [np.inf, np.nan])
+def test_a_bias_that_is_no_number_ends_its_network(tmp_path: Path, number: float) -> None:
+    """As the forward pass does; the layer before it has its numbers."""
+    tensors = {f"{place}.weight": normal((64, 64), 0.125) for place in range(3)}
+    tensors["1.bias"] = np.full(64, 0.1, np.float32)
+    tensors["1.bias"][5] = number
+    frame = mfmi.audit(save(tmp_path / "a.safetensors", tensors), "tanh", estimators="linear")
+    assert frame.status[:2].tolist() == ["ok", "failed"]
+    assert np.isfinite(frame.mi_linear[0])
+    assert frame.mi_linear[1:].isna().all()
+    assert "biases that are not finite" in frame.message[1]
+    assert findings(tmp_path / "a.safetensors")[0].startswith("bad: 1.weight: biases that are not finite")

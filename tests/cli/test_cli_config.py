@@ -78,6 +78,7 @@ def test_unreadable_file_is_5(command_line: CommandLine, tmp_path: Path) -> None
         assert "cannot read" in done.err
 
 
+@pytest.mark.thorough
 def test_config_from_standard_input(process: Process) -> None:
     done = process("config", "check", "-", input=SMALL)
     assert done.returncode == 0

@@ -183,6 +183,7 @@ def test_a_full_disk_is_5(process: Process) -> None:
     assert done.stderr == "mfmi: error: No space left on device\n"
 
 
+@pytest.mark.thorough
 def test_a_closed_output_is_5(tmp_path: Path) -> None:
     script = f"{sys.executable} -m mfmi bound --act linear --sw 1 --estimator linear >&-"
     done = subprocess.run(["bash", "-c", script], capture_output=True, text=True, cwd=tmp_path, timeout=120)

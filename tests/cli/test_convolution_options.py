@@ -47,6 +47,7 @@ def test_contradictions_are_usage_errors(command_line: CommandLine, options: tup
     assert done.out == ""
 
 
+@pytest.mark.thorough
 def test_verify_samples_convolutions(command_line: CommandLine) -> None:
     options = "--positions 4 --input-correlation 0.6 --widths 8,16 --seeds 6 --estimator linear --jobs 1 --format jsonl"
     done = command_line("verify", *NETWORK, *options.split())

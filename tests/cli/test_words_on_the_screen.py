@@ -119,6 +119,7 @@ TABLES = [
 ]
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize(("arguments", "column"), TABLES, ids=[" ".join(words[:2]) for words, _ in TABLES])
 def test_every_table_says_what_its_columns_are(
     arguments: list[str], column: str, command_line: CommandLine, folder: Path

@@ -90,6 +90,7 @@ def test_depth_scales_are_those_of_the_slopes(activation: str, w: float, b: floa
     assert (found.phase == "chaotic") == (not found.chi_1 < 1.0)
 
 
+@pytest.mark.thorough
 @settings(max_examples=20, deadline=None)
 @given(
     activation=st.sampled_from(["tanh", "erf", "relu", "gelu", "sin", "sigmoid", "cos"]),

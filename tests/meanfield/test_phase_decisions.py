@@ -87,6 +87,7 @@ def test_a_users_function_that_leaves_lengths_alone_does_so() -> None:
 # ---- the edge of chaos -----------------------------------------------------------------------------------------------
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize("name", ["squared_relu", "tanhshrink", "cube"])
 def test_without_a_slope_at_0_there_is_no_edge_without_biases(name: str) -> None:
     phi = user_functions.user(name)

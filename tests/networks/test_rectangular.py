@@ -202,6 +202,7 @@ def test_jacobian_moments_of_finite_linear_networks(weights):
     assert efficiency == pytest.approx(1.0, rel=1e-9) if weights == "orthogonal" else (efficiency < 0.95).all()
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize("weights", ["gaussian", "orthogonal"])
 def test_the_decoder_of_finite_networks(weights):
     law = NetworkLaw(get("tanh"), (120, 80, 160), 1.4, 0.3, 0.3, "output", weights)

@@ -229,7 +229,5 @@ def test_contradictions_are_usage_errors(command_line: CommandLine, options: tup
 
 
 def test_arguments_of_the_function_are_checked() -> None:
-    with pytest.raises(ValueError, match="skp: 1 is no argument"):
-        mfmi.recommend("tanh", depth=3, skp=1)
     with pytest.raises(ValueError, match="keep"):
         mfmi.recommend("tanh", depth=3, keep=0.5)

@@ -60,6 +60,7 @@ def test_rows_without_layers_are_nothing_to_draw() -> None:
         strip_of(rows, "nats")
 
 
+@pytest.mark.thorough
 def test_a_figure_has_its_layers_and_panels_and_the_same_bytes(audit: Path) -> None:
     strip = strip_of(pd.read_parquet(audit).reindex(columns=["step", "layer", "name", "law", *NUMBERS]), "nats")
     image = draw(strip, "svg")

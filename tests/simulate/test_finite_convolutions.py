@@ -45,6 +45,7 @@ def test_inputs_are_correlated_as_they_should_be(positions):
     np.testing.assert_allclose(x.T @ x[:, 0] / len(x), drawn.law.convolution.correlation, atol=0.02)
 
 
+@pytest.mark.thorough
 def test_positions_decorrelate_lag_by_lag():
     """Theory (40), whatever the kernel."""
     phi, depth, channels = get("relu"), 4, 600

@@ -274,6 +274,7 @@ def test_too_few_samples_are_refused():
 # The bracket on the true information
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize(
     "law",
     [

@@ -44,6 +44,7 @@ def test_what_is_no_prediction_is_marked() -> None:
     assert (np.diff(information, axis=0) < 0.0).all()  # fewer bits, less information
 
 
+@pytest.mark.thorough
 def test_they_are_drawn_twice_the_same() -> None:
     branches = {name: over_depth(name, (1, 2)) for name in BLOCKS}
     precision = {name: over_precision(name, 2, (0.1, 1.0)) for name in BLOCKS}

@@ -154,6 +154,7 @@ def test_any_grid_is_the_product_less_what_is_excluded(
     assert found.n_points == len(wanted)
 
 
+@pytest.mark.thorough
 @given(st.integers(1, 400), st.integers(1, 60), st.integers(1, 300))
 @settings(max_examples=60, deadline=None)
 def test_chunks_partition_the_grid(n_w: int, n_b: int, n_depths: int) -> None:

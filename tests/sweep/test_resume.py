@@ -153,6 +153,7 @@ def test_stopped_while_the_chunks_become_one_file(tmp_path: Path, expected: str,
     assert os.listdir(tmp_path) == ["out.parquet"]
 
 
+@pytest.mark.thorough
 def test_a_group_signal_as_from_a_terminal(tmp_path: Path) -> None:
     """Ctrl-C goes to the workers as well; none of them may answer with a traceback."""
     out = tmp_path / "out.parquet"
@@ -282,6 +283,7 @@ def test_stopped_between_the_last_two_steps(tmp_path: Path, expected: str) -> No
     assert os.listdir(tmp_path) == ["out.parquet"]
 
 
+@pytest.mark.thorough
 def test_a_sweep_that_was_killed_before_its_first_chunk_is_not_in_the_way(tmp_path: Path, expected: str) -> None:
     out = tmp_path / "out.parquet"
     folder_of(out).mkdir()

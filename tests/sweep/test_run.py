@@ -50,6 +50,7 @@ def expected(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return path
 
 
+@pytest.mark.thorough
 def test_the_file_holds_the_rows_of_the_plan_in_order(expected: Path) -> None:
     plan = FakePlan()
     points = plan.points(0, plan.n_grid)
@@ -62,6 +63,7 @@ def test_the_file_holds_the_rows_of_the_plan_in_order(expected: Path) -> None:
     assert [path.name for path in expected.parent.iterdir()] == ["out.parquet"]
 
 
+@pytest.mark.thorough
 def test_jobs_do_not_change_the_bytes(tmp_path: Path, expected: Path) -> None:
     result = run_sweep(FakePlan(), tmp_path / "out.parquet", jobs=3, evaluate=rows)
     assert sha256(tmp_path / "out.parquet") == sha256(expected)

@@ -37,6 +37,7 @@ def compared(kind: str, widths: tuple[int, ...], networks: int, depth: int, name
     return {row.quantity for row in rows if row.width is None and row.layer == depth - 1}
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize("kind", QUICK)
 def test_a_few_kinds_agree(kind: str) -> None:
     found = compared(kind, (12, 24), 5, 3, "tanh", 0.0)
