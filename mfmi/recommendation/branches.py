@@ -108,7 +108,7 @@ def recommend_branch(network: NetworkFamily, sigma_b: float | None = None, keep:
         g, aim = _given(given, network.depth), None
         limits: tuple[str, ...] = ()
     else:
-        g, limits = _largest(network, w, b, keep * first)
+        g, limits = _largest(network, w, b, keep, first)
         aim = keep
     scales = {"recommended" if aim is not None else "given": g} | {
         name: float(network.depth) ** power for name, power in OTHERS.items()
@@ -141,19 +141,19 @@ def _first(network: NetworkFamily, w: float, b: float) -> float:
     return float(found["mi_linear"][0])
 
 
-def _largest(network: NetworkFamily, w: float, b: float, least: float) -> tuple[float, tuple[str, ...]]:
-    """The largest scale up to which all leave so much."""
+def _largest(network: NetworkFamily, w: float, b: float, keep: float, first: float) -> tuple[float, tuple[str, ...]]:
+    """The largest scale up to which all keep that share of what the first layer tells."""
     scales = np.geomspace(*WITHIN, _COARSE)
     for step in range(1 + _ROUNDS):
         # Both ends of later rounds are known.
         some = scales if step == 0 else scales[1:-1]
         points = network.points(np.full(len(some), w), b, branch=some)
         values: FloatArray = evaluate_points(points, [network.depth], ("linear",), network.unit)["mi_linear"]
-        fails = ~(values >= least)
+        fails = ~(values >= keep * first)
         if step == 0 and fails[0]:
             raise NoOptimumError(
-                f"no branch scale from {WITHIN[0]:g} on keeps as much of what the first layer of"
-                f" {network.activation.name} tells: noise costs more, or the skip; keep less"
+                f"a branch scale of {WITHIN[0]:g}, the smallest that is looked at, keeps {values[0] / first:.3g}"
+                f" of what the first layer of {network.activation.name} tells: keep less"
             )
         if step == 0 and not fails.any():
             return WITHIN[1], ("branch",)

@@ -90,7 +90,9 @@ def test_ends_of_the_search_are_said() -> None:
     """Absolute noise at the output is small beside a stream that grows: a linear one keeps more than it began with."""
     assert recommend_branch(NetworkFamily(get("linear"), 4, structure={"skip": 1.0})).limits == ("branch",)
     noisy = NetworkFamily(get("relu"), 30, "gaussian", "every", "float8_e5m2", structure={"skip": 1.0})
-    with pytest.raises(ValueError, match="on keeps as much of what the first layer of relu tells"):
+    with pytest.raises(
+        ValueError, match=r"0.001, the smallest that is looked at, keeps 0\.\d+ of what the first layer of relu tells"
+    ):
         recommend_branch(noisy, keep=0.9)
 
 
