@@ -63,6 +63,7 @@ def test_files_of_every_kind(name: str, data: np.ndarray) -> None:
     assert read_inputs(name) == pytest.approx(data, rel=1e-15)
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize("weights", ["gaussian", "orthogonal"])
 def test_bound(command_line: CommandLine, data: np.ndarray, weights: str) -> None:
     options = (*NETWORK, "--weights", weights, "--inputs", "data.npy", "--width", "20")

@@ -298,6 +298,7 @@ def test_pieces_cost_their_entropy() -> None:
         assert found.linear.value[0] <= upper.value[0] < found.full.value[0]
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize("name", ["abs", "gelu", "sin", "cos"])
 def test_the_entropy_of_pieces(name: str) -> None:
     phi, rng = get(name), np.random.default_rng(2)

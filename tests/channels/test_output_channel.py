@@ -116,6 +116,7 @@ def entropy_of_the_fold(turning, variance, total):
     return -np.sum(law[:, None] * density * np.log(np.maximum(density, 1e-300))) * np.pi / 2000
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize(("name", "turning"), [("cos", 0.0), ("sin", 0.5 * np.pi)])
 def test_a_wave_tells_the_distance_from_its_turning_point(name, turning):
     for v, noise, q in ((0.4, 0.1, 1.0), (1.5, 0.2, 3.0), (5.0, 0.5, 14.0), (1.0, 0.3, 1.0)):
@@ -124,6 +125,7 @@ def test_a_wave_tells_the_distance_from_its_turning_point(name, turning):
         assert found.j == pytest.approx(whole[0] - whole[1], abs=2e-8)
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize("name", ["cos", "sin"])
 def test_derivatives_of_a_wave(name):
     phi, h = activations.get(name), 1e-3

@@ -227,6 +227,7 @@ def minima_by_scan(alpha, o2):
     return sorted(minima + ([float(input_channel(rademacher(), alpha / o2).j)] if gap[0] <= 0.0 else []))
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize(("alpha", "o2", "count"), [(0.3, 1e-2, 2), (0.35, 1e-2, 2), (0.4, 1e-3, 2), (0.9, 0.05, 1)])
 def test_the_smaller_of_two_minima_counts_and_the_message_says_so(alpha, o2, count):
     expected = minima_by_scan(alpha, o2)

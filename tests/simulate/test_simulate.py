@@ -293,6 +293,7 @@ def test_bracket_holds_the_exact_information_of_linear_networks(law):
         assert not found.saturated
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize("noise_at", ["output", "every"])
 @pytest.mark.parametrize("phi", [Tanh(), Relu()], ids=["tanh", "relu"])
 def test_bracket_holds_the_exact_information_of_one_unit_a_layer(phi, noise_at):

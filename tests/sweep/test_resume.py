@@ -218,6 +218,7 @@ def test_other_package_versions_are_refused(tmp_path: Path) -> None:
         run_sweep(FakePlan(**PLAN_SIZE), out, evaluate=rows, resume=True)
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize("text", ["", "{", "[" * 100_000])
 def test_a_damaged_plan_is_named(tmp_path: Path, text: str) -> None:
     out = tmp_path / "out.parquet"
