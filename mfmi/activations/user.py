@@ -171,6 +171,8 @@ class UserActivation(Activation):
     def _check_derivative(self, panels: _resolution.Panels) -> dict[str, float]:
         """Find the step on which differences agree best, and compare the derivative with them."""
         grid = self._between(np.concatenate([np.linspace(-10.0, 10.0, 1999), panels.places(10.0)]))
+        if not grid.size:
+            raise ValueError(f"activation {self.name!r}: its moments cannot be resolved: kinks or jumps are everywhere")
         candidates = []
         for step in _STEPS:
             fine = _probe.slope(self, grid, self.kinks, step / 1.5)

@@ -282,10 +282,18 @@ def read_text_numbers(
     reading = pa_csv.ReadOptions(use_threads=False, autogenerate_column_names=True, skip_rows=int(has_names))
     parsing = pa_csv.ParseOptions(delimiter=separator, ignore_empty_lines=skip_empty)
     try:
-        table = pa_csv.read_csv(path, reading, parsing, pa_csv.ConvertOptions(null_values=[]))
+        table = pa_csv.read_csv(_lines(path), reading, parsing, pa_csv.ConvertOptions(null_values=[]))
     except pa.ArrowInvalid:
         return None
     return _side_by_side(table) if all(map(_is_numeric, table.schema.types)) else None
+
+
+def _lines(path: str | os.PathLike[str]) -> Any:
+    """The file, or its text where that is one line without an end, which pyarrow (26.0) takes for an empty block."""
+    with open(path, "rb") as file:
+        first = file.readline()
+        is_all = not file.read(1)
+    return pa.BufferReader(first + b"\n") if is_all and first.strip() and not first.endswith(b"\n") else path
 
 
 def _is_numeric(kind: pa.DataType) -> bool:

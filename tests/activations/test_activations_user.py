@@ -45,6 +45,7 @@ attribute.derivative = lambda u: 2 * tanh_derivative(u)
 def scalar_only(u): return 1.0 if u > 0 else 0.0
 def logarithm(u): return np.log(u)
 def total(u): return np.sum(u)
+def thin(u): return np.where((u > 1) & (u < 1.01), 1.0, 0.0)
 def normalised(u): return u / np.max(np.abs(u))
 def imaginary(u): return np.asarray(u) * 1j
 def text(u): return "tanh"
@@ -258,6 +259,7 @@ def test_a_slope_that_vanishes_at_a_point(mine):
         ("single", ("single': has no more digits than float32", "return float64")),
         ("single_within", ("has no more digits than float32",)),
         ("single_slope", ("derivative has no more digits than float32",)),
+        ("thin", ("its moments cannot be resolved", "kinks or jumps are everywhere")),
         ("rough", ("cannot be resolved", "noise in more than 256 places")),
         ("broken", ("cannot be resolved", "kinks, jumps or noise in more than 256 places")),
         ("bad_kinks", ("kinks must be finite",)),

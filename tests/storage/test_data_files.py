@@ -29,6 +29,14 @@ def test_a_byte_order_mark_is_no_part_of_the_first_number(mark: str, end: str) -
     np.testing.assert_array_equal(read_ensemble("spectrum", "values.csv").eigenvalues, [1 / 3, 1 / 3, 1 / 3, 3.0])
 
 
+@pytest.mark.parametrize(("suffix", "separator"), [("csv", ","), ("tsv", "\t")])
+@pytest.mark.parametrize("mark", ["", "\ufeff"])
+@pytest.mark.parametrize("end", ["\n", ""])
+def test_one_row_may_lack_its_end(suffix: str, separator: str, mark: str, end: str) -> None:
+    Path(f"values.{suffix}").write_text(mark + separator.join(["9.0", "1.0", "2.0"]) + end, newline="")
+    assert read_spectrum(f"values.{suffix}").tolist() == [9.0, 1.0, 2.0]
+
+
 def test_eigenvalues_after_a_byte_order_mark_give_the_information_of_all_of_them(command_line: CommandLine) -> None:
     Path("marked.csv").write_text("\ufeff9\n1\n1\n1\n")
     Path("plain.csv").write_text("9\n1\n1\n1\n")
