@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, ClassVar
 
 import pandas as pd
 
@@ -12,26 +12,23 @@ from mfmi.report.notebook import audit_html, recommendation_html
 class _ShownFrame(pd.DataFrame):
     """A data frame; what is made of it is a plain one."""
 
+    _html: ClassVar[staticmethod[[pd.DataFrame], str]]
+
     @property
     def _constructor(self) -> Any:
         return pd.DataFrame
 
-    def _html(self) -> str:
-        raise NotImplementedError
-
     def _repr_html_(self) -> str | None:
-        return self._html() if pd.get_option("display.notebook_repr_html") else None
+        return type(self)._html(self) if pd.get_option("display.notebook_repr_html") else None
 
 
 class RecommendationFrame(_ShownFrame):
     """What `mfmi.recommend` returns: a `pandas.DataFrame` that a notebook shows with the best initialisation on top."""
 
-    def _html(self) -> str:
-        return recommendation_html(self)
+    _html = staticmethod(recommendation_html)
 
 
 class AuditFrame(_ShownFrame):
     """What `mfmi.audit` returns: a `pandas.DataFrame` that a notebook shows below its findings."""
 
-    def _html(self) -> str:
-        return audit_html(self)
+    _html = staticmethod(audit_html)
