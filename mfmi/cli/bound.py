@@ -18,7 +18,7 @@ from mfmi.cli.options import network_option, network_options, scale_options
 from mfmi.cli.progress import ProgressDisplay
 from mfmi.cli.sink import Sink, output_options
 from mfmi.cli.structure_options import NOISE, noise_text, structure_options, structure_text, with_structure
-from mfmi.cli.terminal import terminal
+from mfmi.cli.terminal import can_show, terminal
 from mfmi.cli.waiting import announce_tables
 from mfmi.columns import DATA_NAMES
 from mfmi.names import BY_DEPTH, DEPTH, LOWER_BOUNDS, NUMBER_FORMATS, OBSERVABLES, STRUCTURED_ESTIMATORS, UPPER_BOUNDS
@@ -217,7 +217,7 @@ def _draw(
     console: Console,
 ) -> None:
     """Draw the rows for people, 80 columns wide or as wide as the terminal."""
-    unicode = _can_encode(console.encoding)
+    unicode = can_show(console, f"·≤{BARS}")
     for line in _headline(activation, points, rows, model):
         console.print(line if unicode else line.replace("·", "-"), soft_wrap=True)
     console.print()
@@ -393,11 +393,3 @@ def _largest(rows: Rows) -> float:
     values = np.concatenate([np.asarray(rows[name], float) for name in ("mi_linear", "mi_lower", "mi_upper")])
     values = values[np.isfinite(values)]
     return float(values.max()) if len(values) else 0.0
-
-
-def _can_encode(encoding: str) -> bool:
-    try:
-        f"·≤{BARS}".encode(encoding)
-    except (UnicodeEncodeError, LookupError):
-        return False
-    return True

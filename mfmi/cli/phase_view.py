@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from mfmi.cli.numbers import known, number
+from mfmi.cli.terminal import can_show
 from mfmi.names import PHASES
 
 if TYPE_CHECKING:
@@ -298,8 +299,4 @@ def can_encode(console: Console) -> bool:
     from mfmi.report.character_map import FRAME
 
     marks = "".join(mark[0] for mark in (*PHASE_MARKS.values(), EDGE_MARKS, REPELLING_MARKS))
-    try:
-        "".join((*FRAME, marks)).encode(console.encoding)
-    except (UnicodeEncodeError, LookupError):
-        return False
-    return True
+    return can_show(console, "".join((*FRAME, marks)))

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from mfmi.cli.numbers import number
+from mfmi.cli.terminal import can_show
 from mfmi.report.figure_data import Curves, Figure, Heat
 from mfmi.report.ranks import Ranks
 
@@ -48,11 +49,7 @@ def draw_figure(figure: Figure, console: Console) -> None:
 def _unicode(console: Console) -> bool:
     from mfmi.report.character_map import FRAME
 
-    try:
-        "".join((*FRAME, SHADES)).encode(console.encoding)
-    except (UnicodeEncodeError, LookupError):
-        return False
-    return True
+    return can_show(console, "".join((*FRAME, SHADES)))
 
 
 def _draw_heat(figure: Figure, panel: Heat, console: Console) -> None:

@@ -138,3 +138,12 @@ def terminal() -> Terminal:
     """Return the settings of the running command; the defaults where none runs."""
     context = click.get_current_context(silent=True)
     return context.ensure_object(Terminal) if context else Terminal()
+
+
+def can_show(console: Console, text: str) -> bool:
+    """Say whether a terminal's encoding has all characters of a text."""
+    try:
+        text.encode(console.encoding)
+    except (UnicodeEncodeError, LookupError):
+        return False
+    return True

@@ -21,7 +21,7 @@ from mfmi.cli.progress import ProgressDisplay
 from mfmi.cli.sink import Sink, output_options
 from mfmi.cli.structure_options import NOISE, noise_text, structure_options, structure_text, usage_errors
 from mfmi.cli.sweep import Jobs
-from mfmi.cli.terminal import terminal
+from mfmi.cli.terminal import can_show, terminal
 from mfmi.errors import shown
 from mfmi.names import VERIFIED_NETWORKS, VERIFIED_WIDTH
 
@@ -206,7 +206,7 @@ def _draw(setting: Setting, effort: Effort, rows: Sequence[Row], unit: str, cons
     """Draw the comparison: a line per quantity and layer, the widths side by side."""
     import numpy as np
 
-    unicode, points = _can_encode(console.encoding), setting.points()
+    unicode, points = can_show(console, "·≤≥∞²"), setting.points()
     where = "at the output" if setting.noise_at == "output" else "in every layer"
     title = (
         f"{setting.activation.name} · sigma_w {setting.sigma_w:g} · sigma_b {setting.sigma_b:g}"
@@ -250,11 +250,3 @@ def _draw(setting: Setting, effort: Effort, rows: Sequence[Row], unit: str, cons
     agree = f"all {len(limits)} values agree within 3 standard errors"
     verdict = f"{bad} of {len(limits)} values disagree with the theory" if bad else agree
     console.print(verdict, style="bold red" if bad else "bold", soft_wrap=True)
-
-
-def _can_encode(encoding: str) -> bool:
-    try:
-        "·≤≥∞²".encode(encoding)
-    except (UnicodeEncodeError, LookupError):
-        return False
-    return True
