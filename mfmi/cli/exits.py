@@ -16,6 +16,7 @@ import click
 
 from mfmi.cli.terminal import Terminal
 from mfmi.errors import ConfigError, OutputError, ResumeError, place_of
+from mfmi.processes.interruption import is_uninterruptible
 
 OK = 0
 BUG = 1
@@ -42,8 +43,10 @@ class Signalled(KeyboardInterrupt):
 def run(program: Callable[[], None], settings: Terminal) -> NoReturn:
     """Run `program` and leave the process as the contract says: exit code, or death by the signal."""
     try:
-        with _signals_raised():
+        with _signals_raised() as received:
             code = _code_of(program, settings)
+            if received:  # its exception was lost on the way, or has become another one
+                raise Signalled(received[0])
     except KeyboardInterrupt as stop:
         _die_by(getattr(stop, "signum", signal.SIGINT))
     try:
@@ -123,12 +126,13 @@ def _bug(error: Exception, settings: Terminal) -> int:
 
 
 def _stop(signum: int, frame: FrameType | None) -> None:
-    """Turn a signal into an exception, or die by it in the middle of an import.
+    """Turn a signal into an exception, or die by it in the middle of an import or a compilation.
 
     An exception raised while a compiled module sets itself up comes out of it as an ImportError, after a traceback that
-    the module prints, and a caller that can do without the module catches it: the request would be lost.
+    the module prints, and a caller that can do without the module catches it: the request would be lost. While numba
+    compiles, LLVM calls Python, which can hand it no exception: it is printed and dropped, or the code is incomplete.
     """
-    if _is_importing(frame):
+    if _is_importing(frame) or is_uninterruptible():
         _tidy()
         _die_by(signum)
     raise Signalled(signum)
@@ -151,14 +155,25 @@ def _is_importing(frame: FrameType | None) -> bool:
 
 
 @contextlib.contextmanager
-def _signals_raised() -> Iterator[None]:
-    """Turn SIGTERM into an exception, so that drafts are removed and finished chunks kept as with Ctrl-C."""
+def _signals_raised() -> Iterator[list[int]]:
+    """Turn SIGTERM into an exception, so that drafts are removed and finished chunks kept as with Ctrl-C.
+
+    Yields
+    ------
+    received : the signals that have come, whatever became of their exceptions.
+    """
+    received: list[int] = []
+
+    def note(signum: int, frame: FrameType | None) -> None:
+        received.append(signum)
+        _stop(signum, frame)
+
     handled = [signal.SIGTERM]
     if signal.getsignal(signal.SIGINT) is signal.default_int_handler:  # else it is ignored, as in the background
         handled.append(signal.SIGINT)
-    before = {signum: signal.signal(signum, _stop) for signum in handled}
+    before = {signum: signal.signal(signum, note) for signum in handled}
     try:
-        yield
+        yield received
     finally:
         for signum, handler in before.items():
             signal.signal(signum, handler)

@@ -18,6 +18,7 @@ from typing import Any
 
 from mfmi.errors import MfmiWarning
 from mfmi.processes.cache_folder import cache_directory, digest_of_sources, is_trusted, make_folder
+from mfmi.processes.interruption import uninterruptible
 from mfmi.processes.progress import stage
 
 SWITCH = "MFMI_COMPILE"
@@ -69,29 +70,45 @@ def machine_code(
     kept = numba.config.CACHE_DIR
     numba.config.CACHE_DIR = str(folder or "")
     try:
-        code: Callable[..., None] = numba.njit(cache=folder is not None, **options)(function)
+        code = numba.njit(cache=folder is not None, **options)(function)
     finally:
         numba.config.CACHE_DIR = kept
-    names = {part.__name__ for part in (*inner, function)}
-    return _Announced(code if folder is None else _Sealing(code, folder), names)
+    return _MachineCode(code, {part.__name__ for part in (*inner, function)}, folder)
 
 
-class _Announced:
-    """Code that says so when it is compiled, at its first call or for arguments of a new kind."""
+class _MachineCode:
+    """Code that is compiled, or loaded, before its first call and says so.
 
-    def __init__(self, code: Callable[..., None], names: Collection[str]) -> None:
-        self._code, self._names, self._is_ready = code, names, False
+    Parameters
+    ----------
+    code : numba's dispatcher.
+    names : the functions that are compiled with it, for the progress.
+    folder : where it is kept, if anywhere; what numba writes there is noted down as soon as it has.
+    """
+
+    def __init__(self, code: Any, names: Collection[str], folder: Path | None) -> None:
+        self._code, self._names, self._folder, self._known = code, names, folder, 0
 
     def __call__(self, *arguments: Any) -> None:
         """Run the code."""
-        if self._is_ready:
-            self._code(*arguments)
-            return
+        if not self._known:
+            self._prepare(arguments)
+        self._code(*arguments)
+        self._note_down()  # arguments of another kind
+
+    def _prepare(self, arguments: tuple[Any, ...]) -> None:
+        """Compile it; apart from its run, so that no more than that waits when somebody asks to stop."""
         from numba.core import event
 
-        with event.install_listener("numba:compile", _listener(self._names)):
-            self._code(*arguments)
-        self._is_ready = True
+        with uninterruptible(), event.install_listener("numba:compile", _listener(self._names)):
+            self._code.compile(tuple(self._code.typeof_pyval(argument) for argument in arguments))
+            self._note_down()
+
+    def _note_down(self) -> None:
+        if len(self._code.overloads) != self._known:
+            self._known = len(self._code.overloads)
+            if self._folder is not None and any(self._code.stats.cache_misses.values()):
+                seal(self._folder)
 
 
 def _listener(names: Collection[str]) -> Any:
@@ -119,23 +136,6 @@ def _listener(names: Collection[str]) -> Any:
                 self._open.close()
 
     return Listener()
-
-
-class _Sealing:
-    """Compiled code that notes down what numba has written of it, as soon as it has."""
-
-    def __init__(self, code: Any, folder: Path) -> None:
-        self._code, self._folder, self._known = code, folder, 0
-
-    def __call__(self, *arguments: Any) -> None:
-        """Run the code, which compiles or loads it for arguments of a new kind."""
-        try:
-            self._code(*arguments)
-        finally:
-            if len(self._code.overloads) != self._known:
-                self._known = len(self._code.overloads)
-                if any(self._code.stats.cache_misses.values()):
-                    seal(self._folder)
 
 
 def seal(folder: Path) -> None:

@@ -158,7 +158,11 @@ def test_tracebacks_come_on_demand(
 
 @pytest.mark.thorough
 @pytest.mark.parametrize(
-    "arguments", [("version",), BOUND, (*BOUND, "--format", "table"), (*BOUND, "--format", "parquet")]
+    "arguments",
+    [
+        (*line, "--quiet")
+        for line in (["version"], BOUND, [*BOUND, "--format", "table"], [*BOUND, "--format", "parquet"])
+    ],
 )
 def test_a_closed_pipe_is_no_failure(process: Process, arguments: tuple[str, ...]) -> None:
     reading, writing = os.pipe()
@@ -390,3 +394,55 @@ def test_a_request_to_stop_ends_the_program_during_an_import(signum, tmp_path):
     assert (done.stderr, done.returncode) == ("", -signum)
     assert done.stdout == ""
     assert {path.suffix for path in tmp_path.iterdir() if path.is_file()} == {".py"}  # no draft of rows.csv
+
+
+STOPPED_WHILE_COMPILING = """
+import os, sys
+from numba.core import event
+
+class Interrupts(event.Listener):
+    # As when it comes while LLVM has called Python to dispose of something: nobody receives the exception there.
+    def on_start(self, event):
+        if sys._getframe(1).f_code.co_name != "__del__":
+            self.send()
+    def on_end(self, event):
+        pass
+    def send(self):
+        try:
+            os.kill(os.getpid(), {signum})
+            sum(range(1000))
+        except BaseException:
+            pass
+
+event.register("numba:llvm_lock", Interrupts())
+{program}
+"""
+PROGRAMS = {
+    "command": 'from mfmi.cli.main import main; main(["bound", "--act", "tanh", "--sw", "1.5", "-o", "rows.csv"])',
+    "Python": 'import mfmi; mfmi.evaluate("tanh", 1.5); print("never stopped")',
+}
+
+
+@pytest.mark.thorough
+@pytest.mark.parametrize("program", PROGRAMS.values(), ids=list(PROGRAMS))
+def test_a_request_to_stop_during_a_compilation_is_not_lost(program: str, tmp_path: Path) -> None:
+    pytest.importorskip("numba")
+    code = STOPPED_WHILE_COMPILING.format(signum=int(signal.SIGINT), program=program)
+    environment = os.environ | {"MFMI_CACHE_DIR": str(tmp_path / "cache")}
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, cwd=tmp_path, env=environment)
+    assert (done.stdout, done.returncode) == ("", -signal.SIGINT)
+    assert not (tmp_path / "rows.csv").exists()
+
+
+def test_a_request_that_the_work_has_swallowed_still_ends_the_program() -> None:
+    code = (
+        "import os, signal\n"
+        "from mfmi.cli.exits import run\n"
+        "from mfmi.cli.terminal import Terminal\n"
+        "def program():\n"
+        "    try:\n        os.kill(os.getpid(), signal.SIGINT)\n        sum(range(1000))\n"
+        "    except BaseException:\n        raise RuntimeError('another error') from None\n"
+        "run(program, Terminal(arguments=()))\n"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60)
+    assert done.returncode == -signal.SIGINT

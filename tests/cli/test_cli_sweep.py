@@ -15,6 +15,7 @@ import numpy as np
 import pandas as pd
 import pytest
 from conftest import Outcome
+from waiting import printed_until, until
 
 import mfmi
 from mfmi.cli.progress import ProgressDisplay
@@ -238,10 +239,8 @@ def test_an_interruption_keeps_what_is_done_and_says_how_to_go_on(tmp_path: Path
     command = [sys.executable, "-m", "mfmi", "sweep", "big.yaml", "-o", "big.parquet", "--jobs", "1"]
     with subprocess.Popen(command, stderr=subprocess.PIPE, text=True, cwd=tmp_path) as running:
         parts = tmp_path / "big.parquet.parts"
-        until = time.monotonic() + 60
         # The second file is there only after the first has been counted.
-        while len(list(parts.glob("chunk-*"))) < 2 and time.monotonic() < until:
-            time.sleep(0.05)
+        until(lambda: len(list(parts.glob("chunk-*"))) >= 2)
         running.send_signal(signum)
         _, err = running.communicate(timeout=60)
     assert running.returncode == -signum
@@ -268,20 +267,16 @@ def test_progress_is_plain_lines_off_a_terminal(hasty: None, capsys: pytest.Capt
     with ProgressDisplay(Terminal()) as display:
         display(Progress("evaluate", 1, 10, 1000, 2.0))
         display(Progress("evaluate", 2, 10, 2000, 4.0))
-        time.sleep(0.2)
-    captured = capsys.readouterr()
-    assert captured.out == ""
-    assert "mfmi: evaluate 2/10 chunks, 2,000 rows, 500 rows/s, 16 s left\n" in captured.err
+        out, _ = printed_until(capsys, "mfmi: evaluate 2/10 chunks, 2,000 rows, 500 rows/s, 16 s left\n")
+    assert out == ""
 
 
 def test_measurements_are_no_chunks(hasty: None, capsys: pytest.CaptureFixture[str]) -> None:
     with ProgressDisplay(Terminal()) as display:
-        time.sleep(0.1)
+        printed_until(capsys, "mfmi: nothing is finished yet\n")
         display(Progress("measure", 3, 8, 0, 1.0))
-        time.sleep(0.1)
-    lines = capsys.readouterr().err.splitlines()
-    assert lines[0] == "mfmi: nothing is finished yet"
-    assert lines[-1] == "mfmi: measure 3/8"
+        out, _ = printed_until(capsys, "mfmi: measure 3/8\n")
+    assert out == ""
 
 
 def test_progress_is_silent_when_asked_or_quick(
@@ -306,7 +301,7 @@ def test_progress_is_a_bar_on_a_terminal(hasty: None, monkeypatch: pytest.Monkey
     monkeypatch.setenv("TERM", "xterm")
     with ProgressDisplay(Terminal()) as display:
         display(Progress("evaluate", 5, 10, 1000, 2.0))
-        time.sleep(0.3)
+        until(screen.getvalue)
     assert "evaluate 5/10 chunks" in screen.getvalue()
 
 

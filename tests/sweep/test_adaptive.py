@@ -240,8 +240,9 @@ def test_the_bytes_do_not_depend_on_the_jobs(whole: dict[str, bytes], tmp_path: 
 def test_the_bytes_do_not_depend_on_the_scheduler(whole: dict[str, bytes], tmp_path: Path) -> None:
     distributed = pytest.importorskip("distributed")
     out = tmp_path / "out.parquet"
+    # Any free port: without an address the server of the dashboard's port is shared by all tests that run.
     with distributed.LocalCluster(
-        n_workers=2, threads_per_worker=1, processes=False, dashboard_address=None
+        n_workers=2, threads_per_worker=1, processes=False, dashboard_address=":0"
     ) as cluster:
         run_sweep(Plan.from_config(config("mi_linear")), out, scheduler=cluster.scheduler_address, evaluate=rows)
     assert out.read_bytes() == whole["mi_linear"]
