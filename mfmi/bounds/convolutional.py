@@ -10,7 +10,7 @@ from collections.abc import Callable
 import numpy as np
 
 from mfmi.bounds import estimators
-from mfmi.bounds.estimate import Estimate, closed
+from mfmi.bounds.estimate import Estimate, closed, mean_of
 from mfmi.bounds.problem import Channels, Problem, phi_full, phi_known
 
 
@@ -84,18 +84,7 @@ def _of_all(modes: Problem, channels: Channels, which: Callable[[Problem, Channe
 def _mean(problem: Problem, found: Estimate) -> Estimate:
     """An estimate of the points from those of their frequencies."""
     assert problem.model.convolution is not None
-    share = problem.model.convolution.modes.share
-
-    shape = len(problem.rows), len(share)
-    value, residual, mmse, error = (
-        part.reshape(shape) for part in (found.value, found.residual, found.mmse, found.error)
-    )
-    converged = np.asarray(found.converged.reshape(shape).all(axis=1))
-    # Not a product of matrices, whose rounding depends on how many points there are.
-    value, error, mmse = ((part * share).sum(axis=1) for part in (value, error, mmse))
-    value, error = (np.where(converged, part, np.nan) for part in (value, error))
-    coexisting = np.asarray(found.coexisting.reshape(shape).any(axis=1))
-    return Estimate(value, residual.max(axis=1), converged, mmse, coexisting, error)
+    return mean_of(found, problem.model.convolution.modes.share)
 
 
 def _error_of(bound: Callable[[Problem], Estimate]) -> Callable[[Problem], Estimate]:

@@ -35,6 +35,7 @@ NOISY = "there is noise in hidden layers"
 NO_SKIP = "a skip of 0 among others"
 FOLDS = "a branch is no contraction relative to its skip: the stream may fold"
 OVERFLOWS = "a variance overflows"
+DEGENERATE = "an eigenvalue of the input's covariance is 0"
 
 
 def covariance_upper(network: Architecture, weights: str, stream: Stream, full: Estimate) -> Estimate:
@@ -239,7 +240,9 @@ def contracts(network: Architecture, weights: str, stream: Stream) -> NDArray[np
         return np.asarray(np.abs(stream.branch[:, before]) * norm * slope < network.skip[:, before])
 
 
-def entropy_power(network: Architecture, weights: str, stream: Stream) -> tuple[Estimate, Reasons]:
+def entropy_power(
+    network: Architecture, weights: str, stream: Stream, log_volume: float = 0.0
+) -> tuple[Estimate, Reasons]:
     """Lower bound by the entropy power of what the network makes of its input (theory (19), (39)).
 
     A theorem in the limit of wide layers: of a plain network with a strictly monotone activation, and of a residual one
@@ -251,6 +254,7 @@ def entropy_power(network: Architecture, weights: str, stream: Stream) -> tuple[
     network : n networks.
     weights : "gaussian" or "orthogonal".
     stream : their mean field.
+    log_volume : mean logarithm of the eigenvalues of the input's covariance, over its variance.
 
     Returns
     -------
@@ -264,7 +268,7 @@ def entropy_power(network: Architecture, weights: str, stream: Stream) -> tuple[
     loss = 1.0 if weights == "gaussian" else 0.0
     observed = np.log(stream.output_noise[:, -1])
     with np.errstate(divide="ignore", invalid="ignore"):
-        log_power = np.log(network.input_variance * network.input_sigma_w2) - loss
+        log_power = np.log(network.input_variance * network.input_sigma_w2) + log_volume - loss
         plain = (network.skip[:, before] == 0.0).all(axis=1) & ((network.matrices == 1) | (depth == 1))
         carried = log_power + np.log(np.square(network.skip[:, before])).sum(axis=1)
         chained = _plain_log_power(network, loss, stream, log_power) if plain.any() else log_power
@@ -279,6 +283,7 @@ def entropy_power(network: Architecture, weights: str, stream: Stream) -> tuple[
         (~plain & noisy, NOISY),
         (~plain & skipless, NO_SKIP),
         (plain & (depth > 1) & (not network.phi.strictly_monotone), NOT_MONOTONE),
+        (np.full(network.size, np.isneginf(log_volume)), DEGENERATE),
         (~np.isfinite(stream.path.q).all(axis=1), OVERFLOWS),
     ):
         reason[wrong] = why

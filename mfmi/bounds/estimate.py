@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -78,4 +78,36 @@ def largest(estimates: Iterable[Estimate]) -> Estimate:
         chosen = (np.where(better, one, whole) for one, whole in zip(other, best, strict=True))
         residual, converged = np.maximum(best.residual, other.residual), best.converged & other.converged
         best = Estimate(*chosen)._replace(residual=residual, converged=converged)
+    return best
+
+
+def mean_of(found: Estimate, share: FloatArray) -> Estimate:
+    """The mean of an estimate over the parts of a point, a point's one after the other, `share` of shape (F,).
+
+    Of shares that do not sum to 1, what these parts add to a mean; see `together`.
+    """
+    shape = -1, len(share)
+    value, residual, mmse, error = (
+        part.reshape(shape) for part in (found.value, found.residual, found.mmse, found.error)
+    )
+    converged = np.asarray(found.converged.reshape(shape).all(axis=1))
+    # Not a product of matrices, whose rounding depends on how many points there are.
+    value, error, mmse = ((part * share).sum(axis=1) for part in (value, error, mmse))
+    value, error = (np.where(converged, part, np.nan) for part in (value, error))
+    coexisting = np.asarray(found.coexisting.reshape(shape).any(axis=1))
+    return Estimate(value, residual.max(axis=1), converged, mmse, coexisting, error)
+
+
+def together(parts: Sequence[Estimate]) -> Estimate:
+    """A mean of the same points from what several of their parts add to it."""
+    best, *others = parts
+    for other in others:
+        best = Estimate(
+            best.value + other.value,
+            np.maximum(best.residual, other.residual),
+            best.converged & other.converged,
+            best.mmse + other.mmse,
+            best.coexisting | other.coexisting,
+            best.error + other.error,
+        )
     return best

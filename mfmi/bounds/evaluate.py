@@ -21,7 +21,7 @@ from mfmi.bounds.optional_columns import DERIVED, pairwise
 from mfmi.bounds.optional_columns import REGISTRY as OPTIONAL_REGISTRY
 from mfmi.bounds.problem import Problem
 from mfmi.bounds.propagation import Propagation
-from mfmi.bounds.structured import EXPONENTS, PLAIN_TOO, evaluate_structured, reason_against
+from mfmi.bounds.structured import COUPLED, EXPONENTS, PLAIN_TOO, evaluate_structured, reason_against
 from mfmi.bounds.view import OVERFLOW, UNBOUNDED, View, unresolved
 from mfmi.columns import DATA_NAMES, INFORMATION, OPTIONAL_NAMES, TOTAL, columns_with
 from mfmi.meanfield import FixedPoint, fixed_point, pair_gaps, trajectory
@@ -42,7 +42,6 @@ SEARCHED, _ABOVE = ("layerwise", "fisher", "replica"), ("replica", *UPPER_BOUNDS
 _RELATIVE, _ABSOLUTE = 1e-5, 1e-8
 # Columns of convolutions of correlated inputs that are those of dense networks, and why others are null.
 _OF_POSITIONS = {name: OPTIONAL_REGISTRY[name] for name in ("jacobian_mean", "jacobian_variance")}
-_COUPLED = "not known of a convolution of correlated inputs, whose channels couple all positions"
 _MISSED = "{}: the search missed a minimum"
 
 
@@ -149,7 +148,7 @@ def _note_unknown(asked: Sequence[str], known: Quantities, out: View, layers: ND
     unknown = [name.removeprefix("mi_") for name in asked if name not in known and name not in EXPONENTS]
     if unknown:
         row, column = np.indices(layers.shape).reshape(2, -1)
-        out.note("ok", f"{', '.join(unknown)}: {_COUPLED}", (row, column))
+        out.note("ok", f"{', '.join(unknown)}: {COUPLED}", (row, column))
 
 
 def _only_general(weights: str, model: Model) -> bool:

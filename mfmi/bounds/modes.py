@@ -12,6 +12,7 @@ import math
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from functools import cached_property
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -25,8 +26,8 @@ from mfmi.networks.convolution import Modes
 # Orders of the Hermite series that are followed at most, those that the quadrature of its coefficients resolves, and
 # the share of the residual below which the orders beyond are none.
 _MOST_ORDERS, _CUT = 63, 1e-13
-# Rounding in a sum over positions, a frequency.
-_ROUNDING = 4.0 * np.finfo(np.float64).eps
+ROUNDING = 4.0 * np.finfo(np.float64).eps
+"""Rounding in a sum over positions, a position."""
 # Numbers that are worked on together.
 _ELEMENTS = 1 << 21
 
@@ -76,41 +77,70 @@ class ModePropagation(Propagation):
 
     @cached_property
     def _surrogates(self) -> tuple[Surrogate, Surrogate | None]:
-        phi, first, count = self.phi, slice(None, None, self.count), self.count
+        first = slice(None, None, self.count)
         noise = self.hidden_noise[first, None]
         inner = (self.path.offset_gap[first] + noise)[:, :-1]
-        total, within = self.path.s[first, :-1].ravel(), inner.ravel()
         with np.errstate(invalid="ignore", divide="ignore"):
             rho = (self.path.offset_gap[first, :-1, None] - self.lag_gap[:, :-1]) / inner[:, :, None]
-        rho = np.clip(np.nan_to_num(rho), -1.0, 1.0).reshape(len(within), -1)
-        orders = _orders(float(np.abs(rho).max(initial=0.0)))
-        parts: list[list[FloatArray]] = [[], [], [], []]
-        places, cut = [], False
-        for rows, m, weight in _blocked(offset_rules(phi, total, within), orders):
-            moments = conditional(phi, within[rows], m)
-            c = _series(phi, m, within[rows], moments.residual, orders)
-            followed, beyond = _covariances(c, moments.residual, rho[rows])
-            # Of equal positions all orders are known.
-            sure = np.where(rho[rows, None] < 1.0, 0.0, beyond)
-            cut |= bool((np.abs(beyond - sure).max(axis=2, initial=0.0) > _CUT * moments.residual).any())
-            own = moments.residual[:, None]
-            # Positions that are as good as equal or opposite leave some frequencies nothing. What rounding may have
-            # left is taken for a residual, which is on the safe side of bounds on either side.
-            least = _ROUNDING * self.count * own
-            sharp, blunt = (
-                np.maximum(own + np.einsum("bmk,fk->bfm", followed + part, self.waves.wave), least)
-                for part in (beyond, sure)
-            )
-            places.append((rows[:, None] * count + np.arange(count)).ravel())
-            gain = np.broadcast_to(np.square(moments.kappa)[:, None], sharp.shape)
-            weights = np.broadcast_to(weight[:, None], sharp.shape)
-            for part, values in zip(parts, (gain, sharp, blunt, weights), strict=True):
-                part.append(values.reshape(-1, m.shape[1]))
-        shape = (*inner.shape, count)
-        gain, sharp, blunt, weights = (_by_mode(assembled(part, places, shape)) for part in parts)
+        found = mode_moments(self.phi, self.path.s[first, :-1], inner, rho, self.waves)
         noise = self.hidden_noise[:, None]
-        best = Surrogate(gain, sharp, weights, noise)
-        return best, Surrogate(gain, blunt, weights, noise) if cut else None
+        best = Surrogate(found.gain, found.residual, found.weight, noise)
+        return best, None if found.blunt is None else Surrogate(found.gain, found.blunt, found.weight, noise)
+
+
+class ModeMoments(NamedTuple):
+    """Moments of the activation given a neuron's offset at each of F frequencies, shape (u F, K, M).
+
+    Attributes
+    ----------
+    gain, residual : `kappa(m)^2` and `d(f; m)`.
+    blunt : `d(f; m)` with the orders beyond the series uncorrelated; None where there are as good as none.
+    weight : of the offsets.
+    """
+
+    gain: FloatArray
+    residual: FloatArray
+    blunt: FloatArray | None
+    weight: FloatArray
+
+
+def mode_moments(phi: Activation, total: FloatArray, inner: FloatArray, rho: FloatArray, waves: Modes) -> ModeMoments:
+    """Moments of K layers of u networks at each frequency, a network's frequencies one after the other.
+
+    Parameters
+    ----------
+    phi : the activation.
+    total, inner : variance of what it sees, and what of it varies around the offset, shape (u, K).
+    rho : correlation around the offset between positions of each of the U correlations, shape (u, K, U).
+    waves : the frequencies.
+    """
+    shape, count = (*inner.shape, len(waves.share)), len(waves.share)
+    total, within = total.ravel(), inner.ravel()
+    rho = np.clip(np.nan_to_num(rho), -1.0, 1.0).reshape(len(within), -1)
+    orders = _orders(float(np.abs(rho).max(initial=0.0)))
+    parts: list[list[FloatArray]] = [[], [], [], []]
+    places, cut = [], False
+    for rows, m, weight in _blocked(offset_rules(phi, total, within), orders):
+        moments = conditional(phi, within[rows], m)
+        c = _series(phi, m, within[rows], moments.residual, orders)
+        followed, beyond = _covariances(c, moments.residual, rho[rows])
+        # Of equal positions all orders are known.
+        sure = np.where(rho[rows, None] < 1.0, 0.0, beyond)
+        cut |= bool((np.abs(beyond - sure).max(axis=2, initial=0.0) > _CUT * moments.residual).any())
+        own = moments.residual[:, None]
+        # Positions that are as good as equal or opposite leave some frequencies nothing. What rounding may have
+        # left is taken for a residual, which is on the safe side of bounds on either side.
+        least = ROUNDING * count * own
+        sharp, blunt = (
+            np.maximum(own + np.einsum("bmk,fk->bfm", followed + part, waves.wave), least) for part in (beyond, sure)
+        )
+        places.append((rows[:, None] * count + np.arange(count)).ravel())
+        gain = np.broadcast_to(np.square(moments.kappa)[:, None], sharp.shape)
+        weights = np.broadcast_to(weight[:, None], sharp.shape)
+        for part, values in zip(parts, (gain, sharp, blunt, weights), strict=True):
+            part.append(values.reshape(-1, m.shape[1]))
+    gain, sharp, blunt, weights = (_by_mode(assembled(part, places, shape)) for part in parts)
+    return ModeMoments(gain, sharp, blunt if cut else None, weights)
 
 
 def _by_mode(values: FloatArray) -> FloatArray:

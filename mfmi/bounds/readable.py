@@ -7,39 +7,32 @@ stream (theory (35)-(37)).
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
 from mfmi.arguments.arrays import FloatArray
-from mfmi.bounds.estimate import Estimate, closed
-from mfmi.bounds.propagation import offset_moments
+from mfmi.bounds.estimate import Estimate, closed, mean_of, together
+from mfmi.bounds.frequencies import at_frequencies, surrogates
+from mfmi.bounds.stacks import FAINT, NODES, Readable, doubted, ensemble_of_kind, stacked
 from mfmi.chain.compiled import compiled_sites
-from mfmi.chain.ensembles import Gaussian, Orthogonal
-from mfmi.chain.links import Links, Matrices, OneMatrixLinks, TwoMatrixLinks
-from mfmi.chain.potential import Chain, carries
-from mfmi.chain.search import Solution, solve
+from mfmi.chain.links import Links, OneMatrixLinks, TwoMatrixLinks
 from mfmi.chain.stream import TOLERANCE, ResidualStream, StreamChannel, StreamPotential
 from mfmi.channels.layers import Surrogate
-from mfmi.channels.observed.outputs import GaussianOutput
-from mfmi.channels.protocols import Source
-from mfmi.channels.sources import FirstLayer, GaussianInput
 from mfmi.channels.stream.one_matrix import OneMatrix
 from mfmi.channels.stream.sites import sites
 from mfmi.channels.stream.two_matrices import TwoMatrices
 from mfmi.meanfield import Architecture, Stream, propagate
+from mfmi.networks.convolution import Modes
 from mfmi.networks.structure import SITES
 
 RowNumbers = NDArray[np.intp]
+_Method = Callable[[Architecture, str, Stream, int, Modes | None], Readable]
 
 # Sites at which its search begins, and the mismatch at which it ends: the value is off by about its square, far less
 # than by the sites.
 _COARSE, _SITE_TOLERANCE = 8, 3e-5
-# Below this the difference of two potentials has lost digits, and a short integral takes its place.
-_FAINT = 1e-4
-# Nodes of that integral on (0, 1), and what a mismatch may be multiplied by on its way into the integrand.
-_NODES = (0.5 - np.sqrt(1.0 / 12.0), 0.5 + np.sqrt(1.0 / 12.0))
+# What a mismatch may be multiplied by on its way into the integrand of a faint signal.
 _FAINT_SHARE = 100.0
 # Numbers in the sites of the points that are solved together.
 _ELEMENTS = 1 << 21
@@ -47,28 +40,22 @@ _ELEMENTS = 1 << 21
 _GROUPS, _CAUTION = 4, 1.5
 
 
-class Readable(NamedTuple):
-    """Information at the observed layer of n networks.
-
-    Attributes
-    ----------
-    linear : `Phi_full - Phi_known`, what a linear decoder finds of the input (theory (36)-(37)): a theorem given that
-        the network's second moments are those of its linear surrogate.
-    full : `Phi_full`, half the logarithm of the determinant of the observed covariance over the noise.
-    """
-
-    linear: Estimate
-    full: Estimate
-
-
-def readable(network: Architecture, weights: str, stream: Stream | None = None, *, count: int = SITES) -> Readable:
+def readable(
+    network: Architecture,
+    weights: str,
+    stream: Stream | None = None,
+    *,
+    count: int = SITES,
+    modes: Modes | None = None,
+) -> Readable:
     """Linearly readable information at the last layer, in nats per input dimension.
 
     Parameters
     ----------
     network : n square networks.
     weights : "gaussian" or "orthogonal".
-    stream : their mean field, if it is known already.
+    stream : their mean field, if it is known already; of convolutions with the pairs of `modes`.
+    modes : frequencies of convolutions of correlated inputs; None of others.
     count : sites at which a stream with offsets is averaged, a power of 2.
 
     Returns
@@ -86,25 +73,34 @@ def readable(network: Architecture, weights: str, stream: Stream | None = None, 
         raise ValueError(f"weights must be gaussian or orthogonal, not {weights!r}")
     if count < _COARSE or count & (count - 1):
         raise ValueError(f"count must be a power of 2 from {_COARSE} on, not {count!r}")
-    stream = propagate(network) if stream is None else stream
+    if stream is None:
+        stream = propagate(network, pairs=() if modes is None else modes.correlation)
     depth = network.depth
     found = Readable(*(_nothing(network.size) for _ in range(2)))
     alive = np.isfinite(stream.path.q).all(axis=1) & np.isfinite(stream.path.offset_gap).all(axis=1)
     alive &= (stream.output_noise[:, -1] > 0.0) & np.isfinite(stream.seen[:, : depth - 1]).all(axis=1)
     plain = alive & (network.skip[:, : depth - 1] == 0.0).all(axis=1) & (network.matrices == 1 or depth == 1)
-    groups: list[tuple[NDArray[np.bool_], Callable[..., Readable], int]] = [(plain, _plain, 1)]
+    groups: list[tuple[NDArray[np.bool_], _Method, int]] = [(plain, stacked, 1)]
     if network.matrices == 2:
         groups.append((alive & ~plain, _of_stream, 1))
     else:
         groups.append((alive & ~plain & network.without_offset, _of_stream, 1))
         groups.append((alive & ~plain & ~network.without_offset, _of_stream, count))
     for members, method, number in groups:
-        for rows in _batches(np.flatnonzero(members), number * depth * depth):
-            part = method(network.take(rows), weights, stream.take(rows), number)
-            for whole, some in zip(found, part, strict=True):
-                for array, values in zip(whole, some, strict=True):
+        size = number * depth * depth
+        parts = [None] if modes is None else [*modes.parts(max(1, _ELEMENTS // size))]
+        for rows in _batches(np.flatnonzero(members), size * (1 if parts[0] is None else len(parts[0].share))):
+            some = network.take(rows), weights, stream.take(rows), number
+            means = [_of_part(method(*some, part), part) for part in parts]
+            for place, whole in enumerate(found):
+                for array, values in zip(whole, together([mean[place] for mean in means]), strict=True):
                     array[rows] = values
     return found
+
+
+def _of_part(found: Readable, part: Modes | None) -> Readable:
+    """What some of the frequencies add to a mean."""
+    return found if part is None else Readable(*(mean_of(one, part.share) for one in found))
 
 
 def _nothing(n: int) -> Estimate:
@@ -117,160 +113,46 @@ def _batches(rows: RowNumbers, elements: int) -> Iterator[RowNumbers]:
     return (rows[start : start + step] for start in range(0, len(rows), step))
 
 
-def _ensemble(weights: str, sigma_w2: FloatArray, alpha: float = 1.0) -> Matrices:
-    return (Orthogonal if weights == "orthogonal" else Gaussian)(sigma_w2, np.full(sigma_w2.shape[1], alpha))
-
-
-# ---- plain networks: a chain ----------------------------------------------------------------------------------------
-
-
 @np.errstate(divide="ignore", over="ignore", invalid="ignore")
-def _plain(network: Architecture, weights: str, stream: Stream, count: int) -> Readable:
-    """Networks without skips: one site per layer and neuron."""
-    chains = _Chains(network, weights, stream)
-    variance = network.input_variance
-    solution = chains.solve(chains.source(variance))
-    if solution is None:
-        first = variance * network.input_sigma_w2
-        full = closed(GaussianOutput(stream.output_noise[:, -1]).information(first))
-    else:
-        full = _estimate(solution, solution.value)
-    if network.depth == 1:
-        return Readable(full, full)
-    known = chains.solve(chains.known)
-    assert known is not None
-    value = np.maximum(full.value - known.value, 0.0)
-    linear = _estimate(known, value)._replace(
-        converged=full.converged & known.converged,
-        residual=np.maximum(full.residual, known.residual),
-        error=full.error + known.error,
-        mmse=full.mmse,
-    )
-    faint = linear.converged & (value < _FAINT)
-    if faint.any():
-        short = np.zeros(len(value))
-        for node in _NODES:
-            short += 0.25 * chains.precision(node * variance) / node
-        faint &= ~np.isnan(short)
-        linear.value[faint], linear.error[faint] = short[faint], 0.0
-    return Readable(linear, full)
-
-
-def _estimate(solution: Solution, value: FloatArray) -> Estimate:
-    converged = solution.converged & np.isfinite(value)
-    return Estimate(
-        np.where(converged, value, np.nan),
-        solution.residual,
-        converged,
-        np.full(len(value), np.nan),
-        solution.coexisting,
-        solution.error,
-    )
-
-
-class _Chains:
-    """The chains that a plain network is, with and without its input."""
-
-    def __init__(self, network: Architecture, weights: str, stream: Stream) -> None:
-        self.network, self.depth = network, network.depth
-        hidden = self.depth - 1
-        self.rotates = weights == "orthogonal"
-        after = stream.branch[:, :hidden] ** 2 * network.sigma_w2[:, :hidden]
-        self.after = _ensemble(weights, after)
-        self.all = _ensemble(weights, np.hstack((network.input_sigma_w2[:, None], after)))
-        self.output = GaussianOutput(stream.output_noise[:, -1])
-        self.layers = _surrogate(network, stream) if hidden else None
-
-    @property
-    def known(self) -> Source:
-        """The source where the input is given."""
-        return self._first(np.zeros(self.network.size))
-
-    def source(self, variance: FloatArray) -> Source:
-        """The source of inputs of a given variance: a rotation turns them into independent pre-activations."""
-        if self.rotates and self.layers is not None:
-            return self._first(variance * self.network.input_sigma_w2)
-        return GaussianInput(variance)
-
-    def _first(self, variance: FloatArray) -> Source:
-        assert self.layers is not None
-        return FirstLayer(self.layers.take(slice(None), slice(0, 1)), variance)
-
-    def precision(self, variance: FloatArray) -> FloatArray:
-        """`r_0 E_0`: how much of the input's variance is known, in units of what is left; NaN at first order."""
-        chain = self._chain(self.source(variance))
-        assert chain is not None
-        found = solve(chain, unique=True)
-        if self.rotates:
-            # The chain begins after the rotation, of which A V = r_0 E_0 is 1 less what is left of the variance.
-            assert self.layers is not None
-            first = (variance * self.network.input_sigma_w2)[:, None]
-            after = self.layers.take(slice(None), slice(0, 1)).derivatives(found.r[:, :1], first)
-            known = first[:, 0] * after.a[:, 0]
-        else:
-            known = found.r[:, 0] * found.mmse
-        return np.where(found.r[:, 0] > 0.0, np.where(carries(chain, found.r, found.v), known, 0.0), np.nan)
-
-    def solve(self, source: Source) -> Solution | None:
-        """The potential from a source, or None for one rotation, which is known in closed form."""
-        chain = self._chain(source)
-        return None if chain is None else solve(chain, unique=True)
-
-    def _chain(self, source: Source) -> Chain | None:
-        if isinstance(source, GaussianInput):
-            if self.rotates:
-                return None
-            ensemble, layers = self.all, self.layers
-        else:
-            assert self.layers is not None
-            ensemble, layers = self.after, self.layers.take(slice(None), slice(1, None)) if self.depth > 2 else None
-        length = np.full(self.network.size, len(ensemble.alpha), dtype=np.intp)
-        return Chain(source, ensemble, layers, self.output, length)
-
-
-def _surrogate(network: Architecture, stream: Stream) -> Surrogate:
-    """The linear networks with the same second moments, hidden layers with their noise among the residuals."""
-    moments, weight = offset_moments(network.phi, stream.seen[:, :-1].ravel(), stream.seen_inner[:, :-1].ravel())
-    shape = (network.size, network.depth - 1, weight.shape[1])
-    out = stream.gain2[:, :-1, None]
-    gain = np.square(moments.kappa).reshape(shape) * (out / _in_front(network, stream))
-    residual = moments.residual.reshape(shape) * out
-    if network.matrices == 1:
-        residual = residual + gain * stream.hidden_noise[:, :-1, None]
-    return Surrogate(gain, residual, weight.reshape(shape), np.zeros((network.size, 1)))
-
-
-def _in_front(network: Architecture, stream: Stream) -> FloatArray | float:
-    """Square of the norm in front of phi; with two matrices the norm is in front of the first."""
-    return stream.scale2[:, :-1, None] if network.matrices == 1 else 1.0
-
-
-# ---- streams --------------------------------------------------------------------------------------------------------
-
-
-@np.errstate(divide="ignore", over="ignore", invalid="ignore")
-def _of_stream(network: Architecture, weights: str, stream: Stream, count: int) -> Readable:
+def _of_stream(network: Architecture, weights: str, stream: Stream, count: int, modes: Modes | None) -> Readable:
     """Networks with skips, of which the layers share their sites."""
-    first = _ensemble(weights, network.input_sigma_w2[:, None])
-    links = _links(network, weights, stream)
-    variance = network.input_variance
-    begin = _prior(network, stream)
+    many, streams, silent = at_frequencies(network, stream, modes)
+    begin = _prior(many, streams)
     if network.matrices == 2:
-        channel: OneMatrix | TwoMatrices = TwoMatrices.of(stream, network.noise_in)
-    else:
-        code = compiled_sites()
-        found = sites(network.phi, stream, network.noise_in, network.is_centred, count, code)
-        channel = OneMatrix(found, stream.output_noise[:, -1], code)
-        if count > _COARSE:
-            few = ResidualStream(
-                variance, first, OneMatrix(found.take(slice(None), _COARSE), channel.noise, code), links
-            )
-            begin = _begin(few.full(*begin, _SITE_TOLERANCE), begin)
-    residual = ResidualStream(variance, first, channel, links)
-    tolerance = TOLERANCE if count == 1 else _SITE_TOLERANCE
+        channel = TwoMatrices.of(streams, network.noise_in)
+        sharp, blunt = surrogates(network, stream, modes)
+        best = _streamed(many, weights, channel, _two_links(many, weights, sharp), begin, silent)
+        if blunt is None:
+            return best
+        return doubted(best, _streamed(many, weights, channel, _two_links(many, weights, blunt), begin, silent))
+    code = compiled_sites()
+    found = sites(network.phi, stream, network.noise_in, network.is_centred, count, code, modes)
+    site = OneMatrix(found, streams.output_noise[:, -1], code)
+    links = OneMatrixLinks(ensemble_of_kind(weights, many.sigma_w2[:, :-1]))
+    if count > _COARSE:
+        first = ensemble_of_kind(weights, many.input_sigma_w2[:, None])
+        coarse = OneMatrix(found.take(slice(None), _COARSE), site.noise, code)
+        few = ResidualStream(many.input_variance, first, coarse, links)
+        begin = _begin(few.full(*begin, _SITE_TOLERANCE), begin)
+    return _streamed(many, weights, site, links, begin, silent, TOLERANCE if count == 1 else _SITE_TOLERANCE)
+
+
+def _streamed(
+    network: Architecture,
+    weights: str,
+    channel: OneMatrix | TwoMatrices,
+    links: Links,
+    begin: tuple[FloatArray, FloatArray],
+    silent: NDArray[np.bool_],
+    tolerance: float = TOLERANCE,
+) -> Readable:
+    """The difference of the potentials with and without the input, from a start."""
+    variance = network.input_variance
+    residual = ResidualStream(variance, ensemble_of_kind(weights, network.input_sigma_w2[:, None]), channel, links)
     full = residual.full(*begin, tolerance)
     quiet = _is_quiet(channel, links)
     known = residual.known(*_begin(full, begin), tolerance, ~quiet)
+    full.value[silent] = np.where(quiet[:, None], 0.0, known.value)[silent]
     value = np.where(quiet[:, None], full.value, full.value - known.value)
     linear = _of_potential(full, value)
     linear = linear._replace(
@@ -280,14 +162,14 @@ def _of_stream(network: Architecture, weights: str, stream: Stream, count: int) 
         error=_spread(value) + np.where(quiet, full.error, full.error + known.error + np.abs(full.tail - known.tail)),
     )
     linear = _checked(linear)
-    faint = np.flatnonzero(linear.converged & (linear.value < _FAINT))
+    faint = np.flatnonzero(linear.converged & (linear.value < FAINT) & ~silent)
     if len(faint):
         short = np.zeros(len(value))
-        for node in _NODES:
+        for node in NODES:
             some = residual.full(full.log_v, full.log_r, tolerance, node * variance)
             short += 0.25 * np.exp(some.log_r[:, 0]) * some.mmse / node
         # Of the integrand the mismatch is a share.
-        share = np.minimum(1.0, short / _FAINT) * _spread(value) + _FAINT_SHARE * full.residual * short
+        share = np.minimum(1.0, short / FAINT) * _spread(value) + _FAINT_SHARE * full.residual * short
         linear.error[faint] = share[faint]
         linear.value[faint] = short[faint]
     return Readable(linear, _checked(_of_potential(full, full.value)))
@@ -297,7 +179,7 @@ def stream_potential(
     network: Architecture, weights: str, stream: Stream, channel: StreamChannel
 ) -> tuple[ResidualStream, tuple[FloatArray, FloatArray]]:
     """The potential of streams with a channel of one's own for their sites, and where a search may begin."""
-    first = _ensemble(weights, network.input_sigma_w2[:, None])
+    first = ensemble_of_kind(weights, network.input_sigma_w2[:, None])
     return ResidualStream(network.input_variance, first, channel, _links(network, weights, stream)), _prior(
         network, stream
     )
@@ -346,12 +228,14 @@ def _prior(network: Architecture, stream: Stream) -> tuple[FloatArray, FloatArra
 
 
 def _links(network: Architecture, weights: str, stream: Stream) -> Links:
-    inner = network.sigma_w2[:, :-1]
     if network.matrices == 1:
-        return OneMatrixLinks(_ensemble(weights, inner))
-    outer, alpha = network.outer[0][:, :-1], network.hidden_ratio
-    units = _surrogate(network, stream)
-    return TwoMatrixLinks(_ensemble(weights, inner, alpha), _ensemble(weights, outer, 1.0 / alpha), units)
+        return OneMatrixLinks(ensemble_of_kind(weights, network.sigma_w2[:, :-1]))
+    return _two_links(network, weights, surrogates(network, stream, None)[0])
+
+
+def _two_links(network: Architecture, weights: str, units: Surrogate) -> TwoMatrixLinks:
+    inner, outer, alpha = network.sigma_w2[:, :-1], network.outer[0][:, :-1], network.hidden_ratio
+    return TwoMatrixLinks(ensemble_of_kind(weights, inner, alpha), ensemble_of_kind(weights, outer, 1.0 / alpha), units)
 
 
 def _is_quiet(channel: OneMatrix | TwoMatrices, links: Links) -> NDArray[np.bool_]:

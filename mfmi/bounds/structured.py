@@ -16,11 +16,13 @@ from mfmi.activations import get as get_activation
 from mfmi.arguments.arrays import FloatArray
 from mfmi.bounds import covariance, stream_total
 from mfmi.bounds.estimate import Estimate, closed
-from mfmi.bounds.readable import Readable, readable
+from mfmi.bounds.readable import readable
+from mfmi.bounds.stacks import Readable
 from mfmi.bounds.view import OVERFLOW, UNBOUNDED, Entries, View, unresolved
 from mfmi.jacobian import residual_moments
 from mfmi.meanfield import Architecture, Stream, propagate, stream_ends, units
 from mfmi.names import OBSERVABLES, WEIGHTS
+from mfmi.networks.convolution import Modes
 from mfmi.networks.model import Model
 from mfmi.networks.points import Points
 from mfmi.networks.scales import LayerScales
@@ -28,8 +30,11 @@ from mfmi.networks.structure import SITES, architecture, flat_range, last_bit, n
 
 Reasons = NDArray[np.object_]
 
-# Sites times pairs of layers of one row: seconds of work, and a tenth of a gigabyte.
-_MOST_ELEMENTS = 1 << 22
+# Sites times pairs of layers of one row: seconds of work, and a tenth of a gigabyte. Of convolutions at all
+# frequencies, which are worked on one after the other.
+_MOST_ELEMENTS, _MOST_AT_FREQUENCIES = 1 << 22, 1 << 24
+COUPLED = "not known of a convolution of correlated inputs, whose channels couple all positions"
+"""Why estimators that rest on the replica formula have no value."""
 _TOO_DEEP = "linear: a residual stream this deep is out of reach"
 _CRUDE = "covariance_upper: maximum entropy without the covariance between neurons, for a residual stream this deep"
 _ENDS = ("q_star", "c_star", "chi_1", "xi_q", "xi_c", "phase")
@@ -50,12 +55,14 @@ class Structured:
     ----------
     network : the networks.
     weights : "gaussian" or "orthogonal".
-    stream : their mean field.
+    stream : their mean field, with the pairs of the modes.
+    modes : frequencies of convolutions of correlated inputs; None of others.
     """
 
     network: Architecture
     weights: str
     stream: Stream
+    modes: Modes | None = None
 
     @cached_property
     def out_of_reach(self) -> NDArray[np.bool_]:
@@ -63,19 +70,22 @@ class Structured:
         network, hidden = self.network, self.network.depth - 1
         if network.matrices == 2 or hidden < 1:
             return np.zeros(network.size, dtype=bool)
-        sites = np.where(network.without_offset, 1, SITES)
-        return np.asarray((network.skip[:, :hidden] != 0.0).any(axis=1) & (sites * hidden**2 > _MOST_ELEMENTS))
+        pairs = np.where(network.without_offset, 1, SITES) * hidden**2
+        large = pairs > _MOST_ELEMENTS
+        if self.modes is not None:
+            large |= pairs * len(self.modes.share) > _MOST_AT_FREQUENCIES
+        return np.asarray((network.skip[:, :hidden] != 0.0).any(axis=1) & large)
 
     @cached_property
     def readable(self) -> Readable:
         """Linear information and `Phi_full`, NaN and not converged where out of reach."""
         near = np.flatnonzero(~self.out_of_reach)
         if len(near) == self.network.size:
-            return readable(self.network, self.weights, self.stream)
+            return readable(self.network, self.weights, self.stream, modes=self.modes)
         nothing = closed(np.full(self.network.size, np.nan))._replace(converged=np.zeros(self.network.size, dtype=bool))
         found = Readable(*(nothing._replace(**{n: a.copy() for n, a in nothing._asdict().items()}) for _ in range(2)))
         if len(near):
-            part = readable(self.network.take(near), self.weights, self.stream.take(near))
+            part = readable(self.network.take(near), self.weights, self.stream.take(near), modes=self.modes)
             for whole, some in zip(found, part, strict=True):
                 for array, values in zip(whole, some, strict=True):
                     array[near] = values
@@ -84,6 +94,9 @@ class Structured:
     @cached_property
     def replica(self) -> tuple[Estimate, Reasons]:
         """The replica value, and why there is none."""
+        if self.modes is not None:
+            nothing = np.full(self.network.size, np.nan)
+            return closed(nothing), np.full(self.network.size, f"replica: {COUPLED}", dtype=object)
         full = self.readable.full
         most = covariance.covariance_upper(self.network, self.weights, self.stream, full).value
         return stream_total.replica(self.network, self.weights, self.stream, (linear(self)[0].value, most))
@@ -104,7 +117,8 @@ def covariance_upper(problem: Structured) -> tuple[Estimate, Reasons]:
 
 def entropy_power(problem: Structured) -> tuple[Estimate, Reasons]:
     """Bound by the entropy power inequality, theory (39), or why there is none."""
-    found, reason = covariance.entropy_power(problem.network, problem.weights, problem.stream)
+    spread = 0.0 if problem.modes is None else problem.modes.log_volume
+    found, reason = covariance.entropy_power(problem.network, problem.weights, problem.stream, spread)
     return found, np.array([f"entropy_power: {one}" if one else "" for one in reason], dtype=object)
 
 
@@ -151,9 +165,7 @@ def reason_against(weights: str, model: Model) -> str:
         return f"gaussian or orthogonal weights in all layers, not {weights}"
     if any(ratio != 1.0 for ratio in model.alpha):
         return "layers of one width"
-    if model.mixes:
-        return "inputs that are not correlated from position to position"
-    if not model.has_plain_input or model.data is not None:
+    if (not model.has_plain_input and not model.mixes) or model.data is not None:
         return "a gaussian input of independent entries"
     return f"an observed {OBSERVABLES[0]}" if model.observe != OBSERVABLES[0] else ""
 
@@ -191,10 +203,11 @@ def evaluate_structured(
         if mean_field:
             _note_all(some, part, asked, every)
             _put_ends(some, layers[rows], model.scales, asked, part)
-        for network, stream, where in _networks(some, layers[rows], model.scales):
+        modes = model.convolution.modes if model.convolution is not None and model.mixes else None
+        for network, stream, where in _networks(some, layers[rows], model.scales, modes):
             if mean_field:
                 _put_mean_field(network, stream, some.structured.number_format[0], part, where)
-            problem = Structured(network, some.weights[0], stream)
+            problem = Structured(network, some.weights[0], stream, modes)
             known = np.asarray(np.isfinite(stream.path.q).all(axis=1))
             for name in asked:
                 if name in REGISTRY:
@@ -224,20 +237,21 @@ def _at(where: Entries, chosen: NDArray[np.bool_]) -> Entries:
 
 
 def _networks(
-    points: Points, layers: NDArray[np.intp], scales: LayerScales | None
+    points: Points, layers: NDArray[np.intp], scales: LayerScales | None, modes: Modes | None
 ) -> Iterator[tuple[Architecture, Stream, Entries]]:
     """The networks of each observed layer, and the entries that are theirs."""
     phi = get_activation(points.activation[0])
     by_depth = bool(points.structured.branch_by_depth[0])
+    pairs = () if modes is None else modes.correlation
     if not by_depth:
         whole = architecture(phi, points, int(layers.max()), scales)
-        passed = propagate(whole, points.correlation)
+        passed = propagate(whole, points.correlation, pairs)
     for depth in np.unique(layers):
         rows, columns = np.nonzero(layers == depth)
         where = rows, columns
         if by_depth:
             network = architecture(phi, points[rows], int(depth), scales)
-            yield network, propagate(network, points.correlation[rows]), where
+            yield network, propagate(network, points.correlation[rows], pairs), where
         else:
             yield whole.take(rows).cut(int(depth)), passed.take(rows).cut(int(depth)), where
 

@@ -30,6 +30,8 @@ class Stream:
         matrices in the branch that is the pre-activation between them.
     hidden_noise : `sigma_h^2` of the layer, in units of the stream.
     output_noise : `sigma_o^2` where the layer is observed, in units of the stream.
+    pair_gaps : `q - k` of further pairs of inputs, each with noise of its own, shape (n, L, U).
+    seen_pairs : what of the variance that phi sees is not common to such a pair, shape (n, L, U).
     """
 
     path: Trajectory
@@ -41,6 +43,8 @@ class Stream:
     seen_inner: FloatArray
     hidden_noise: FloatArray
     output_noise: FloatArray
+    pair_gaps: FloatArray
+    seen_pairs: FloatArray
 
     def take(self, rows: NDArray[np.intp] | slice) -> Stream:
         """The streams of some of the points."""
@@ -66,13 +70,14 @@ def units(architecture: Architecture, stream: Stream) -> FloatArray:
     return found
 
 
-def propagate(architecture: Architecture, correlation: ArrayLike = 0.0) -> Stream:
+def propagate(architecture: Architecture, correlation: ArrayLike = 0.0, pairs: ArrayLike = ()) -> Stream:
     """Iterate the maps (31) through all layers.
 
     Parameters
     ----------
     architecture : n networks of L layers.
     correlation : of the tracked pair of inputs, broadcast to shape (n,).
+    pairs : correlations of further pairs, shape (U,): of the inputs at two positions of a convolution (theory (40)).
 
     Returns
     -------
@@ -80,21 +85,24 @@ def propagate(architecture: Architecture, correlation: ArrayLike = 0.0) -> Strea
         A variance that overflows is inf, and what follows from it NaN.
     """
     with np.errstate(over="ignore", invalid="ignore", divide="ignore"):
-        return _Walk(architecture, np.asarray(correlation, dtype=np.float64)).run()
+        tracked, others = np.asarray(correlation, dtype=np.float64), np.asarray(pairs, dtype=np.float64)
+        return _Walk(architecture, tracked, others).run()
 
 
 class _Walk:
     """The recursion over the layers."""
 
-    def __init__(self, architecture: Architecture, correlation: FloatArray) -> None:
+    def __init__(self, architecture: Architecture, correlation: FloatArray, pairs: FloatArray) -> None:
         self.net = architecture
         n, depth = architecture.size, architecture.depth
         self.q, self.chi, self.seen, self.inner, self.noise, self.out_noise, self.branch = np.empty((7, n, depth))
         self.scale2, self.gain2 = np.ones((2, n, depth))
-        self.gaps = np.empty((3, n, depth))
+        self.gaps = np.empty((3 + len(pairs), n, depth))
+        self.seen_pairs = np.empty((len(pairs), n, depth))
         first = architecture.input_sigma_w2 * architecture.input_variance
         self.q[:, 0] = first + architecture.input_sigma_b2
-        self.gaps[:, :, 0] = first * np.stack(np.broadcast_arrays(1.0 - correlation, np.ones(n), np.zeros(n)))
+        apart = np.broadcast_arrays(1.0 - correlation, np.ones(n), np.zeros(n), *(1.0 - pairs))
+        self.gaps[:, :, 0] = first * np.stack(apart)
         self.no_offset = architecture.without_offset & (not architecture.is_centred)
 
     def run(self) -> Stream:
@@ -105,7 +113,7 @@ class _Walk:
             if layer + 1 < net.depth:
                 self._step(layer, second, gap)
         self.gaps[:, ~np.isfinite(self.q)] = np.nan
-        path = Trajectory(self.q, self.q + self.noise, self.chi, *self.gaps)
+        path = Trajectory(self.q, self.q + self.noise, self.chi, *self.gaps[:3])
         return Stream(
             path,
             net.skip,
@@ -116,6 +124,8 @@ class _Walk:
             self.inner,
             self.noise,
             self.out_noise,
+            np.moveaxis(self.gaps[3:], 0, 2),
+            np.moveaxis(self.seen_pairs, 0, 2),
         )
 
     def _units(self, layer: int) -> None:
@@ -152,6 +162,7 @@ class _Walk:
             power = net.phi.decorrelation if net.norm == "layernorm" else lambda s, _: net.phi.second_moment(s)
             self.gain2[:, layer] = 1.0 / finite_moment(power, s, s)
         self.seen[:, layer], self.inner[:, layer] = s, inner[OFFSET]
+        self.seen_pairs[:, :, layer] = inner[3:]
         gain2 = weight * self.gain2[:, layer]
         moment = finite_moment(net.phi.slope_moment, s) if net.phi.differentiable else np.full_like(s, np.nan)
         self.chi[:, layer] = net.skip[:, layer] ** 2 + self.branch[:, layer] ** 2 * gain2 * slope * moment

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
@@ -155,6 +156,18 @@ class Modes:
     share: FloatArray
     correlation: FloatArray
     wave: FloatArray
+
+    def parts(self, count: int) -> Iterator[Modes]:
+        """So many of the frequencies after the other, with their shares of all."""
+        for start in range(0, len(self.share), count):
+            some = slice(start, start + count)
+            yield Modes(self.eigenvalue[some], self.share[some], self.correlation, self.wave[some])
+
+    @property
+    def log_volume(self) -> float:
+        """Mean logarithm of the eigenvalues; -inf where one of them is 0."""
+        with np.errstate(divide="ignore"):
+            return float(self.share @ np.log(self.eigenvalue))
 
 
 def _distances(positions: tuple[int, ...]) -> Any:

@@ -241,6 +241,7 @@ class Model:
         """
         count, deepest = np.size(depths) * self.networks_a_point, int(np.max(depths)) * self.networks_a_point
         pairs = PAIRS_AT_ONCE // len(self.data.inputs) ** 2 if self.data else ROWS_AT_ONCE
+        sites *= self.networks_a_point
         layers = SITE_PAIRS_AT_ONCE // (sites * int(np.square(depths).sum())) if sites else ROWS_AT_ONCE
         return max(1, min(ROWS_AT_ONCE // count, LAYERS_AT_ONCE // deepest, pairs, layers))
 

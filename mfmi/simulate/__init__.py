@@ -7,6 +7,7 @@ depends neither on the number of processes nor on which other measures are taken
 """
 
 from mfmi.simulate._average import Average, average, jackknife, over_networks
+from mfmi.simulate._convolution_streams import ConvolutionStreamLaw
 from mfmi.simulate._convolutions import ConvolutionLaw, measure_convolution_decoder
 from mfmi.simulate._decoder import DecoderSample, decoder_information, measure_decoder
 from mfmi.simulate._maps import JacobianSample, MapSample, measure_jacobian, measure_maps, relative_variance
@@ -27,6 +28,7 @@ from mfmi.simulate._trend import Trend, fit_trend
 __all__ = [
     "Average",
     "ConvolutionLaw",
+    "ConvolutionStreamLaw",
     "DecoderSample",
     "InformationBracket",
     "JacobianSample",

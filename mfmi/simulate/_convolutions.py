@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from itertools import pairwise, product
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -15,6 +16,9 @@ from mfmi.networks.convolution import Convolution
 from mfmi.networks.weights import Weights
 from mfmi.simulate._decoder import DecoderSample, wishart_log_det
 from mfmi.simulate._network import NetworkLaw, Nonlinearity, blocks, draw_matrix, gaussian_matrix
+
+if TYPE_CHECKING:
+    from mfmi.simulate._convolution_streams import ConvolutionStreamLaw
 
 ComplexArray = NDArray[np.complex128]
 
@@ -51,6 +55,11 @@ class ConvolutionLaw:
         return self.channels.sigma_w
 
     @property
+    def channel_widths(self) -> tuple[int, ...]:
+        """Channels of the input, then of every layer."""
+        return self.channels.widths
+
+    @property
     def widths(self) -> tuple[int, ...]:
         """Numbers in the input and in every layer: channels times positions."""
         return tuple(self.convolution.count * width for width in self.channels.widths)
@@ -60,24 +69,32 @@ class ConvolutionLaw:
         return ConvolutionNetwork(self, rng)
 
 
+def kernel_waves(
+    convolution: Convolution, kernel: int, rows: int, columns: int, sigma_w: float, rng: np.random.Generator
+) -> Any:
+    """Draw a gaussian kernel of so many taps along each axis; its matrix between channels at every frequency."""
+    axes = convolution.positions
+    taps = np.zeros((*axes, rows, columns))
+    reach = [range(min(kernel, count)) for count in axes]
+    many = np.sqrt(np.prod([len(one) for one in reach]))
+    for place in product(*reach):
+        taps[place] = gaussian_matrix(rows, columns, sigma_w / float(many), rng)
+    return np.fft.fftn(taps, axes=tuple(range(len(axes)))).reshape(-1, rows, columns)
+
+
 class ConvolutionNetwork:
     """One network of convolutions; its inputs and layers are rows of channels times positions, positions last."""
 
     def __init__(self, law: ConvolutionLaw, rng: np.random.Generator) -> None:
-        self.law, own, axes = law, law.channels, law.convolution.positions
+        self.law, own = law, law.channels
         known = own.weights if isinstance(own.weights, Weights) else Weights((own.weights,))
         self.kernels = []
         for layer, (columns, rows) in enumerate(pairwise(own.widths), start=1):
-            taps = np.zeros((*axes, rows, columns))
             if known.at(layer) == "gaussian":
-                reach = [range(min(law.kernel, count)) for count in axes]
-                many = np.sqrt(np.prod([len(one) for one in reach]))
-                for place in product(*reach):
-                    taps[place] = gaussian_matrix(rows, columns, own.sigma_w / float(many), rng)
+                self.kernels.append(kernel_waves(law.convolution, law.kernel, rows, columns, own.sigma_w, rng))
             else:
-                taps[(0,) * len(axes)] = draw_matrix(known.at(layer), rows, columns, own.sigma_w, rng)
-            waves = np.fft.fftn(taps, axes=tuple(range(len(axes))))
-            self.kernels.append(waves.reshape(-1, rows, columns))
+                matrix = draw_matrix(known.at(layer), rows, columns, own.sigma_w, rng)
+                self.kernels.append(np.broadcast_to(matrix, (law.convolution.count, rows, columns)))
         self.biases = [own.sigma_b * rng.standard_normal(rows) for rows in own.widths[1:]]
 
     def _waves(self, values: FloatArray) -> ComplexArray:
@@ -133,7 +150,7 @@ def frequencies(positions: tuple[int, ...]) -> tuple[NDArray[np.intp], NDArray[n
 
 
 def measure_convolution_decoder(
-    law: ConvolutionLaw, seed: np.random.SeedSequence, *, samples: int | None = None
+    law: ConvolutionLaw | ConvolutionStreamLaw, seed: np.random.SeedSequence, *, samples: int | None = None
 ) -> DecoderSample:
     """Measure the best linear decoder's information in one network of convolutions, layer by layer.
 
@@ -149,7 +166,7 @@ def measure_convolution_decoder(
     DecoderSample
         Nats per input dimension.
     """
-    widths = law.channels.widths
+    widths = law.channel_widths
     largest = widths[0] + max(widths[1:])
     samples = 3 * largest + 12 if samples is None else samples
     if samples // 2 < largest + 2:
@@ -174,10 +191,10 @@ class _Moments:
     The mean over the inputs is 0 but at the frequency 0, and is taken off there.
     """
 
-    def __init__(self, law: ConvolutionLaw) -> None:
+    def __init__(self, law: ConvolutionLaw | ConvolutionStreamLaw) -> None:
         self.chosen, self.alone, self.share = frequencies(law.convolution.positions)
         self.heard = law.convolution.eigenvalues[self.chosen] > 0.0
-        sizes, count = law.channels.widths, len(self.chosen)
+        sizes, count = law.channel_widths, len(self.chosen)
         self.count = 0
         self.means = [np.zeros((count, n), dtype=complex) for n in sizes]
         self.own = [np.zeros((count, n, n), dtype=complex) for n in sizes]

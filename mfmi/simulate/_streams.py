@@ -93,8 +93,12 @@ class StreamNetwork:
             self.blocks.append(Block(inner, inner_bias, outer, bias))
         self.batch: list[tuple[FloatArray, FloatArray]] = []
         if net.is_centred:
-            for step in self.steps(self.gaussian_inputs(max(_BATCH, 4 * n), rng), rng, learn=True):
+            for step in self.steps(self.gaussian_inputs(self._batch_size(), rng), rng, learn=True):
                 del step
+
+    def _batch_size(self) -> int:
+        """Inputs of the batch that batchnorm learns from."""
+        return max(_BATCH, 4 * self.law.width)
 
     def _matrix(self, rows: int, columns: int, sigma_w2: float, rng: np.random.Generator) -> FloatArray:
         return draw_matrix(self.law.weights, rows, columns, float(np.sqrt(sigma_w2)), rng)
@@ -107,15 +111,19 @@ class StreamNetwork:
     def steps(self, x: FloatArray, rng: np.random.Generator, *, learn: bool = False) -> Iterator[Step]:
         """Yield the layers for inputs of shape (samples, n); `learn` takes the statistics of batchnorm from them."""
         net = self.law.network
-        h = x @ self.first.T + self.first_bias
+        h = self._through(self.first, x) + self.first_bias
         for layer, block in enumerate(self.blocks):
             seen, clean, noisy, scale = self._normed(h, layer, rng, learn)
-            z = seen if block.inner is None else seen @ block.inner.T + block.inner_bias
+            z = seen if block.inner is None else self._through(block.inner, seen) + block.inner_bias
             read, gain = self._after(np.asarray(net.phi(z)))
             yield Step(h, net.phi.derivative(z) * gain if net.phi.differentiable else np.full_like(z, np.nan), scale)
             carried = noisy if net.noise_in == "stream" else clean
-            h = net.skip[0, layer] * carried + net.branch[0, layer] * (read @ block.outer.T + block.bias)
+            h = net.skip[0, layer] * carried + net.branch[0, layer] * (self._through(block.outer, read) + block.bias)
         yield Step(h, np.empty((len(h), 0)), np.ones((1, 1)))
+
+    def _through(self, matrix: FloatArray, signal: FloatArray) -> FloatArray:
+        """What a matrix makes of signals whose last axis is its input."""
+        return np.asarray(signal @ matrix.T)
 
     def _normed(
         self, h: FloatArray, layer: int, rng: np.random.Generator, learn: bool
@@ -130,12 +138,13 @@ class StreamNetwork:
         relative = net.noise_scale == "relative"
         before = h if relative else noisy
         if learn:
-            self.batch.append((before.mean(axis=0), before.std(axis=0)))
+            others = tuple(range(before.ndim - 1))
+            self.batch.append((before.mean(axis=others), before.std(axis=others)))
         if net.is_centred:
             mean, scale = (part[None, :] for part in self.batch[layer])
         else:
-            mean = before.mean(axis=1, keepdims=True) if net.norm == "layernorm" else np.zeros((1, 1))
-            scale = np.sqrt(np.mean(np.square(before - mean), axis=1, keepdims=True))
+            mean = before.mean(axis=-1, keepdims=True) if net.norm == "layernorm" else np.zeros((1, 1))
+            scale = np.sqrt(np.mean(np.square(before - mean), axis=-1, keepdims=True))
         share = np.sqrt(net.hidden_noise[0, layer]) if relative else 0.0
         # Relative noise is a share of the signal itself, whose size the norm has made 1.
         after = share / noise * error if relative and noise > 0.0 else 0.0
@@ -149,8 +158,8 @@ class StreamNetwork:
         net = self.law.network
         if not net.is_normalised or net.norm_at != "output":
             return u, np.ones((1, 1))
-        mean = u.mean(axis=1, keepdims=True) if net.norm == "layernorm" else 0.0
-        gain = 1.0 / np.sqrt(np.mean(np.square(u - mean), axis=1, keepdims=True))
+        mean = u.mean(axis=-1, keepdims=True) if net.norm == "layernorm" else 0.0
+        gain = 1.0 / np.sqrt(np.mean(np.square(u - mean), axis=-1, keepdims=True))
         return (u - mean) * gain, gain
 
     def propagate(self, x: FloatArray, rng: np.random.Generator) -> Iterator[tuple[FloatArray, FloatArray]]:
@@ -167,8 +176,8 @@ class StreamNetwork:
         net, at = self.law.network, layer - 1
         inner = net.sigma_w2[0, at] if net.matrices == 2 else 1.0
         weight = net.branch[0, at] ** 2 * net.outer[0][0, at] * inner
-        per_input = np.mean(step.slopes**2, axis=1, keepdims=True)
-        divided = np.mean(1.0 / step.scale**2, axis=1, keepdims=True)
+        per_input = np.mean(step.slopes**2, axis=-1, keepdims=True)
+        divided = np.mean(1.0 / step.scale**2, axis=-1, keepdims=True)
         if net.is_normalised and net.norm_at == "stream":
             return float(np.mean((net.skip[0, at] ** 2 + weight * per_input) * divided))
         return float(np.mean(net.skip[0, at] ** 2 + weight * per_input * divided))

@@ -19,6 +19,7 @@ from mfmi.names import (
 )
 from mfmi.simulate import (
     Average,
+    StreamLaw,
     average,
     jackknife,
     measure_convolution_decoder,
@@ -94,7 +95,7 @@ class Effort:
         asked = {
             "maps": True,
             "jacobian": setting.convolution is None,
-            "determinant": not setting.plain and "entropy_power" in self.estimators,
+            "determinant": not setting.plain and setting.convolution is None and "entropy_power" in self.estimators,
             "decoder": "linear" in self.estimators,
             "information": setting.plain
             and setting.convolution is None
@@ -159,12 +160,12 @@ def comparisons(measure: str, estimators: Iterable[str]) -> list[Comparison]:
 
 
 def _take_maps(setting: Setting, width: int, seed: np.random.SeedSequence, _: Effort) -> dict[str, FloatArray]:
-    if setting.convolution is not None:
-        sample = measure_maps(setting.convolution_law(width), seed, correlation=setting.correlation)
-    elif setting.plain:
-        sample = measure_maps(setting.law(width), seed, correlation=setting.correlation, inputs=setting.pairs)
-    else:
+    if not setting.plain:
         sample = measure_stream_maps(setting.stream_law(width), seed, correlation=setting.correlation)
+    else:
+        law = setting.law(width) if setting.convolution is None else setting.convolution_law(width)
+        assert not isinstance(law, StreamLaw)
+        sample = measure_maps(law, seed, correlation=setting.correlation, inputs=setting.pairs)
     return {"q": sample.q, "c": sample.c, "chi": sample.chi}
 
 

@@ -29,6 +29,7 @@ from mfmi.networks.structure import architecture
 from mfmi.networks.weights import Weights
 from mfmi.simulate import (
     ConvolutionLaw,
+    ConvolutionStreamLaw,
     NetworkLaw,
     StreamLaw,
 )
@@ -80,9 +81,8 @@ class Setting:
         ValueError
             It says what they need; or the structure contradicts itself, or its setting a name.
         """
-        if self.convolution is not None and (self.pairs or not self.plain):
-            what = "`inputs`" if self.pairs else "norms, skips or relative noise"
-            raise ValueError(f"{what} and `positions`: convolutions are sampled of plain networks and gaussian inputs")
+        if self.convolution is not None and self.pairs:
+            raise ValueError("`inputs` and `positions`: convolutions are sampled of gaussian inputs")
         if self.plain:
             return
         against = "gaussian inputs, not `inputs`" if self.pairs else reason_against(self.label, self.model)
@@ -95,7 +95,10 @@ class Setting:
 
     def stream_law(self, width: int) -> StreamLaw:
         """Return the law of this network with all layers of one width, of any but a plain one."""
-        return StreamLaw(self.architecture(), self.label, width)
+        network = self.architecture()
+        if self.convolution is not None:
+            return ConvolutionStreamLaw(network, self.label, width, self.convolution, self.kernel)
+        return StreamLaw(network, self.label, width)
 
     def law(self, width: int) -> NetworkLaw:
         """Return the law of this network with all layers of one width, of a plain one."""
@@ -111,9 +114,13 @@ class Setting:
             self.input_variance,
         )
 
-    def convolution_law(self, width: int) -> ConvolutionLaw:
+    def convolution_law(self, width: int) -> ConvolutionLaw | ConvolutionStreamLaw:
         """Return the law of this network of convolutions, all layers of so many channels."""
         assert self.convolution is not None
+        if not self.plain:
+            found = self.stream_law(width)
+            assert isinstance(found, ConvolutionStreamLaw)
+            return found
         return ConvolutionLaw(self.law(width), self.convolution, self.kernel)
 
     @property

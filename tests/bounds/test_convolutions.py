@@ -5,6 +5,7 @@ import pytest
 
 import mfmi
 from mfmi.bounds import modes
+from mfmi.channels.stream import sites
 from mfmi.names import DEFAULT_ESTIMATORS, ESTIMATORS
 
 # Theory section 15.7, inputs of correlation 0.6^|lag| over 8 positions: linear and Phi_full.
@@ -166,7 +167,6 @@ def test_a_row_is_a_function_of_its_point_alone():
         ({"positions": 8, "input_correlation": 0.5, "prior": "rademacher"}, "input_correlation: correlated inputs are"),
         ({"positions": 8, "input_spectrum": [1.0, 2.0]}, "positions: the covariance of the input"),
         ({"positions": 8, "input_correlation": 0.5, "observe": "activation"}, "observe: 'activation' is not known"),
-        ({"positions": 8, "input_correlation": 0.5, "skip": 1}, "need inputs that are not correlated from position"),
         ({"positions": 2, "inputs": np.eye(3), "width": 4}, "positions: a data set goes through dense networks"),
     ],
 )
@@ -175,10 +175,90 @@ def test_contradictions_are_named(given, text):
         mfmi.evaluate("tanh", 1.0, **given)
 
 
-def test_white_convolutions_may_have_norms_and_skips():
-    given = {"skip": 1, "normalization": "batchnorm", "depth": 2}
+STRUCTURES = {
+    "layernorm": {"normalization": "layernorm"},
+    "layernorm after phi": {"normalization": "layernorm", "norm_at": "output", "weights": "orthogonal"},
+    "batchnorm": {"normalization": "batchnorm", "noise_at": "every"},
+    "relative noise": {"sigma_noise": "bfloat16", "noise_at": "every"},
+    "stream": {"skip": 1, "branch": 0.5},
+    "stream noise": {"skip": 0.9, "noise_in": "stream", "noise_at": "every"},
+    "two matrices": {"skip": 1, "normalization": "rmsnorm", "branch_matrices": 2, "hidden_ratio": 2},
+    "post-norm": {"skip": 1, "normalization": "layernorm", "norm_at": "stream", "noise_scale": "relative"},
+}
+BOUNDS = ["linear", "covariance_upper", "entropy_power"]
+
+
+@pytest.mark.parametrize("kind", STRUCTURES)
+def test_white_convolutions_with_norms_and_skips_are_dense(kind):
+    """Also where the frequencies themselves are followed: as good as no correlation is as good as none."""
+    given = {"sigma_b": 0.2, "depth": [1, 3], "estimators": BOUNDS} | STRUCTURES[kind]
     dense, found = mfmi.evaluate("relu", 1.4, **given), mfmi.evaluate("relu", 1.4, positions=8, **given)
     assert dense.equals(found)
+    near = mfmi.evaluate("relu", 1.4, positions=8, input_correlation=1e-9, **given)
+    np.testing.assert_allclose(near["mi_linear"], dense["mi_linear"], rtol=1e-8)
+    np.testing.assert_allclose(near["mi_covariance_upper"], dense["mi_covariance_upper"], rtol=1e-8)
+    np.testing.assert_allclose(near["mi_entropy_power"], dense["mi_entropy_power"], rtol=1e-8)
+
+
+@pytest.mark.parametrize("kind", ["batchnorm", "stream", "two matrices"])
+def test_equal_inputs_with_norms_and_skips_are_one_of_less_noise(kind):
+    given = {"sigma_b": 0.2, "estimators": BOUNDS, "depth": 3} | STRUCTURES[kind] | {"noise_at": "output"}
+    found = row("tanh", positions=4, input_correlation=1.0, sigma_noise=0.4, **given)
+    dense = row("tanh", sigma_noise=0.2, **given)
+    assert abs(4 * found["mi_linear"] - dense["mi_linear"]) < 1e-7
+    assert abs(4 * found["mi_covariance_upper"] - dense["mi_covariance_upper"]) < 1e-7
+    assert np.isnan(found["mi_entropy_power"])
+
+
+def test_linear_streams_are_one_dense_stream_at_each_frequency():
+    spectrum = np.fft.fft(0.7 ** np.minimum(np.arange(6), 6 - np.arange(6))).real
+    given = {"skip": 1, "branch": 0.3, "estimators": BOUNDS, "depth": 3}
+    found = row("linear", positions=6, input_correlation=0.7, **given)
+    dense = mfmi.evaluate("linear", 1.4, input_variance=spectrum, **given)
+    for name in ("mi_linear", "mi_covariance_upper"):
+        np.testing.assert_allclose(found[name], dense[name].mean(), rtol=1e-9)
+    assert found["mi_entropy_power"] < found["mi_linear"]
+
+
+def test_a_stream_of_almost_no_skip_is_a_stack_of_layers():
+    """One site after the other with offsets at Sobol points, and layer by layer with a quadrature."""
+    given = {"positions": 8, "input_correlation": 0.6, "sigma_b": 0.3, "estimators": ["linear"]}
+    stack = row("tanh", 4, **given)["mi_linear"]
+    found = row("tanh", 4, skip=1e-9, columns=["mi_linear_error"], **given)
+    assert 0.0 < found["mi_linear_error"] < 1e-3
+    assert found["mi_linear"] <= stack <= found["mi_linear"] + 2.0 * found["mi_linear_error"]
+
+
+@pytest.mark.parametrize("act", ["relu", "hard_tanh"])
+def test_errors_of_streams_hold_where_the_series_is_cut(monkeypatch, act):
+    columns = ["mi_linear_error", "mi_covariance_upper_error"]
+    given = {"positions": 32, "input_correlation": 0.97, "skip": 1, "columns": columns, "estimators": BOUNDS[:2]}
+    fine = row(act, 3, **given)
+    monkeypatch.setattr(sites, "ORDERS", 8)
+    coarse = row(act, 3, **given)
+    assert fine["mi_linear_error"] < coarse["mi_linear_error"] < 0.05
+    assert coarse["mi_linear"] <= fine["mi_linear"] + fine["mi_linear_error"]
+    assert fine["mi_linear"] <= coarse["mi_linear"] + 2 * coarse["mi_linear_error"]
+
+
+@pytest.mark.parametrize("weights", ["gaussian", "orthogonal"])
+def test_hidden_noise_is_taken_off_the_covariance_bound_as_in_dense_networks(weights):
+    """Of linear layers `linear` is the truth, and of one rotation after the noise the bound is equal to it."""
+    given = {"noise_at": "every", "sigma_noise": 0.5, "weights": weights, "estimators": BOUNDS[:2]}
+    for skip in (0, 0.5):
+        found = row("linear", 2, positions=8, input_correlation=0.8, skip=skip, **given)
+        assert found["mi_linear"] <= found["mi_covariance_upper"] + 1e-9
+        if weights == "orthogonal" and not skip:
+            assert found["mi_covariance_upper"] == pytest.approx(found["mi_linear"], abs=1e-9)
+    found, plain = (row("tanh", 3, positions=8, **given, **own) for own in ({"input_correlation": 1e-9}, {}))
+    assert found["mi_covariance_upper"] == pytest.approx(plain["mi_covariance_upper"], rel=1e-8)
+
+
+def test_streams_of_convolutions_say_what_has_no_value():
+    found = row("tanh", 2, positions=4, input_correlation=0.5, skip=1, estimators=["linear", "replica", "fisher"])
+    assert found[["mi_replica", "mi_fisher"]].isna().all()
+    assert "replica: not known of a convolution of correlated inputs" in found["message"]
+    assert "fisher: known of plain networks only" in found["message"]
 
 
 @pytest.mark.parametrize("sigma_b", [0.0, 0.2])

@@ -11,7 +11,8 @@ from streams import REFERENCE, FiniteStream, architecture
 from mfmi.activations import get
 from mfmi.bounds.covariance import FOLDS, NOISY, NOT_MONOTONE, covariance_upper, entropy_power, piece_entropy
 from mfmi.bounds.evaluate import evaluate_points
-from mfmi.bounds.readable import _of_stream, _plain, readable
+from mfmi.bounds.readable import _of_stream, readable
+from mfmi.bounds.stacks import stacked
 from mfmi.meanfield import Architecture, propagate
 from mfmi.networks.points import Points
 from mfmi.simulate import orthogonal_matrix
@@ -93,7 +94,7 @@ def test_without_skip_or_norm_it_is_the_plain_network(name: str, weights: str, n
 def test_one_site_per_layer_is_the_chain(weights: str, hidden: float) -> None:
     network = Architecture.of(get("tanh"), 6, sigma_w2=[0.5, 1.5, 3.0], output_noise=0.02, hidden_noise=hidden)
     stream = propagate(network)
-    chain, sites = _plain(network, weights, stream, 1), _of_stream(network, weights, stream, 1)
+    chain, sites = stacked(network, weights, stream, 1, None), _of_stream(network, weights, stream, 1, None)
     np.testing.assert_allclose(sites.linear.value, chain.linear.value, rtol=1e-9, atol=1e-10)
     np.testing.assert_allclose(sites.full.value, chain.full.value, rtol=1e-9, atol=1e-10)
 
@@ -102,7 +103,8 @@ def test_offsets_at_sites_are_offsets_in_an_integral() -> None:
     for name, settings in (("tanh", {}), ("gelu", {"norm": "layernorm", "norm_at": "output"})):
         network = Architecture.of(get(name), 4, sigma_w2=[1.5], sigma_b2=0.3, output_noise=0.05, **settings)
         stream = propagate(network)
-        chain, sites = _plain(network, "orthogonal", stream, 1), _of_stream(network, "orthogonal", stream, 2048)
+        chain = stacked(network, "orthogonal", stream, 1, None)
+        sites = _of_stream(network, "orthogonal", stream, 2048, None)
         assert len(sites) == len(chain) == 2
         for one, other in zip(sites, chain, strict=True):
             assert abs(one.value[0] - other.value[0]) <= 2.0 * one.error[0] < 3e-3

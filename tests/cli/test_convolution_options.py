@@ -33,11 +33,9 @@ def test_the_headline_says_so(command_line: CommandLine) -> None:
         (("bound", "--input-correlation", "0.5"), "--input-correlation is that between positions"),
         (("bound", "--positions", "0"), "numbers begin at 1"),
         (("bound", "--positions", "8", "--input-correlation", "0.9,0"), "--input-correlation: inputs cannot be"),
-        (("bound", "--positions", "8", "--input-correlation", "0.5", "--residual"), "from position to position"),
         (("bound", "--positions", "8", "--input-correlation", "0.5", "--observe", "activation"), "--observe: 'activ"),
         (("verify", "--kernel", "3"), "--kernel 3 is that of a convolution: give --positions"),
         (("verify", "--positions", "4", "--kernel", "5"), "--kernel 5 is more than the 4 positions"),
-        (("verify", "--positions", "4", "--residual"), "convolutions are sampled of plain networks"),
     ],
 )
 def test_contradictions_are_usage_errors(command_line: CommandLine, options: tuple[str, ...], said: str) -> None:
@@ -57,4 +55,19 @@ def test_verify_samples_convolutions(command_line: CommandLine) -> None:
     expected = mfmi.evaluate("tanh", 1.2, layers=2, positions=4, input_correlation=0.6)["mi_linear"]
     limits = [row for row in rows if row["quantity"] == "mi_linear" and row["width"] is None]
     assert [row["theory"] for row in limits] == pytest.approx(expected.tolist(), rel=1e-6)
+    assert all(abs(row["z"]) < 3 for row in limits)
+
+
+@pytest.mark.thorough
+def test_verify_samples_convolutions_with_norms_and_skips(command_line: CommandLine) -> None:
+    options = "--positions 4 --input-correlation 0.6 --widths 8,16 --seeds 6 --estimator linear --jobs 1 --format jsonl"
+    done = command_line("verify", *NETWORK, *options.split(), "--residual", "--norm", "rmsnorm")
+    assert done.code == 0, done.err
+    rows = [json.loads(line) for line in done.out.splitlines()]
+    assert {row["quantity"] for row in rows} == {"q", "c", "chi", "mi_linear"}
+    given = {"positions": 4, "input_correlation": 0.6, "skip": 1, "normalization": "rmsnorm"}
+    found = mfmi.evaluate("tanh", 1.2, layers=2, columns=["mi_linear_error"], **given)
+    limits = [row for row in rows if row["quantity"] == "mi_linear" and row["width"] is None]
+    expected = (found["mi_linear"] + found["mi_linear_error"]).tolist()
+    assert [row["theory"] for row in limits] == pytest.approx(expected, rel=1e-6)
     assert all(abs(row["z"]) < 3 for row in limits)

@@ -141,13 +141,6 @@ CASES: dict[str, tuple[str, list[str]]] = {
         sweep(NETWORK, "observe: §activation\nnetwork: {convolution: {positions: 8, input_correlation: 0.5}}"),
         ["observe: 'activation' is not known of convolutions of correlated inputs"],
     ),
-    "norms of a convolution of correlated inputs": (
-        sweep(
-            NETWORK + "§normalization: batchnorm",
-            "network: {convolution: {positions: 8, input_correlation: 0.5}}",
-        ),
-        ["networks with norms, skips or relative noise need inputs that are not correlated from position to position"],
-    ),
     "option's name for a key": (sweep(NETWORK + "§sb: 1"), ["sweep.sb: unknown key (did you mean sigma_b?)"]),
     "estimators inside the sweep": (sweep(NETWORK + "§unit: bits"), ["unknown key (did you mean output.unit?)"]),
     "misspelt required key": (sweep("activation: tanh\n§sigma_ww: 1"), ["unknown key (did you mean sigma_w"]),

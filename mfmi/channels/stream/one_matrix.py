@@ -90,8 +90,6 @@ class OneMatrix:
         root = np.sqrt(np.concatenate((r, 1.0 / self.noise[:, None]), axis=1))
         rows, found = np.arange(len(r)), np.empty(len(r))
         missed = self.sites.decay - self.sites.limit
-        index = np.arange(missed.shape[1])
-        missed[:, index, index] = 0.0
         for part in some._blocks(len(r)):
             _, scaled = some._covariance(root[part], v[part], rows[part])
             inverse = np.linalg.inv(scaled)[..., :-1, :-1]

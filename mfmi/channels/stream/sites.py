@@ -18,12 +18,14 @@ from mfmi.activations import Activation
 from mfmi.arguments.arrays import FloatArray
 from mfmi.channels.stream.site_code import SiteCode
 from mfmi.meanfield import Stream
+from mfmi.networks.convolution import Modes
 
 # Orders of the Hermite series that are followed one by one; what is left decays like the second order after them.
 ORDERS = 24
 # A share of the variance below which an offset is none.
 _NO_OFFSET = 1e-12
 _BITS = 30
+_ROUNDING = 4.0 * np.finfo(np.float64).eps
 _GOLDEN = 0.6180339887498949
 
 
@@ -60,7 +62,15 @@ class Sites:
         return Sites(gain, skip, branch2, carried, residual, tail, decay, limit)
 
 
-def sites(phi: Activation, stream: Stream, noise_in: str, centred: bool, count: int, code: SiteCode | None) -> Sites:
+def sites(
+    phi: Activation,
+    stream: Stream,
+    noise_in: str,
+    centred: bool,
+    count: int,
+    code: SiteCode | None,
+    modes: Modes | None = None,
+) -> Sites:
     """Sites at Sobol points of the offset's law; one site suffices where there is no offset.
 
     Parameters
@@ -71,10 +81,12 @@ def sites(phi: Activation, stream: Stream, noise_in: str, centred: bool, count: 
     centred : whether the norm takes the offsets away.
     count : number of sites, a power of 2, or 1 for no offset.
     code : the sums over sites as machine code; without it numpy does them.
+    modes : frequencies of convolutions, with whose pairs the streams were worked out; None of others.
 
     Returns
     -------
     Sites
+        Of every frequency of a convolution, a stream's one after the other.
     """
     path = stream.path
     n, depth = path.q.shape
@@ -99,13 +111,68 @@ def sites(phi: Activation, stream: Stream, noise_in: str, centred: bool, count: 
     series = out[..., None] * phi.hermite(m, v, ORDERS + 1).reshape(*offset.shape, -1)
     residual = np.zeros((*gain.shape, depth))
     noise = gain[:, :, :-1] ** 2 * noise[:, None] if noise_in == "branch" else np.zeros_like(own)
-    tail = _correlated(series, own, rho, noise, residual, code)
+    orders = _bounded(series, own)
+    tail = _correlated(orders, own, rho, noise, residual, code)
     if noise_in == "stream":
         _spread_noise(residual, gain, products, stream.hidden_noise)
-    decay = np.abs(rho) ** (ORDERS + 2)
+    decay, limit = np.abs(rho) ** (ORDERS + 2), np.abs(rho) ** (3 * ORDERS)
     branch = np.concatenate((np.ones((n, 1)), stream.branch[:, :-1]), axis=1)
     skip = np.ascontiguousarray(stream.skip)
-    return Sites(gain, skip, branch**2, products, residual, tail, decay, np.abs(rho) ** (3 * ORDERS))
+    found = Sites(gain, skip, branch**2, products, residual, tail, decay, limit)
+    if modes is None:
+        return found
+    lags = inner[:, :, None] - stream.pair_gaps[:, :-1]
+    return _at_frequencies(found, modes, orders, own, [_between(products, lags[..., u], total) for u in _each(modes)])
+
+
+def _each(modes: Modes) -> range:
+    return range(len(modes.correlation))
+
+
+def _between(products: FloatArray, shared: FloatArray, total: FloatArray) -> FloatArray:
+    """Correlations of layers at two positions whose streams share a variance around the offset, shape (n, K, K)."""
+    with np.errstate(invalid="ignore", divide="ignore"):
+        rho = products[:, :-1, :-1] * (shared[:, None, :] / np.sqrt(total[:, None, :] * total[:, :, None]))
+    rho = np.clip(np.tril(np.nan_to_num(rho)), -1.0, 1.0)
+    return np.asarray(rho + np.swapaxes(np.tril(rho, -1), 1, 2))
+
+
+def _at_frequencies(
+    found: Sites, modes: Modes, orders: FloatArray, own: FloatArray, between: list[FloatArray]
+) -> Sites:
+    """The sites of every frequency, from those of one position and the correlations between positions (theory (41))."""
+    n, _, depth = found.gain.shape
+    size = len(modes.share)
+
+    def spread(values: FloatArray) -> FloatArray:
+        return np.repeat(values, size, axis=0)
+
+    residual, decay, limit = (spread(values) for values in (found.residual, found.decay, found.limit))
+    by_mode, decay_of, limit_of = (a.reshape(n, size, *a.shape[1:]) for a in (residual, decay, limit))
+    root = np.sqrt(found.tail)
+    for u, rho in enumerate(between):
+        wave = modes.wave[:, u]
+        by_mode[..., :-1, :-1] += wave[:, None, None, None] * _covariances(orders, root, rho)[:, None]
+        decay_of += wave[:, None, None] * (np.abs(rho) ** (ORDERS + 2))[:, None]
+        limit_of += wave[:, None, None] * (np.abs(rho) ** (3 * ORDERS))[:, None]
+    # Positions that are as good as equal leave some frequencies nothing but rounding.
+    index = np.arange(depth - 1)
+    least = _ROUNDING * (1.0 + np.abs(modes.wave).sum(axis=1).max(initial=0.0)) * own
+    by_mode[..., index, index] = np.maximum(by_mode[..., index, index], least[:, None])
+    gain, skip, branch2, carried, tail = (
+        spread(values) for values in (found.gain, found.skip, found.branch2, found.carried, found.tail)
+    )
+    return Sites(gain, skip, branch2, carried, residual, tail, decay, limit)
+
+
+def _covariances(orders: FloatArray, root: FloatArray, rho: FloatArray) -> FloatArray:
+    """What no linear function explains, at correlations of the layers; the roots are of the tail's variance."""
+    found = root[..., :, None] * root[..., None, :] * rho[:, None]
+    for order in range(orders.shape[2] - 1, -1, -1):
+        c = orders[:, :, order]
+        found = rho[:, None] * found + c[..., :, None] * c[..., None, :]
+    found *= np.square(rho)[:, None]
+    return np.asarray(found)
 
 
 def skip_products(skip: FloatArray) -> FloatArray:
@@ -119,8 +186,17 @@ def skip_products(skip: FloatArray) -> FloatArray:
     return found
 
 
+def _bounded(series: FloatArray, own: FloatArray) -> FloatArray:
+    """Coefficients of orders 2, 3, ..., never more than the residual together, shape (n, S, N, L - 1)."""
+    orders = np.ascontiguousarray(np.moveaxis(series[..., 2:], -1, 2))
+    # Rounding in the coefficients of next to nothing must not outgrow what there is.
+    power = np.square(orders).sum(axis=2)
+    orders *= np.sqrt(np.divide(own, power, out=np.ones_like(own), where=power > own))[:, :, None]
+    return orders
+
+
 def _correlated(
-    series: FloatArray,
+    orders: FloatArray,
     own: FloatArray,
     rho: FloatArray,
     noise: FloatArray,
@@ -128,21 +204,12 @@ def _correlated(
     code: SiteCode | None,
 ) -> FloatArray:
     """Fill in the covariances of what no linear function explains, of which the tail's variance is returned."""
-    orders = np.ascontiguousarray(np.moveaxis(series[..., 2:], -1, 2))
-    # Rounding in the coefficients of next to nothing must not outgrow what there is.
-    power = np.square(orders).sum(axis=2)
-    orders *= np.sqrt(np.divide(own, power, out=np.ones_like(own), where=power > own))[:, :, None]
     tail = np.empty_like(own)
     if code is not None:
         code.covariances(orders, own, rho, noise, tail, residual)
         return tail
     tail = np.maximum(own - np.square(orders).sum(axis=2), 0.0)
-    root = np.sqrt(tail)
-    found = root[..., :, None] * root[..., None, :] * rho[:, None]
-    for order in range(orders.shape[2] - 1, -1, -1):
-        c = orders[:, :, order]
-        found = rho[:, None] * found + c[..., :, None] * c[..., None, :]
-    found *= np.square(rho)[:, None]
+    found = _covariances(orders, np.sqrt(tail), rho)
     index = np.arange(own.shape[-1])
     found[..., index, index] = own + noise
     residual[..., :-1, :-1] = found
