@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
+from numpy.typing import ArrayLike
+
 from mfmi.activations import Activation
 from mfmi.api.arguments import one_network, reporting
 from mfmi.arguments.checks import flag, whole_number, word
@@ -12,6 +14,7 @@ from mfmi.arguments.ranges import DEEPEST
 from mfmi.jacobian import COLUMNS, Isometry
 from mfmi.jacobian import isometry as find
 from mfmi.names import DEPTH, INPUT_VARIANCE, SIGMA_NOISE, WEIGHTS
+from mfmi.networks.convolution import convolution_of
 from mfmi.networks.points import Points
 from mfmi.processes.progress import Clock, OnProgress
 from mfmi.storage.frames import Answer
@@ -67,6 +70,8 @@ def isometry(
     sigma_b_out: float | None = None,
     noise_scale: str | None = None,
     noise_in: str | None = None,
+    positions: ArrayLike | None = None,
+    input_correlation: ArrayLike | None = None,
     progress: bool | OnProgress = False,
 ) -> pd.DataFrame:
     """Find how far the layers of a random network are from an isometry.
@@ -94,6 +99,9 @@ def isometry(
         As of `mfmi.evaluate`, of a single network.
     sigma_w_in, sigma_b_in, sigma_w_out, sigma_b_out, noise_scale, noise_in
         As of `mfmi.evaluate`, of a single network.
+    positions, input_correlation
+        Of layers that are circular convolutions, as of `mfmi.evaluate`. They change nothing: the singular values are
+        those of dense layers.
     progress
         True to say on standard error how far it is, or a function that is called with a `mfmi.Progress`.
 
@@ -125,6 +133,7 @@ def isometry(
         **{"sigma_w_in": sigma_w_in, "sigma_b_in": sigma_b_in, "sigma_w_out": sigma_w_out},
         **{"sigma_b_out": sigma_b_out, "noise_scale": noise_scale, "noise_in": noise_in},
     }
+    convolution_of(positions, input_correlation)
     points = one_network(
         activation,
         sigma_w,

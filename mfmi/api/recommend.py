@@ -26,6 +26,7 @@ from mfmi.names import (
     UNITS,
     WEIGHTS,
 )
+from mfmi.networks.convolution import convolution_of
 from mfmi.processes.progress import Clock, OnProgress
 from mfmi.recommendation.branches import StreamRecommendation, is_stream, recommend_branch
 from mfmi.recommendation.code import code
@@ -141,7 +142,12 @@ class Wish:
 
     def _answer(self, block: Any, unit: str, activations: Sequence[str], found: Any) -> Answer[Any]:
         about = provenance_of_command(
-            "recommend", activations, information=information_unit(unit), estimators=(self.by,), by=self.by
+            "recommend",
+            activations,
+            information=information_unit(unit),
+            estimators=(self.by,),
+            by=self.by,
+            network=self.family(get("tanh")).model.described() or None,
         )
         return Answer(block, columns_of(unit), about, found)
 
@@ -182,6 +188,8 @@ def recommend(
     sigma_b_out: float | None = None,
     noise_scale: str | None = None,
     noise_in: str | None = None,
+    positions: ArrayLike | None = None,
+    input_correlation: ArrayLike | None = None,
     progress: bool | OnProgress = False,
 ) -> RecommendationFrame:
     """Find the standard deviations of weights and biases that carry most information to a layer.
@@ -224,6 +232,8 @@ def recommend(
         Norms and skips, as of `mfmi.evaluate`: one network. What its norm makes of no effect is not searched.
     sigma_w_in, sigma_b_in, sigma_w_out, sigma_b_out, noise_scale, noise_in
         As of `mfmi.evaluate`, of one network.
+    positions, input_correlation
+        Of layers that are circular convolutions, as of `mfmi.evaluate`.
     progress
         True to say on standard error how far it is, or a function that is called with a `mfmi.Progress`.
 
@@ -269,6 +279,7 @@ def recommend(
         number("input_variance", input_variance, NUMBERS["input_variance"]),
         word("unit", unit, UNITS),
         one_structure(structure),
+        convolution_of(positions, input_correlation),
     )
     wish = Wish(
         wished_activations(chosen, flag("all_activations", all_activations)),

@@ -104,3 +104,6 @@ REGISTRY: dict[str, Callable[[Problem], Estimate]] = {
     "mi_covariance_upper_error": _error_of(covariance_upper),
 }
 """Columns of convolutions of correlated inputs; the Jacobian's are those of dense networks."""
+
+KNOWN = tuple(name.removeprefix("mi_") for name in REGISTRY if not name.endswith("_error"))
+"""Estimators of convolutions of correlated inputs."""

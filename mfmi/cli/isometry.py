@@ -10,6 +10,7 @@ import click
 from mfmi.cli.command import command as make_command
 from mfmi.cli.following import following
 from mfmi.cli.isometry_view import draw_isometry, draw_structured
+from mfmi.cli.model_options import convolution_options, say_idle
 from mfmi.cli.options import network_option, network_options, scale_options
 from mfmi.cli.progress import ProgressDisplay
 from mfmi.cli.sink import Sink, output_options
@@ -18,6 +19,7 @@ from mfmi.cli.terminal import terminal
 
 if TYPE_CHECKING:
     from mfmi.activations import Activation
+    from mfmi.networks.convolution import Convolution
 
 # The columns of the tables, each with its heading there.
 HEADINGS = {
@@ -44,6 +46,7 @@ HEADINGS = {
 )
 @network_option("noise_at", help="Noise of the hidden layers changes their slopes; noise at the output does not.")
 @structure_options
+@convolution_options
 @network_options("weights", "depth", "input_variance")
 @click.option("--every-layer", is_flag=True, help="The whole spectrum of every layer, not only of the last.")
 @click.option("--density", is_flag=True, help="The spectral density, a row per node and atom.")
@@ -56,6 +59,7 @@ def command(
     sigma_noise: float | str,
     noise_at: str,
     structure: dict[str, Any],
+    convolution: Convolution | None,
     weights: str,
     depth: int,
     input_variance: float,
@@ -69,6 +73,7 @@ def command(
     its edges and atoms, and the weights at which the mean is 1. At an isometry all are 1. Of networks with norms, skips
     or relative noise mean and variance are known.
     """
+    say_idle(convolution, "the Jacobian's singular values")
     from mfmi.api.isometry import isometry_of
     from mfmi.networks.points import Points
 

@@ -13,6 +13,7 @@ import click
 from mfmi.arguments.ranges import NUMBERS, WIDEST_DRAWN
 from mfmi.cli.architecture import ShapeType, WidthList
 from mfmi.cli.options import Count, Real, Word
+from mfmi.cli.terminal import terminal
 from mfmi.names import OBSERVABLES, PRIORS
 
 if TYPE_CHECKING:
@@ -160,6 +161,12 @@ def argument_errors() -> Iterator[None]:
     except ValueError as error:
         argument, _, text = str(error).partition(": ")
         raise click.UsageError(f"--{argument.replace('_', '-')}: {text}.") from error
+
+
+def say_idle(convolution: Convolution | None, what: str) -> None:
+    """Say that positions change nothing of what a command shows, where some were given."""
+    if convolution is not None:
+        terminal().note(f"--positions changes nothing here: {what} of convolutions are those of dense layers")
 
 
 def convolution_text(convolution: Convolution) -> str:

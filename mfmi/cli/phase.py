@@ -11,6 +11,7 @@ import click
 from mfmi.arguments.ranges import DEVIATION
 from mfmi.cli.command import command as make_command
 from mfmi.cli.following import following
+from mfmi.cli.model_options import convolution_options, say_idle
 from mfmi.cli.options import initialiser_option, network_option, network_options, refuse_beside_init
 from mfmi.cli.progress import showing
 from mfmi.cli.sink import Sink, output_options
@@ -24,6 +25,7 @@ if TYPE_CHECKING:
     from mfmi.activations import Activation
     from mfmi.columns import Column
     from mfmi.initialisers import Preset
+    from mfmi.networks.convolution import Convolution
     from mfmi.networks.points import Points
 
     Block = dict[str, np.ndarray[Any, Any]]
@@ -64,6 +66,7 @@ MAP_LEAST = 4
     "noise_at", help="Noise of the hidden layers changes the maps; noise at the output, the default, does not."
 )
 @structure_options
+@convolution_options
 @network_options("input_variance")
 @click.option("--curve", is_flag=True, help="The edge of chaos at the given --sb, or at the given --sw; every branch.")
 @click.option("--all", "everything", is_flag=True, help="Every fixed point of the length map, attracting or not.")
@@ -76,6 +79,7 @@ def command(
     sigma_noise: float | str,
     noise_at: str,
     structure: dict[str, Any],
+    convolution: Convolution | None,
     input_variance: float,
     curve: bool,
     everything: bool,
@@ -89,6 +93,7 @@ def command(
     has no depth scale: what a plain network does exponentially it does by powers of the depth, whose exponents are
     shown.
     """
+    say_idle(convolution, "fixed points, phases and depth scales")
     network: dict[str, Any] = {"sigma_noise": sigma_noise, "noise_at": noise_at, "input_variance": input_variance}
     own = {name: value for name, value in structure.items() if value is not None}
     if own or (isinstance(sigma_noise, str) and noise_at == "every"):

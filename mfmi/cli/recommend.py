@@ -10,6 +10,7 @@ import click
 from mfmi.arguments.ranges import DEVIATION, NUMBERS
 from mfmi.cli.command import command as make_command
 from mfmi.cli.following import following
+from mfmi.cli.model_options import convolution_options
 from mfmi.cli.options import InitialiserType, Real, Word, network_option, network_options
 from mfmi.cli.progress import ProgressDisplay
 from mfmi.cli.sink import Sink, raw_output_options
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
     from mfmi.activations import Activation
     from mfmi.api.recommend import Wish
     from mfmi.initialisers import Preset
+    from mfmi.networks.convolution import Convolution
     from mfmi.recommendation.results import NetworkFamily
     from mfmi.storage.frames import Answer
 
@@ -61,6 +63,7 @@ STREAM_HEADINGS |= {"mi_lower": "at least", "mi_upper": "at most", "variance_rat
 )
 @network_options("noise_at", "input_variance")
 @structure_options
+@convolution_options
 @click.option(
     "--keep",
     type=Real(NUMBERS["keep"]),
@@ -97,6 +100,7 @@ def command(
     noise_at: str,
     input_variance: float,
     structure: dict[str, Any],
+    convolution: Convolution | None,
     keep: float | None,
     by: str,
     init: tuple[Preset, ...],
@@ -121,7 +125,7 @@ def command(
     from mfmi.recommendation import results
 
     def network(phi: Activation) -> NetworkFamily:
-        return results.NetworkFamily(phi, depth, weights, noise_at, sigma_noise, input_variance, unit, own)
+        return results.NetworkFamily(phi, depth, weights, noise_at, sigma_noise, input_variance, unit, own, convolution)
 
     own = {name: value for name, value in structure.items() if value is not None}
     with usage_errors(own):

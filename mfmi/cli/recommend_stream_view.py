@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 from mfmi.cli.numbers import number
 from mfmi.cli.recommend_view import remarks_of, say, title_of
 from mfmi.names import STATUS
+from mfmi.recommendation.branches import WITHIN
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -19,7 +20,11 @@ def draw_stream(found: StreamRecommendation, console: Console) -> None:
     network, best = found.network, found.best
     say(console, title_of(network))
     say(console, "")
-    if found.keep is None:
+    if "keep" in found.limits:
+        share = f"{100.0 * (found.keep or 0.0):.4g} %"
+        say(console, f"No branch scale from {WITHIN[0]:g} to {WITHIN[1]:g} keeps {share} of the first layer's:", "bold")
+        say(console, f"  the most is {100.0 * best.kept:.3g} %, at branch {best.scale:.4g}")
+    elif found.keep is None:
         say(console, f"Branch scale {best.scale:.4g}, as given:", "bold")
     else:
         say(console, f"Largest branch scale that keeps {100.0 * found.keep:.4g} % of the first layer's:", "bold")
@@ -33,7 +38,7 @@ def draw_stream(found: StreamRecommendation, console: Console) -> None:
     share = f"{100.0 * best.kept:.1f} % of what the first one tells"
     say(console, f"  {number(best.value)} {network.unit} linearly readable at layer {network.depth}, {share}")
     say(console, f"  what this rests on: {STATUS['linear']}", "dim")
-    if found.limits:
+    if "branch" in found.limits:
         say(console, "  branch is at the end of the search: even so large it keeps as much", "yellow")
     say(console, "")
     width = max(len(one.name) for one in (best, *found.others))

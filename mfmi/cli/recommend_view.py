@@ -7,6 +7,7 @@ import textwrap
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
+from mfmi.cli.model_options import convolution_text
 from mfmi.cli.numbers import known, number
 from mfmi.names import STATUS
 
@@ -35,7 +36,7 @@ def draw(found: Recommendation, console: Console) -> None:
         say(console, text, "dim")
     if any(one.weights != network.weights for one in found.baselines):
         say(console, "orthogonal has orthogonal weights, the others independent ones: see --weights", "dim")
-    if _only_linear(found):
+    if _only_linear(found) and not network.model.mixes:
         say(console, "no bound holds more than the linear one here: for the total, --by replica", "yellow")
     say(console, "code for it: add --emit torch, jax, linen, nnx, equinox, keras or numpy", "dim")
 
@@ -105,6 +106,8 @@ def title_of(network: NetworkFamily) -> str:
         parts.append(f"skip {own['skip']:g}")
     if own.get("branch_matrices") == 2:
         parts.append(f"2 matrices of ratio {own.get('hidden_ratio', 1.0):g}")
+    if network.convolution is not None:
+        parts.append(convolution_text(network.convolution))
     if network.input_variance != 1.0:
         parts.append(f"input variance {network.input_variance:g}")
     return ", ".join(parts)

@@ -61,7 +61,8 @@ class StreamRecommendation:
     keep : share of the first layer's information that the last one should keep; None where the scale was given.
     best : the recommendation.
     others : other scales.
-    limits : "branch" where the search ended at the largest scale that it looks at.
+    limits : "branch" where the search ended at the largest scale that it looks at, "keep" where none keeps the share:
+        `best` keeps the most of those that were looked at.
     """
 
     network: NetworkFamily
@@ -76,6 +77,11 @@ class StreamRecommendation:
     def sigma_w_out(self) -> float:
         """Of the matrix that a branch ends with."""
         return float(self.network.structure.get("sigma_w_out", self.sigma_w))
+
+    @property
+    def sigma_b_out(self) -> float:
+        """Of its biases."""
+        return float(self.network.structure.get("sigma_b_out", self.sigma_b))
 
 
 def is_stream(structure: Mapping[str, Any]) -> bool:
@@ -98,7 +104,7 @@ def recommend_branch(network: NetworkFamily, sigma_b: float | None = None, keep:
     Raises
     ------
     ValueError
-        No branch scale keeps as much, or the biases leave the weights nothing.
+        What is linearly readable of the network is not known, or the biases leave the weights nothing.
     """
     b = 0.0 if sigma_b is None else sigma_b
     w, network = _with_gain(network, b)
@@ -133,40 +139,52 @@ def _with_gain(network: NetworkFamily, sigma_b: float) -> tuple[float, NetworkFa
         return gain, network
     settings.setdefault("sigma_w_out", gain)
     # In front of the activation signals of variance 1 stay so, biases included.
+    if sigma_b >= 1.0:
+        raise ArgumentError("sigma_b", sigma_b, "is all that a pre-activation of variance 1 may have: give less than 1")
     return math.sqrt(1.0 - sigma_b**2), replace(network, structure=settings)
 
 
 def _first(network: NetworkFamily, w: float, b: float) -> float:
-    found = evaluate_points(network.points(w, b, branch=1.0), [1], ("linear",), network.unit)
+    found = evaluate_points(network.points(w, b, branch=1.0), [1], ("linear",), network.unit, model=network.model)
     return float(found["mi_linear"][0])
 
 
 def _largest(network: NetworkFamily, w: float, b: float, keep: float, first: float) -> tuple[float, tuple[str, ...]]:
-    """The largest scale up to which all keep that share of what the first layer tells."""
-    scales = np.geomspace(*WITHIN, _COARSE)
-    for step in range(1 + _ROUNDS):
-        # Both ends of later rounds are known.
-        some = scales if step == 0 else scales[1:-1]
+    """The largest scale that keeps that share of what the first layer tells, before the first that does not again.
+
+    Where none does, the one that keeps the most.
+    """
+
+    def values(some: FloatArray) -> FloatArray:
         points = network.points(np.full(len(some), w), b, branch=some)
-        values: FloatArray = evaluate_points(points, [network.depth], ("linear",), network.unit)["mi_linear"]
-        fails = ~(values >= keep * first)
-        if step == 0 and fails[0]:
-            raise NoOptimumError(
-                f"a branch scale of {WITHIN[0]:g}, the smallest that is looked at, keeps {values[0] / first:.3g}"
-                f" of what the first layer of {network.activation.name} tells: keep less"
-            )
-        if step == 0 and not fails.any():
-            return WITHIN[1], ("branch",)
-        inner = int(np.argmax(fails)) if fails.any() else len(some)
-        place = inner - 1 if step == 0 else inner
+        rows = evaluate_points(points, [network.depth], ("linear",), network.unit, model=network.model)
+        return np.asarray(rows["mi_linear"])
+
+    scales = np.geomspace(*WITHIN, _COARSE)
+    known = values(scales)
+    if np.isnan(known).all():
+        text = f"linear has no value for {network.activation.name} with {network.weights} weights at any branch scale"
+        raise NoOptimumError(text)
+    fits = known >= keep * first
+    if not fits.any():
+        return float(scales[np.nanargmax(known)]), ("keep",)
+    begin = int(np.argmax(fits))
+    ends = np.flatnonzero(~fits[begin:])
+    if not len(ends):
+        return WITHIN[1], ("branch",)
+    place = begin + int(ends[0]) - 1
+    for _ in range(_ROUNDS):
+        # Both ends are known.
         scales = np.geomspace(scales[place], scales[place + 1], _FINE + 2)
-    return float(scales[0]), ()
+        fails = ~(values(scales[1:-1]) >= keep * first)
+        place = int(np.argmax(fails)) if fails.any() else _FINE
+    return float(scales[place]), ()
 
 
 def _judged(network: NetworkFamily, w: float, b: float, first: float, scales: Mapping[str, float]) -> list[Branch]:
     g = np.array(list(scales.values()))
     points = network.points(np.full(len(g), w), b, branch=g)
-    rows = evaluate_points(points, [1, network.depth], STRUCTURED_ESTIMATORS, network.unit)
+    rows = evaluate_points(points, [1, network.depth], STRUCTURED_ESTIMATORS, network.unit, model=network.model)
     last = {name: values.reshape(len(g), 2)[:, 1] for name, values in rows.items()}
     q = rows["q"].reshape(len(g), 2)
     with np.errstate(invalid="ignore", divide="ignore"):

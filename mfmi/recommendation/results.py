@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -14,6 +15,8 @@ from mfmi.arguments.arrays import FloatArray
 from mfmi.bounds.evaluate import SEARCHED, evaluate_points, has_missed
 from mfmi.meanfield import NUMBER_FORMATS, FixedPoint, StreamEnds, fixed_point, stream_ends
 from mfmi.names import DEFAULT_ESTIMATORS, LOWER_BOUNDS, SIGMA_NOISE, TOTAL
+from mfmi.networks.convolution import Convolution
+from mfmi.networks.model import SQUARE, Model
 from mfmi.networks.points import Points
 from mfmi.networks.settings import Settings
 from mfmi.networks.structure import architecture, check
@@ -37,6 +40,7 @@ class NetworkFamily:
     sigma_noise, input_variance : standard deviation of the noise, variance of an input entry.
     unit : "nats" or "bits" per input dimension.
     structure : norms, skips and the scale of the noise, those that were given, by the keywords of `mfmi.evaluate`.
+    convolution : positions that the layers are convolutions over; None of dense layers.
     """
 
     activation: Activation
@@ -47,6 +51,12 @@ class NetworkFamily:
     input_variance: float = 1.0
     unit: str = "nats"
     structure: Mapping[str, Any] = field(default_factory=dict)
+    convolution: Convolution | None = None
+
+    @cached_property
+    def model(self) -> Model:
+        """What all networks of the family have in common besides."""
+        return SQUARE if self.convolution is None else SQUARE.with_convolution(self.convolution)
 
     @property
     def is_plain(self) -> bool:
@@ -118,7 +128,7 @@ class NetworkFamily:
         # An upper bound tells where a search has missed a minimum; what it has found instead must not win.
         if set(quantities) & set(SEARCHED) and "gaussian_upper" not in estimators:
             estimators.append("gaussian_upper")
-        found = evaluate_points(points, [self.depth], estimators, self.unit)
+        found = evaluate_points(points, [self.depth], estimators, self.unit, model=self.model)
         table = {q: np.asarray(found["mi_lower" if q == TOTAL else f"mi_{q}"]) for q in quantities}
         return {q: np.where(has_missed(q, found["message"]), np.nan, values) for q, values in table.items()}
 

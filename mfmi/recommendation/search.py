@@ -11,6 +11,8 @@ from numpy.typing import ArrayLike
 
 from mfmi.activations import Activation
 from mfmi.arguments.arrays import FloatArray
+from mfmi.bounds.convolutional import KNOWN as OF_CORRELATED
+from mfmi.bounds.structured import COUPLED
 from mfmi.initialisers import Preset
 from mfmi.initialisers import get as preset
 from mfmi.meanfield import edge_of_chaos
@@ -186,6 +188,9 @@ def optimum(
     if not (network.is_plain or quantity in (*STRUCTURED_ESTIMATORS, TOTAL)):
         known = ", ".join((*STRUCTURED_ESTIMATORS, TOTAL))
         raise NoOptimumError(f"{quantity} is known of plain networks only; of others there are {known}")
+    if network.model.mixes and quantity not in (*OF_CORRELATED, TOTAL):
+        known = ", ".join((*OF_CORRELATED, TOTAL))
+        raise NoOptimumError(f"{quantity} is {COUPLED}; of such there are {known}")
     search = _Search(network, quantity)
     within, sigma_b = _searched(network, sigma_b)
     with stage(f"search {network.activation.name}, {quantity}", 1.0) as work:

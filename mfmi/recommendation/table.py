@@ -135,7 +135,7 @@ def columns_of_stream(unit: str) -> tuple[Column, ...]:
         Column("mi_lower", "float64", information, "lower bound on the information at the last layer"),
         Column("mi_upper", "float64", information, "upper bound on it"),
         Column("variance_ratio", "float64", "1", "variance of the last layer over that of the first"),
-        Column("limits", "string", "", "branch where the search ended at the largest scale that it looks at"),
+        Column("limits", "string", "", "branch: the largest scale that is looked at; keep: no scale keeps the share"),
     )
 
 

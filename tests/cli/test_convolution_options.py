@@ -71,3 +71,41 @@ def test_verify_samples_convolutions_with_norms_and_skips(command_line: CommandL
     expected = (found["mi_linear"] + found["mi_linear_error"]).tolist()
     assert [row["theory"] for row in limits] == pytest.approx(expected, rel=1e-6)
     assert all(abs(row["z"]) < 3 for row in limits)
+
+
+def test_recommend_takes_positions(command_line: CommandLine) -> None:
+    options = ("--act", "linear", "--depth", "2", "--sb", "0", "--positions", "4", "--input-correlation", "0.6")
+    done = command_line("recommend", *options, "--format", "json")
+    assert done.code == 0, done.err
+    best, *_ = json.loads(done.out)
+    frame = mfmi.recommend("linear", depth=2, sigma_b=0.0, positions=4, input_correlation=0.6)
+    assert best["information"] == frame["information"][0]
+    given = {"positions": 4, "input_correlation": 0.6, "estimators": ["linear"]}
+    assert best["information"] == mfmi.evaluate("linear", best["sigma_w"], depth=2, **given)["mi_linear"][0]
+    assert frame.attrs["mfmi"]["network"]["network.convolution"]["positions"] == [4]
+    shown = command_line("recommend", *options, "--format", "table")
+    assert "convolution over 4 positions, neighbours correlated by 0.6" in " ".join(shown.out.split())
+
+
+def test_recommend_of_streams_takes_positions() -> None:
+    own = {"skip": 1, "branch_matrices": 2, "noise_scale": "relative", "positions": 4, "input_correlation": 0.6}
+    found = mfmi.recommend("relu", depth=4, **own)
+    best = found.iloc[0]
+    given = {name: best[name] for name in ("sigma_w", "branch", "sigma_w_out")}
+    rows = mfmi.evaluate("relu", depth=[1, 4], estimators=["linear"], **own, **given)
+    assert best["information"] == rows["mi_linear"][1]
+    assert 0.5 <= rows["mi_linear"][1] / rows["mi_linear"][0] < 0.502
+
+
+@pytest.mark.parametrize(
+    ("command", "what"), [("phase", "fixed points, phases and depth scales"), ("isometry", "singular values")]
+)
+def test_what_positions_do_not_change_is_said_once(command_line: CommandLine, command: str, what: str) -> None:
+    options = (command, "--act", "relu", "--sw", "1.2", "--norm", "layernorm", "--format", "json")
+    plain = command_line(*options)
+    done = command_line(*options, "--positions", "8x8", "--input-correlation", "0.9")
+    assert (done.code, done.out) == (0, plain.out)
+    assert done.err.count("--positions changes nothing here") == 1
+    assert what in done.err
+    wrong = command_line(*options, "--input-correlation", "0.9")
+    assert wrong.code == 2

@@ -5,6 +5,7 @@ import json
 import re
 import sys
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 import fake_libraries
@@ -16,9 +17,9 @@ import mfmi
 from mfmi.activations import get
 from mfmi.errors import ArgumentError
 from mfmi.names import LIBRARIES
-from mfmi.recommendation.branches import StreamRecommendation, recommend_branch
+from mfmi.recommendation.branches import Branch, StreamRecommendation, recommend_branch
 from mfmi.recommendation.code import code
-from mfmi.recommendation.results import NetworkFamily
+from mfmi.recommendation.results import NetworkFamily, Optimum, Recommendation
 from mfmi.recommendation.search import recommend
 
 CommandLine = Callable[..., Outcome]
@@ -37,7 +38,7 @@ def block() -> StreamRecommendation:
     return recommend_branch(NetworkFamily(get("gelu"), 8, structure=BLOCK))
 
 
-def readable(found: StreamRecommendation, branch: float, depth: int) -> float:
+def readable(found: StreamRecommendation, branch: float, depth: int, **also: Any) -> float:
     given = {**found.network.structure, "branch": branch}
     rows = mfmi.evaluate(
         found.network.activation.name,
@@ -47,6 +48,7 @@ def readable(found: StreamRecommendation, branch: float, depth: int) -> float:
         depth,
         estimators=["linear"],
         **given,
+        **also,
     )
     return float(rows["mi_linear"][0])
 
@@ -89,11 +91,29 @@ def test_a_scale_that_is_given_is_judged() -> None:
 def test_ends_of_the_search_are_said() -> None:
     """Absolute noise at the output is small beside a stream that grows: a linear one keeps more than it began with."""
     assert recommend_branch(NetworkFamily(get("linear"), 4, structure={"skip": 1.0})).limits == ("branch",)
+
+
+def test_where_no_scale_keeps_the_share_the_most_is_the_answer() -> None:
     noisy = NetworkFamily(get("relu"), 30, "gaussian", "every", "float8_e5m2", structure={"skip": 1.0})
-    with pytest.raises(
-        ValueError, match=r"0.001, the smallest that is looked at, keeps 0\.\d+ of what the first layer of relu tells"
-    ):
-        recommend_branch(noisy, keep=0.9)
+    found = recommend_branch(noisy, keep=0.9)
+    assert found.limits == ("keep",)
+    assert found.best.kept < 0.9
+    assert found.best.kept >= max(one.kept for one in found.others)
+    assert found.best.value == pytest.approx(readable(found, found.best.scale, 30, noise_at="every"), rel=1e-9)
+
+
+def test_a_scale_is_looked_for_where_only_larger_ones_keep_the_share() -> None:
+    """Noise that every layer adds to a stream of skip 1/2: with small branches the signal falls below it."""
+    own = {"skip": 0.5, "noise_in": "stream"}
+    fading = NetworkFamily(get("linear"), 6, "orthogonal", "every", 0.5, structure=own)
+    found = recommend_branch(fading, keep=0.3)
+    assert found.best.kept >= 0.3
+    assert found.others[2].kept < 0.3
+
+
+def test_what_is_not_known_has_no_scale() -> None:
+    with pytest.raises(ValueError, match="linear has no value for relu with gaussian weights at any branch scale"):
+        recommend_branch(NetworkFamily(get("relu"), 2000, structure={"skip": 1.0}), 0.1)
 
 
 def test_what_a_norm_makes_of_no_effect_is_not_searched() -> None:
@@ -166,10 +186,130 @@ def test_code_of_normalised_networks_expects_norms() -> None:
     assert "no norms: these numbers are for networks with layernorm" in text
 
 
-def test_code_needs_to_know_where_a_scale_belongs() -> None:
-    found = recommend_branch(NetworkFamily(get("relu"), 3, structure={"skip": 1.0, "sigma_w_in": 1.0}))
-    with pytest.raises(ArgumentError, match="emit"):
-        code(found, "torch")
+PLACED = {"sigma_w_in": 0.7, "sigma_b_in": 0.3}
+
+
+def placed() -> StreamRecommendation:
+    """A stream whose first matrix, and whose last biases of a branch, have scales of their own."""
+    best = Branch("recommended", 0.25, 1.0, 0.5, 1.0, 2.0, 1.5)
+    own = {"skip": 1.0, "branch_matrices": 2, "hidden_ratio": 4.0, "sigma_w_out": 1.5, "sigma_b_out": 0.4, **PLACED}
+    return StreamRecommendation(NetworkFamily(get("gelu"), 4, structure=own), 1.0, 0.0, 0.5, best, (best,), ())
+
+
+def stacked() -> Recommendation:
+    best = Optimum("linear", 1.4, 0.0, 1.0, None, "ordered", 0.9, 5.0, 1.0, (), 1.0)
+    return Recommendation(NetworkFamily(get("tanh"), 3, structure=PLACED), best, None, {}, ())
+
+
+def deviation(values: Any) -> float:
+    return float(np.std(np.asarray(values)))
+
+
+@pytest.mark.parametrize("library", ["numpy", "jax"])
+def test_layers_without_names_have_the_scales_of_their_places(library: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    if library == "jax" and "jax" not in sys.modules:
+        for name, module in fake_libraries.jax().items():
+            monkeypatch.setitem(sys.modules, name, module)
+    begin = () if library == "numpy" else (sys.modules["jax"].random.PRNGKey(0),)
+    space: dict[str, Any] = {}
+    exec(code(placed(), library), space)
+    first, blocks = space["initialise"](*begin, 400, 300)
+    assert len(blocks) == 3
+    assert (deviation(first[0][0]) * 20, deviation(first[0][1])) == pytest.approx((0.7, 0.3), rel=0.15)
+    (inner, shift), (outer, last) = blocks[1]
+    assert (deviation(inner) * 300**0.5, deviation(shift)) == pytest.approx((1.0, 0.0), rel=0.02)
+    assert deviation(outer) * 1200**0.5 == pytest.approx(1.5 * 0.25, rel=0.02)
+    assert deviation(last) == pytest.approx(0.4 * 0.25, rel=0.15)
+    space = {}
+    exec(code(stacked(), library), space)
+    (one, shift), (other, none) = space["initialise"](*begin, [400, 300, 200])
+    found = deviation(one) * 20, deviation(shift), deviation(other) * 300**0.5, deviation(none)
+    assert found == pytest.approx((0.7, 0.3, 1.4, 0.0), rel=0.15)
+
+
+@pytest.mark.parametrize("library", LIBRARIES)
+@pytest.mark.parametrize("network", [placed, stacked])
+def test_code_with_places_is_python_without_marks(library: str, network: Callable[[], Any]) -> None:
+    text = code(network(), library)
+    ast.parse(text)
+    assert not re.search("@[A-Z]+@", text)
+    assert text.count("BIAS_IN") >= 2
+
+
+def test_code_refuses_a_stack_of_double_layers() -> None:
+    double = replace(stacked(), network=NetworkFamily(get("tanh"), 3, structure={"branch_matrices": 2}))
+    with pytest.raises(ArgumentError, match="leave `branch_matrices` out"):
+        code(double, "torch")
+
+
+def check_places(first: Any, inner: Any, last: Any, transposed: bool = False) -> None:
+    """Weights and biases of a first layer 400 -> 300, and of the two of a branch of width 1200."""
+    assert (deviation(first[0]) * 20, deviation(first[1])) == pytest.approx((0.7, 0.3), rel=0.15)
+    assert (deviation(inner[0]) * 300**0.5, deviation(inner[1])) == pytest.approx((1.0, 0.0), rel=0.02)
+    assert (deviation(last[0]) * 1200**0.5, deviation(last[1])) == pytest.approx((0.375, 0.1), rel=0.15)
+
+
+@pytest.mark.slow
+def test_torch_and_equinox_have_the_scales_of_places(capsys: pytest.CaptureFixture[str]) -> None:
+    torch = pytest.importorskip("torch")
+    nn = torch.nn
+    model = nn.ModuleDict({"read": nn.Linear(400, 300), "fc1": nn.Linear(300, 1200), "fc2": nn.Linear(1200, 300)})
+    space: dict[str, Any] = {"__name__": "pasted"}
+    exec(code(placed(), "torch"), space)
+    space["initialise"](model, ends=("fc2",), first=("stem",))
+    assert capsys.readouterr().err.splitlines() == [
+        "no layer is named stem",
+        "no layer has the scale of the first: first names the layers that read the input",
+    ]
+    space["initialise"](model, ends=("fc2",), first=("read",))
+    check_places(*([p.detach().numpy() for p in model[name].parameters()] for name in ("read", "fc1", "fc2")))
+    jax, eqx = pytest.importorskip("jax"), pytest.importorskip("equinox")
+    keys, sizes = jax.random.split(jax.random.key(0), 3), ((400, 300), (300, 1200), (1200, 300))
+    tree = {
+        name: eqx.nn.Linear(*size, key=key) for name, size, key in zip(("read", "fc1", "fc2"), sizes, keys, strict=True)
+    }
+    space = {"__name__": "pasted"}
+    exec(code(placed(), "equinox"), space)
+    new = space["initialise"](tree, jax.random.key(1), ends=("fc2",), first=("read",))
+    check_places(*((new[name].weight, new[name].bias) for name in ("read", "fc1", "fc2")))
+
+
+@pytest.mark.slow
+def test_flax_and_keras_have_the_scales_of_places() -> None:
+    jax, nn, nnx = (pytest.importorskip(name) for name in ("jax", "flax.linen", "flax.nnx"))
+
+    class Linen(nn.Module):  # type: ignore[misc, name-defined, unused-ignore]
+        @nn.compact
+        def __call__(self, x: Any) -> Any:
+            h = nn.Dense(300, name="read")(x)
+            return h + nn.Dense(300, name="fc2")(nn.Dense(1200, name="fc1")(h))
+
+    params = Linen().init(jax.random.key(0), np.zeros((1, 400)))["params"]
+    space: dict[str, Any] = {"__name__": "pasted"}
+    exec(code(placed(), "linen"), space)
+    new = space["initialise"](params, jax.random.key(1), ends=("fc2",), first=("read",))
+    check_places(*((new[name]["kernel"], new[name]["bias"]) for name in ("read", "fc1", "fc2")))
+
+    class Model(nnx.Module):  # type: ignore[misc, name-defined, unused-ignore]
+        def __init__(self, rngs: Any) -> None:
+            self.read = nnx.Linear(400, 300, rngs=rngs)
+            self.fc1 = nnx.Linear(300, 1200, rngs=rngs)
+            self.fc2 = nnx.Linear(1200, 300, rngs=rngs)
+
+    model = Model(nnx.Rngs(0))
+    space = {"__name__": "pasted"}
+    exec(code(placed(), "nnx"), space)
+    space["initialise"](model, jax.random.key(1), ends=("fc2",), first=("read",))
+    check_places(*((one.kernel[...], one.bias[...]) for one in (model.read, model.fc1, model.fc2)))
+    keras = pytest.importorskip("keras")
+    x = keras.Input((400,))
+    h = keras.layers.Dense(300, name="read")(x)
+    last = keras.layers.Dense(300, name="fc2")(keras.layers.Dense(1200, name="fc1")(h))
+    net = keras.Model(x, keras.layers.Add()([h, last]))
+    space = {"__name__": "pasted"}
+    exec(code(placed(), "keras"), space)
+    space["initialise"](net, ends=("fc2",), first=("read",))
+    check_places(*(net.get_layer(name).get_weights() for name in ("read", "fc1", "fc2")))
 
 
 @pytest.mark.slow
@@ -221,6 +361,12 @@ def test_it_is_drawn_with_the_command_that_comes_next(command_line: CommandLine)
         (("--norm", "layernorm", "--by", "fisher"), "fisher is known of plain networks only"),
         (("--norm-at", "output"), "the place of a norm"),
         (("--residual", "--sb", "2"), "is all that a branch of variance 1 may have"),
+        (("--residual", "--branch-matrices", "2", "--sigma-b-out", "0", "--sb", "1.5"), "is all that a pre-activation"),
+        (("--input-correlation", "0.5"), "--input-correlation is that between positions"),
+        (
+            ("--positions", "8", "--input-correlation", "0.5", "--by", "replica"),
+            "replica is not known of a convolution",
+        ),
     ],
 )
 def test_contradictions_are_usage_errors(command_line: CommandLine, options: tuple[str, ...], said: str) -> None:
