@@ -12,7 +12,7 @@ from click.core import ParameterSource
 
 from mfmi.cli.command import command as make_command
 from mfmi.cli.following import following
-from mfmi.cli.model_options import convolution_text, model_options, with_weights
+from mfmi.cli.model_options import convolution_text, model_options, say_white, with_weights
 from mfmi.cli.numbers import known, number
 from mfmi.cli.options import network_option, network_options, scale_options
 from mfmi.cli.progress import ProgressDisplay
@@ -147,6 +147,7 @@ def command(
             raise click.UsageError(f"Networks with norms, skips or relative noise need {against}.")
     columns = [column for column in columns_in(unit, columns_with(optional)) if column.name != "point"]
     layers = np.arange(depth if last_layer else 1, depth + 1)
+    say_white(model.convolution)
     model = model.for_layers(int(layers.sum()))
     announce_tables(activation, estimators, model)
     with ProgressDisplay(terminal()) as progress:

@@ -169,6 +169,14 @@ def say_idle(convolution: Convolution | None, what: str) -> None:
         terminal().note(f"--positions changes nothing here: {what} of convolutions are those of dense layers")
 
 
+def say_white(convolution: Convolution | None) -> None:
+    """Say that positions change nothing where their inputs are not correlated."""
+    if convolution is not None and convolution.is_white:
+        from mfmi.networks.convolution import IDLE
+
+        terminal().note(f"--positions {IDLE} (--input-correlation)")
+
+
 def convolution_text(convolution: Convolution) -> str:
     """Say over which positions a network's layers are convolutions."""
     positions = "x".join(map(str, convolution.positions))

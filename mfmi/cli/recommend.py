@@ -10,7 +10,7 @@ import click
 from mfmi.arguments.ranges import DEVIATION, NUMBERS
 from mfmi.cli.command import command as make_command
 from mfmi.cli.following import following
-from mfmi.cli.model_options import convolution_options
+from mfmi.cli.model_options import convolution_options, say_white
 from mfmi.cli.options import InitialiserType, Real, Word, network_option, network_options
 from mfmi.cli.progress import ProgressDisplay
 from mfmi.cli.sink import Sink, raw_output_options
@@ -133,6 +133,7 @@ def command(
         wish = Wish(wished_activations(given, all_activations), network, by, sigma_b, init, emit, keep)
     sink = Sink("table", output, force) if emit is not None else Sink.of(output_format, output, force)
     sink.check()
+    say_white(convolution)
     if wish.ranks:
         first = _rank(wish, sink)
         if first is not None:

@@ -20,7 +20,7 @@ from mfmi.config.grid import Exclusion, Grid, SweepAxis
 from mfmi.config.kinds import Entry, Record
 from mfmi.config.located import LocatedConfigError, LocatedError, Position, Report, Source
 from mfmi.config.network import read_model, report_depths
-from mfmi.config.networks import PLAIN, Networks, read_networks
+from mfmi.config.networks import PLAIN, Networks, read_networks, with_convolution
 from mfmi.config.overrides import override
 from mfmi.config.schema import CONFIG, VERSION, json_schema
 from mfmi.config.values import Listed, Spaced
@@ -243,7 +243,7 @@ def load_config(text: str, filename: str, overrides: Sequence[str] = ()) -> Conf
             report_section(entries["sweep"], sweep.mode, report)
     networks = PLAIN
     if sweep is not None and not len(report):
-        networks = read_networks(sweep, entries["sweep"], model, report)
+        networks = with_convolution(read_networks(sweep, entries["sweep"], model, report), model)
     usual = usual_estimators(networks.plain and not model.mixes, networks.structured or model.mixes)
     estimators = _names("estimators", entries, ESTIMATORS, usual, report)
     columns = _names("columns", entries, OPTIONAL_NAMES, (), report)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Hashable, Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,6 +16,7 @@ from mfmi.config.points import points_at
 from mfmi.config.schema import STRUCTURE_KINDS
 from mfmi.config.values import Listed, Value
 from mfmi.names import NUMBER_FORMATS
+from mfmi.networks.convolution import IDLE
 from mfmi.networks.model import Model
 from mfmi.networks.points import Points
 from mfmi.networks.settings import OF_TWO
@@ -93,6 +94,13 @@ def read_networks(sweep: Sweep, section: Entry, model: Model, report: Report) ->
         sites_of(points),
         tuple(_notes(points, axes)),
     )
+
+
+def with_convolution(networks: Networks, model: Model) -> Networks:
+    """The kinds of networks with a note where their layers are convolutions to no effect."""
+    if model.convolution is None or not model.convolution.is_white:
+        return networks
+    return replace(networks, notes=(*networks.notes, f"network.convolution {IDLE}"))
 
 
 def _is_format(value: Value) -> bool:

@@ -78,7 +78,9 @@ def stream_ends(network: Architecture) -> StreamEnds:
     if network.is_centred:
         # Without their offsets any two inputs end as if they were independent.
         c = np.where(apart > 0.0, 0.0, 1.0 + 0.0 * apart)
-        steep = phi.slope_correlation_gap(t, np.minimum(top + pull, 2.0 * t)) if phi.differentiable else np.nan
+        # Of a stream that grows without end any gap will do.
+        away = np.where(known, np.minimum(top + pull, 2.0 * t), t)
+        steep = phi.slope_correlation_gap(t, away) if phi.differentiable else np.nan
         flat = weight / kept * steep
     else:
         plain = (slope - carried) / kept

@@ -20,6 +20,9 @@ from mfmi.errors import shown
 _ROUNDING = 1e-12
 _DIGITS = 9
 
+IDLE = "changes nothing where the inputs of different positions are not correlated: as dense layers"
+"""Said once of positions of uncorrelated inputs."""
+
 
 @dataclass(frozen=True)
 class Convolution:

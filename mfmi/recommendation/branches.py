@@ -116,7 +116,7 @@ def recommend_branch(network: NetworkFamily, sigma_b: float | None = None, keep:
     else:
         g, limits = _largest(network, w, b, keep, first)
         aim = keep
-    scales = {"recommended" if aim is not None else "given": g} | {
+    scales = {"given" if aim is None else "keeps most" if "keep" in limits else "recommended": g} | {
         name: float(network.depth) ** power for name, power in OTHERS.items()
     }
     best, *others = _judged(network, w, b, first, scales)

@@ -189,7 +189,7 @@ def optimum(
         known = ", ".join((*STRUCTURED_ESTIMATORS, TOTAL))
         raise NoOptimumError(f"{quantity} is known of plain networks only; of others there are {known}")
     if network.model.mixes and quantity not in (*OF_CORRELATED, TOTAL):
-        known = ", ".join((*OF_CORRELATED, TOTAL))
+        known = ", ".join(one for one in QUANTITIES if one in (*OF_CORRELATED, TOTAL))
         raise NoOptimumError(f"{quantity} is {COUPLED}; of such there are {known}")
     search = _Search(network, quantity)
     within, sigma_b = _searched(network, sigma_b)

@@ -109,3 +109,12 @@ def test_what_positions_do_not_change_is_said_once(command_line: CommandLine, co
     assert what in done.err
     wrong = command_line(*options, "--input-correlation", "0.9")
     assert wrong.code == 2
+
+
+@pytest.mark.parametrize("command", ["bound", "recommend"])
+def test_uncorrelated_positions_are_said_to_change_nothing(command_line: CommandLine, command: str) -> None:
+    options = ("--act", "linear", "--depth", "2", *(("--sw", "1") if command == "bound" else ("--sb", "0")))
+    options = (command, *options, "--format", "json")
+    done = command_line(*options, "--positions", "8")
+    assert (done.code, done.out) == (0, command_line(*options).out)
+    assert done.err.count("--positions changes nothing where the inputs of different positions") == 1

@@ -140,6 +140,12 @@ def test_what_changes_nothing_is_said_once() -> None:
         "sweep.normalization: layernorm and rmsnorm are the same before the activation and in the stream",
     )
     assert plan("activation: tanh, sigma_w: [1, 2]").config.networks.notes == ()
+    white = plan("activation: tanh, sigma_w: [1, 2]", "network: {convolution: {positions: 8}}")
+    assert [note.partition(":")[0] for note in white.config.networks.notes] == [
+        "network.convolution changes nothing where the inputs of different positions are not correlated"
+    ]
+    correlated = "network: {convolution: {positions: 8, input_correlation: 0.5}}"
+    assert plan("activation: tanh, sigma_w: [1, 2]", correlated).config.networks.notes == ()
 
 
 def test_chunks_of_streams_are_small() -> None:

@@ -115,6 +115,17 @@ def test_a_stream_of_one_has_exponents_and_no_depth_scale() -> None:
     assert mfmi.fixed_point("tanh", sigma_w=1.5, skip=1).phase == "unbounded"
 
 
+@pytest.mark.parametrize("normalization", ["none", "layernorm", "batchnorm"])
+def test_noise_carried_by_a_stream_without_end_is_no_obstacle(normalization: str) -> None:
+    """Every layer adds the noise of a number format to a stream of skip 1, whose variance has no end."""
+    rows = mfmi.evaluate(
+        "relu", 1.0, sigma_noise="bfloat16", noise_at="every", depth=2, skip=1, normalization=normalization,
+        estimators=["linear"], columns=["growth"],
+    )  # fmt: skip
+    assert rows["mi_linear"][0] > 1.0
+    assert rows["q_star"].isna().all()
+
+
 def test_arguments_are_those_of_evaluate() -> None:
     plain = mfmi.fixed_point("tanh", sigma_w=1.5, sigma_b=0.1)
     assert (plain.q_star, plain.n_stable) == (fixed_point("tanh", sigma_w=1.5, sigma_b=0.1).q_star, 1)
