@@ -14,8 +14,8 @@ RowNumbers = NDArray[np.intp]
 
 # Earlier steps that a new one is combined from, and the largest change of an unknown in one step.
 MEMORY, LARGEST_STEP = 8, 1.5
-# Steps after which a search counts as lost.
 MOST_STEPS = 400
+"""Steps after which a search counts as lost."""
 # Steps after which what is remembered is forgotten: far from the solution it leads in circles.
 RENEWAL = 25
 # Share of the diagonal that is added to the normal equations, which have half of the digits.
@@ -41,7 +41,12 @@ class Iterated(NamedTuple):
     steps: NDArray[np.int64]
 
 
-def accelerate(step: Callable[[FloatArray, RowNumbers], FloatArray], start: FloatArray, tolerance: float) -> Iterated:
+def accelerate(
+    step: Callable[[FloatArray, RowNumbers], FloatArray],
+    start: FloatArray,
+    tolerance: float,
+    most_steps: int = MOST_STEPS,
+) -> Iterated:
     """Solve `step(x) = x` for every row; a converged row drops out.
 
     Parameters
@@ -49,6 +54,7 @@ def accelerate(step: Callable[[FloatArray, RowNumbers], FloatArray], start: Floa
     step : called with unknowns of shape (b, d) and the numbers of their b rows.
     start : shape (n, d).
     tolerance : largest mismatch of any unknown at which a row is done.
+    most_steps : steps after which a search counts as lost.
 
     Returns
     -------
@@ -60,7 +66,7 @@ def accelerate(step: Callable[[FloatArray, RowNumbers], FloatArray], start: Floa
     converged = np.zeros(n, dtype=bool)
     rows = np.arange(n)
     dx, df = np.zeros((2, n, MEMORY, size))
-    for count in range(MOST_STEPS):
+    for count in range(most_steps):
         f = step(x[rows], rows) - x[rows]
         largest = np.abs(f).max(axis=1, initial=0.0)
         alive = np.isfinite(largest)
@@ -71,7 +77,8 @@ def accelerate(step: Callable[[FloatArray, RowNumbers], FloatArray], start: Floa
         going = alive & ~converged[rows]
         stale = count % RENEWAL == RENEWAL - 1
         misled = rows[going & (stale | (largest > _WORSE * least[rows]))]
-        dx[misled], df[misled] = 0.0, 0.0
+        # What follows is measured by where the memory was lost, else none could form again.
+        dx[misled], df[misled], least[misled] = 0.0, 0.0, np.inf
         least[rows] = np.minimum(least[rows], largest)
         rows, f = rows[going], f[going]
         if not len(rows):
