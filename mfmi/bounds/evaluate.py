@@ -22,7 +22,7 @@ from mfmi.bounds.optional_columns import REGISTRY as OPTIONAL_REGISTRY
 from mfmi.bounds.problem import Problem
 from mfmi.bounds.propagation import Propagation
 from mfmi.bounds.structured import COUPLED, EXPONENTS, PLAIN_TOO, evaluate_structured, reason_against
-from mfmi.bounds.view import OVERFLOW, UNBOUNDED, View, unresolved
+from mfmi.bounds.view import OVERFLOW, TWO_MINIMA, UNBOUNDED, View, unresolved
 from mfmi.columns import DATA_NAMES, INFORMATION, OPTIONAL_NAMES, TOTAL, columns_with
 from mfmi.meanfield import FixedPoint, fixed_point, pair_gaps, trajectory
 from mfmi.names import ESTIMATORS, LOWER_BOUNDS, NOISE_PLACEMENTS, OBSERVABLES, UNITS, UPPER_BOUNDS
@@ -33,7 +33,6 @@ from mfmi.networks.structure import check as check_structure
 # Functions of a problem by the column that they fill.
 Quantities = Mapping[str, Callable[[Problem], Estimate]]
 
-_TWO_MINIMA = "the replica potential has two minima, of which the smaller counts: a first-order transition lies near"
 # Columns that speak of the exact potential; a bound's minima are its own affair.
 _EXACT = ("mi_replica", "mmse")
 # What takes the smallest of the minima that it finds, and what is never below the smallest of all: any of its minima.
@@ -307,7 +306,7 @@ def _estimate(
         out.put(name, np.where(found.converged, found.value, np.nan), where)
         if name in _EXACT:
             two = np.flatnonzero(found.converged & found.coexisting)
-            out.note_once("ok", _TWO_MINIMA, (where[0][two], where[1][two]))
+            out.note_once("ok", TWO_MINIMA, (where[0][two], where[1][two]))
         out.note_lost(name, ~found.converged, found.residual, where)
 
 

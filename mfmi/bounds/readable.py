@@ -18,7 +18,7 @@ from mfmi.bounds.stacks import FAINT, NODES, Readable, doubted, ensemble_of_kind
 from mfmi.chain.compiled import compiled_sites
 from mfmi.chain.links import Links, OneMatrixLinks, TwoMatrixLinks
 from mfmi.chain.stream import TOLERANCE, ResidualStream, StreamChannel, StreamPotential
-from mfmi.channels.layers import Surrogate
+from mfmi.channels.protocols import LayerChannel
 from mfmi.channels.stream.one_matrix import OneMatrix
 from mfmi.channels.stream.sites import sites
 from mfmi.channels.stream.two_matrices import TwoMatrices
@@ -176,13 +176,24 @@ def _streamed(
 
 
 def stream_potential(
-    network: Architecture, weights: str, stream: Stream, channel: StreamChannel
+    network: Architecture,
+    weights: str,
+    stream: Stream,
+    channel: StreamChannel | None = None,
+    units: LayerChannel | None = None,
 ) -> tuple[ResidualStream, tuple[FloatArray, FloatArray]]:
-    """The potential of streams with a channel of one's own for their sites, and where a search may begin."""
+    """The potential of streams with channels of one's own for their sites or hidden units, and a start of a search.
+
+    Parameters
+    ----------
+    network, weights, stream : as in `readable`.
+    channel : the sites; of two matrices per branch they are what they are.
+    units : hidden units between the two matrices; by default linear ones of the same second moments.
+    """
     first = ensemble_of_kind(weights, network.input_sigma_w2[:, None])
-    return ResidualStream(network.input_variance, first, channel, _links(network, weights, stream)), _prior(
-        network, stream
-    )
+    sites_of = TwoMatrices.of(stream, network.noise_in) if channel is None else channel
+    potential = ResidualStream(network.input_variance, first, sites_of, _links(network, weights, stream, units))
+    return potential, _prior(network, stream)
 
 
 def _of_potential(found: StreamPotential, value: FloatArray) -> Estimate:
@@ -227,13 +238,13 @@ def _prior(network: Architecture, stream: Stream) -> tuple[FloatArray, FloatArra
     return np.nan_to_num(log_v, neginf=-300.0), np.nan_to_num(log_r, neginf=-300.0)
 
 
-def _links(network: Architecture, weights: str, stream: Stream) -> Links:
+def _links(network: Architecture, weights: str, stream: Stream, units: LayerChannel | None = None) -> Links:
     if network.matrices == 1:
         return OneMatrixLinks(ensemble_of_kind(weights, network.sigma_w2[:, :-1]))
-    return _two_links(network, weights, surrogates(network, stream, None)[0])
+    return _two_links(network, weights, surrogates(network, stream, None)[0] if units is None else units)
 
 
-def _two_links(network: Architecture, weights: str, units: Surrogate) -> TwoMatrixLinks:
+def _two_links(network: Architecture, weights: str, units: LayerChannel) -> TwoMatrixLinks:
     inner, outer, alpha = network.sigma_w2[:, :-1], network.outer[0][:, :-1], network.hidden_ratio
     return TwoMatrixLinks(ensemble_of_kind(weights, inner, alpha), ensemble_of_kind(weights, outer, 1.0 / alpha), units)
 

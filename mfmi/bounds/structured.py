@@ -18,7 +18,7 @@ from mfmi.bounds import covariance, stream_total
 from mfmi.bounds.estimate import Estimate, closed
 from mfmi.bounds.readable import readable
 from mfmi.bounds.stacks import Readable
-from mfmi.bounds.view import OVERFLOW, UNBOUNDED, Entries, View, unresolved
+from mfmi.bounds.view import OVERFLOW, TWO_MINIMA, UNBOUNDED, Entries, View, unresolved
 from mfmi.jacobian import residual_moments
 from mfmi.meanfield import Architecture, Stream, propagate, stream_ends, units
 from mfmi.names import OBSERVABLES, WEIGHTS
@@ -57,12 +57,14 @@ class Structured:
     weights : "gaussian" or "orthogonal".
     stream : their mean field, with the pairs of the modes.
     modes : frequencies of convolutions of correlated inputs; None of others.
+    tables : whether exact channels are tabulated, see `Model`.
     """
 
     network: Architecture
     weights: str
     stream: Stream
     modes: Modes | None = None
+    tables: bool = True
 
     @cached_property
     def out_of_reach(self) -> NDArray[np.bool_]:
@@ -99,7 +101,8 @@ class Structured:
             return closed(nothing), np.full(self.network.size, f"replica: {COUPLED}", dtype=object)
         full = self.readable.full
         most = covariance.covariance_upper(self.network, self.weights, self.stream, full).value
-        return stream_total.replica(self.network, self.weights, self.stream, (linear(self)[0].value, most))
+        ends = linear(self)[0].value, most
+        return stream_total.replica(self.network, self.weights, self.stream, ends, self.tables)
 
 
 def linear(problem: Structured) -> tuple[Estimate, Reasons]:
@@ -207,7 +210,7 @@ def evaluate_structured(
         for network, stream, where in _networks(some, layers[rows], model.scales, modes):
             if mean_field:
                 _put_mean_field(network, stream, some.structured.number_format[0], part, where)
-            problem = Structured(network, some.weights[0], stream, modes)
+            problem = Structured(network, some.weights[0], stream, modes, model.tables is not False)
             known = np.asarray(np.isfinite(stream.path.q).all(axis=1))
             for name in asked:
                 if name in REGISTRY:
@@ -336,6 +339,7 @@ def _put(name: str, problem: Structured, known: NDArray[np.bool_], out: View, wh
     with np.errstate(over="ignore", invalid="ignore", divide="ignore"):
         found, reason = REGISTRY[name](problem)
     out.put(name, np.where(known & found.converged, found.value, np.nan), where)
+    out.note_once("ok", TWO_MINIMA, _at(where, known & found.converged & found.coexisting))
     for text in dict.fromkeys(reason[known]):
         if text:
             out.note_once("ok", text, _at(where, known & (reason == text)))

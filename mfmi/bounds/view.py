@@ -14,6 +14,7 @@ Entries = tuple[NDArray[np.intp], NDArray[np.intp]]
 """Rows and depths of entries of columns, as many of one as of the other."""
 
 UNBOUNDED = "the length map has no finite fixed point; values at this depth are finite and hold"
+TWO_MINIMA = "the replica potential has two minima, of which the smaller counts: a first-order transition lies near"
 OVERFLOW = "the pre-activation variance overflows at this depth"
 
 

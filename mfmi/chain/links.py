@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from mfmi.arguments.arrays import FloatArray
 from mfmi.chain.ensembles import Gaussian, Orthogonal
-from mfmi.channels.layers import Surrogate
+from mfmi.channels.protocols import LayerChannel
 
 RowNumbers = NDArray[np.intp]
 Matrices = Gaussian | Orthogonal
@@ -35,6 +35,9 @@ class Links(Protocol):
         self, r: FloatArray, e: FloatArray, rest_r: FloatArray, a: FloatArray, v: FloatArray, rest_v: FloatArray
     ) -> FloatArray:
         """Twice what the branches take off the potential, shape (n, L - 1)."""
+
+    def error(self, e: FloatArray, rest_r: FloatArray, a: FloatArray, v: FloatArray, rest_v: FloatArray) -> FloatArray:
+        """What the channels of hidden units may be off by, in nats per unit of the stream, shape (n,)."""
 
 
 LogPair = tuple[FloatArray, FloatArray]
@@ -68,6 +71,10 @@ class OneMatrixLinks:
         """See `Links.bracket`: `r E + A V - F(A E)`."""
         return self.ensemble.stationary_bracket(r, e, a, v, rest_v)
 
+    def error(self, e: FloatArray, rest_r: FloatArray, a: FloatArray, v: FloatArray, rest_v: FloatArray) -> FloatArray:
+        """See `Links.error`: there are none."""
+        return np.zeros(len(v))
+
 
 @dataclass(frozen=True)
 class TwoMatrixLinks:
@@ -75,7 +82,7 @@ class TwoMatrixLinks:
 
     first: Matrices
     second: Matrices
-    units: Surrogate
+    units: LayerChannel
 
     def update(
         self,
@@ -99,10 +106,20 @@ class TwoMatrixLinks:
         self, r: FloatArray, e: FloatArray, rest_r: FloatArray, a: FloatArray, v: FloatArray, rest_v: FloatArray
     ) -> FloatArray:
         """See `Links.bracket`: both matrices, less twice the information of the hidden units."""
-        inner = np.exp(np.maximum(self.first.variance(e, rest_r).log, _LEAST))
-        precision = np.exp(self.second.precision(a, v, rest_v).log)
+        precision, inner = self._hidden(e, rest_r, a, v, rest_v)
         d = self.units.derivatives(precision, inner)
         outer = self.second.stationary_bracket(precision, d.e, a, v, rest_v) - 2.0 * self.units.information(
             precision, inner
         )
         return self.first.stationary_bracket(r, e, d.a, inner, d.rest_v) + self.first.alpha * outer
+
+    def error(self, e: FloatArray, rest_r: FloatArray, a: FloatArray, v: FloatArray, rest_v: FloatArray) -> FloatArray:
+        """See `Links.error`."""
+        return np.asarray((self.first.alpha * self.units.error(*self._hidden(e, rest_r, a, v, rest_v))).sum(axis=1))
+
+    def _hidden(
+        self, e: FloatArray, rest_r: FloatArray, a: FloatArray, v: FloatArray, rest_v: FloatArray
+    ) -> tuple[FloatArray, FloatArray]:
+        """Precisions on the hidden units' outputs and variances of their pre-activations."""
+        inner = np.exp(np.maximum(self.first.variance(e, rest_r).log, _LEAST))
+        return np.exp(self.second.precision(a, v, rest_v).log), inner

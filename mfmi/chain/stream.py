@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mfmi.arguments.arrays import FloatArray
-from mfmi.chain.anderson import Iterated, accelerate
+from mfmi.chain.anderson import MOST_STEPS, Iterated, accelerate
 from mfmi.chain.links import Links, Matrices
 from mfmi.channels.stream.one_matrix import StreamMessages
 
@@ -43,7 +43,7 @@ class StreamPotential(NamedTuple):
     ----------
     value : potential at every site in nats per input dimension, shape (n, S); only its mean over the sites means
         something.
-    error : what the mismatch that is left and rounding make of its mean, shape (n,).
+    error : what the mismatch that is left, rounding and tables make of its mean, shape (n,).
     converged : shape (n,).
     residual : largest mismatch of a logarithm, shape (n,).
     log_v, log_r : the unknowns `V_1..V_L` and `r_0..r_{L-1}`; `V_1` and `r_0` are -inf where the input is known.
@@ -71,12 +71,14 @@ class ResidualStream:
     first : the first matrix, an ensemble of one layer.
     channel : the stream's sites.
     links : the branches.
+    most_steps : steps after which a search counts as lost.
     """
 
     input_variance: FloatArray
     first: Matrices
     channel: StreamChannel
     links: Links
+    most_steps: int = MOST_STEPS
 
     def full(
         self, log_v: FloatArray, log_r: FloatArray, tolerance: float, input_variance: FloatArray | None = None
@@ -95,7 +97,7 @@ class ResidualStream:
             new_v, new_r = self._after(m, r[:, 1:], v, rows)
             return np.maximum(np.hstack((start, new_v, back, new_r)), _NOTHING)
 
-        found = _solved(step, np.hstack((log_v, log_r)), tolerance)
+        found = self._solved(step, np.hstack((log_v, log_r)), tolerance)
         log_v, log_r = found.x[:, :depth], found.x[:, depth:]
         v, r = np.exp(log_v), np.exp(log_r)
         rows = np.arange(len(v))
@@ -121,7 +123,7 @@ class ResidualStream:
         chosen, x = np.flatnonzero(noisy), np.hstack((log_v[:, 1:], log_r[:, 1:]))
         found = Iterated(x, np.zeros_like(x), np.ones(len(x), dtype=bool), np.zeros(len(x), dtype=np.int64))
         if len(chosen):
-            some = _solved(lambda x, rows: step(x, chosen[rows]), x[chosen], tolerance)
+            some = self._solved(lambda x, rows: step(x, chosen[rows]), x[chosen], tolerance)
             for whole, part in zip(found, some, strict=True):
                 whole[chosen] = part
         v, r = np.exp(found.x[:, :count]), np.exp(found.x[:, count:])
@@ -144,14 +146,18 @@ class ResidualStream:
         mismatch = np.abs(found.mismatch).max(axis=1)
         scale = np.abs(source) + units * (np.abs(information).mean(axis=1) + 0.5 * np.abs(bracket).sum(axis=1))
         error = _CURVATURE * np.square(found.mismatch).sum(axis=1) + _ROUNDING * scale
+        error += units * self.links.error(m.e, m.rest_r, m.a[:, 1:], v[:, 1:], m.rest_v[:, 1:])
         converged = found.converged & np.isfinite(value).all(axis=1)
         tail = units * self.channel.tail_slope(r[:, 1:], v)
-        return StreamPotential(value, error, converged, mismatch, np.log(v), np.log(r), mmse, tail)
+        with np.errstate(divide="ignore"):
+            log_v, log_r = np.log(v), np.log(r)
+        return StreamPotential(value, error, converged, mismatch, log_v, log_r, mmse, tail)
 
-
-def _solved(step: Callable[[FloatArray, RowNumbers], FloatArray], start: FloatArray, tolerance: float) -> Iterated:
-    rows = np.arange(len(start))
-    # Two plain steps, however long, bring the unknowns into their own orders of magnitude.
-    for _ in range(2):
-        start = step(start, rows)
-    return accelerate(step, start, tolerance)
+    def _solved(
+        self, step: Callable[[FloatArray, RowNumbers], FloatArray], start: FloatArray, tolerance: float
+    ) -> Iterated:
+        rows = np.arange(len(start))
+        # Two plain steps, however long, bring the unknowns into their own orders of magnitude.
+        for _ in range(2):
+            start = step(start, rows)
+        return accelerate(step, start, tolerance, self.most_steps)

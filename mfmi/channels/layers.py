@@ -240,3 +240,44 @@ class Direct:
         """See `LayerChannel.take`."""
         at = rows, layers
         return Direct(self.phi, self.total[at], self.hidden_noise[rows], self.present[at], self.rule, self._known)
+
+
+@dataclass(frozen=True)
+class Scaled:
+    """Channels of which the output is multiplied by a number before it is observed.
+
+    Attributes
+    ----------
+    inner : the channels without it.
+    factor : square of the number, shape (n, K).
+    """
+
+    inner: Tabulated | Direct
+    factor: FloatArray
+
+    @property
+    def has_noise(self) -> NDArray[np.bool_]:
+        """See `LayerChannel.has_noise`."""
+        return self.inner.has_noise
+
+    @property
+    def refined(self) -> Scaled:
+        """The same channels by the finer quadrature, if they have one."""
+        return Scaled(self.inner.refined, self.factor) if isinstance(self.inner, Direct) else self
+
+    def derivatives(self, r: FloatArray, v: FloatArray) -> Derivatives:
+        """See `LayerChannel.derivatives`."""
+        d, c = self.inner.derivatives(self.factor * r, v), self.factor
+        return Derivatives(c * d.e, d.a, c * c * d.e_r, c * d.e_v, d.a_v, d.rest_r, d.rest_v)
+
+    def information(self, r: FloatArray, v: FloatArray) -> FloatArray:
+        """See `LayerChannel.information`."""
+        return self.inner.information(self.factor * r, v)
+
+    def error(self, r: FloatArray, v: FloatArray) -> FloatArray:
+        """See `LayerChannel.error`."""
+        return self.inner.error(self.factor * r, v)
+
+    def take(self, rows: Rows, layers: slice) -> Scaled:
+        """See `LayerChannel.take`."""
+        return Scaled(self.inner.take(rows, layers), self.factor[rows, layers])
