@@ -54,7 +54,8 @@ def audit(
     Parameters
     ----------
     checkpoint
-        A file, a directory, or several: .safetensors, .npz, PyTorch, HDF5, .keras, .onnx, .gguf, .msgpack.
+        A file, a directory, or several: .safetensors, .npz, PyTorch, HDF5, .keras, .onnx, .gguf, .msgpack,
+        .eqx, and folders of orbax.
     activation
         Activation between the layers, for the columns of the network that they are; None leaves those null.
     axes

@@ -159,9 +159,11 @@ def _recurrent(tensor: Tensor) -> str:
     last = _names.leaf(tensor.name)
     if re.search(r"(^|_)w(eight)?_hh", last) or last in ("recurrent_kernel", "w_h"):
         return "recurrent_state"
-    is_cell = tensor.layer == "cell" or any(
-        re.search("lstm|gru|rnn", part.lower()) for part in _names.parents(tensor.name)
-    )
+    parents = [part.lower() for part in _names.parents(tensor.name)]
+    is_cell = tensor.layer == "cell" or any(re.search("lstm|gru|rnn", part) for part in parents)
+    gate = _names.gate(tensor.name)  # Flax has a layer for each gate of a cell
+    if gate and (is_cell or "cell" in parents):
+        return gate
     if re.search(r"(^|_)w(eight)?_ih", last) or last == "w_i" or (is_cell and last in ("kernel", "w")):
         return "recurrent_input"
     return "dense"
@@ -183,6 +185,14 @@ def _torch_kernel(tensor: Tensor, biases: Sequence[Tensor]) -> Decided:
     return Decided("oi" + window, "depthwise" if is_depthwise else "convolution")
 
 
+def _has_outputs_first(tensor: Tensor, bias: Sequence[int]) -> bool:
+    """Whether a transposed convolution under a name of Haiku or Flax has its outputs before its inputs."""
+    if not _names.is_transposed(tensor.name, tensor.layer):
+        return False
+    outputs, inputs = tensor.shape[-2:]
+    return _names.leaf(tensor.name) == "w" if not bias or outputs == inputs else bias[-1] == outputs
+
+
 def _trailing_kernel(tensor: Tensor, biases: Sequence[Tensor]) -> Decided:
     """Decide on a tensor of the form [window..., in, out], on attention's kernels, and on stacks of layers."""
     shape, rank = tensor.shape, len(tensor.shape)
@@ -197,10 +207,14 @@ def _trailing_kernel(tensor: Tensor, biases: Sequence[Tensor]) -> Decided:
             return Decided("g" + "k" * (rank - 3) + "io", notes=(f"a stack of {shape[0]} layers",))
         if bias == shape[1:]:
             return Decided("i" + "o" * (rank - 1))
+    if _names.is_local(tensor.name, tensor.layer):
+        return Decided("g" * (rank - 2) + "io", "convolution", ("a matrix for each position of the output",))
+    if rank > 2 and _names.family(tensor.name) == "Einsum" and bias == shape[-1:]:  # Flax: the axes that are not summed
+        return Decided("i" * (rank - 1) + "o")
     window = "k" * (rank - 2)
-    if "depthwise" in _names.leaf(tensor.name) or tensor.layer.startswith("depthwise"):
-        return Decided(window + "go", "depthwise")
-    if tensor.layer.endswith("transpose"):  # Keras: [window..., out, in]
+    if _names.is_depthwise(tensor.name, tensor.layer):
+        return Decided(window + ("io" if shape[-2] == 1 else "go"), "depthwise")
+    if tensor.layer.endswith("transpose") or _has_outputs_first(tensor, bias):  # Keras, Haiku: [window..., out, in]
         return Decided(window + "oi", "transposed_convolution")
     text = tensor.layer or tensor.name
     if _names.is_transposed(tensor.name, tensor.layer):

@@ -9,13 +9,13 @@ from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
 
-from mfmi.checkpoints import _gguf, _hdf5, _msgpack, _npz, _onnx, _safetensors, _torch
+from mfmi.checkpoints import _equinox, _gguf, _hdf5, _msgpack, _npz, _onnx, _orbax, _safetensors, _torch
 from mfmi.checkpoints._tensor import Checkpoint, Tensor, natural
 from mfmi.errors import OutputError
 
 SUFFIXES = (
     *(".safetensors", ".npz", ".pt", ".pth", ".ckpt", ".bin", ".h5", ".hdf5", ".keras", ".onnx"),
-    *(".gguf", ".msgpack"),
+    *(".gguf", ".msgpack", ".eqx"),
 )
 
 _READERS: dict[str, Callable[[str], Checkpoint]] = {
@@ -27,6 +27,8 @@ _READERS: dict[str, Callable[[str], Checkpoint]] = {
     "onnx": _onnx.read,
     "gguf": _gguf.read,
     "msgpack": _msgpack.read,
+    "orbax": _orbax.read,
+    "equinox": _equinox.read,
 }
 _EXPECTED = {
     ".safetensors": "safetensors",
@@ -37,9 +39,8 @@ _EXPECTED = {
     ".onnx": "onnx",
     ".gguf": "gguf",
     ".msgpack": "msgpack",
+    ".eqx": "equinox",
 }
-# What orbax writes into the folder of a checkpoint.
-_ORBAX = ("_METADATA", "_CHECKPOINT_METADATA", "manifest.ocdbt")
 # The library allows headers of this size; a longer one is another format or damage.
 _LONGEST_HEADER = 100_000_000
 
@@ -50,14 +51,15 @@ def read(path: str) -> Checkpoint:
     Parameters
     ----------
     path
-        A .safetensors, .npz, PyTorch, HDF5, .keras, .onnx, .gguf or .msgpack (Flax) file.
+        A .safetensors, .npz, PyTorch, HDF5, .keras, .onnx, .gguf, .msgpack (Flax) or .eqx (Equinox) file, or a folder
+        of orbax.
 
     Raises
     ------
     OutputError
         The file is missing, empty, damaged, of another format than its name says, or needs a library that is missing.
     """
-    found = _READERS[format_of(path)](path)
+    found = _READERS["orbax" if os.path.isdir(path) else format_of(path)](path)
     return replace(found, tensors=in_layer_order(found.tensors))
 
 
@@ -111,8 +113,12 @@ def _by_content(path: str, head: bytes, size: int) -> str | None:
         return "torch"
     if head.startswith(b"GGUF"):
         return "gguf"
+    if head.startswith(_equinox.MAGIC) and not path.lower().endswith(".npy"):
+        return "equinox"
     if _is_map(head):
         return "msgpack"
+    if head.startswith(b"{") and path.lower().endswith(".eqx"):
+        return "equinox"
     length = int.from_bytes(head[:8], "little")
     if head[8:9] == b"{":
         if length > min(size - 8, _LONGEST_HEADER):
@@ -159,14 +165,14 @@ def _hint(head: bytes) -> str:
 
 
 def steps(paths: list[str]) -> list[tuple[int, str]]:
-    """Return files with the number of their step: directories opened, in natural order.
+    """Return files, and folders that are a checkpoint, with the number of their step: others opened, in natural order.
 
     The step is the last number in a file's name where these tell the files apart, else their place.
 
     Raises
     ------
     OutputError
-        A directory without files of a known suffix.
+        A directory without files of a known suffix and without checkpoints.
     """
     files: list[str] = []
     for path in paths:
@@ -174,13 +180,12 @@ def steps(paths: list[str]) -> list[tuple[int, str]]:
             inside = [
                 str(entry) for entry in Path(path).iterdir() if entry.suffix.lower() in SUFFIXES and entry.is_file()
             ]
-            if not inside and any((Path(path) / name).exists() for name in _ORBAX):
-                raise OutputError(
-                    f"{path}: a checkpoint of orbax, read by JAX alone: restore it and save its parameters with "
-                    "flax.serialization.to_bytes as a .msgpack file, or with numpy.savez"
-                )
             if not inside:
-                raise OutputError(f"{path}: no file in it ends with one of {', '.join(SUFFIXES)}")
+                folder = Path(path)
+                inside = [path] if _orbax.is_checkpoint(folder) else [str(entry) for entry in _orbax.steps_in(folder)]
+            if not inside:
+                known = ", ".join(SUFFIXES)
+                raise OutputError(f"{path}: no file in it ends with one of {known}, and no folder is of orbax")
             files += inside
         else:
             files.append(path)

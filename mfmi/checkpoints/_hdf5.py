@@ -39,7 +39,10 @@ _VARIABLES = {
     "group_normalization": ("gamma", "beta"),
     "rms_normalization": ("scale",),
 }
-_ATTENTION = {"query_dense", "key_dense", "value_dense", "output_dense"}
+# Layers within one of attention, which have its names and no class in the file.
+_ATTENTION = {f"{part}{end}" for part in ("query", "key", "value", "output") for end in ("", "_dense")} | {
+    "attention_output"
+}
 # Storage this much smaller than the numbers is a file made to fill the memory.
 _MOST_COMPRESSED = 2000
 

@@ -187,6 +187,8 @@ def words(one: Judged) -> str:
         said.append(f"sigma_w is {one.match.factor:.4g} times that of {one.match.label}")
     elif one.match is not None and not bias_fits(one.match, one.bias):
         said.append(f"the biases are not those of {one.match.label}")
+    if one.match is not None and one.match.alike and not one.layer.folded:
+        said.append(f"the same law and scale: {', '.join(one.match.alike)}")
     if one.spectrum is not None and one.law.name == "trained":
         said.append(f"stable rank {one.spectrum.stable_rank:.3g}")
     return "; ".join(filter(None, said))

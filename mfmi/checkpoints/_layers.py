@@ -69,27 +69,28 @@ class Layer:
     folded: bool = False
     unclear: bool = False
 
-    def _extent(self, letter: str) -> int:
+    def count_of(self, letter: str) -> int:
+        """Product of the extents of the axes of a letter."""
         return math.prod(n for n, axis in zip(self.tensor.shape, self.axes, strict=True) if axis == letter)
 
     @property
     def window(self) -> int:
         """Entries of the kernel's window."""
-        return self._extent("k")
+        return self.count_of("k")
 
     @property
     def inputs(self) -> int:
         """Channels that the layer reads."""
         if self.kind == "depthwise":
-            return self._extent("g") * self._extent("i") if "g" in self.axes else self._extent("o")
-        return self._extent("i") * (1 if self.kind == "transposed_convolution" else self.groups)
+            return self.count_of("g") * self.count_of("i") if "g" in self.axes else self.count_of("o")
+        return self.count_of("i") * (1 if self.kind == "transposed_convolution" else self.groups)
 
     @property
     def outputs(self) -> int:
         """Channels that the layer writes."""
         if self.kind == "depthwise" and "g" in self.axes:
-            return self._extent("g") * self._extent("o")
-        return self._extent("o") // self.slot[1] * (self.groups if self.kind == "transposed_convolution" else 1)
+            return self.count_of("g") * self.count_of("o")
+        return self.count_of("o") // self.slot[1] * (self.groups if self.kind == "transposed_convolution" else 1)
 
     @property
     def fan_in(self) -> int:
@@ -97,8 +98,8 @@ class Layer:
         if self.kind == "embedding":
             return 1
         if self.kind == "transposed_convolution":
-            return max(self._extent("i") * self.window // (self.groups * self.stride), 1)
-        return self._extent("i") * self.window
+            return max(self.count_of("i") * self.window // (self.groups * self.stride), 1)
+        return self.count_of("i") * self.window
 
     @property
     def fan_out(self) -> int:
@@ -106,7 +107,7 @@ class Layer:
         if self.kind == "depthwise":
             return max(self.outputs * self.window // max(self.inputs, 1), 1)
         if self.kind == "transposed_convolution":
-            return self._extent("o") * self.window
+            return self.count_of("o") * self.window
         return self.outputs * self.window // self.groups
 
     @property
@@ -120,7 +121,7 @@ class Layer:
         letters = "goik"
         order = sorted(range(len(self.axes)), key=lambda at: (letters.index(self.axes[at]), at))
         turned = np.transpose(values, order)
-        extents = [self._extent(letter) for letter in letters]
+        extents = [self.count_of(letter) for letter in letters]
         matrix = turned.reshape(extents[0], extents[1], extents[2] * extents[3])
         if self.slot[1] > 1:
             turns = matrix.reshape(extents[0], self.heads, self.slot[1], -1, matrix.shape[2])
@@ -135,7 +136,7 @@ class Layer:
         """Return the numbers with a column for each channel that is read, shape (outputs * window, inputs)."""
         letters = "oki"
         order = sorted(range(len(self.axes)), key=lambda at: (letters.index(self.axes[at]), at))
-        return np.transpose(values, order).reshape(-1, self._extent("i"))
+        return np.transpose(values, order).reshape(-1, self.count_of("i"))
 
     def _grouped_inputs(self, turned: FloatArray, extents: Sequence[int]) -> FloatArray:
         """Return a grouped transposed convolution: its groups divide the axis of inputs."""

@@ -5,8 +5,9 @@ from __future__ import annotations
 import functools
 import math
 import re
+from collections import Counter
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -30,13 +31,14 @@ _TORCH = (
 )
 _FLAX = ("flax.linen", "flax.nnx", "jax", "recipe")
 _KERAS = ("keras", "tf_keras", "tf_slim", "recipe")
-_HAIKU = ("haiku", "sonnet", "recipe")
+_HAIKU = ("haiku", "sonnet", "jax", "recipe")
 _ECOSYSTEMS = {
     "torch": _TORCH,
     "keras": _KERAS,
     "flax": (*_FLAX, "keras"),
     "haiku": _HAIKU,
     "sklearn": ("sklearn", "recipe"),
+    "equinox": ("equinox", "recipe"),
     "any": ("recipe", *_TORCH[:2], *_KERAS[:1], *_FLAX[:2], *_HAIKU[:1], "equinox"),
 }
 _ATTENTION = ("query", "key", "value", "qkv")
@@ -73,6 +75,7 @@ class Match:
     fits : whether law and scale are those of the initialiser.
     bias_factor : root mean square of the biases over sigma_b; NaN without biases, or where sigma_b is 0.
     cause : the mistake in counting that gives the factor, if there is one.
+    alike : labels of the other initialisers of all libraries that fit, with their biases.
     """
 
     label: str
@@ -83,11 +86,22 @@ class Match:
     fits: bool
     bias_factor: float
     cause: str
+    alike: tuple[str, ...] = ()
 
 
 @functools.cache
 def _table() -> tuple[tuple[Initialiser, frozenset[str]], ...]:
     return tuple((row, kinds_of(row)) for row in table())
+
+
+@functools.cache
+def _releases() -> Counter[str]:
+    return Counter(row.name for row in table())
+
+
+def _label(row: Initialiser) -> str:
+    """Return the name, with the version where releases differ."""
+    return f"{row.name}@{row.version}" if _releases()[row.name] > 1 else row.name
 
 
 def kinds_of(row: Initialiser) -> frozenset[str]:
@@ -99,6 +113,10 @@ def kinds_of(row: Initialiser) -> frozenset[str]:
         return frozenset({"dense", "convolution", "transposed_convolution", "depthwise", "recurrent_input"} | _BLOCKS)
     if re.search(r"Bilinear|BiDense|Maxout|LoRA", name):
         return frozenset()
+    if row.library == "equinox":
+        return _kinds_of_equinox(name)
+    if re.search(r"ConvLocal|LocallyConnected", name):
+        return frozenset({"convolution"})
     if row.is_depthwise:
         return frozenset({"depthwise"})
     if "ranspose" in name or "Deconv" in name:
@@ -117,11 +135,22 @@ def kinds_of(row: Initialiser) -> frozenset[str]:
     return frozenset({"dense"} | _BLOCKS)
 
 
+def _kinds_of_equinox(name: str) -> frozenset[str]:
+    """Return the kinds of a layer of Equinox, whose files tell attention and transposed convolutions from no others."""
+    if "LSTM" in name:
+        return frozenset({"recurrent_state" if name.endswith(".state") else "recurrent_input"})
+    if "Conv" in name:
+        return frozenset({"convolution", "transposed_convolution"})
+    return frozenset({"dense"} | _BLOCKS)
+
+
 _BLOCKS = {*_ATTENTION, "attention_output", "gate", "up"}
 
 
 def ecosystem(layer: Layer, file_format: str) -> str:
     """Return the family of libraries whose names a layer has."""
+    if file_format == "equinox":
+        return "equinox"
     last = re.split(r"[./]", layer.tensor.name)[-1]
     if file_format in ("keras", "hdf5"):
         return "keras"
@@ -178,18 +207,25 @@ def match(
     if not law.is_draw or sigma_w <= 0.0 or layer.kind == "skipped":
         return None
     libraries = _ECOSYSTEMS[ecosystem(layer, context.format)]
-    found = [
-        _beside(row, layer, entries, law, sigma_w, bias, sizes)
-        for row, sizes in _rows(layer, law, libraries, context.depth, context.model)
+    compared = [
+        _beside(row, layer, entries, law, sigma_w, bias, sizes) for row, sizes in _rows(layer, law, context.depth)
     ]
+    found = [one for one in compared if _is_of(one.row, libraries, context.model)]
     if not found:
         return None
-    return min(found, key=lambda one: _rank(one, layer, context.model, bias, libraries))
+    best = min(found, key=lambda one: _rank(one, layer, context.model, bias, libraries))
+    equals = [one.label for one in compared if one.fits and bias_fits(one, bias) and one.row is not best.row]
+    return replace(best, alike=tuple(equals))
 
 
-def _rows(
-    layer: Layer, law: Law, libraries: Sequence[str], depth: int, model: str | None
-) -> Iterator[tuple[Initialiser, dict[str, float]]]:
+def _is_of(row: Initialiser, libraries: Sequence[str], model: str | None) -> bool:
+    """Whether a row is of these libraries; one of a model, whether the file is of that model."""
+    if row.library not in libraries:
+        return False
+    return row.library not in ("timm", "torchvision") or (model is not None and model in row.name)
+
+
+def _rows(layer: Layer, law: Law, depth: int) -> Iterator[tuple[Initialiser, dict[str, float]]]:
     sizes = {
         "inputs": float(layer.inputs),
         "outputs": float(layer.outputs),
@@ -197,6 +233,8 @@ def _rows(
         "groups": float(layer.groups),
         "fan_in": float(layer.fan_in * layer.stride),
     }
+    if layer.axes.startswith("g") and layer.kind == "convolution":
+        sizes["positions"] = float(layer.count_of("g"))
     if depth:
         sizes["layers"] = float(depth)
     if len(layer.axes) == 3 and layer.axes in ("ioo", "iio"):
@@ -204,9 +242,7 @@ def _rows(
         sizes |= {"heads": float(heads), "head": float(layer.tensor.shape[2 if layer.axes == "ioo" else 1])}
     laws = {law.name, *law.rivals}
     for row, kinds in _table():
-        if row.library not in libraries or row.law not in laws or layer.kind not in kinds:
-            continue
-        if row.library in ("timm", "torchvision") and (model is None or model not in row.name):
+        if row.law not in laws or layer.kind not in kinds:
             continue
         if not set(row.needs) <= set(sizes):
             continue
@@ -221,6 +257,8 @@ def _rows(
 
 def _gates(row: Initialiser) -> int:
     """Return how many matrices of one gate each a recurrent layer of that name packs."""
+    if row.library.startswith("flax"):
+        return 1
     return next((gates for word, gates in (("LSTM", 4), ("GRU", 3)) if word in row.name), 1)
 
 
@@ -249,10 +287,9 @@ def _beside(
         )
     if row.law == "truncated_normal" and math.isfinite(law.cut):
         fits = fits and abs(law.cut / 2.0 - 1.0) < max(0.05, 20.0 / math.sqrt(entries.count))
-    label = f"{row.name}@{row.version}" if row.since else row.name
     sigma_b = None if b2 is None else math.sqrt(b2)
     cause = "" if fits else _cause(layer, factor, max(10.0 * entries.relative_error, 4e-3))
-    return Match(label, row, own, sigma_b, factor, fits, _bias_factor(bias, sigma_b), cause)
+    return Match(_label(row), row, own, sigma_b, factor, fits, _bias_factor(bias, sigma_b), cause)
 
 
 def _cause(layer: Layer, factor: float, tolerance: float) -> str:

@@ -40,6 +40,10 @@ _EMA = re.compile(r"(^|[./])(ema(_model|_state_dict)?|model_ema|shadow|swa|avera
 _WRAPPERS = re.compile(
     r"^(?:(?:_orig_mod|module|model_state_dict|state_dict|state|net|model|params|model_weights)[./])+"
 )
+_GATES = {
+    "recurrent_input": ("ii", "if", "ig", "io", "ir", "iz", "in"),
+    "recurrent_state": ("hi", "hf", "hg", "ho", "hr", "hz", "hn"),
+}
 _BLOCKS = {"query": "query", "key": "key", "value": "value", "q": "query", "k": "key", "v": "value"}
 
 
@@ -71,6 +75,22 @@ def is_gated(name: str) -> bool:
 def is_transposed(name: str, layer: str) -> bool:
     """Whether a convolution of that name is a transposed one."""
     return bool(_TRANSPOSED.search(layer or name))
+
+
+def is_depthwise(name: str, layer: str) -> bool:
+    """Whether a kernel of that name has a window of its own for each channel."""
+    return "depthwise" in leaf(name) or any(part.startswith("depthwise") for part in (layer, *parents(name)[-1:]))
+
+
+def is_local(name: str, layer: str) -> bool:
+    """Whether a kernel of that name is another matrix at each position."""
+    return any(re.search(r"ConvLocal|locally_connected", part) for part in (layer, *parents(name)[-1:]))
+
+
+def gate(name: str) -> str:
+    """Return recurrent_input or recurrent_state of a matrix with the name of a gate of Flax's cells, else nothing."""
+    module = "".join(re.split(r"[./]", name)[-2:-1])
+    return next((kind for kind, gates in _GATES.items() if module in gates), "")
 
 
 def ema_twin(name: str) -> str:
@@ -138,6 +158,8 @@ def block(name: str) -> str:
         bare = re.sub(r"^(w|to|attn)_?|(_proj)?(_weight|_dense|_proj|_lin)?$", "", word)
         if word in ("w", "kernel", "weight", "bias"):
             continue
+        if word == "linear" and "multi_head_attention" in words:  # Haiku
+            return "attention_output"
         if bare in _BLOCKS:
             return _BLOCKS[bare]
         if word in ("attention_output", "attn_output", "output_dense", "out_proj", "o_proj", "to_out") or (

@@ -13,7 +13,7 @@ from mfmi.arguments.arrays import FloatArray
 from mfmi.checkpoints._tensor import Checkpoint, Tensor, nothing, widened
 from mfmi.errors import OutputError
 
-_NARROW = "entries of a type that numpy's files do not name, such as bfloat16 or float8: save them as float32"
+NARROW = "entries of a type that numpy's files do not name, such as bfloat16 or float8: save them as float32"
 
 
 def read(path: str) -> Checkpoint:
@@ -34,15 +34,16 @@ def read(path: str) -> Checkpoint:
 def _entry(path: str, archive: zipfile.ZipFile, entry: zipfile.ZipInfo) -> Tensor:
     with archive.open(entry) as member:
         try:
-            shape, dtype = _header(member)
+            shape, dtype = header_of(member)
         except ValueError as error:
             if "descr" not in str(error):
                 raise
-            return Tensor(entry.filename.removesuffix(".npy"), (), "unknown", nothing, skip=_NARROW)
+            return Tensor(entry.filename.removesuffix(".npy"), (), "unknown", nothing, skip=NARROW)
     return _tensor(path, entry, shape, dtype)
 
 
-def _header(member: object) -> tuple[tuple[int, ...], np.dtype[np.generic]]:
+def header_of(member: object) -> tuple[tuple[int, ...], np.dtype[np.generic]]:
+    """Read the header of an array that numpy saved, and stop where its numbers begin."""
     version = npy.read_magic(member)  # type: ignore[arg-type]
     reader = npy.read_array_header_1_0 if version == (1, 0) else npy.read_array_header_2_0
     shape, _, dtype = reader(member)  # type: ignore[arg-type]
@@ -54,7 +55,7 @@ def _tensor(path: str, entry: zipfile.ZipInfo, shape: tuple[int, ...], dtype: np
     if dtype.kind == "O":
         return Tensor(name, shape, "object", nothing, skip="pickled objects, which could run code and are not read")
     if dtype.kind not in "fiub":
-        skip = _NARROW if dtype.kind == "V" else f"entries of type {dtype}"
+        skip = NARROW if dtype.kind == "V" else f"entries of type {dtype}"
         return Tensor(name, shape, dtype.str, nothing, skip=skip)
     if int(np.prod(shape, dtype=object)) * dtype.itemsize > entry.file_size:
         raise OutputError(f"{path}: {name} has fewer entries than its header says")

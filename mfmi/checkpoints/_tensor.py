@@ -115,7 +115,7 @@ class Checkpoint:
     Attributes
     ----------
     path : the file.
-    format : safetensors, npz, torch, hdf5, keras, onnx, gguf or msgpack.
+    format : safetensors, npz, torch, hdf5, keras, onnx, gguf, msgpack, orbax or equinox.
     tensors : in file order.
     notes : what the file says of itself beyond its tensors.
     """

@@ -114,10 +114,10 @@ def command(
 ) -> None:
     """Audit the weights of a checkpoint: which law, which library's initialisation, by what factor off.
 
-    Reads .safetensors, .npz, .pt, .pth, .h5, .keras, .onnx, .gguf and .msgpack (Flax), never running what is in a
-    file; a directory or several files are steps of one training. A row per matrix that multiplies a signal; what is
-    skipped is a row that says why. Findings are in words, worst first, in the table; -v puts them on standard error
-    for the other formats.
+    Reads .safetensors, .npz, .pt, .pth, .h5, .keras, .onnx, .gguf, .msgpack (Flax), .eqx (Equinox) and folders of
+    orbax, never running what is in a file; a directory or several files are steps of one training. A row per matrix
+    that multiplies a signal; what is skipped is a row that says why. Findings are in words, worst first, in the table;
+    -v puts them on standard error for the other formats.
 
     With --act the matrices are a network, in their order: q, c, chi, phase and information up to each layer, with its
     own singular values and biases, and how far neighbouring matrices are from independent rotations.

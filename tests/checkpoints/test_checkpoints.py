@@ -25,6 +25,7 @@ from checkpoint_files import (
     save_h5,
     save_onnx,
     trained,
+    truncated,
     uniform,
 )
 from onnx import TensorProto, helper
@@ -619,7 +620,7 @@ def test_heads_of_keras_up_to_its_release_3_14(tmp_path: Path) -> None:
     names = {row["kind"]: row["init"] for row in found.values()}
     assert names == {
         "query": "keras.layers.MultiHeadAttention@3.14.0",
-        "key": "keras.layers.MultiHeadAttention",
+        "key": "keras.layers.MultiHeadAttention@3.15.1",
     }
 
 
@@ -878,3 +879,79 @@ def test_an_older_keras_file_says_the_order_of_its_layers(tmp_path: Path) -> Non
     with h5py.File(path, "a") as file:
         file["model_weights"].attrs["layer_names"] = [b"b", b"c", b"a"]
     assert [name.split("/")[1] for name in rows(path)] == ["b", "c", "a"]
+
+
+# ---- names of Flax, Haiku and Keras ----------------------------------------------------------------------------------
+
+CUT = 0.8796256610342398  # standard deviation of a normal law that is cut at two
+TRANSPOSED = "transposed_convolution"
+
+
+@pytest.mark.parametrize(("name", "shape", "bias", "kind", "fan_in", "fan_out", "init"), [
+    ("params/cell/ii/kernel", (96, 64), None, "recurrent_input", 96, 64, "flax.linen.OptimizedLSTMCell"),
+    ("params/OptimizedLSTMCell_0/if/kernel", (96, 64), None, "recurrent_input", 96, 64, "flax.linen.OptimizedLSTMCell"),
+    ("params/mlp/io/kernel", (96, 64), None, "dense", 96, 64, "flax.linen.Dense"),
+    ("params/Einsum_0/kernel", (8, 16, 96), (96,), "dense", 128, 96, "flax.linen.Dense"),
+    ("params/ConvTranspose_0/kernel", (3, 3, 16, 32), (32,), TRANSPOSED, 144, 288, "flax.linen.ConvTranspose"),
+    ("params/ConvTranspose_0/kernel", (3, 3, 32, 16), (32,), TRANSPOSED, 144, 288, "flax.linen.ConvTranspose"),
+])  # fmt: skip
+def test_kernels_of_flax(
+    tmp_path: Path, name: str, shape: tuple[int, ...], bias: Any, kind: str, fan_in: int, fan_out: int, init: str
+) -> None:
+    tensors = {name: truncated(shape, 1 / CUT / math.sqrt(fan_in))}
+    if bias is not None:
+        tensors[name.replace("kernel", "bias")] = np.zeros(bias, np.float32)
+    row = rows(save(tmp_path / "a.safetensors", tensors))[name]
+    assert (row["kind"], row["fan_in"], row["fan_out"], row["init"]) == (kind, fan_in, fan_out, init)
+
+
+def test_a_layer_with_a_matrix_for_each_position_sums_no_positions(tmp_path: Path) -> None:
+    """Flax counts the positions into the fan, so that its own draw is too small by the root of their number."""
+    values = truncated((4, 4, 72, 32), 1 / CUT / math.sqrt(16 * 72))
+    row = rows(save(tmp_path / "a.safetensors", {"params/ConvLocal_0/kernel": values}))["params/ConvLocal_0/kernel"]
+    assert (row["kind"], row["fan_in"], row["init"]) == ("convolution", 72, "flax.linen.ConvLocal")
+    assert row["sigma_w"] == pytest.approx(1 / 4, rel=0.02)
+
+
+@pytest.mark.parametrize(("name", "shape", "scale", "kind", "fan_in", "init"), [
+    ("conv2_d_transpose/w", (3, 3, 32, 16), CUT, "transposed_convolution", 144, "haiku.Conv2DTranspose"),
+    ("net/~/depthwise_conv2_d/w", (3, 3, 1, 512), CUT, "depthwise", 9, "haiku.Conv2D"),
+    ("depthwise_conv2d/w", (3, 3, 512, 1), CUT, "depthwise", 9, "haiku.Conv2D"),
+    ("multi_head_attention/linear/w", (128, 96), 1.0, "attention_output", 128, "haiku.MultiHeadAttention.output"),
+    ("net/linear/w", (128, 96), CUT, "dense", 128, "haiku.Linear"),
+])  # fmt: skip
+def test_parameters_of_haiku(
+    tmp_path: Path, name: str, shape: tuple[int, ...], scale: float, kind: str, fan_in: int, init: str
+) -> None:
+    values = truncated(shape, scale / CUT / math.sqrt(fan_in))
+    row = rows(save(tmp_path / "a.safetensors", {name: values}))[name]
+    assert (row["kind"], row["fan_in"], row["init"]) == (kind, fan_in, init)
+
+
+def test_the_gates_of_flax_are_orthogonal_one_by_one(tmp_path: Path) -> None:
+    left, _, right = np.linalg.svd(normal((64, 64), 1.0))
+    name = "params/cell/hi/kernel"
+    row = rows(save(tmp_path / "a.safetensors", {name: (left @ right).astype(np.float32)}))[name]
+    assert (row["kind"], row["init"]) == ("recurrent_state", "flax.linen.OptimizedLSTMCell.state")
+
+
+def test_all_that_draw_alike_are_named(tmp_path: Path) -> None:
+    tensors = {"fc.weight": uniform((256, 128), 128), "fc.bias": uniform((256,), 128, seed=1)}
+    row = rows(save(tmp_path / "a.safetensors", tensors))["fc.weight"]
+    assert row["init"] == "torch.nn.Linear"
+    alike = row["message"].split("the same law and scale: ")[1].split(", ")
+    assert {"equinox.nn.Linear", "mlx.nn.Linear", "mindspore.nn.Dense"} <= set(alike)
+    assert not {"torch.nn.Linear", "x_transformers.Attention.glorot", "keras.layers.Dense", "he_uniform"} & set(alike)
+    tensors["fc.bias"] *= 0  # a layer of these libraries without biases, but for those that start with 0
+    assert "equinox.nn.Linear" not in (rows(save(tmp_path / "b.safetensors", tensors))["fc.weight"]["message"])
+
+
+def test_the_parts_of_grouped_attention_in_keras(tmp_path: Path) -> None:
+    path = tmp_path / "a.weights.h5"
+    with h5py.File(path, "w") as file:
+        for part, shape in (("query", (128, 8, 16)), ("key", (128, 2, 16)), ("attention_output", (8, 16, 128))):
+            group = file.create_group(f"layers/grouped_query_attention/{part}/vars")
+            group["0"] = uniform(shape, 128, 1.0)
+            group["1"] = np.zeros(shape[-2:] if part != "attention_output" else shape[-1:], np.float32)
+    said = {name.split("/")[-2]: row["kind"] for name, row in rows(path).items()}
+    assert said == {"query": "query", "key": "key", "attention_output": "attention_output"}

@@ -1,7 +1,8 @@
-"""GGUF files, written by the gguf library, and msgpack files of Flax, written by Flax (tests/data)."""
+"""GGUF files, by the gguf library, msgpack files by Flax (tests/data), and leaves of Equinox as numpy saves them."""
 
 import importlib.util
 import sys
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -78,6 +79,77 @@ def test_quantised_blocks_are_dequantised(here: str, tmp_path: Path, kind: str, 
     row = rows(path)["blk.0.ffn_up.weight"]
     assert row["sigma_w"] == pytest.approx(values.std() * np.sqrt(96), rel=0.02)
     assert (row["kind"], row["status"]) == ("dense", "ok")
+
+
+def plane(bits: FloatArray, place: int) -> FloatArray:
+    return (bits >> place) & 1
+
+
+def scales_of_six_bits(packed: FloatArray) -> tuple[FloatArray, FloatArray]:
+    """Eight scales and eight offsets in twelve bytes: six bits each, the upper two of the later ones apart."""
+    low, mid, high = packed[:4], packed[4:8], packed[8:]
+    scales = np.concatenate([low & 63, (high & 15) | (low >> 6 << 4)])
+    offsets = np.concatenate([mid & 63, (high >> 4) | (mid >> 6 << 4)])
+    return scales.astype(float), offsets.astype(float)
+
+
+def nibbles(packed: FloatArray) -> FloatArray:
+    """Of each 32 bytes the lower halves, then the upper ones."""
+    return np.concatenate([half for part in packed.reshape(-1, 32) for half in (part & 15, part >> 4)]).astype(float)
+
+
+def by_the_description(kind: str, block: FloatArray) -> FloatArray:
+    """The 256 numbers of a block as the description of the format has them, part by part."""
+    halves = lambda at: float(block[at : at + 2].view("<f2")[0])  # noqa: E731
+    if kind == "Q2_K":
+        scales, packed = block[:16], block[16:80]
+        level = np.concatenate([part >> 2 * j & 3 for part in packed.reshape(2, 32) for j in range(4)])
+        found = np.repeat((scales & 15) * halves(80), 16) * level - np.repeat((scales >> 4) * halves(82), 16)
+    elif kind == "Q3_K":
+        mask, packed, s = block[:32], block[32:96], block[96:108]
+        level = np.concatenate([part >> 2 * j & 3 for part in packed.reshape(2, 32) for j in range(4)]).astype(float)
+        level -= 4.0 * (1 - np.concatenate([plane(mask, j) for j in range(8)]))
+        low = np.concatenate([s[:8] & 15, s[:8] >> 4])
+        scales = (low | np.concatenate([(s[8:] >> 2 * j & 3) << 4 for j in range(4)])).astype(float) - 32.0
+        found = np.repeat(scales * halves(108), 16) * level
+    elif kind in ("Q4_K", "Q5_K"):
+        scales, offsets = scales_of_six_bits(block[4:16])
+        level = nibbles(block[-128:])
+        if kind == "Q5_K":
+            level += 16.0 * np.concatenate([plane(block[16:48], j) for j in range(8)])
+        found = np.repeat(scales * halves(0), 32) * level - np.repeat(offsets * halves(2), 32)
+    else:
+        parts = []
+        for low, high in zip(block[:128].reshape(2, 2, 32), block[128:192].reshape(2, 32), strict=True):
+            fours = (low[0] & 15, low[1] & 15, low[0] >> 4, low[1] >> 4)
+            parts += [four | (high >> 2 * j & 3) << 4 for j, four in enumerate(fours)]
+        scales = block[192:208].view(np.int8).astype(float)
+        found = np.repeat(scales * halves(208), 16) * (np.concatenate(parts).astype(float) - 32.0)
+    return np.asarray(found, dtype=np.float64)
+
+
+@GGUF
+@pytest.mark.parametrize("kind", ["Q2_K", "Q3_K", "Q4_K", "Q5_K", "Q6_K"])
+def test_blocks_of_256_are_what_their_description_says(here: str, tmp_path: Path, kind: str) -> None:
+    import gguf
+
+    wanted = gguf.GGMLQuantizationType[kind]
+    _, size = gguf.GGML_QUANT_SIZES[wanted]
+    blocks = np.random.default_rng(0).integers(0, 256, (24, 2, size), dtype=np.uint8)
+    for at in {"Q2_K": (80, 82), "Q3_K": (108,), "Q6_K": (208,)}.get(kind, (0, 2)):  # the scales of a block
+        blocks[..., at : at + 2] = np.full((24, 2, 1), 2.0**-7, "<f2").view(np.uint8)
+    writer = gguf.GGUFWriter(tmp_path / "a.gguf", "llama")
+    writer.add_tensor("blk.0.ffn_up.weight", blocks.reshape(24, -1), raw_dtype=wanted)
+    writer.write_header_to_file()
+    writer.write_kv_data_to_file()
+    writer.write_tensors_to_file()
+    writer.close()
+    (tensor,) = read(str(tmp_path / "a.gguf")).tensors
+    expected = np.array([[by_the_description(kind, block) for block in row] for row in blocks]).reshape(24, 512)
+    assert (tensor.shape, tensor.dtype) == ((24, 512), kind)
+    np.testing.assert_allclose(tensor.load(), expected, rtol=1e-6, atol=1e-6)
+    row = rows(tmp_path / "a.gguf")["blk.0.ffn_up.weight"]
+    assert row["sigma_w"] == pytest.approx(expected.std() * np.sqrt(512), rel=1e-6)
 
 
 @GGUF
@@ -201,7 +273,55 @@ def test_formats_are_known_by_their_first_bytes(tmp_path: Path, content: bytes, 
     assert format_of(str(path)) == found
 
 
-def test_a_folder_of_orbax_is_said_to_be_one(tmp_path: Path) -> None:
-    (tmp_path / "_METADATA").write_text("{}")
-    with pytest.raises(OutputError, match=r"a checkpoint of orbax.*flax\.serialization\.to_bytes"):
-        mfmi.audit(tmp_path)
+# ---- Equinox ---------------------------------------------------------------------------------------------------------
+
+
+def save_leaves(path: Path, leaves: list[FloatArray], line: bytes = b"") -> Path:
+    with open(path, "wb") as file:
+        file.write(line)
+        for leaf in leaves:
+            np.save(file, leaf)
+    return path
+
+
+def cell(width: int, inputs: int) -> list[FloatArray]:
+    rows = 4 * width
+    return [uniform(shape, width, seed=place) for place, shape in enumerate([(rows, inputs), (rows, width), (rows,)])]
+
+
+@pytest.mark.parametrize("line", [b"", b'{"width": 96}\n'])
+def test_the_leaves_of_equinox_are_told_by_their_shapes(tmp_path: Path, line: bytes) -> None:
+    kernel, shift = uniform((48, 16, 3, 3), 144), uniform((48, 1, 1), 144, seed=1)
+    leaves = [*cell(64, 96), kernel, shift, uniform((32, 96), 96), uniform((32,), 96, seed=2), np.array(7)]
+    said = rows(save_leaves(tmp_path / "a.eqx", leaves, line))
+    kinds = ["recurrent_input", "recurrent_state", "convolution", "dense", "skipped"]
+    assert [row["kind"] for row in said.values()] == kinds
+    assert [said[name]["fan_in"] for name in "0135"] == [96, 64, 144, 96]
+    wanted = ["LSTMCell", "LSTMCell.state", "Conv2d", "Linear"]
+    assert [said[name]["init"] for name in "0135"] == [f"equinox.nn.{name}" for name in wanted]
+    assert all(said[name]["sigma_b"] > 0.0 for name in "0135")
+
+
+@pytest.mark.parametrize(("damage", "words"), [
+    (lambda held: held[:-9], "it ends within the leaf at byte"), (lambda held: held + b"more", "not a whole file"),
+    (lambda held: b'{"width": 96}\n', "without arrays"), (lambda held: held[:7], "not a whole file"),
+])  # fmt: skip
+def test_a_damaged_file_of_equinox_is_one_line(tmp_path: Path, damage: Callable[[bytes], bytes], words: str) -> None:
+    path = save_leaves(tmp_path / "a.eqx", cell(8, 16))
+    path.write_bytes(damage(path.read_bytes()))
+    with pytest.raises(OutputError, match=words) as error:
+        read(str(path))
+    assert "\n" not in str(error.value)
+
+
+def test_a_pickled_leaf_is_never_read(tmp_path: Path) -> None:
+    with open(tmp_path / "a.eqx", "wb") as file:
+        np.save(file, np.array([print], dtype=object), allow_pickle=True)
+    with pytest.raises(OutputError, match="a pickled object, which could run code"):
+        read(str(tmp_path / "a.eqx"))
+
+
+def test_an_array_of_numpy_under_its_own_name_is_no_file_of_equinox(tmp_path: Path) -> None:
+    np.save(tmp_path / "a.npy", np.zeros((3, 3)))
+    with pytest.raises(OutputError, match="none of"):
+        read(str(tmp_path / "a.npy"))

@@ -116,16 +116,12 @@ def test_fixed_rotations_stay_and_networks_learn(here: str) -> None:
 @TORCH
 @pytest.mark.parametrize("gain", [0.5, 1.0, 2.0])
 def test_linear_networks_with_fixed_rotations_agree_with_their_exact_information(here: str, gain: float) -> None:
-    design = replace(Design(), steps=200, checkpoints=12, few=2)
+    design = replace(Design(), width=400, steps=200, checkpoints=12, few=2)
     case = LINEAR._replace(gain=gain)
     rows = [row for row in measures.measure_case(case, design) if row.layer <= case.depth]
     assert len(rows) == 12 * case.depth
     assert rows[-1].train_loss < 0.9 * rows[0].train_loss
-    for row in rows:
-        # Where the signal is as weak as the noise, information is that of the signal's variance, and the chance of the
-        # rotations between any two of the layers adds up.
-        chance = math.sqrt(row.layer - 1.0) * row.freeness_error if gain < 1.0 and row.layer > 1 else 0.0
-        assert error(row) < 0.01 + 2.0 * chance, row
+    assert max(error(row) for row in rows) < 0.01
 
 
 # ---- the account -----------------------------------------------------------------------------------------------------
