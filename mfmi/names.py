@@ -2,15 +2,23 @@
 
 __version__ = "0.2.0"
 
-DEFAULT_ESTIMATORS = ("mean_field", "linear", "entropy_power", "layerwise", "gaussian_upper")
-ESTIMATORS = (*DEFAULT_ESTIMATORS, "covariance_upper", "replica", "fisher")
+# In the order of their columns.
+ESTIMATORS = (
+    *("mean_field", "linear", "entropy_power", "layerwise", "fisher"),
+    *("gaussian_upper", "covariance_upper", "replica"),
+)
+# Of large requests: docs/performance.md has what each costs, and how seldom layerwise is above fisher.
+DEFAULT_ESTIMATORS = ("mean_field", "linear", "entropy_power", "fisher", "gaussian_upper")
 # Those that networks with norms and skips have a value of.
 STRUCTURED_ESTIMATORS = ("linear", "entropy_power", "covariance_upper")
+# Layers, of every network and every depth those below it too, up to which plain networks are told everything.
+ALL_UP_TO = 500
 
 
-def usual_estimators(plain: bool, structured: bool) -> tuple[str, ...]:
-    """Estimators by default, by whether there are plain and other networks."""
-    names = (DEFAULT_ESTIMATORS if plain else ()) + (STRUCTURED_ESTIMATORS if structured else ())
+def usual_estimators(plain: bool, structured: bool, layers: int | None = None) -> tuple[str, ...]:
+    """Estimators by default, by whether there are plain and other networks, and how many layers in all if few."""
+    of_plain = ESTIMATORS if layers is not None and layers <= ALL_UP_TO else DEFAULT_ESTIMATORS
+    names = (of_plain if plain else ()) + (STRUCTURED_ESTIMATORS if structured else ())
     return tuple(name for name in ESTIMATORS if name in names)
 
 

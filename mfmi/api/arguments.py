@@ -122,9 +122,10 @@ def one_structure(given: Mapping[str, object]) -> dict[str, object]:
     return {name: value for name, value in given.items() if value is not None}
 
 
-def estimators_of(given: object, plain: bool, structured: bool) -> tuple[str, ...]:
+def estimators_of(given: object, plain: bool, structured: bool, layers: int | None = None) -> tuple[str, ...]:
     """The estimators asked for in the order of their columns, by default the usual ones of such networks."""
-    named = set(words("estimators", usual_estimators(plain, structured) if given is None else given, ESTIMATORS).flat)
+    usual = usual_estimators(plain, structured, layers)
+    named = set(words("estimators", usual if given is None else given, ESTIMATORS).flat)
     return tuple(name for name in ESTIMATORS if name in named)
 
 

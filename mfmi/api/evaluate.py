@@ -104,8 +104,9 @@ def evaluate(
     correlation
         Correlation of the tracked pair of inputs, in [-1, 1].
     estimators
-        Among `mfmi.names.ESTIMATORS`; by default `mfmi.names.DEFAULT_ESTIMATORS` and, of networks with norms, skips,
-        relative noise or correlated positions, `mfmi.names.STRUCTURED_ESTIMATORS`.
+        Among `mfmi.names.ESTIMATORS`; by default all of them of requests of at most `mfmi.names.ALL_UP_TO` layers
+        (networks times depths times the layers down to each), `mfmi.names.DEFAULT_ESTIMATORS` of larger ones, and of
+        networks with norms, skips, relative noise or correlated positions `mfmi.names.STRUCTURED_ESTIMATORS`.
     unit
         "nats" or "bits", per input dimension.
     columns
@@ -233,7 +234,8 @@ def evaluate(
     )
     observed = _observed(depth, layers, model)
     plain = points.is_plain
-    asked = estimators_of(estimators, bool(plain.any()) and not model.mixes, model.mixes or not plain.all())
+    of_plain, of_others = bool(plain.any()) and not model.mixes, model.mixes or not plain.all()
+    asked = estimators_of(estimators, of_plain, of_others, int(observed.sum()) * len(points))
     wanted = set(words("columns", columns, OPTIONAL_NAMES).flat)
     optional = tuple(name for name in OPTIONAL_NAMES if name in wanted) + (DATA_NAMES if model.data else ())
     unit = word("unit", unit, UNITS)

@@ -24,6 +24,8 @@ MOST_ADAPTIVE = 10**6
 # Rows that are worked on at once, and layers times points, which bounds the memory of whatever is asked for; pairs of
 # inputs of a data set, and of layers of the sites of residual streams, some seconds of work.
 ROWS_AT_ONCE, LAYERS_AT_ONCE, PAIRS_AT_ONCE, SITE_PAIRS_AT_ONCE = 4096, 30_000, 20_000_000, 2_000_000
+# Offsets of neurons in all layers together: an array of them is 8 MB, and there are a dozen.
+OFFSETS_AT_ONCE = 1_000_000
 
 _NARROWEST = 1e-9
 

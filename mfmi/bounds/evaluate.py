@@ -12,7 +12,7 @@ from numpy.typing import ArrayLike, NDArray
 from mfmi.activations import Activation
 from mfmi.activations import get as get_activation
 from mfmi.arguments.arrays import FloatArray
-from mfmi.arguments.ranges import LAYERS_AT_ONCE
+from mfmi.arguments.ranges import LAYERS_AT_ONCE, OFFSETS_AT_ONCE
 from mfmi.bounds import convolutional
 from mfmi.bounds.estimate import Estimate
 from mfmi.bounds.estimators import REGISTRY
@@ -20,7 +20,7 @@ from mfmi.bounds.modes import ModePropagation
 from mfmi.bounds.optional_columns import DERIVED, pairwise
 from mfmi.bounds.optional_columns import REGISTRY as OPTIONAL_REGISTRY
 from mfmi.bounds.problem import Problem
-from mfmi.bounds.propagation import Propagation
+from mfmi.bounds.propagation import Propagation, most_offsets
 from mfmi.bounds.structured import COUPLED, EXPONENTS, PLAIN_TOO, evaluate_structured, reason_against
 from mfmi.bounds.view import OVERFLOW, TWO_MINIMA, UNBOUNDED, View, unresolved
 from mfmi.columns import DATA_NAMES, INFORMATION, OPTIONAL_NAMES, TOTAL, columns_with
@@ -41,6 +41,8 @@ SEARCHED, _ABOVE = ("layerwise", "fisher", "replica"), ("replica", *UPPER_BOUNDS
 _RELATIVE, _ABSOLUTE = 1e-5, 1e-8
 # Columns of convolutions of correlated inputs that are those of dense networks, and why others are null.
 _OF_POSITIONS = {name: OPTIONAL_REGISTRY[name] for name in ("jacobian_mean", "jacobian_variance")}
+# Columns for which there is a linear network, with the gains at all offsets of all layers.
+_OF_OFFSETS = {"mi_linear", "mi_covariance_upper", "mi_linear_error", "mi_covariance_upper_error"}
 _MISSED = "{}: the search missed a minimum"
 
 
@@ -134,12 +136,20 @@ def _fill(
         for some, wanted in ((stacks[sharp], others_of), (stacks[~sharp], quantities)):
             if len(some):
                 out = View(columns, some)
-                _evaluate_activation(points[some], layers[some], wanted, out, model, fields)
+                for few in _together(get_activation(points.activation[some[0]]), len(some), int(layers[some].max())):
+                    part = some[few]
+                    _evaluate_activation(points[part], layers[part], wanted, out.take(few), model, fields)
                 _note_unknown(asked, known, out, layers[some])
                 if both and wanted is others_of:
                     evaluate_structured(points[some], layers[some], both, out, model, mean_field=False)
         if len(others):
             evaluate_structured(points[others], layers[others], asked, View(columns, others), model)
+
+
+def _together(phi: Activation, count: int, deepest: int) -> Iterator[NDArray[np.intp]]:
+    """Positions of points whose offsets in all layers fit the memory: near kinks deep networks have many of them."""
+    size = max(1, OFFSETS_AT_ONCE // (deepest * most_offsets(deepest))) if phi.kinks else count
+    return (np.arange(start, min(start + size, count)) for start in range(0, count, size))
 
 
 def _note_unknown(asked: Sequence[str], known: Quantities, out: View, layers: NDArray[np.intp]) -> None:
@@ -269,22 +279,25 @@ def _evaluate_activation(
             model,
         )
         quiet = problem.is_quiet
-        for chosen in _similar(problem.depth, model.networks_a_point):
+        offsets = propagation.surrogate.weight.shape[-1] if _OF_OFFSETS & set(quantities) else 1
+        for chosen in _similar(problem.depth, model.networks_a_point, offsets):
             for alike in (chosen[quiet[chosen]], chosen[~quiet[chosen]]):
                 if len(alike):
                     _estimate(problem.take(alike), quantities, out, (rows[row[alike]], column[alike]))
 
 
-def _similar(depths: NDArray[np.intp], networks: int) -> Iterator[NDArray[np.intp]]:
+def _similar(depths: NDArray[np.intp], networks: int, offsets: int) -> Iterator[NDArray[np.intp]]:
     """Positions of depths within a quarter of each other: solved together they waste little and save turns.
 
-    As many as fit the memory, which holds every layer up to the deepest of each, of as many networks as a point is.
+    As many as fit the memory, which holds every layer up to the deepest of each, of as many networks as a point is,
+    and as many offsets of every layer.
     """
+    most = min(LAYERS_AT_ONCE, OFFSETS_AT_ONCE // offsets)
     left = np.unique(depths)
     while len(left):
         together = left[left <= max(left[0], int(1.25 * left[0]))]
         positions = np.flatnonzero(np.isin(depths, together))
-        size = max(1, LAYERS_AT_ONCE // (networks * int(together[-1])))
+        size = max(1, most // (networks * int(together[-1])))
         yield from (positions[start : start + size] for start in range(0, len(positions), size))
         left = left[len(together) :]
 

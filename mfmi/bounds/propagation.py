@@ -18,6 +18,16 @@ from mfmi.meanfield import Trajectory
 _TOLERANCE, _NARROWEST = 1e-10, 1e-11
 
 
+# Offsets of a layer near a kink, at most: where the transition is wide, for every layer before it, and where it is as
+# narrow as it gets.
+_WIDE, _EACH, _GRADED = 100, 20, 730
+
+
+def most_offsets(depth: int) -> int:
+    """How many offsets a layer of an activation with kinks may have, about, in networks of that depth."""
+    return min(_WIDE + _EACH * depth, _GRADED)
+
+
 @dataclass(frozen=True)
 class Propagation:
     """Mean field of u networks through their layers, shared by all points that differ only in weights or output noise.

@@ -57,13 +57,13 @@ class Surrogate:
     def derivatives(self, r: FloatArray, v: FloatArray) -> Derivatives:
         """See `LayerChannel.derivatives`."""
         out = np.empty((7, *r.shape))
-        for rows in self._blocks():
-            out[:, rows] = self._derivatives(rows, r[rows], v[rows])
+        for block in self._blocks():
+            out[:, *block] = self._derivatives(block, r[block], v[block])
         return Derivatives(*out)
 
-    def _derivatives(self, rows: slice, r: FloatArray, v: FloatArray) -> tuple[FloatArray, ...]:
-        weight, variance = self.weight[rows], v[:, :, None]
-        power, gain, left, noise = linear_unit(r[:, :, None], variance, self._power(rows, v), self.gain[rows])
+    def _derivatives(self, block: tuple[slice, slice], r: FloatArray, v: FloatArray) -> tuple[FloatArray, ...]:
+        weight, variance = self.weight[block], v[:, :, None]
+        power, gain, left, noise = linear_unit(r[:, :, None], variance, self._power(block, v), self.gain[block])
 
         def mean(one: FloatArray, other: FloatArray | None = None) -> FloatArray:
             if other is None:
@@ -76,14 +76,14 @@ class Surrogate:
     def information(self, r: FloatArray, v: FloatArray) -> FloatArray:
         """See `LayerChannel.information`."""
         out = np.empty_like(r)
-        for rows in self._blocks():
-            power = self._power(rows, v[rows])
-            out[rows] = 0.5 * np.einsum("nkm,nkm->nk", self.weight[rows], np.log1p(r[rows, :, None] * power))
+        for block in self._blocks():
+            power = self._power(block, v[block])
+            out[block] = 0.5 * np.einsum("nkm,nkm->nk", self.weight[block], np.log1p(r[block][:, :, None] * power))
         return out
 
-    def _power(self, rows: slice, v: FloatArray) -> FloatArray:
-        noise = self.hidden_noise[rows, :, None]
-        return linear_power(v[:, :, None], noise, self.gain[rows], self.residual[rows])
+    def _power(self, block: tuple[slice, slice], v: FloatArray) -> FloatArray:
+        noise = self.hidden_noise[block[0], :, None]
+        return linear_power(v[:, :, None], noise, self.gain[block], self.residual[block])
 
     def error(self, r: FloatArray, v: FloatArray) -> FloatArray:
         """See `LayerChannel.error`."""
@@ -97,11 +97,14 @@ class Surrogate:
             self.gain[rows, layers], self.residual[rows, layers], self.weight[rows, layers], self.hidden_noise[rows]
         )
 
-    def _blocks(self) -> Iterator[slice]:
-        """Stretches of points whose work arrays stay in the cache."""
+    def _blocks(self) -> Iterator[tuple[slice, slice]]:
+        """Stretches of points, and of the layers of deep ones, whose work arrays stay in the cache."""
         n, layers, nodes = self.gain.shape
         step = max(1, _BLOCK // max(1, layers * nodes))
-        return (slice(start, start + step) for start in range(0, n, step))
+        some = max(1, min(layers, _BLOCK // max(1, nodes)))
+        for start in range(0, n, step):
+            for first in range(0, layers, some):
+                yield slice(start, start + step), slice(first, first + some)
 
 
 @dataclass(frozen=True)

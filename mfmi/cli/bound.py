@@ -21,7 +21,17 @@ from mfmi.cli.structure_options import NOISE, noise_text, structure_options, str
 from mfmi.cli.terminal import can_show, terminal
 from mfmi.cli.waiting import announce_tables
 from mfmi.columns import DATA_NAMES
-from mfmi.names import BY_DEPTH, DEPTH, LOWER_BOUNDS, NUMBER_FORMATS, OBSERVABLES, STRUCTURED_ESTIMATORS, UPPER_BOUNDS
+from mfmi.names import (
+    ALL_UP_TO,
+    BY_DEPTH,
+    DEPTH,
+    ESTIMATORS,
+    LOWER_BOUNDS,
+    NUMBER_FORMATS,
+    OBSERVABLES,
+    UPPER_BOUNDS,
+    usual_estimators,
+)
 
 if TYPE_CHECKING:
     import numpy as np
@@ -46,9 +56,11 @@ IN_TABLE = ("depth", "q", "c", "chi", "mi_linear", "mi_replica", "mi_lower", "mi
 BARS = "█▓▒"
 BARS_ASCII = "#=-"
 STYLES = ("blue", "cyan", "bright_black")
-BAR_LEAST = 8
-# Characters of the interval between the numbers and the bars.
-INTERVAL = len("   0.000 ≤ I ≤ 0.000   ")
+# The value itself, over the bars of its bounds.
+VALUE, VALUE_ASCII, VALUE_STYLE = "┃", "|", "bold"
+BAR_LEAST, _LINE = 8, 80
+# Characters of the interval between the numbers and the bars, and how many more where the value stands in it.
+INTERVAL, OF_VALUE = len("   0.000 ≤ I ≤ 0.000   "), len("0.000") - len("I")
 MEAN_FIELD = {"q": 9, "c": 8, "chi": 8}
 _AHEAD = 4
 
@@ -79,7 +91,13 @@ _AHEAD = 4
 @network_option("depth", default=None, show_default=f"{DEPTH}, or all layers")
 @click.option("--last-layer", is_flag=True, help="Only the last layer, not all up to it.")
 @model_options
-@network_options("input_variance", "correlation", "estimators", "optional", "unit")
+@network_options("input_variance", "correlation")
+@network_option(
+    "estimators",
+    help=f"Repeatable: {', '.join(ESTIMATORS)}.  [default: all up to {ALL_UP_TO} layers, each row counting those below "
+    "it; of more all but layerwise, covariance_upper and replica]",
+)
+@network_options("optional", "unit")
 @output_options
 def command(
     activation: Activation,
@@ -139,8 +157,6 @@ def command(
         init=init,
     )
     points = with_structure(points, sigma_noise, structure)
-    if (model.mixes or not points.is_plain.all()) and source("estimators") is not ParameterSource.COMMANDLINE:
-        estimators = STRUCTURED_ESTIMATORS
     if not points.is_plain.all():
         against = reason_against(points.weights[0], model)
         if against:
@@ -148,6 +164,9 @@ def command(
     columns = [column for column in columns_in(unit, columns_with(optional)) if column.name != "point"]
     layers = np.arange(depth if last_layer else 1, depth + 1)
     say_white(model.convolution)
+    if source("estimators") is not ParameterSource.COMMANDLINE:
+        structured = model.mixes or not points.is_plain.all()
+        estimators = usual_estimators(not structured, structured, int(layers.sum()))
     model = model.for_layers(int(layers.sum()))
     announce_tables(activation, estimators, model)
     with ProgressDisplay(terminal()) as progress:
@@ -218,22 +237,27 @@ def _draw(
     console: Console,
 ) -> None:
     """Draw the rows for people, 80 columns wide or as wide as the terminal."""
-    unicode = can_show(console, f"·≤{BARS}")
+    unicode = can_show(console, f"·≤{BARS}{VALUE}")
     for line in _headline(activation, points, rows, model):
         console.print(line if unicode else line.replace("·", "-"), soft_wrap=True)
     console.print()
     beside = tuple(name for name in optional if name not in DATA_NAMES)
-    asked = [*beside, *(f"mi_{name}" for name in ("linear", "replica") if name in estimators)]
+    asked = [*beside, *(f"mi_{name}" for name in ("linear",) if name in estimators)]
     remark = max((len(_remark(status)) for status in rows["status"]), default=0)
-    names = _fitting(asked, console.width - remark)
+    interval = INTERVAL + (OF_VALUE if "replica" in estimators else 0)
+    names = _fitting(asked, console.width - remark, interval)
     header = f"{'layer':>5}" + "".join(f"{name.removeprefix('mi_'):>{_width(name)}}" for name in names)
     titles = (f"information, {unit} per input dimension", f"information, {unit}", unit)
     title = next((title for title in titles if len(header) + 3 + len(title) <= console.width), unit)
     console.print(f"{header}   {title}", style="bold", soft_wrap=True)
-    room = console.width - remark - len(header) - INTERVAL
+    room = console.width - remark - len(header) - interval
     largest = _largest(rows)
     for i in range(len(rows["depth"])):
-        console.print(_line(rows, i, names, largest, room if room >= BAR_LEAST else 0, unicode), soft_wrap=True)
+        drawn = _line(rows, i, names, interval > INTERVAL, unicode)
+        drawn.append_text(_bar(rows, i, largest, room if room >= BAR_LEAST else 0, unicode))
+        drawn.append(_remark(rows["status"][i]), style="red")
+        drawn.rstrip()
+        console.print(drawn, soft_wrap=True)
     missing = [name.removeprefix("mi_") for name in (*MEAN_FIELD, *asked) if name not in names]
     if room < BAR_LEAST:
         missing.append("bars")
@@ -289,17 +313,18 @@ def _headline(activation: Activation, points: Points, rows: Rows, model: Model) 
     return [first, f"{state}; there is no edge of chaos that it could reach at this sigma_b"]
 
 
-def _fitting(asked: list[str], width: int) -> list[str]:
+def _fitting(asked: list[str], width: int, interval: int) -> list[str]:
     """Return the columns that fit: the mean field gives way to the bars, the bars to what was asked for."""
     names = [*MEAN_FIELD, *asked]
-    for places, beside in ((reversed(MEAN_FIELD), INTERVAL + BAR_LEAST), (reversed(asked), INTERVAL)):
+    for places, beside in ((reversed(MEAN_FIELD), interval + BAR_LEAST), (reversed(asked), interval)):
         for name in places:
             if 5 + sum(map(_width, names)) + beside > width:
                 names.remove(name)
     return names
 
 
-def _line(rows: Rows, i: int, names: list[str], largest: float, room: int, unicode: bool) -> Text:
+def _line(rows: Rows, i: int, names: list[str], valued: bool, unicode: bool) -> Text:
+    """The numbers of a row: those of its columns, then the value, if it is asked for, between its bounds."""
     from rich.text import Text
 
     cells = f"{rows['depth'][i]:>5}" + "".join(f"{number(rows[name][i]):>{_width(name)}}" for name in names)
@@ -307,16 +332,28 @@ def _line(rows: Rows, i: int, names: list[str], largest: float, room: int, unico
     at_most = "≤" if unicode else "<"
     left = f"{number(lower):>7} {at_most}" if known(lower) else " " * 9
     right = f"{at_most} {number(upper):<7}" if known(upper) else " " * 9
-    line = Text(f"{cells} {left} I {right} " if known(lower) or known(upper) else f"{cells}   ")
-    ends = [rows[name][i] if known(rows[name][i]) else 0.0 for name in ("mi_linear", "mi_lower", "mi_upper")]
-    done = 0
-    for end, mark, style in zip(ends, BARS if unicode else BARS_ASCII, STYLES, strict=True):
-        length = round(end / largest * room) if largest > 0 else 0
-        line.append(mark * (length - done), style=style)
-        done = max(done, length)
-    line.append(_remark(rows["status"][i]), style="red")
-    line.rstrip()
-    return line
+    value = number(rows["mi_replica"][i]) if known(rows["mi_replica"][i]) else "I"
+    middle = f"{value:^{1 + OF_VALUE}}" if valued else "I"
+    return Text(f"{cells} {left} {middle} {right} " if known(lower) or known(upper) else f"{cells}   ")
+
+
+def _bar(rows: Rows, i: int, largest: float, room: int, unicode: bool) -> Text:
+    """Draw what is linearly readable, the bounds and the value of a row in so many characters."""
+    from rich.text import Text
+
+    def length(name: str) -> int:
+        return round(rows[name][i] / largest * room) if known(rows[name][i]) and largest > 0 else 0
+
+    bar, done = Text(), 0
+    for name, mark, style in zip(
+        ("mi_linear", "mi_lower", "mi_upper"), BARS if unicode else BARS_ASCII, STYLES, strict=True
+    ):
+        bar.append(mark * (length(name) - done), style=style)
+        done = max(done, length(name))
+    value = length("mi_replica")
+    if 0 < value <= done:
+        bar = bar[: value - 1].append(VALUE if unicode else VALUE_ASCII, style=VALUE_STYLE) + bar[value:]
+    return bar
 
 
 def _remark(status: str) -> str:
@@ -366,16 +403,22 @@ def _footer(
 ) -> list[str]:
     marks = BARS if unicode else BARS_ASCII
     legend = [f"{mark} {meaning}" for mark, meaning in zip(marks, ("linearly readable", "lower", "upper"), strict=True)]
+    if "replica" in estimators:
+        legend.append(f"{VALUE if unicode else VALUE_ASCII} value")
     lower = [name for name in LOWER_BOUNDS if name in estimators]
     upper = [name for name in UPPER_BOUNDS if name in estimators]
     sources = []
     if lower:
         sources.append(f"lower: {'the best of ' if len(lower) > 1 else ''}{', '.join(lower)}")
+    if "replica" in estimators:
+        sources.append("value: replica")
     if upper:
-        sources.append(f"upper: {', '.join(upper)}")
+        sources.append(f"upper: {'the best of ' if len(upper) > 1 else ''}{', '.join(upper)}")
     more = len([name for name in rows if name not in IN_HEADLINE + IN_TABLE + optional])
     lines = ["  ".join([*legend, f" {more} more columns: --format csv"])]
-    if sources:
+    if len("   ".join(sources)) > _LINE and len(sources) > 1:
+        lines += ["   ".join(sources[:-1]), sources[-1]]
+    elif sources:
         lines.append("   ".join(sources))
     lines += [f"{one.name}: {_own(one)}" for one in _spectra(model)]
     messages = dict.fromkeys(part for text in rows["message"] if text for part in _parts(str(text), rows))

@@ -267,7 +267,7 @@ _OPTIONS: dict[str, tuple[tuple[str, ...], dict[str, Any]]] = {
             "multiple": True,
             "callback": _estimators,
             "metavar": "NAME",
-            "help": f"Repeatable: {', '.join(ESTIMATORS)}.  [default: all but covariance_upper, replica, fisher]",
+            "help": f"Repeatable: {', '.join(ESTIMATORS)}.  [default: {', '.join(DEFAULT_ESTIMATORS)}]",
         },
     ),
     "optional": (

@@ -137,6 +137,8 @@ def _meaning(quantity: str) -> str:
 def _draw_optimum(console: Console, network: NetworkFamily, best: Optimum, opening: str) -> None:
     say(console, f"{opening} {_meaning(best.quantity)}:", "bold")
     say(console, f"  sigma_w {best.sigma_w:.4f}, sigma_b {best.sigma_b:.4f}: {_information(best.value)} {network.unit}")
+    if known(best.replica) and best.quantity != "replica":
+        say(console, f"  all information there: {_information(best.replica)} {network.unit}, the replica value")
     say(console, f"  {_phase(best)}")
     if math.isfinite(best.trainable_depth):
         layers = f"about 6 xi_c = {_layers(best.trainable_depth)} layers"

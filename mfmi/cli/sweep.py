@@ -38,6 +38,11 @@ else:  # generic only in recent versions of click
     JobsBase = ShardBase = click.ParamType
 
 
+# Seconds of a processor that the replica value takes, at least and at most: a layer without tables, one with them, and
+# the tables of an activation. Measured, see docs/performance.md.
+_LAYER, _LAYER_BY_TABLES, _TABLES = (5e-3, 16e-3), (6e-4, 3e-3), (1.0, 60.0)
+
+
 class Jobs(JobsBase):
     """A number of processes, or auto for as many as there are processors."""
 
@@ -166,6 +171,8 @@ def _describe(config: Config, plan: Plan, sink: Sink, run: Run) -> None:
     lines += [f"  {axis.name}: {_values_text(axis.values)}" for axis in config.axes if axis.name != "depth"]
     lines.append(f"  depth: {_values_text(plan.depths)}")
     lines.append(f"  estimators: {', '.join(plan.estimators)} ({plan.unit})")
+    if config.networks.plain and not plan.model.mixes:
+        lines.append(f"  replica, the value between the bounds: {_replica_text(plan)}")
     if config.adaptive:
         lines.append(f"  adaptive: {_adaptive_text(config.adaptive)}")
     if plan.optional:
@@ -186,6 +193,19 @@ def size_parts(plan: Plan) -> tuple[str, str, str]:
     if plan.config.adaptive:
         return f"{bound}{points}", f"{bound}{rows}", f"{counted(first or 0, 'point')} in the first grid{excluded}"
     return f"{bound}{points}{excluded}", f"{bound}{rows}", counted(plan.n_chunks, "chunk")
+
+
+def _replica_text(plan: Plan) -> str:
+    """Say what the replica value adds, or would add, to the time of a sweep."""
+    layers = plan.n_points_bound * (sum(plan.config.depths) or max(plan.depths))
+    known = {"replica"} & set(plan.estimators)
+    tables = len(next(axis for axis in plan.config.axes if axis.name == "activation").values)
+    low, high = (
+        each * layers + (tables * table if plan.model.tables else 0.0)
+        for each, table in zip(*((_LAYER_BY_TABLES if plan.model.tables else _LAYER), _TABLES), strict=True)
+    )
+    text = f"about {duration(low)} to {duration(high)} of a processor"
+    return f"it takes {text}" if known else f"not asked for, it would take {text}"
 
 
 def _adaptive_text(adaptive: Adaptive) -> str:

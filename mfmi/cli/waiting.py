@@ -15,12 +15,13 @@ if TYPE_CHECKING:
 
 def announce_tables(phi: Activation, estimators: Collection[str], model: Model = SQUARE) -> None:
     """Say that the exact channel of an activation is going to be tabulated, where it has never been before."""
-    from mfmi.channels.exact.direct import can_be_direct
+    from mfmi.channels.exact.direct import can_be_direct, has_small_table
     from mfmi.channels.exact.table import kept_tiles
     from mfmi.channels.observed.activation import tells_by_limit
 
     # A linear network's channel is known in closed form.
-    of_layers = "replica" in estimators and phi.name != "linear" and (bool(model.tables) or not can_be_direct(phi))
+    large = phi.name != "linear" and not has_small_table(phi)
+    of_layers = "replica" in estimators and large and (bool(model.tables) or not can_be_direct(phi))
     of_output = model.observe != OBSERVABLES[0] and not phi.strictly_monotone and tells_by_limit(phi)
     if not of_layers and not of_output:
         return

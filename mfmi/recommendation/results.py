@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
@@ -150,6 +151,7 @@ class Optimum:
         beyond, which is never recommended; empty for a maximum inside.
     swing : by how much a small relative error of the first layer's variance has grown, at most, on the way to the
         observed layer. Beside a repelling fixed point it is large, and no finite width stays there.
+    replica : all information there, by the replica value; NaN where it is not known or the network is a deep one.
     """
 
     quantity: str
@@ -163,6 +165,7 @@ class Optimum:
     edge: float
     limits: tuple[str, ...]
     swing: float
+    replica: float = math.nan
 
     @property
     def trainable_depth(self) -> float:
@@ -177,7 +180,10 @@ class Optimum:
 
 @dataclass(frozen=True)
 class Baseline:
-    """An initialisation of others, named as in `mfmi.initialisers`; `values` by quantity, NaN where there is none."""
+    """An initialisation of others, named as in `mfmi.initialisers`.
+
+    `values` by quantity, NaN where there is none; `replica` as in `Optimum`.
+    """
 
     name: str
     sigma_w: float
@@ -187,6 +193,7 @@ class Baseline:
     chi_1: float
     xi_c: float
     values: Mapping[str, float]
+    replica: float = math.nan
 
     @property
     def trainable_depth(self) -> float:

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
-from dataclasses import dataclass, field
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 from numpy.typing import ArrayLike
@@ -16,7 +16,7 @@ from mfmi.bounds.structured import COUPLED
 from mfmi.initialisers import Preset
 from mfmi.initialisers import get as preset
 from mfmi.meanfield import edge_of_chaos
-from mfmi.names import QUANTITIES, STRUCTURED_ESTIMATORS, TOTAL
+from mfmi.names import QUANTITIES, STRUCTURED_ESTIMATORS, TOTAL, usual_estimators
 from mfmi.networks.ends import edge_of_normalised
 from mfmi.networks.structure import ratio_alone, unused
 from mfmi.processes.progress import Stage, stage
@@ -127,6 +127,7 @@ def recommend(
     values = network.table((by, counterpart), w, b, weights)
     if _hides_sign(network):
         values["linear"] = np.zeros_like(values["linear"])
+    whole = _replica(network, by, (w, b, weights), values)
     crossed = {by: float(values[by][1]) if other else math.nan, counterpart: float(values[counterpart][0])}
     end = network.ends(w, b)
     baselines = tuple(
@@ -139,10 +140,26 @@ def recommend(
             float(end.chi_1[i]),
             float(end.xi_c[i]),
             {q: float(v[i]) for q, v in values.items()},
+            float(whole[i]),
         )
         for i, name in enumerate(others, 2)
     )
-    return Recommendation(network, best, other, crossed, baselines)
+    best = replace(best, replica=float(whole[0]))
+    return Recommendation(network, best, other and replace(other, replica=float(whole[1])), crossed, baselines)
+
+
+def _replica(
+    network: NetworkFamily,
+    by: str,
+    places: tuple[Sequence[float], Sequence[float], Sequence[str]],
+    values: Mapping[str, FloatArray],
+) -> FloatArray:
+    """The replica value at some places, NaN of networks that are not plain or so deep that it takes long."""
+    if by == "replica":
+        return values[by]
+    if "replica" not in usual_estimators(network.is_plain, not network.is_plain, len(places[0]) * network.depth):
+        return np.full(len(places[0]), math.nan)
+    return network.table(("replica",), *places)["replica"]
 
 
 def _ensemble(one: Preset) -> str:

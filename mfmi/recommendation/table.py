@@ -38,6 +38,7 @@ def columns_of(unit: str) -> tuple[Column, ...]:
         Column("gain", "float64", "1", "gain of torch.nn.init.xavier_normal_ or orthogonal_ in square layers: sigma_w"),
         Column("scale", "float64", "1", "scale of VarianceScaling by fan-in, of keras and jax: sigma_w^2"),
         Column("stddev_of_cut", "float64", "1", "stddev of TruncatedNormal, which is cut after, times sqrt(fan-in)"),
+        Column("replica", "float64", information, "all information at the observed layer, by the replica value"),
     )
 
 
@@ -72,6 +73,7 @@ def _optimum_row(network: NetworkFamily, best: Optimum, role: str) -> dict[str, 
         "edge": best.edge,
         "swing": best.swing,
         "limits": " ".join(best.limits),
+        "replica": best.replica,
         **_given(best.sigma_w, network.weights),
     }
 
@@ -95,6 +97,7 @@ def _baseline_rows(network: NetworkFamily, baseline: Baseline, best: Optimum) ->
             "chi_1": baseline.chi_1,
             "xi_c": baseline.xi_c,
             "trainable_depth": baseline.trainable_depth,
+            "replica": baseline.replica,
             "quantity": quantity,
             "information": value,
             "of_best": value / best.value if quantity == best.quantity else math.nan,

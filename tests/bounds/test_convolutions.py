@@ -138,7 +138,7 @@ def test_bounds_hold_together_and_a_correlated_input_loses_less_than_its_spectru
 def test_what_has_no_value_says_so():
     found = row("tanh", 2, positions=4, input_correlation=0.5, estimators=ESTIMATORS, columns=["efficiency", "mmse"])
     assert found[["mi_layerwise", "mi_gaussian_upper", "mi_replica", "mi_fisher", "efficiency", "mmse"]].isna().all()
-    assert "layerwise, gaussian_upper, replica, fisher, mmse: not known of a convolution" in found["message"]
+    assert "layerwise, fisher, gaussian_upper, replica, mmse: not known of a convolution" in found["message"]
     assert found["mi_linear"] > 0
     usual = mfmi.evaluate("tanh", 1.0, depth=2, positions=4, input_correlation=0.5)
     assert usual["message"][0] == ""

@@ -8,6 +8,8 @@ from mfmi.bounds.evaluate import evaluate_points
 from mfmi.names import DEFAULT_ESTIMATORS
 from mfmi.networks.points import Points
 
+ASKED = ("layerwise", *DEFAULT_ESTIMATORS)
+
 # theory section 8: activation, L, sigma_w2, sigma_b2, sigma_o2, sigma_h2, then gaussian and orthogonal.
 LINEAR = [
     ("tanh", 2, 1.5, 0.0, 0.01, 0.0, 0.7604, 1.1169),
@@ -29,7 +31,7 @@ SANDWICH = [
 ]
 
 
-def evaluate(act, depth, w2, b2, o2, h2, weights="gaussian", estimators=DEFAULT_ESTIMATORS, **more):
+def evaluate(act, depth, w2, b2, o2, h2, weights="gaussian", estimators=ASKED, **more):
     points = Points.of(
         act,
         np.sqrt(w2),
@@ -135,7 +137,7 @@ def test_more_noise_is_less_information(weights):
     noise = np.geomspace(1e-3, 1.0, 9)
     for noise_at in ("output", "every"):
         points = Points.of("tanh", 1.4, sigma_b=0.2, sigma_noise=noise, weights=weights, noise_at=noise_at)
-        found = evaluate_points(points, 4, DEFAULT_ESTIMATORS)
+        found = evaluate_points(points, 4, ASKED)
         for name in ("linear", "gaussian_upper"):
             assert np.all(np.diff(found[f"mi_{name}"]) < 0.0)
 
@@ -176,7 +178,7 @@ def test_informations_far_below_one_nat_keep_their_digits(noise_at, sigma_w):
     truth = 0.5 * np.log1p(signal / (noise + passed_on))
     assert truth[-1] < 1e-120
     points = Points.of("linear", sigma_w, sigma_noise=0.1, noise_at=noise_at, weights="orthogonal")
-    found = evaluate_points(points, depths, DEFAULT_ESTIMATORS)
+    found = evaluate_points(points, depths, ASKED)
     assert set(found["status"]) == {"ok"}
     for name in ("mi_linear", "mi_mean_field"):
         np.testing.assert_allclose(found[name], truth, rtol=2e-10)
@@ -231,8 +233,8 @@ def test_order_of_the_bounds_where_variances_fall_like_powers(activation, sigma_
 def test_ratios_too_large_for_a_number_have_logarithms():
     """A first layer of variance 1e300 above noise of variance 1e-200."""
     points = Points.of("tanh", 1e100, sigma_noise=1e-100, input_variance=1e100, weights="orthogonal")
-    found = evaluate_points(points, [1], DEFAULT_ESTIMATORS)
-    values = np.array([found[f"mi_{name}"][0] for name in DEFAULT_ESTIMATORS])
+    found = evaluate_points(points, [1], ASKED)
+    values = np.array([found[f"mi_{name}"][0] for name in ASKED])
     np.testing.assert_allclose(values, 250.0 * np.log(10.0), rtol=1e-12)
 
 
@@ -245,7 +247,7 @@ def test_faint_slopes_are_not_taken_for_none():
 
 
 def test_a_bound_that_is_equal_to_another_does_not_exceed_it_by_rounding():
-    found = evaluate_points(Points.of("tanh", 0.3, weights="orthogonal"), [8, 16, 100], DEFAULT_ESTIMATORS)
+    found = evaluate_points(Points.of("tanh", 0.3, weights="orthogonal"), [8, 16, 100], ASKED)
     assert np.all(found["mi_entropy_power"] < found["mi_linear"])
     assert np.all(found["mi_linear"] < found["mi_gaussian_upper"])
     # A faint signal is hardly bent: entropy power loses what the variance of the first layers bends it by.

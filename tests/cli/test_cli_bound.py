@@ -16,7 +16,7 @@ import mfmi
 from mfmi.cli.bound import BARS, command
 from mfmi.cli.numbers import number
 from mfmi.columns import COLUMNS
-from mfmi.names import DEFAULT_ESTIMATORS
+from mfmi.names import ALL_UP_TO, DEFAULT_ESTIMATORS, ESTIMATORS, STRUCTURED_ESTIMATORS, usual_estimators
 
 CommandLine = Callable[..., Outcome]
 
@@ -80,7 +80,21 @@ def test_the_rows_are_the_contract(command_line: CommandLine) -> None:
         assert row["mi_lower"] == row["mi_linear"]
 
 
-def test_by_default_all_but_the_replica() -> None:
+def test_by_default_everything_of_a_small_request() -> None:
+    """At one layer more the estimators are those of large ones."""
+    assert usual_estimators(True, False, ALL_UP_TO) == ESTIMATORS
+    assert usual_estimators(True, False, ALL_UP_TO + 1) == usual_estimators(True, False) == DEFAULT_ESTIMATORS
+    assert usual_estimators(False, True, 1) == STRUCTURED_ESTIMATORS
+
+
+def test_without_a_value_there_is_an_i_between_the_bounds(command_line: CommandLine) -> None:
+    chosen = ("--estimator", "linear", "--estimator", "gaussian_upper")
+    lines = drawing(command_line, "--act", "tanh", "--sw", "1.5", "--depth", "2", *chosen)
+    assert "0.719 ≤ I ≤ 1.639" in lines[5]
+    assert lines[-2].startswith("█ linearly readable  ▓ lower  ▒ upper   ")
+
+
+def test_estimators_come_in_the_order_of_their_columns() -> None:
     (option,) = (option for option in command.params if option.name == "estimators")
     for given, meant in (((), DEFAULT_ESTIMATORS), (("replica", "linear", "linear"), ("linear", "replica"))):
         assert option.callback is not None
@@ -133,8 +147,9 @@ def test_the_drawing_fits_80_columns(command_line: CommandLine) -> None:
     assert lines[0] == "tanh · sigma_w 1.5 · sigma_b 0 · noise 0.1 at the output · gaussian weights"
     assert lines[1] == "chaotic: chi_1 1.139, q* 0.793; the edge of chaos is at sigma_w 1.000"
     assert max(map(len, lines)) <= 80
-    assert re.search(r"^ +2 +1\.216 +0\.450 +0\.968 +0\.719 +1\.29\d ≤ I ≤ 1\.639 +█+▓+▒+$", lines[5])
-    assert "linear, entropy_power, layerwise" in lines[-1]
+    assert re.search(r"^ +2 +1\.216 +0\.450 +0\.968 +0\.719 +1\.51\d ≤ 1\.52\d ≤ 1\.639 +█+▓+┃▒+$", lines[5])
+    assert lines[-2] == "lower: the best of linear, entropy_power, layerwise, fisher   value: replica"
+    assert lines[-1] == "upper: the best of gaussian_upper, covariance_upper"
 
 
 @pytest.mark.parametrize(

@@ -73,7 +73,7 @@ def test_points_that_say_nothing_are_plain() -> None:
     assert points.is_plain.tolist() == [True, False, False]
     assert points.structured.sigma_w_in.tolist() == [1.0, 2.0, 0.5]
     assert points.structured.norm_at.tolist() == [None, "activation", None]
-    plain = ["mean_field", "linear", "entropy_power", "layerwise", "gaussian_upper"]
+    plain = ["mean_field", "linear", "entropy_power", "fisher", "gaussian_upper"]
     assert list(found.estimators) == [*plain, "covariance_upper"]
 
 

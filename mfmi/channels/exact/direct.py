@@ -100,15 +100,15 @@ def _compiled() -> _Code:
     return _Code(machine_code(direct_code.lay_panels, (), _SOURCES), values)
 
 
-def can_be_direct(phi: ScalarFunction) -> bool:
-    """Whether the channel of an activation is computed here; else its table is as fast, or faster.
-
-    Without numba that is so for all of them, and always for a step or another homogeneous function, of whose table one
-    axis, or two, are a single point.
-    """
+def has_small_table(phi: ScalarFunction) -> bool:
+    """Whether an activation is a step or another homogeneous function, of whose table one axis, or two, are a point."""
     segments = linear_segments(phi, phi.kinks)
-    curved = segments is None or (segments.homogeneous_degree is None and any(segments.slope))
-    return curved and version() is not None
+    return segments is not None and (segments.homogeneous_degree is not None or not any(segments.slope))
+
+
+def can_be_direct(phi: ScalarFunction) -> bool:
+    """Whether the channel of an activation is computed here; else, as always without numba, its table is faster."""
+    return not has_small_table(phi) and version() is not None
 
 
 def direct_channel(
