@@ -12,6 +12,11 @@ from mfmi.arguments.arrays import FloatArray
 _SLACK = 8.0 * np.finfo(np.float64).eps
 
 
+def unresolved(name: str, largest: float) -> str:
+    """Say that an activation's moments are not known beyond a variance."""
+    return f"the moments of {name} cannot be resolved at variances above {largest:.4g}"
+
+
 def checked_finite(name: str, value: ArrayLike) -> FloatArray:
     """The value as an array; a ValueError names the first entry that is no number."""
     array = np.asarray(value, dtype=np.float64)

@@ -121,12 +121,15 @@ class _Wanted:
                 value, slope = phi(x), phi.derivative(x)
                 mean = float(w @ value)
                 kappa = float(w @ ((value - mean) * (x - m))) / variance if phi.jumps else float(w @ slope)
-                row[2 + 3 * i : 5 + 3 * i] = mean, w @ (value - mean) ** 2, kappa
+                # A square that overflows is infinite, which no rule agrees with.
+                with np.errstate(over="ignore"):
+                    row[2 + 3 * i : 5 + 3 * i] = mean, w @ (value - mean) ** 2, kappa
                 # A numerical slope is no smoother than its error, and kappa enters the variance as kappa^2 v.
                 error = 8.0 * phi.derivative_error * (1.0 + float(w @ np.abs(slope)))
                 slack[3 + 3 * i : 5 + 3 * i] = 2.0 * abs(kappa) * variance * error, error
                 if i == 0:
-                    row[:2] = w @ value**2, w @ slope**2
+                    with np.errstate(over="ignore"):
+                        row[:2] = w @ value**2, w @ slope**2
 
     def reached(self, phi: Examined, limit: float) -> float:
         """Variance before the first up to a limit at which the rule that is set fails, inf without one."""

@@ -112,13 +112,16 @@ def slope(f: Function, u: FloatArray, kinks: tuple[float, ...], step: float) -> 
     if central.any():
         offsets = np.arange(1, 5) * step
         at = x[central, None]
-        result[central] = (f(at + offsets) - f(at - offsets)) @ _CENTRAL / step
+        # Where f overflows it has no slope: NaN.
+        with np.errstate(over="ignore", invalid="ignore"):
+            result[central] = (f(at + offsets) - f(at - offsets)) @ _CENTRAL / step
     for rows, sign in ((~central & (to_left <= to_right), 1.0), (~central & (to_left > to_right), -1.0)):
         if rows.any():
             room = np.minimum(step, np.maximum(to_left, to_right)[rows] / 9.0)[:, None]
             # The kink itself belongs to the right: a backward stencil starts just short of it anyway.
             points = x[rows, None] + sign * room * np.arange(9)
-            result[rows] = sign * (f(points) @ _ONE_SIDED) / room[:, 0]
+            with np.errstate(over="ignore", invalid="ignore"):
+                result[rows] = sign * (f(points) @ _ONE_SIDED) / room[:, 0]
     return result.reshape(np.shape(u))
 
 

@@ -168,8 +168,9 @@ def _smooth(f: Function, lower: FloatArray, upper: FloatArray, size: float, sigh
     width = (upper - lower)[:, None]
     values = f(lower[:, None] + width * t)
     between = f(lower[:, None] + width * checks)
-    found = values @ to_coefficients @ legendre.legvander(2.0 * checks - 1.0, _ORDER - 1).T
     largest = np.maximum(np.max(np.abs(values), axis=1), size)
-    with np.errstate(invalid="ignore"):
+    # A panel in which the function overflows is not resolved.
+    with np.errstate(invalid="ignore", over="ignore"):
+        found = values @ to_coefficients @ legendre.legvander(2.0 * checks - 1.0, _ORDER - 1).T
         close: NDArray[np.bool_] = np.max(np.abs(found - between), axis=1) <= _ACCURACY * largest
     return close

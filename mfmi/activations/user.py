@@ -11,7 +11,7 @@ from typing import Any, ClassVar
 import numpy as np
 from numpy.typing import ArrayLike
 
-from mfmi.activations import _choice, _identity, _probe, _quadrature, _resolution, _uniform, _waves
+from mfmi.activations import _choice, _identity, _probe, _quadrature, _resolution, _steepness, _uniform, _waves
 from mfmi.activations._base import PAIR_MOMENTS, Activation, Piece
 from mfmi.activations._vectorised import RANGE, SINGLE, check_vectorised, values
 from mfmi.arguments.arrays import FloatArray
@@ -21,6 +21,8 @@ _DERIVATIVE_ERROR = 1e-7
 _STEPS = (0.05, 0.03, 0.01, 0.003, 0.001, 3e-4, 1e-4, 3e-5)
 
 _FLAT = 1e-11
+# What the steepest slope of a grid may be short of the steepest one.
+_ABOVE = 1.0 + 1e-6
 
 # With more kinks than that every moment of a pair would take seconds.
 _MOST_KINKS = 256
@@ -57,6 +59,7 @@ class UserActivation(Activation):
     private: bool = False
     """Whether its name means something in this process alone."""
     _step: float
+    _steepest: float
     _function: Callable[[FloatArray], Any]
     _slope: Callable[[FloatArray], Any] | None
     _known: _identity.Identity
@@ -115,7 +118,7 @@ class UserActivation(Activation):
             return super().log_abs_derivative(u)
         x = np.asarray(u, dtype=np.float64)
         size = np.abs(self.derivative(x))
-        size = np.where(size > _UNRESOLVED * self.derivative_error * self.lipschitz, size, 0.0)
+        size = np.where(size > _UNRESOLVED * self.derivative_error * self._steepest, size, 0.0)
         for zero in self.slope_zeros:
             edge = 0.5 * np.abs(self.derivative(np.array([zero - _LINEAR, zero + _LINEAR]))).sum() / _LINEAR
             distance = np.maximum(np.abs(x - zero), np.finfo(np.float64).eps)
@@ -244,11 +247,16 @@ class UserActivation(Activation):
         places = panels.places(_probe.REACH)
         steepest = float(np.max(np.abs(self.derivative(places)), initial=0.0))
         for lower, upper in itertools.pairwise(ends):
-            grid = np.linspace(lower, upper, 4003)[1:-1]
+            grid = np.linspace(np.nextafter(lower, upper), np.nextafter(upper, lower), 4001)
             size = np.abs(self.derivative(grid))
-            steepest = max(steepest, self._steepest(grid, size))
+            steepest = max(steepest, _steepness.refined(self.derivative, grid, size))
             if size.max() > _FLAT:
                 zeros.extend(_probe.sign_changes(self.derivative, lower, upper))
+        anywhere = _steepness.supremum(
+            self.derivative,
+            lambda u: self.derivative(u) if self._slope else _probe.slope(self, u, self.kinks, self._step / 1.5),
+            steepest,
+        )
         bounds = [-math.inf, *sorted({*inner, *zeros}), math.inf]
         pieces = self._merge([self._piece(a, b, steepest) for a, b in itertools.pairwise(bounds)])
         active = [piece for piece in pieces if piece.kind != "flat"]
@@ -257,16 +265,9 @@ class UserActivation(Activation):
             "pieces": pieces,
             "strictly_monotone": len(pieces) == 1 and len(active) == 1 and not self.jumps,
             "images_disjoint": _probe.images_disjoint(self, [(piece.lower, piece.upper) for piece in pieces], RANGE),
-            "lipschitz": math.inf if self.jumps else steepest * (1.0 + 1e-6),
+            "_steepest": math.inf if self.jumps else steepest * _ABOVE,
+            "lipschitz": math.inf if self.jumps else _ABOVE * anywhere,
         }
-
-    def _steepest(self, grid: FloatArray, size: FloatArray) -> float:
-        """Refine the largest slope on a grid by two finer grids around it."""
-        for _ in range(2):
-            at = int(np.argmax(size))
-            grid = np.linspace(grid[max(at - 1, 0)], grid[min(at + 1, grid.size - 1)], 201)
-            size = np.abs(self.derivative(grid))
-        return float(size.max())
 
     def _piece(self, lower: float, upper: float, steepest: float) -> Piece:
         inside = np.linspace(max(lower, -_probe.REACH), min(upper, _probe.REACH), 403)[1:-1]
@@ -393,6 +394,6 @@ class UserActivation(Activation):
 
     def _rounding(self, moment: str, value: FloatArray, *arguments: Any) -> FloatArray:
         """Add the error of a numerical slope where the slope enters."""
-        slope_error = 4.0 * self.derivative_error * self.lipschitz if self.derivative_error else 0.0
+        slope_error = 4.0 * self.derivative_error * self._steepest if self.derivative_error else 0.0
         affected = moment not in {"second_moment", "correlation", "decorrelation"}
         return super()._rounding(moment, value, *arguments) + (slope_error if affected else 0.0)

@@ -182,17 +182,20 @@ def log_total_gain(log_gains: ArrayLike, lipschitz: ArrayLike, depth: ArrayLike)
     log_gains
         `sum_l ln g_l`.
     lipschitz
-        `sup |phi'|`, positive, perhaps infinite; it does not count at depth 1.
+        `sup |phi'|`, at least 0, perhaps infinite; it does not count at depth 1. 0 is that of a constant, which passes
+        nothing on: `ln G` is -inf.
     depth
         Number of weight matrices, at least 1.
     """
     slopes = np.asarray(lipschitz, dtype=np.float64)
     layers = np.asarray(depth, dtype=np.float64)
-    if not (slopes > 0.0).all():
-        raise ValueError(f"lipschitz must be positive, not {lipschitz!r}")
+    if not (slopes >= 0.0).all():
+        raise ValueError(f"lipschitz must be at least 0, not {lipschitz!r}")
     if not (layers >= 1.0).all():
         raise ValueError(f"depth must be at least 1, not {depth!r}")
-    activations = np.where(layers == 1.0, 0.0, 2.0 * (layers - 1.0) * np.where(layers == 1.0, 0.0, np.log(slopes)))
+    with np.errstate(divide="ignore"):
+        each = np.where(layers == 1.0, 0.0, np.log(slopes))
+    activations = 2.0 * (layers - 1.0) * each
     return np.asarray(log_gains, dtype=np.float64) + activations
 
 

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from mfmi.activations import Activation
+from mfmi.activations import Activation, unresolved
 from mfmi.activations import get as get_activation
 from mfmi.arguments.arrays import FloatArray
 from mfmi.arguments.ranges import LAYERS_AT_ONCE, OFFSETS_AT_ONCE
@@ -22,7 +22,7 @@ from mfmi.bounds.optional_columns import REGISTRY as OPTIONAL_REGISTRY
 from mfmi.bounds.problem import Problem
 from mfmi.bounds.propagation import Propagation, most_offsets
 from mfmi.bounds.structured import COUPLED, EXPONENTS, PLAIN_TOO, evaluate_structured, reason_against
-from mfmi.bounds.view import OVERFLOW, TWO_MINIMA, UNBOUNDED, View, unresolved
+from mfmi.bounds.view import OVERFLOW, TWO_MINIMA, UNBOUNDED, View
 from mfmi.columns import DATA_NAMES, INFORMATION, OPTIONAL_NAMES, TOTAL, columns_with
 from mfmi.meanfield import FixedPoint, fixed_point, pair_gaps, trajectory
 from mfmi.names import ESTIMATORS, LOWER_BOUNDS, NOISE_PLACEMENTS, OBSERVABLES, UNITS, UPPER_BOUNDS

@@ -13,12 +13,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mfmi.activations import get as get_activation
+from mfmi.activations import unresolved
 from mfmi.arguments.arrays import FloatArray
 from mfmi.bounds import covariance, stream_total
 from mfmi.bounds.estimate import Estimate, closed
 from mfmi.bounds.readable import readable
 from mfmi.bounds.stacks import Readable
-from mfmi.bounds.view import OVERFLOW, TWO_MINIMA, UNBOUNDED, Entries, View, unresolved
+from mfmi.bounds.view import OVERFLOW, TWO_MINIMA, UNBOUNDED, Entries, View
 from mfmi.jacobian import residual_moments
 from mfmi.meanfield import Architecture, Stream, propagate, stream_ends, units
 from mfmi.names import OBSERVABLES, WEIGHTS

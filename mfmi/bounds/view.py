@@ -53,11 +53,6 @@ class View:
             self._columns["status"][row, layer] = max(self._columns["status"][row, layer], status, key=rank)
 
 
-def unresolved(name: str, largest: float) -> str:
-    """Say that an activation's moments are not known at a variance."""
-    return f"the moments of {name} cannot be resolved at variances above {largest:.4g}"
-
-
 def _failure_reason(residual: float) -> str:
     """Say how a search ended that found no value."""
     if not np.isfinite(residual):

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from mfmi.activations import Activation, get
+from mfmi.activations import Activation, get, unresolved
 from mfmi.columns import COLUMNS as OF_ROWS
 from mfmi.columns import Column
 from mfmi.errors import ArgumentError, NumericsError
@@ -114,7 +114,7 @@ def _structured(points: Points, depth: int) -> Block:
         mean[start:end], variance[start:end] = found.mean[0, start:], found.variance[0, start:]
     known = np.isfinite(mean) & np.isfinite(variance)
     mean, variance = np.where(known, mean, np.nan), np.where(known, variance, np.nan)
-    status, reason = _unknown(phi)
+    status, reason = _unknown(phi, False)
     settings = points.settings(layers[np.newaxis].astype(np.intp))
     return {name: values[0] for name, values in settings.items() if name not in ("init", "point")} | {
         "jacobian_mean": mean,
@@ -125,8 +125,10 @@ def _structured(points: Points, depth: int) -> Block:
     }
 
 
-def _unknown(activation: Activation) -> tuple[str, str]:
+def _unknown(activation: Activation, is_unresolved: bool) -> tuple[str, str]:
     """Status and reason where there are no moments."""
+    if is_unresolved:
+        return "failed", unresolved(activation.name, activation.largest_variance)
     if activation.differentiable:
         return "unbounded", "the variance grows without bound"
     return "failed", "the activation has no derivative"
@@ -146,7 +148,9 @@ def _moments(
     mean, variance = (values[0] for values in jacobian_moments(activation, path, sigma_w**2, weights))
     known = np.isfinite(mean) & np.isfinite(variance)
     mean, variance = np.where(known, mean, np.nan), np.where(known, variance, np.nan)
-    lost, reason = _unknown(activation)
+    # What the first layer without moments sees is a number that the activation has none at.
+    seen = path.s[0, np.flatnonzero(~known)[:1] - 1]
+    lost, reason = _unknown(activation, bool(np.any(seen > activation.largest_variance)))
     status = np.where(known, "ok", lost).astype(object)
     rows: Block = {
         "depth": np.arange(1, depth + 1, dtype=np.int32),
@@ -163,7 +167,8 @@ def _add_spectrum(
     spectra: Spectra, activation: Activation, variances: Any, sigma_w: float, weights: str, layer: int
 ) -> str | None:
     """Find the spectrum of one layer, if it has any; return why it was not found."""
-    if not (np.isfinite(variances).all() and (activation.differentiable or layer == 1) and sigma_w > 0.0):
+    known = np.isfinite(variances) & (variances <= activation.largest_variance)
+    if not (known.all() and (activation.differentiable or layer == 1) and sigma_w > 0.0):
         return None
     try:
         spectra[layer] = jacobian_spectrum(activation, variances, sigma_w**2, weights)

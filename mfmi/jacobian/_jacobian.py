@@ -175,10 +175,13 @@ def jacobian_spectrum(
         raise ValueError(f"weights must be gaussian or orthogonal, not {weights!r}")
     if not (np.isfinite(sigma_w2) and sigma_w2 > 0.0):
         raise ValueError(f"sigma_w2 must be positive and finite, not {sigma_w2}")
-    laws = _laws(phi, hidden_variances)
-    depth = len(laws) + 1
+    depth = len(hidden_variances) + 1
     slopes = phi.slope_moment(np.asarray(hidden_variances, dtype=np.float64), 1)
     squares = phi.slope_moment(np.asarray(hidden_variances, dtype=np.float64), 2)
+    if not slopes.all():
+        # A layer that is flat everywhere lets nothing pass.
+        return JacobianSpectrum(np.empty(0), np.empty(0), np.empty(0), ((0.0, 1.0),), (), 0.0)
+    laws = _laws(phi, hidden_variances)
     with np.errstate(divide="ignore"):
         log_mean = depth * math.log(sigma_w2) + float(np.sum(np.log(slopes)))
     if abs(log_mean) > math.log(LARGEST) and math.isfinite(log_mean):
@@ -292,9 +295,12 @@ def _moments(
     q = w2 * input_variance + sigma_b2
     for _ in range(depth - 1):
         s = np.minimum(q + sigma_h2, _LARGEST_VARIANCE)
-        first = phi.slope_moment(s, 1)
+        # After a layer whose moments are not known nothing is.
+        lost = np.isnan(s)
+        s = np.where(lost, 1.0, s)
+        first = np.where(lost, np.nan, phi.slope_moment(s, 1))
         with np.errstate(divide="ignore", invalid="ignore"):
             log_mean = log_mean + np.log(w2 * first)
             spread = spread + phi.slope_moment(s, 2) / first**2 - 1.0
-        q = w2 * phi.second_moment(s) + sigma_b2
+        q = np.where(lost, np.nan, w2 * phi.second_moment(s) + sigma_b2)
     return log_mean, spread

@@ -359,7 +359,10 @@ def _range(phi: Activation, atoms: tuple[tuple[float, float], ...], *, is_discre
         return min(values), max(values)
     far = np.geomspace(1.0, _FAR, 400)
     slopes = phi.derivative(np.concatenate([-far, np.linspace(-_REACH, _REACH, 100001), far]))
-    squares = slopes**2
+    # Where a function overflows, far beyond every mass, it has no slope.
+    with np.errstate(over="ignore"):
+        squares = slopes**2
+    slopes, squares = slopes[np.isfinite(squares)], squares[np.isfinite(squares)]
     largest = max(float(squares.max()), *values, 0.0)
     least = min(float(squares[squares > 0.0].min()), *values, np.inf)
     # A slope that changes sign passes 0, whether or not a probe hit it.

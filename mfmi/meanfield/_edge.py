@@ -214,9 +214,10 @@ def _table(
 
 def _homogeneous(phi: Activation, target: FloatArray, h2: FloatArray, by_weight: bool) -> _Points:
     """The edge of relu and its kin: one sigma_w without bias and noise, where every variance is a fixed point."""
-    edge = 1.0 / phi.slope_at_zero_squared
-    on_it = np.abs(target / edge - 1.0) <= _MARGINAL if by_weight else target == 0.0
-    index = np.flatnonzero(on_it & (h2 == 0.0))
+    gain = phi.slope_at_zero_squared
+    on_it = np.abs(target * gain - 1.0) <= _MARGINAL if by_weight else target == 0.0
+    # A constant has no slope to make up for.
+    index = np.flatnonzero(on_it & (h2 == 0.0) & (gain > 0.0))
     return _Points(index, np.ones(len(index)), np.full(len(index), "continuum", dtype=object))
 
 

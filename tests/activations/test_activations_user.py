@@ -306,3 +306,31 @@ def test_a_function_may_overwrite_its_argument(mine):
     tanh = activations.get("tanh")
     np.testing.assert_allclose(phi.second_moment([0.1, 2.0]), tanh.second_moment([0.1, 2.0]), rtol=1e-9)
     np.testing.assert_allclose(phi.conditional(0.3, 0.5).kappa, tanh.conditional(0.3, 0.5).kappa, rtol=1e-7)
+
+
+@pytest.mark.parametrize(
+    ("function", "steepest"),
+    [
+        (lambda u: u**3, math.inf),
+        (np.exp, math.inf),
+        (lambda u: np.sin(u * u), math.inf),
+        (lambda u: u * np.log1p(np.abs(u)), math.inf),
+        (lambda u: np.sqrt(1.0 + u * u), 1.0),
+        (lambda u: u * np.arctan(u), math.pi / 2.0),
+        (lambda u: u / (1.0 + np.abs(u)), 1.0),
+        (lambda u: 2.5 * u + 0.5 * np.sin(3.0 * u), 4.0),
+        (np.ones_like, 0.0),
+    ],
+    ids=["cube", "exp", "chirp", "logarithmic", "hyperbola", "arctan", "softsign", "wave", "constant"],
+)
+def test_steepest_slope_anywhere(function, steepest):
+    # A capacity is a supremum: a slope that is too small by as little as its value at the ends of the probes is wrong.
+    found = activations.get(function).lipschitz
+    assert steepest <= found * (1.0 + 1e-12)
+    assert found == pytest.approx(steepest, rel=1e-5)
+
+
+def test_overflow_far_out_is_no_warning():
+    # pytest makes warnings errors: exp overflows where its moments are looked for.
+    phi = activations.get(lambda u: 2.0 * np.sinh(u))
+    assert phi.second_moment(1.0) == pytest.approx(2.0 * math.expm1(2.0), rel=1e-10)

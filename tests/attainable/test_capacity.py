@@ -249,7 +249,7 @@ def test_bad_arguments_are_named(change, message):
 @pytest.mark.parametrize(
     ("call", "message"),
     [
-        (lambda: log_total_gain(0.0, 0.0, 2), "lipschitz"),
+        (lambda: log_total_gain(0.0, -1.0, 2), "lipschitz"),
         (lambda: log_total_gain(0.0, 1.0, 0), "depth"),
         (lambda: attained("gaussian", -1.0, 1.0, 1.0, 1.0, 1), "sigma_w2"),
         (lambda: initial_gain("uniform", 1.0, 1.0), "weights"),
@@ -268,3 +268,13 @@ def test_bad_arguments_are_named(change, message):
 def test_bad_inputs_are_named(call, message):
     with pytest.raises(ValueError, match=message):
         call()
+
+
+def test_a_constant_carries_nothing():
+    white = InputCovariance.white(3)
+    found = capacity(Architecture.from_widths([3, 3, 3]), [1.0, 1.0], 0.0, 0.1, white)
+    assert (found.attained, found.ceiling, found.log_gain) == (0.0, 0.0, -np.inf)
+    # Without a hidden layer there is no activation.
+    alone = capacity(Architecture.from_widths([3, 3]), [1.0], 0.0, 0.1, white)
+    assert alone.attained == pytest.approx(1.5 * log(11.0), rel=1e-12)
+    assert attained("gaussian", 1.0, 0.0, 0.1, 1.0, [1, 2]).tolist() == [pytest.approx(0.5 * log(41.0)), 0.0]

@@ -172,3 +172,20 @@ def test_fuss_catalan_moments():
 def test_bad_arguments_are_named(call, message):
     with pytest.raises(ValueError, match=message):
         call(mfmi.activation("tanh"))
+
+
+def test_a_constant_lets_nothing_pass():
+    rows = mfmi.isometry(np.ones_like, 1.2, 0.1, depth=3)
+    assert rows.jacobian_mean.tolist() == [pytest.approx(1.44), 0.0, 0.0]
+    assert (rows.zero_mass[2], rows.spectrum_upper[2], rows.condition_number[2]) == (1.0, 0.0, np.inf)
+    assert (rows.status == "ok").all()
+
+
+def test_rows_beyond_the_variances_of_a_function_say_so():
+    # E exp'^2 = exp(2 s), known up to a variance of 1: layer 2 of these weights has it, layer 3 has not.
+    rows = mfmi.isometry(np.exp, 0.9, 0.0, depth=3)
+    assert rows.jacobian_mean[1] == pytest.approx(0.81**2 * np.exp(2.0 * 0.81), rel=1e-9)
+    assert rows.status.tolist() == ["ok", "ok", "failed"]
+    assert "cannot be resolved at variances above" in rows.message[2]
+    # sigma_w^4 exp(2 sigma_w^2) = 1 has its root where sigma_w^2 exp(sigma_w^2) = 1.
+    assert rows.isometric_sigma_w[1] ** 2 == pytest.approx(0.5671432904097838, rel=1e-9)
