@@ -17,7 +17,7 @@ FLOOR_TESTS := $(foreach name,packaging api activations_invariants gaussian poin
 BROWSER ?= build/browser
 # One of its own for the libraries that the code of recommendations is for.
 FRAMEWORKS ?= build/frameworks
-FRAMEWORK_TESTS := tests/recommendation/test_emitted_code.py tests/initialisers/test_arguments.py
+FRAMEWORK_TESTS := tests/recommendation/test_emitted_code.py tests/recommendation/test_branch_scale.py tests/initialisers/test_arguments.py
 OLDEST_OF := $(FLOORS)/bin/uv pip install --quiet --python $(FLOORS) --resolution lowest-direct
 
 .PHONY: demo test test-floors test-frameworks test-browser test-thorough test-slow evidence training never-trained gallery gains isometry streams adaptive mutants coverage lint format bench docs clean
