@@ -60,6 +60,8 @@ STRUCTURE = (
     *("sigma_w_out", "sigma_b_out", "noise_scale", "noise_in"),
 )
 BY_DEPTH = "1/sqrt(depth)"
+# Whether any growth of gradients over the depth does, or they are to be kept.
+GRADIENTS = ("any", "kept")
 # Share of the first layer's information that the last layer of a residual network should keep.
 KEEP = 0.5
 SYMMETRY_AT = ("output", "first")

@@ -7,6 +7,7 @@ puts today's numbers between the two marks of the page.
 
 from __future__ import annotations
 
+import functools
 import math
 import sys
 from collections.abc import Iterable
@@ -17,16 +18,21 @@ from mfmi.activations import Activation, get, names
 from mfmi.meanfield import edge_of_chaos, fixed_point
 from mfmi.recommendation.results import NetworkFamily, NoOptimumError, Optimum
 from mfmi.recommendation.search import optimum
+from studies.evidence.design import Case
+from studies.evidence.runs import read
 
 DEPTHS = (10, 20, 50)
 HE = math.sqrt(2.0)
 BEGIN, END = "<!-- gains -->\n", "<!-- end of gains -->\n"
 _WITH_BIASES = 20
 _TOLERANCE = 1e-3
+RUNS = Path(__file__).parents[1] / "docs" / "data" / "evidence_runs.csv"
+# The starts whose accuracies stand in the table: the recommendation with biases, He's, that with orthogonal weights.
+_TRAINED = ("any", "he", "any, orthogonal")
 HEAD = (
     "| activation | edge | gain, 10 layers | 20 | 50 | over He, 10 | 20 | 50 "
-    "| with biases, 20: sigma_w | sigma_b | over He |\n"
-    f"|---|{'---:|' * 10}\n"
+    "| with biases, 20: sigma_w | sigma_b | over He | accuracy, 20 | He's | orthogonal |\n"
+    f"|---|{'---:|' * 13}\n"
 )
 
 
@@ -81,7 +87,26 @@ def row(name: str) -> str:
     cells = [f"`{name}`", _edge(phi), *(_scale(one) for one in plain)]
     cells += ["" if one is None else one.over_he for one in plain]
     cells += ["", "", ""] if biased is None else [_scale(biased), f"{biased.best.sigma_b:.2f}", biased.over_he]
+    cells += [accuracy(name, start) for start in _TRAINED]
     return f"| {' | '.join(cells)} |\n"
+
+
+@functools.cache
+def _digits() -> dict[tuple[str, str], list[float]]:
+    """Test accuracies of the networks of docs/evidence.md of `_WITH_BIASES` layers, by activation and start."""
+    found: dict[tuple[str, str], list[float]] = {}
+    for run in read(RUNS):
+        if run.case == Case("digits", run.activation, _WITH_BIASES):
+            # One that diverged answers at random.
+            right = 0.1 if math.isnan(run.test_accuracy) else run.test_accuracy
+            found.setdefault((run.activation, run.start), []).append(right)
+    return found
+
+
+def accuracy(name: str, start: str) -> str:
+    """Return the mean test accuracy in percent, empty where none were trained."""
+    values = _digits().get((name, start))
+    return "" if values is None else f"{100.0 * sum(values) / len(values):.0f}"
 
 
 def _edge(phi: Activation) -> str:

@@ -16,6 +16,7 @@ from mfmi.arguments.ranges import DEEPEST, NUMBERS
 from mfmi.errors import ArgumentError
 from mfmi.initialisers import Preset
 from mfmi.names import (
+    GRADIENTS,
     INPUT_VARIANCE,
     KEEP,
     LIBRARIES,
@@ -54,6 +55,7 @@ class Wish:
     init : initialisations of libraries to compare with besides.
     emit : the library to write code for.
     keep : of a residual network, the share of the first layer's information that the last one should keep.
+    gradients : of a plain network, "any" or "kept", as of `mfmi.recommend`.
     """
 
     activations: tuple[Activation, ...] | None
@@ -63,6 +65,7 @@ class Wish:
     init: tuple[Preset, ...] = ()
     emit: str | None = None
     keep: float | None = None
+    gradients: str = "any"
 
     def __post_init__(self) -> None:
         self._check_stream()
@@ -129,7 +132,7 @@ class Wish:
     def recommendation(self, on_progress: OnProgress | None = None) -> Answer[Recommendation]:
         """Find the one initialisation."""
         phi, sigma_b = self._one(on_progress)
-        found = search(self.family(phi), self.by, sigma_b, self.init)
+        found = search(self.family(phi), self.by, sigma_b, self.init, self.gradients)
         return self._answer(rows_of(found), found.network.unit, [phi.name], found)
 
     def ranking(self, on_progress: OnProgress | None = None) -> Answer[Ranking]:
@@ -137,7 +140,11 @@ class Wish:
         phis = [get(name) for name in names()] if self.activations is None else self.activations
         candidates = [(self.family(phi), one) for phi in phis for one in self.biases]
         clock = Clock(on_progress, len(candidates))
-        found = rank(candidates, self.by, lambda done, network: clock.tell(f"rank {network.activation.name}", done))
+
+        def before_each(done: int, network: NetworkFamily) -> None:
+            clock.tell(f"rank {network.activation.name}", done)
+
+        found = rank(candidates, self.by, before_each, self.gradients)
         return self._answer(rows_of_ranking(found.found, found.unit), found.unit, [phi.name for phi in phis], found)
 
     def _answer(self, block: Any, unit: str, activations: Sequence[str], found: Any) -> Answer[Any]:
@@ -171,6 +178,7 @@ def recommend(
     noise_at: str = "output",
     input_variance: float = INPUT_VARIANCE,
     by: str = "linear",
+    gradients: str = "any",
     init: str | Iterable[str] = (),
     emit: str | None = None,
     all_activations: bool = False,
@@ -216,6 +224,9 @@ def recommend(
         Variance of an input entry; greater than 0.
     by
         What to maximise: an estimator among `mfmi.names.ESTIMATORS`, or "total", the best of the lower bounds.
+    gradients
+        "any": information counts whole; "kept": of a plain network by ``1 / (1 + log2(g)**2 / 2)``, g being the factor
+        by which gradients change from the last layer to the first (column `gradient`).
     init
         Names of library initialisers (see `mfmi.initialisers`) to compare with, besides the usual ones.
     emit
@@ -289,6 +300,7 @@ def recommend(
         presets_of("init", init),
         None if emit is None else word("emit", emit, LIBRARIES),
         None if keep is None else number("keep", keep, NUMBERS["keep"]),
+        word("gradients", gradients, GRADIENTS),
     )
     from mfmi.api.frames import RecommendationFrame
 

@@ -18,7 +18,7 @@ from mfmi.cli.structure_options import NOISE, structure_options, usage_errors
 from mfmi.cli.terminal import terminal
 from mfmi.cli.values import Values
 from mfmi.cli.waiting import announce_tables
-from mfmi.names import KEEP, LIBRARIES, QUANTITIES, RECOMMENDED_DEPTH
+from mfmi.names import GRADIENTS, KEEP, LIBRARIES, QUANTITIES, RECOMMENDED_DEPTH
 
 if TYPE_CHECKING:
     from mfmi.activations import Activation
@@ -30,7 +30,14 @@ if TYPE_CHECKING:
 
 # The columns of the comparison, each with its heading there.
 HEADINGS = {"name": "name", "sigma_w": "sigma_w", "sigma_b": "sigma_b", "information": "linear, total"}
-HEADINGS |= {"of_best": "of best", "chi_1": "chi_1", "xi_c": "xi_c", "trainable_depth": "6 xi_c", "phase": "phase"}
+HEADINGS |= {
+    "of_best": "of best",
+    "gradient": "gradient",
+    "chi_1": "chi_1",
+    "xi_c": "xi_c",
+    "trainable_depth": "6 xi_c",
+    "phase": "phase",
+}
 
 STREAM_HEADINGS = {"name": "name", "branch": "branch", "information": "linear", "kept": "kept"}
 STREAM_HEADINGS |= {"mi_lower": "at least", "mi_upper": "at most", "variance_ratio": "variance"}
@@ -80,6 +87,15 @@ STREAM_HEADINGS |= {"mi_lower": "at least", "mi_upper": "at most", "variance_rat
     help=f"What to maximise: {', '.join(QUANTITIES)} (the best lower bound).",
 )
 @click.option(
+    "--gradients",
+    type=Word(GRADIENTS),
+    default="any",
+    show_default=True,
+    metavar="KIND",
+    help="any: information counts whole; kept: of a plain network it counts for less the more gradients grow or shrink "
+    "over the depth.",
+)
+@click.option(
     "--init",
     "init",
     type=InitialiserType(),
@@ -103,6 +119,7 @@ def command(
     convolution: Convolution | None,
     keep: float | None,
     by: str,
+    gradients: str,
     init: tuple[Preset, ...],
     emit: str | None,
     all_activations: bool,
@@ -130,7 +147,7 @@ def command(
     own = {name: value for name, value in structure.items() if value is not None}
     with usage_errors(own):
         given = None if activation is None else (activation,)
-        wish = Wish(wished_activations(given, all_activations), network, by, sigma_b, init, emit, keep)
+        wish = Wish(wished_activations(given, all_activations), network, by, sigma_b, init, emit, keep, gradients)
     sink = Sink("table", output, force) if emit is not None else Sink.of(output_format, output, force)
     sink.check()
     say_white(convolution)

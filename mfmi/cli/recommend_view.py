@@ -19,12 +19,19 @@ if TYPE_CHECKING:
 MEANINGS = {"linear": "linearly readable information", "total": "total information (best lower bound)"}
 
 
+# Gradients that change by more than that over the depth are a warning.
+UNEVEN = 4.0
+# More information by that factor is worth a remark.
+_WORTH = 1.05
+
+
 def draw(found: Recommendation, console: Console) -> None:
     """Draw a recommendation: the optimum, the other one, and the initialisations of others."""
     network = found.network
     say(console, title_of(network))
     say(console, "")
-    _draw_optimum(console, network, found.best, "Best by")
+    is_kept = found.gradients == "kept"
+    _draw_optimum(console, network, found.best, "Best by", kept=is_kept, advise=not is_kept)
     _draw_arguments(console, found.best, network.weights)
     say(console, "")
     if found.other is not None:
@@ -34,6 +41,14 @@ def draw(found: Recommendation, console: Console) -> None:
     say(console, f"in {network.unit} per input dimension; lead: of the recommendation over it", "dim")
     for text in remarks_of(network, found.best.sigma_w, found.best.sigma_b):
         say(console, text, "dim")
+    if known(found.rotated) and found.rotated > _WORTH * found.best.value > 0.0:
+        ratio = found.rotated / found.best.value
+        say(
+            console,
+            f"orthogonal weights there: {_information(found.rotated)}, {ratio:.3g} times as much; such networks",
+            "yellow",
+        )
+        say(console, "train better more often (docs/evidence.md): --weights orthogonal", "yellow")
     if any(one.weights != network.weights for one in found.baselines):
         say(console, "orthogonal has orthogonal weights, the others independent ones: see --weights", "dim")
     if _only_linear(found) and not network.model.mixes:
@@ -134,8 +149,15 @@ def _meaning(quantity: str) -> str:
     return MEANINGS.get(quantity, quantity)
 
 
-def _draw_optimum(console: Console, network: NetworkFamily, best: Optimum, opening: str) -> None:
-    say(console, f"{opening} {_meaning(best.quantity)}:", "bold")
+def _even(gradient: float) -> bool:
+    return 1.0 / UNEVEN <= gradient <= UNEVEN
+
+
+def _draw_optimum(
+    console: Console, network: NetworkFamily, best: Optimum, opening: str, *, kept: bool = False, advise: bool = False
+) -> None:
+    also = " with gradients kept" if kept and known(best.gradient) else ""
+    say(console, f"{opening} {_meaning(best.quantity)}{also}:", "bold")
     say(console, f"  sigma_w {best.sigma_w:.4f}, sigma_b {best.sigma_b:.4f}: {_information(best.value)} {network.unit}")
     if known(best.replica) and best.quantity != "replica":
         say(console, f"  all information there: {_information(best.replica)} {network.unit}, the replica value")
@@ -151,6 +173,11 @@ def _draw_optimum(console: Console, network: NetworkFamily, best: Optimum, openi
         say(console, "  trains to any depth: xi_c is infinite")
     if best.plateau is not None:
         say(console, f"  within 1 % of it: sigma_w from {best.plateau[0]:.4g} to {best.plateau[1]:.4g}")
+    if kept or (known(best.gradient) and not _even(best.gradient)):
+        words = f"  gradients change by a factor of {best.gradient:.2g} down to the first layer"
+        say(console, words, "" if _even(best.gradient) else "yellow")
+    if advise and known(best.gradient) and not _even(best.gradient):
+        say(console, "  no one learning rate fits both ends: --gradients kept weighs that in", "yellow")
     if best.quantity in STATUS:
         say(console, f"  what this rests on: {STATUS[best.quantity]}", "dim")
     if best.limits:

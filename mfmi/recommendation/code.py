@@ -51,13 +51,14 @@ def code(recommendation: Recommendation | StreamRecommendation, library: str) ->
         if network.structure.get(name) not in (None, 1.0):
             raise ArgumentError("emit", library, f"writes code of stacks of layers and of streams: leave `{name}` out")
     what = "linearly readable information" if best.quantity == "linear" else f"information by {best.quantity}"
+    kept = ", gradients kept," if recommendation.gradients == "kept" else ""
     summary = f"{best.value:.4g} {network.unit} per input dimension with {_noise(network)}; {best.phase} phase."
     text = _drawn(network, library, best.sigma_w, best.sigma_b)
     first = _first(network, best.sigma_w, best.sigma_b)
     if first:
         after = (_place_code.NAMED | _place_code.LAYERS)[library]
         text = _placed(text, after, library, first, {})
-    return f'"""Most {what} for {_named(network)}.\n\n{summary}\n"""\n\n{text}'
+    return f'"""Most {what}{kept} for {_named(network)}.\n\n{summary}\n"""\n\n{text}'
 
 
 def _first(network: NetworkFamily, sigma_w: float, sigma_b: float) -> dict[str, str]:

@@ -33,6 +33,7 @@ def rank(
     candidates: Sequence[tuple[NetworkFamily, float | None]],
     by: str,
     before_each: Callable[[int, NetworkFamily], None] | None = None,
+    gradients: str = "any",
 ) -> Ranking:
     """Find the best initialisation of every network and sort them.
 
@@ -44,6 +45,8 @@ def rank(
         What to maximise, of `mfmi.names.QUANTITIES`.
     before_each
         Called with the place of a network and the network before it is looked at.
+    gradients
+        "any" or "kept", as of `mfmi.recommendation.search.recommend`.
     """
     found: list[tuple[NetworkFamily, Optimum]] = []
     missing: dict[str, None] = {}
@@ -51,7 +54,8 @@ def rank(
         if before_each is not None:
             before_each(place, network)
         try:
-            found.append((network, optimum(network, by, sigma_b, tolerance=_TOLERANCE, plateau=False)))
+            best = optimum(network, by, sigma_b, tolerance=_TOLERANCE, plateau=False, gradients=gradients)
+            found.append((network, best))
         except NoOptimumError:
             missing[network.activation.name] = None
     found.sort(key=lambda pair: -pair[1].value)

@@ -21,6 +21,7 @@ from mfmi.networks.model import SQUARE, Model
 from mfmi.networks.points import Points
 from mfmi.networks.settings import Settings
 from mfmi.networks.structure import architecture, check
+from mfmi.recommendation.gradients import gradient_factor
 
 # The bounds whose best is the total.
 _OF_TOTAL = tuple(name for name in LOWER_BOUNDS if name in DEFAULT_ESTIMATORS)
@@ -119,6 +120,13 @@ class NetworkFamily:
         """Information at some standard deviations, shape (n,); NaN where there is no value."""
         return self.table((quantity,), sigma_w, sigma_b)[quantity]
 
+    def gradient(self, sigma_w: ArrayLike, sigma_b: ArrayLike) -> FloatArray:
+        """Factor by which gradients change from the last layer to the first, NaN where it is not known."""
+        w, b = (np.atleast_1d(part).astype(float) for part in np.broadcast_arrays(sigma_w, sigma_b))
+        if not self.is_plain:
+            return np.full(len(w), np.nan)
+        return gradient_factor(self.activation, self.depth, w, b, self.hidden_noise, self.input_variance)
+
     def table(
         self, quantities: Sequence[str], sigma_w: ArrayLike, sigma_b: ArrayLike, weights: str | Sequence[str] = ""
     ) -> dict[str, FloatArray]:
@@ -136,7 +144,7 @@ class NetworkFamily:
 
 @dataclass(frozen=True)
 class Optimum:
-    """Maximum of a quantity.
+    """Maximum of a quantity, or of what of it counts where gradients are to be kept.
 
     Attributes
     ----------
@@ -144,13 +152,14 @@ class Optimum:
     sigma_w, sigma_b : the standard deviations.
     value : the quantity there, in the network's unit.
     plateau : smallest and largest sigma_w around it, at the same sigma_b, within `PLATEAU` of the value; None where it
-        was not asked for.
+        was not asked for. Where gradients are to be kept, within `PLATEAU` of what counts of it.
     phase, chi_1, xi_c : as in `FixedPoint`.
     edge : the nearest sigma_w of an edge of chaos that the network reaches at that sigma_b, NaN where there is none.
     limits : what stopped the search there: "sigma_w" or "sigma_b" for an end of the range, "unbounded" for the phase
         beyond, which is never recommended; empty for a maximum inside.
     swing : by how much a small relative error of the first layer's variance has grown, at most, on the way to the
         observed layer. Beside a repelling fixed point it is large, and no finite width stays there.
+    gradient : factor by which gradients change from the last layer to the first; NaN where it is not known.
     replica : all information there, by the replica value; NaN where it is not known or the network is a deep one.
     """
 
@@ -165,6 +174,7 @@ class Optimum:
     edge: float
     limits: tuple[str, ...]
     swing: float
+    gradient: float
     replica: float = math.nan
 
     @property
@@ -182,7 +192,10 @@ class Optimum:
 class Baseline:
     """An initialisation of others, named as in `mfmi.initialisers`.
 
-    `values` by quantity, NaN where there is none; `replica` as in `Optimum`.
+    Attributes
+    ----------
+    values : by quantity, NaN where there is none.
+    gradient, replica : as in `Optimum`; of the others the names of `FixedPoint`.
     """
 
     name: str
@@ -193,6 +206,7 @@ class Baseline:
     chi_1: float
     xi_c: float
     values: Mapping[str, float]
+    gradient: float
     replica: float = math.nan
 
     @property
@@ -208,16 +222,20 @@ class Recommendation:
     Attributes
     ----------
     network : what it is for.
+    gradients : whether gradients were to be "kept", or "any" do.
     best : the recommendation.
     other : the optimum of the other kind of information, linearly readable or total; they lie at different places. None
         where that kind has none.
+    rotated : what was maximised there with orthogonal weights in place of gaussian ones; NaN where they are no others.
     crossed : by quantity of the one, its value at the other's place; NaN without it.
     baselines : initialisations of others, in both quantities.
     """
 
     network: NetworkFamily
+    gradients: str
     best: Optimum
     other: Optimum | None
+    rotated: float
     crossed: Mapping[str, float]
     baselines: tuple[Baseline, ...]
 

@@ -1,4 +1,4 @@
-"""The initialisation that carries most information: a bounded search over sigma_w and sigma_b."""
+"""The initialisation that carries most information and keeps gradients: a bounded search over sigma_w and sigma_b."""
 
 from __future__ import annotations
 
@@ -20,6 +20,7 @@ from mfmi.names import QUANTITIES, STRUCTURED_ESTIMATORS, TOTAL, usual_estimator
 from mfmi.networks.ends import edge_of_normalised
 from mfmi.networks.structure import ratio_alone, unused
 from mfmi.processes.progress import Stage, stage
+from mfmi.recommendation.gradients import kept, places_that_keep, swing_of
 from mfmi.recommendation.results import (
     Baseline,
     NetworkFamily,
@@ -41,6 +42,8 @@ _GRID = {"linear": (17, 5)}
 _BROAD_GRID = (13, 3)
 # Share of the time that the grid takes, about.
 _GRID_SHARE = 0.4
+# Layers after which the places where gradients are kept are looked for.
+_RIDGE_DEPTH = 200
 # So many of the grid's peaks are followed.
 _PEAKS = 3
 # A peak is followed while it reaches this share of the highest; a stencil near a peak misses less than that.
@@ -57,18 +60,27 @@ PLATEAU = 0.01
 
 @dataclass
 class _Search:
-    """A quantity over (sigma_w, sigma_b) with memory; -inf where it has no value or variances grow without bound."""
+    """A quantity over (sigma_w, sigma_b) with memory; -inf where it has no value or variances grow without bound.
+
+    `known` is what counts of it, the whole or what `kept` leaves of it; `whole` is the quantity itself.
+    """
 
     network: NetworkFamily
     quantity: str
+    gradients: str = "any"
     known: dict[tuple[float, float], float] = field(default_factory=dict)
+    whole: dict[tuple[float, float], float] = field(default_factory=dict)
 
     def __call__(self, sigma_w: ArrayLike, sigma_b: ArrayLike) -> FloatArray:
         w, b = (np.atleast_1d(part).astype(float) for part in np.broadcast_arrays(sigma_w, sigma_b))
         keys = list(zip(w.tolist(), b.tolist(), strict=True))
         new = [key for key in dict.fromkeys(keys) if key not in self.known]
         if new:
-            self.known |= dict(zip(new, self._values(np.array(new)).tolist(), strict=True))
+            places = np.array(new)
+            values = self._values(places)
+            counted = values * kept(self.network.gradient(*places.T)) if self.gradients == "kept" else values
+            self.whole |= dict(zip(new, values.tolist(), strict=True))
+            self.known |= dict(zip(new, counted.tolist(), strict=True))
         return np.array([self.known[key] for key in keys])
 
     def _values(self, places: FloatArray) -> FloatArray:
@@ -89,7 +101,11 @@ class _Search:
 
 
 def recommend(
-    network: NetworkFamily, by: str = "linear", sigma_b: float | None = None, presets: Sequence[Preset] = ()
+    network: NetworkFamily,
+    by: str = "linear",
+    sigma_b: float | None = None,
+    presets: Sequence[Preset] = (),
+    gradients: str = "any",
 ) -> Recommendation:
     """Find the initialisation that carries most information.
 
@@ -103,6 +119,8 @@ def recommend(
         Standard deviation of the biases; searched for between 0 and `BIASES_UP_TO` where None.
     presets
         Initialisations to compare with, besides `BASELINES`.
+    gradients
+        "any": all of the information counts; "kept": as far as `mfmi.recommendation.gradients.kept` leaves it.
 
     Returns
     -------
@@ -113,7 +131,7 @@ def recommend(
     ValueError
         The quantity is unknown, or has no value anywhere for this network.
     """
-    best = optimum(network, by, sigma_b)
+    best = optimum(network, by, sigma_b, gradients=gradients)
     counterpart = "linear" if by != "linear" else TOTAL
     try:
         other = optimum(network, counterpart, sigma_b, tolerance=_ROUGH, plateau=False)
@@ -123,13 +141,14 @@ def recommend(
     others = {one.label: one for one in (*map(preset, BASELINES), *presets)}
     # The weights of the others have their own law, also beside an orthogonal ensemble.
     there += [(one.sigma_w, one.sigma_b, _ensemble(one)) for one in others.values()]
+    there.append((best.sigma_w, best.sigma_b, "orthogonal"))
     w, b, weights = zip(*there, strict=True)
     values = network.table((by, counterpart), w, b, weights)
     if _hides_sign(network):
         values["linear"] = np.zeros_like(values["linear"])
-    whole = _replica(network, by, (w, b, weights), values)
+    whole = _replica(network, by, (w[:-1], b[:-1], weights[:-1]), values)
     crossed = {by: float(values[by][1]) if other else math.nan, counterpart: float(values[counterpart][0])}
-    end = network.ends(w, b)
+    end, gradient = network.ends(w, b), network.gradient(w, b)
     baselines = tuple(
         Baseline(
             name,
@@ -140,12 +159,15 @@ def recommend(
             float(end.chi_1[i]),
             float(end.xi_c[i]),
             {q: float(v[i]) for q, v in values.items()},
+            float(gradient[i]),
             float(whole[i]),
         )
         for i, name in enumerate(others, 2)
     )
     best = replace(best, replica=float(whole[0]))
-    return Recommendation(network, best, other and replace(other, replica=float(whole[1])), crossed, baselines)
+    other = other and replace(other, replica=float(whole[1]))
+    rotated = float(values[by][-1]) if network.weights == "gaussian" else math.nan
+    return Recommendation(network, gradients, best, other, rotated, crossed, baselines)
 
 
 def _replica(
@@ -173,6 +195,7 @@ def optimum(
     *,
     tolerance: float = _TOLERANCE,
     plateau: bool = True,
+    gradients: str = "any",
 ) -> Optimum:
     """Maximise a quantity over sigma_w, and over sigma_b unless it is given.
 
@@ -188,6 +211,8 @@ def optimum(
         Relative accuracy of sigma_w, about; that of sigma_b is ten times coarser.
     plateau
         Whether to look for the plateau too.
+    gradients
+        As in `recommend`.
 
     Raises
     ------
@@ -208,7 +233,7 @@ def optimum(
     if network.model.mixes and quantity not in (*OF_CORRELATED, TOTAL):
         known = ", ".join(one for one in QUANTITIES if one in (*OF_CORRELATED, TOTAL))
         raise NoOptimumError(f"{quantity} is {COUPLED}; of such there are {known}")
-    search = _Search(network, quantity)
+    search = _Search(network, quantity, gradients)
     within, sigma_b = _searched(network, sigma_b)
     with stage(f"search {network.activation.name}, {quantity}", 1.0) as work:
         return _found(search, within, sigma_b, tolerance, plateau, work)
@@ -225,7 +250,7 @@ def _found(
         raise NoOptimumError(
             f"{quantity} has no value for {network.activation.name} with {network.weights} weights at any sigma_w"
         )
-    if max(search.known.values()) <= (_FAINT if _hides_sign(network) else 0.0):
+    if max(search.whole.values()) <= (_FAINT if _hides_sign(network) else 0.0):
         raise NoOptimumError(
             f"{quantity} is 0 up to rounding after {network.activation.name} at any sigma_w: maximise by replica"
         )
@@ -273,21 +298,6 @@ def _edges(network: NetworkFamily, biases: FloatArray) -> tuple[FloatArray, Floa
     return edge.sigma_w[edge.reached], edge.sigma_b[edge.reached]
 
 
-def _swing(network: NetworkFamily, sigma_w: float, sigma_b: float) -> float:
-    """Largest growth of a small relative error of the first variance up to the observed layer; 1 with a norm."""
-    if network.structure.get("normalization", "none") != "none":
-        return 1.0
-    w2, shift = sigma_w**2, sigma_b**2 + network.hidden_noise**2
-    s, growth, largest = w2 * network.input_variance + shift, 1.0, 1.0
-    for _ in range(network.depth - 1):
-        following = w2 * float(network.activation.second_moment(s)) + shift
-        if not 0.0 < following < math.inf:
-            break
-        growth *= w2 * float(network.activation.second_moment_slope(s)) * s / following
-        s, largest = following, max(largest, abs(growth))
-    return largest
-
-
 def _probes(search: _Search, within: tuple[float, float], sigma_b: float | None) -> list[Stencil]:
     """Look at the grid and at the edge of chaos, and put a stencil on each of the highest peaks."""
     count_w, count_b = _GRID.get(search.quantity, _BROAD_GRID)
@@ -296,7 +306,10 @@ def _probes(search: _Search, within: tuple[float, float], sigma_b: float | None)
     w, b = np.meshgrid(coarse, biases)
     edge_w, edge_b = _edges(search.network, biases)
     inside = (edge_w >= within[0]) & (edge_w <= within[1])
-    search(np.concatenate((w.ravel(), edge_w[inside])), np.concatenate((b.ravel(), edge_b[inside])))
+    # Ridges of deep networks are narrow; where they lie hardly moves beyond so many layers.
+    shallow = replace(search.network, depth=min(search.network.depth, _RIDGE_DEPTH))
+    even_w, even_b = places_that_keep(shallow.gradient, within, biases)
+    search(np.concatenate((w.ravel(), edge_w[inside], even_w)), np.concatenate((b.ravel(), edge_b[inside], even_b)))
     step = math.log(within[1] / within[0]) / (count_w - 1)
     apart = BIASES_UP_TO / (count_b - 1) if sigma_b is None else 0.0
     bounds = (
@@ -338,7 +351,7 @@ def _described(
     search: _Search, within: tuple[float, float], searched_b: bool, tolerance: float, plateau: bool
 ) -> Optimum:
     w, b = search.best
-    value = search.known[w, b]
+    value = search.whole[w, b]
     net = search.network
     end = net.ends(w, b)
     edge_w, _ = _edges(net, np.array([b]))
@@ -353,8 +366,9 @@ def _described(
         limits.append("unbounded")
     ends = _plateau(search, within) if plateau and within[0] < within[1] else None
     chi_1, xi_c = float(np.ravel(end.chi_1)[0]), float(np.ravel(end.xi_c)[0])
-    swing, phase = _swing(net, w, b), np.ravel(end.phase)[0] or "unknown"
-    return Optimum(search.quantity, w, b, value, ends, phase, chi_1, xi_c, edge, tuple(limits), swing)
+    swing, phase = swing_of(net, w, b), np.ravel(end.phase)[0] or "unknown"
+    gradient = float(net.gradient(w, b)[0])
+    return Optimum(search.quantity, w, b, value, ends, phase, chi_1, xi_c, edge, tuple(limits), swing, gradient)
 
 
 def _plateau(search: _Search, within: tuple[float, float]) -> tuple[float, float]:

@@ -1,119 +1,90 @@
-"""The account of the study: raw and ranked tables as CSV, figures, and the tables of docs/evidence.md."""
+"""The tables of docs/data and the marked places of docs/evidence.md."""
 
 from __future__ import annotations
 
 import csv
 import math
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, get_type_hints
 
 import numpy as np
 
 from mfmi.storage.atomic import atomic_path
 from studies.evidence.data import load
-from studies.evidence.design import Case, Design
-from studies.evidence.findings import ACCURACY, LOSS, RIVALS, Finding, Trained, findings, trained
-from studies.evidence.predictors import COLUMNS, PREDICTORS, predictions, theory
-from studies.evidence.runs import Run, write
+from studies.evidence.design import Case
+from studies.evidence.findings import VERDICTS, Compared, Ranked, compared, ranked
+from studies.evidence.predictors import PREDICTORS
+from studies.evidence.recommended import RECOMMENDED
+from studies.evidence.runs import Run, by_case, write
+from studies.evidence.starts import RECIPES
 
-RUNS, THEORY, RANKING = "evidence_runs.csv", "evidence_theory.csv", "evidence_ranking.csv"
+RUNS, RANKING, COMPARISON = "evidence_runs.csv", "evidence_ranking.csv", "evidence_comparison.csv"
+FIGURE = "evidence.png"
 
 
-def write_account(runs: Sequence[Run], design: Design, docs: Path) -> None:
-    """Rank the runs and write everything that docs/evidence.md shows.
+def write_account(runs: Sequence[Run], docs: Path) -> None:
+    """Write the raw table, the findings, the figure and the tables of the page."""
+    from studies.evidence.pictures import draw
 
-    Parameters
-    ----------
-    runs
-        Trained networks of one case or more.
-    design
-        What they were trained by.
-    docs
-        Directory of the documentation: `evidence.md`, with the places of its tables marked, `data` and `figures`.
-    """
-    from studies.evidence.pictures import draw_ranking, draw_training
-
-    of_case: dict[Case, list[Run]] = {}
-    for run in runs:
-        of_case.setdefault(run.case, []).append(run)
-    depths = {name: sorted({case.depth for case in of_case if case.activation == name}) for _, name, _ in of_case}
-    said = {name: theory(name, depths[name], design) for name in depths}
-    splits = {name: load(name) for name in {case.data_set for case in of_case}}
-    found: list[Finding] = []
-    outcomes: dict[Case, Trained] = {}
-    for case in sorted(of_case):
-        split = splits[case.data_set]
-        outcomes[case] = trained(of_case[case], split)
-        found += findings(case, of_case[case], split, predictions(said[case.activation][case.depth]))
-    for directory in ("data", "figures"):
-        (docs / directory).mkdir(parents=True, exist_ok=True)
-    write(docs / "data" / RUNS, runs)
-    _write_rows(docs / "data" / THEORY, ("activation", "depth", "sigma_w", *COLUMNS), _theory_rows(said))
-    _write_rows(docs / "data" / RANKING, Finding._fields, found)
-    peaks = {case: {f.predictor: f.picked for f in found if Case(*f[:3]) == case} for case in outcomes}
-    _write_bytes(docs / "figures" / "evidence_training.png", draw_training(outcomes, peaks))
-    _write_bytes(docs / "figures" / "evidence_ranking.png", draw_ranking(found))
+    data = docs / "data"
+    data.mkdir(parents=True, exist_ok=True)
+    write(data / RUNS, runs)
+    order, comparison = [], []
+    for case, some in by_case(runs).items():
+        guess = load(case.data_set).guess
+        order += ranked(case, some, guess)
+        comparison += compared(case, some, guess)
+    _write(data / RANKING, Ranked, order)
+    _write(data / COMPARISON, Compared, comparison)
     page = docs / "evidence.md"
+    text = fill(page.read_text(encoding="utf-8"), order, comparison, runs)
     with atomic_path(page, force=True) as draft:
-        draft.write_text(fill(page.read_text(encoding="utf-8"), found), encoding="utf-8")
+        draft.write_text(text, encoding="utf-8")
+    (docs / "figures").mkdir(exist_ok=True)
+    with atomic_path(docs / "figures" / FIGURE, force=True) as draft:
+        draft.write_bytes(draw(comparison))
 
 
-def _theory_rows(said: Mapping[str, Mapping[int, Mapping[str, Any]]]) -> Iterable[Sequence[Any]]:
-    for activation, by_depth in said.items():
-        for depth, columns in by_depth.items():
-            for row in range(len(columns["sigma_w"])):
-                yield activation, depth, *(columns[name][row] for name in ("sigma_w", *COLUMNS))
-
-
-def _write_rows(path: Path, header: Sequence[str], rows: Iterable[Sequence[Any]]) -> None:
+def _write(path: Path, kind: type[Any], found: Iterable[Any]) -> None:
     with atomic_path(path, force=True) as draft, open(draft, "w", newline="", encoding="utf-8") as file:
         writer = csv.writer(file, lineterminator="\n")
-        writer.writerow(header)
-        for row in rows:
-            writer.writerow([_cell(value) for value in row])
+        writer.writerow([*Case._fields, *kind._fields[1:]])
+        for one in found:
+            cells = (f"{v:.6g}" if isinstance(v, float) else v for v in one[1:])
+            writer.writerow([*one[0], *("" if cell == "nan" else cell for cell in cells)])
 
 
-def _cell(value: Any) -> str:
-    if isinstance(value, float | np.floating):
-        return "" if math.isnan(value) else f"{value:.6g}"
-    return str(value)
-
-
-def _write_bytes(path: Path, content: bytes) -> None:
-    with atomic_path(path, force=True) as draft:
-        draft.write_bytes(content)
-
-
-def read_ranking(path: Path) -> list[Finding]:
-    """The ranked table that `write_account` wrote."""
+def read_findings(path: Path, kind: type[Any]) -> list[Any]:
+    """Read the table of `Ranked` or `Compared` that `write_account` wrote."""
+    types = get_type_hints(kind)
     with open(path, newline="", encoding="utf-8") as file:
-        return [
-            Finding(
-                row["data_set"],
-                row["activation"],
-                int(row["depth"]),
-                row["quantity"],
-                row["predictor"],
-                int(row["points"]),
-                *(float(row[name] or "nan") for name in Finding._fields[6:]),
-            )
-            for row in csv.DictReader(file)
+        rows = list(csv.DictReader(file))
+    found = []
+    for row in rows:
+        parts: dict[str, Any] = {name: row[name] for name in Case._fields}
+        case = Case(**parts | {name: int(row[name]) for name in ("depth", "width")})
+        cells = [
+            row[name] if types[name] is str else int(row[name]) if types[name] is int else float(row[name] or "nan")
+            for name in kind._fields[1:]
         ]
+        found.append(kind(case, *cells))
+    return found
 
 
 # ---- the tables of the page ------------------------------------------------------------------------------------------
 
 
-def fill(page: str, found: Sequence[Finding]) -> str:
+def fill(page: str, order: Sequence[Ranked], comparison: Sequence[Compared], runs: Sequence[Run]) -> str:
     """The page with its marked places filled: what stands between `<!-- table NAME -->` and `<!-- end -->`."""
     tables = {
-        "loss": lambda: correlations(found, LOSS),
-        "accuracy": lambda: correlations(found, ACCURACY),
-        "rivals": lambda: rivals(found),
-        "picks": lambda: picks(found),
-        "summary": lambda: summary(found),
+        "trained": lambda: trained(runs),
+        "targets": lambda: targets(comparison),
+        "cases": lambda: cases_table(comparison),
+        "predictors": lambda: predictors(order),
+        "ranking": lambda: ranking(order),
+        "recipes": lambda: recipes(comparison),
     }
     return re.sub(
         r"(<!-- table (\w+) -->\n).*?(<!-- end -->)",
@@ -123,64 +94,99 @@ def fill(page: str, found: Sequence[Finding]) -> str:
     )
 
 
-def correlations(found: Sequence[Finding], quantity: str) -> str:
-    """A table a data set and activation: predictors down, depths across, correlation and interval."""
-    parts = []
-    chosen = [one for one in found if one.quantity == quantity]
-    for data_set, activation in dict.fromkeys((one.data_set, one.activation) for one in chosen):
-        here = {(f.predictor, f.depth): f for f in chosen if (f.data_set, f.activation) == (data_set, activation)}
-        depths = sorted({depth for _, depth in here})
-        header = [f"{data_set}, {activation}", *(f"depth {depth}" for depth in depths)]
-        parts.append(_markdown(header, [[name, *(_text(here[name, d]) for d in depths)] for name in PREDICTORS]))
-    return "\n".join(parts)
+def trained(runs: Sequence[Run]) -> str:
+    """The cases that the raw table holds: the activations of every kind of network, and those of them with a grid."""
+    kinds: dict[tuple[Any, ...], list[str]] = {}
+    grids: dict[tuple[Any, ...], list[str]] = {}
+    for case, some in by_case(runs).items():
+        kind = (case.depth, case.optimiser, case.data_set, case.network, case.weights, case.width)
+        kinds.setdefault(kind, []).append(case.activation)
+        if any(run.start == "grid" for run in some):
+            grids.setdefault(kind, []).append(case.activation)
+    lines = [
+        [str(kind[0]), *(str(part) for part in kind[1:]), ", ".join(found), ", ".join(grids.get(kind, []))]
+        for kind, found in sorted(kinds.items())
+    ]
+    return _markdown(["depth", "optimiser", "data", "network", "weights", "width", "activations", "with a grid"], lines)
 
 
-def rivals(found: Sequence[Finding]) -> str:
-    """The correlation of the one rival less that of the other, by training loss."""
-    name = " - ".join(RIVALS)
-    chosen = [one for one in found if one.predictor == name and one.quantity == LOSS]
-    depths = sorted({one.depth for one in chosen})
+def _share(found: Sequence[Compared], verdicts: Sequence[str]) -> str:
+    count = sum(one.verdict in verdicts for one in found)
+    return f"{count} of {len(found)} ({100 * count / len(found):.0f} %)" if found else ""
+
+
+def targets(comparison: Sequence[Compared]) -> str:
+    """Of every recommendation, in how many cases it is as good as the best recipe, better, and far worse."""
     lines = []
-    for data_set, activation in dict.fromkeys((one.data_set, one.activation) for one in chosen):
-        here = {one.depth: one for one in chosen if (one.data_set, one.activation) == (data_set, activation)}
-        lines.append([f"{data_set}, {activation}", *(_text(here[depth]) if depth in here else "" for depth in depths)])
-    return _markdown([name, *(f"depth {depth}" for depth in depths)], lines)
-
-
-def picks(found: Sequence[Finding]) -> str:
-    """Test accuracy at the sigma_w where a predictor is largest, beside the best of the grid."""
-    chosen = [one for one in found if one.quantity == ACCURACY and one.predictor in PREDICTORS]
-    lines = []
-    for case in dict.fromkeys(Case(*one[:3]) for one in chosen):
-        here = {one.predictor: one for one in chosen if Case(*one[:3]) == case}
-        best = f"{100 * here['linear'].best:.1f}"
-        named = (here[name] for name in PREDICTORS if name != "sigma_w")
-        cells = (f"{100 * one.there:.1f} ({one.picked:.2f})" for one in named)
-        lines.append([f"{case.data_set}, {case.activation}, {case.depth}", best, *cells])
-    return _markdown(["case", "best", *(name for name in PREDICTORS if name != "sigma_w")], lines)
-
-
-def summary(found: Sequence[Finding]) -> str:
-    """Over all cases: the mean correlation, in how many the interval says yes or no, and the accuracy given away."""
-    lines = []
-    for name, meaning in PREDICTORS.items():
-        cells = []
-        for quantity in (LOSS, ACCURACY):
-            chosen = [one for one in found if (one.predictor, one.quantity) == (name, quantity)]
-            mean = np.nanmean([one.spearman for one in chosen])
-            signs = f"{sum(one.low > 0 for one in chosen)} / {sum(one.high < 0 for one in chosen)}"
-            cells += [f"{mean:.2f}", signs]
-        lost = [one.best - one.there for one in found if (one.predictor, one.quantity) == (name, ACCURACY)]
-        lines.append([f"`{name}`: {meaning}", *cells, f"{100 * np.mean(lost):.1f}", f"{100 * np.max(lost):.1f}"])
-    header = ["predictor", "loss: mean", "for / against", "accuracy: mean", "for / against", "given away", "at most"]
+    for words, held in (("held out", True), ("all", None)):
+        for name in RECOMMENDED:
+            found = [one for one in comparison if one.start == name and (held is None or one.case.held_out)]
+            if found:
+                shares = (_share(found, VERDICTS[:2]), _share(found, VERDICTS[:1]), _share(found, VERDICTS[3:]))
+                lines.append([f"`{name}`, {words}", *shares])
+    header = ["recommendation", "below the best recipe or within the scatter", "better", "far worse"]
     return _markdown(header, lines)
 
 
-def _text(one: Finding) -> str:
+def cases_table(comparison: Sequence[Compared]) -> str:
+    """Per case the test loss of the best recipe and of every recommendation."""
+    lines = []
+    for case in dict.fromkeys(one.case for one in comparison):
+        here = {one.start: one for one in comparison if one.case == case}
+        if not set(here) & set(RECOMMENDED):
+            continue
+        first = next(one for name, one in here.items() if name in RECOMMENDED)
+        mark = " *" if case.held_out else ""
+        cells = [
+            f"{here[name].loss:.3f} ± {here[name].scatter:.3f}, {here[name].verdict}" if name in here else ""
+            for name in RECOMMENDED
+        ]
+        words = f"{case.data_set}, {case.activation}, {case.depth}, {case.optimiser}{mark}"
+        lines.append([words, f"{first.recipe}: {first.theirs:.3f} ± {first.their_scatter:.3f}", *cells])
+    return _markdown(["case", "best recipe", *(f"`{name}`" for name in RECOMMENDED)], lines)
+
+
+def recipes(comparison: Sequence[Compared]) -> str:
+    """Per recipe, in how many cases it is the best, and how it fares against the best of the others."""
+    lines = []
+    for name in (*RECOMMENDED, *RECIPES):
+        found = [one for one in comparison if one.start == name]
+        if found:
+            over = float(np.median([one.loss / one.theirs for one in found]))
+            lines.append([f"`{name}`", _share(found, VERDICTS[:2]), _share(found, VERDICTS[3:]), f"{over:.2f}"])
+    return _markdown(["start", "within the scatter of the best recipe, or better", "far worse", "median ratio"], lines)
+
+
+def predictors(order: Sequence[Ranked]) -> str:
+    """Over all grids: mean correlation, intervals on either side of 0, mean and largest regret over the loss."""
+    lines = []
+    for name, meaning in PREDICTORS.items():
+        found = [one for one in order if one.predictor == name]
+        if not found:
+            continue
+        mean = np.nanmean([one.spearman for one in found])
+        signs = f"{sum(one.low > 0 for one in found)} / {sum(one.high < 0 for one in found)}"
+        regret = [one.regret for one in found]
+        lines.append([f"`{name}`: {meaning}", f"{mean:.2f}", signs, f"{np.mean(regret):.2f}", f"{np.max(regret):.2f}"])
+    return _markdown(["predictor", "mean", "for / against", "mean regret", "at most"], lines)
+
+
+def ranking(order: Sequence[Ranked]) -> str:
+    """Per grid and predictor: correlation with its interval, and regret."""
+    lines = []
+    for case in dict.fromkeys(one.case for one in order):
+        here = {one.predictor: one for one in order if one.case == case}
+        words = f"{case.data_set}, {case.activation}, {case.depth}, {case.optimiser}"
+        words += "" if case.weights == "gaussian" else f", {case.weights}"
+        lines.append([words, f"{here['kept'].best:.2f}", *(_text(here[name]) for name in PREDICTORS)])
+    return _markdown(["case", "best", *PREDICTORS], lines)
+
+
+def _text(one: Ranked) -> str:
     if math.isnan(one.spearman):
-        return "none"
+        return f"none; {one.regret:.2f}"
     ends = "" if math.isnan(one.low) else f" [{one.low:.2f}, {one.high:.2f}]"
-    return f"{one.spearman:.2f}{ends}"
+    return f"{one.spearman:.2f}{ends}; {one.regret:.2f}"
 
 
 def _markdown(header: Sequence[str], lines: Iterable[Sequence[str]]) -> str:

@@ -1,123 +1,113 @@
-"""From trained networks and the theory to rank correlations, case by case."""
+"""From trained networks to findings: how well predictors rank the grid, and recommendations beside usual recipes."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import NamedTuple
 
 import numpy as np
 
 from mfmi.arguments.arrays import FloatArray
-from studies.evidence.data import Split
 from studies.evidence.design import Case
-from studies.evidence.predictors import PREDICTORS
-from studies.evidence.ranking import Resample, at_best_rate, drawn_correlations, interval, rank, scores, spearman
-from studies.evidence.runs import Run, array
-
-LOSS, ACCURACY = "train_loss", "test_accuracy"
-# Whose correlations are compared draw by draw: does training follow what is linearly readable, or all there is?
-RIVALS = ("linear", "replica")
+from studies.evidence.predictors import predictions
+from studies.evidence.ranking import Resample, learnt, rank
+from studies.evidence.recommended import RECOMMENDED
+from studies.evidence.runs import Run
+from studies.evidence.starts import RECIPES
 
 
-class Finding(NamedTuple):
-    """Agreement of a predictor's ranking with the networks of a case.
+class Ranked(NamedTuple):
+    """Agreement of a predictor with the test losses over the grid of a case.
 
     Attributes
     ----------
-    data_set, activation, depth : the case.
-    quantity : by what the networks are ranked: "train_loss" (the less the better) or "test_accuracy".
-    predictor : of `PREDICTORS`, or "linear - replica", whose correlation is the difference of the two.
+    predictor : of `PREDICTORS`.
     points, spearman, low, high : as in `Ranking`.
-    picked : sigma_w where the predictor is largest.
-    there, best : the quantity at that sigma_w, and the best at any; NaN for the difference.
+    sigma_w, sigma_b : place where the predictor is largest.
+    regret : test loss there less the smallest on the grid.
+    best : that smallest.
     """
 
-    data_set: str
-    activation: str
-    depth: int
-    quantity: str
+    case: Case
     predictor: str
     points: int
     spearman: float
     low: float
     high: float
-    picked: float
-    there: float
+    sigma_w: float
+    sigma_b: float
+    regret: float
     best: float
 
 
-class Trained(NamedTuple):
-    """Training results of the networks of a case, by sigma_w.
+class Compared(NamedTuple):
+    """A start beside the recipe that did best in its case.
 
     Attributes
     ----------
-    sigma_w : shape (n,).
-    loss : training loss at the best learning rate, mean over seeds, at most that of guessing, shape (n,).
-    accuracy : test accuracy at the same learning rate, shape (n,).
+    start : a recommendation of `RECOMMENDED`, or a recipe.
+    loss, scatter : test loss, mean and standard deviation over the seeds.
+    recipe : the recipe of smallest test loss; for a recipe, the best of the others.
+    theirs, their_scatter : its loss.
     """
 
-    sigma_w: FloatArray
-    loss: FloatArray
-    accuracy: FloatArray
+    case: Case
+    start: str
+    loss: float
+    scatter: float
+    recipe: str
+    theirs: float
+    their_scatter: float
+
+    @property
+    def difference(self) -> float:
+        """Loss less that of the recipe, in scatters of a difference of two networks."""
+        apart = self.loss - self.theirs
+        both = float(np.hypot(self.scatter, self.their_scatter))
+        return apart / both if both > 0.0 else float(np.sign(apart)) * np.inf if apart else 0.0
+
+    @property
+    def verdict(self) -> str:
+        """Of `VERDICTS`, by that difference."""
+        return VERDICTS[int(np.searchsorted([-1.0, 1.0, 2.0], self.difference, side="left"))]
 
 
-def trained(runs: Sequence[Run], split: Split) -> Trained:
-    """Reduce the runs of a case to one number a sigma_w."""
-    loss, accuracy = array(runs, LOSS), array(runs, ACCURACY)
-    sigma_w = np.array(sorted({run.sigma_w for run in runs}))
-    return Trained(sigma_w, -scores(loss, split.guess), at_best_rate(accuracy, loss, split.guess, split.guessed_right))
+VERDICTS = ("better", "within", "worse", "far worse")
 
 
-def findings(case: Case, runs: Sequence[Run], split: Split, said: Mapping[str, FloatArray]) -> list[Finding]:
-    """Rank the networks of a case by every predictor.
-
-    Parameters
-    ----------
-    case, runs
-        The case and its trained networks.
-    split
-        Its data.
-    said
-        By predictor its values, shape (sigma_w,), in ascending order of sigma_w.
-    """
-    loss, accuracy = array(runs, LOSS), array(runs, ACCURACY)
-    found = trained(runs, split)
-    resample = Resample.of(loss.shape[0], loss.shape[2])
-    drawn = resample.take(loss)
-    observed = {
-        LOSS: (-found.loss, scores(drawn, split.guess)),
-        ACCURACY: (
-            found.accuracy,
-            at_best_rate(resample.take(accuracy), drawn, split.guess, split.guessed_right),
-        ),
-    }
-    shown = {LOSS: found.loss, ACCURACY: found.accuracy}
-    rows = []
-    for quantity, (values, replicates) in observed.items():
-        best = float(shown[quantity][np.argmax(values)])
-        for name in PREDICTORS:
-            ranking = rank(said[name], values, replicates, resample)
-            place = int(np.nanargmax(said[name]))
-            picked, there = float(found.sigma_w[place]), float(shown[quantity][place])
-            ends = (ranking.spearman, ranking.low, ranking.high)
-            rows.append(Finding(*case, quantity, name, ranking.points, *ends, picked, there, best))
-        rows.append(_difference(case, quantity, values, replicates, resample, said))
-    return rows
+def losses(runs: Sequence[Run], guess: float) -> dict[tuple[str, float, float], FloatArray]:
+    """Test losses of the seeds of every start: by its name and place."""
+    found: dict[tuple[str, float, float], list[float]] = {}
+    for run in runs:
+        place = (run.start, round(run.sigma_w, 7), run.sigma_b) if run.start == "grid" else (run.start, 0.0, 0.0)
+        found.setdefault(place, []).append(run.test_loss)
+    return {place: learnt(np.array(values), guess) for place, values in found.items()}
 
 
-def _difference(
-    case: Case,
-    quantity: str,
-    values: FloatArray,
-    replicates: FloatArray,
-    resample: Resample,
-    said: Mapping[str, FloatArray],
-) -> Finding:
-    """The correlation of the one rival less that of the other, over the points where both have a value."""
-    both = ~np.any([np.isnan(said[name]) for name in RIVALS], axis=0)
-    one, other = (np.where(both, said[name], np.nan) for name in RIVALS)
-    draws = [drawn_correlations(part, replicates, resample) for part in (one, other)]
-    difference = float(spearman(one[both], values[both]) - spearman(other[both], values[both]))
-    nothing = (np.nan, np.nan, np.nan)
-    ends = interval(draws[0] - draws[1])
-    return Finding(*case, quantity, " - ".join(RIVALS), int(both.sum()), difference, *ends, *nothing)
+def ranked(case: Case, runs: Sequence[Run], guess: float) -> list[Ranked]:
+    """Rank the grid of a plain case by every predictor; nothing where the case has no grid."""
+    grid = {place: values for place, values in losses(runs, guess).items() if place[0] == "grid"}
+    if not grid or case.network != "plain":
+        return []
+    w, b = (np.array([place[k] for place in grid]) for k in (1, 2))
+    loss = np.array(list(grid.values()))
+    resample, mean = Resample.of(*loss.shape), loss.mean(axis=1)
+    found = []
+    for name, values in predictions(case, w, b).items():
+        at = int(np.nanargmax(values))
+        place = (float(w[at]), float(b[at]), float(mean[at] - mean.min()), float(mean.min()))
+        found.append(Ranked(case, name, *rank(values, loss, resample), *place))
+    return found
+
+
+def compared(case: Case, runs: Sequence[Run], guess: float) -> list[Compared]:
+    """Every start of a case that is no place of the grid, beside the best recipe."""
+    known = {place[0]: values for place, values in losses(runs, guess).items() if place[0] != "grid"}
+    found = []
+    for name in (*RECOMMENDED, *RECIPES):
+        others = {one: known[one] for one in RECIPES if one in known and one != name}
+        if name in known and others:
+            recipe = min(others, key=lambda one: float(others[one].mean()))
+            mine, theirs = ((float(one.mean()), float(one.std(ddof=1))) for one in (known[name], others[recipe]))
+            found.append(Compared(case, name, *mine, recipe, *theirs))
+    return found

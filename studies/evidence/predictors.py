@@ -1,54 +1,46 @@
-"""Predictions of the theory before training: the estimators, and the distance from the edge of chaos."""
+"""Predictions of the theory before training, over the grid of a case."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-
 import numpy as np
-from numpy.typing import NDArray
 
+from mfmi.activations import get
 from mfmi.arguments.arrays import FloatArray
-from mfmi.bounds.evaluate import evaluate_points
-from mfmi.networks.points import Points
-from studies.evidence.design import Design
+from mfmi.recommendation.gradients import kept
+from mfmi.recommendation.results import NetworkFamily
+from studies.evidence.design import Case
 
-ESTIMATES = ("mean_field", "linear", "layerwise", "replica")
-# Nats below which a difference of potentials is nothing but rounding, whose order must not be ranked.
-RESOLUTION = 1e-14
 # Each is the larger the better a network should train; sigma_w itself is the control that knows nothing.
 PREDICTORS = {
+    "kept": "linearly readable information, gradients kept",
     "linear": "linearly readable information",
-    "replica": "replica value of the total information",
-    "layerwise": "lower bound of the total information",
-    "mean_field": "classic mean field",
-    "edge": "minus abs(chi_1 - 1)",
-    "xi_c": "depth scale of correlations",
+    "relative": "the same with noise relative to the signal",
+    "total": "total information, best lower bound",
+    "gradient": "how little gradients change over the depth",
+    "edge": "minus abs(ln chi_1)",
     "sigma_w": "sigma_w itself, a control",
 }
-COLUMNS = ("phase", "chi", "chi_1", "xi_c", *(f"mi_{name}" for name in ESTIMATES), "status")
 
 
-def theory(activation: str, depths: Sequence[int], design: Design) -> dict[int, Mapping[str, NDArray[np.generic]]]:
-    """Results of the program on the grid, by depth: the columns `COLUMNS` and sigma_w, each of shape (sigma_w,)."""
-    points = Points.of(
-        activation, design.sigma_w, sigma_b=design.sigma_b, sigma_noise=design.sigma_noise, noise_at="every"
-    )
-    found = evaluate_points(points, list(depths), ESTIMATES)
-    return {depth: {name: found[name][found["depth"] == depth] for name in ("sigma_w", *COLUMNS)} for depth in depths}
+def predictions(case: Case, sigma_w: FloatArray, sigma_b: FloatArray) -> dict[str, FloatArray]:
+    """The predictors at some places of a plain case, each of shape (n,), NaN where there is none.
 
-
-def predictions(said: Mapping[str, NDArray[np.generic]]) -> dict[str, FloatArray]:
-    """The predictors out of the columns of one depth, each of shape (sigma_w,), NaN where there is none.
-
-    Where variances grow without bound there is no chi_1; the slope of the map at the observed layer stands for it.
-    Information below `RESOLUTION` counts as none.
+    Where variances grow without bound there is no chi_1; the places then tie below all others.
     """
-    numbers = ("sigma_w", "chi", "chi_1", "xi_c", *(f"mi_{name}" for name in ESTIMATES))
-    columns = {name: np.asarray(said[name], dtype=np.float64) for name in numbers}
-    slope = np.where(np.isnan(columns["chi_1"]), columns["chi"], columns["chi_1"])
+    phi = get(case.activation)
+    network = NetworkFamily(phi, case.depth, case.weights)
+    told = network.table(("linear", "total"), sigma_w, sigma_b)
+    relative = NetworkFamily(phi, case.depth, case.weights, structure={"noise_scale": "relative"})
+    gradient = network.gradient(sigma_w, sigma_b)
+    with np.errstate(divide="ignore", invalid="ignore"):
+        edge = -np.abs(np.log(np.ravel(network.ends(sigma_w, sigma_b).chi_1)))
+        change = -np.abs(np.log(gradient))
     return {
-        **{name: np.where(columns[f"mi_{name}"] < RESOLUTION, 0.0, columns[f"mi_{name}"]) for name in ESTIMATES},
-        "edge": -np.abs(slope - 1.0),
-        "xi_c": columns["xi_c"],
-        "sigma_w": columns["sigma_w"],
+        "kept": told["linear"] * kept(gradient),
+        "linear": told["linear"],
+        "relative": relative.values("linear", sigma_w, sigma_b),
+        "total": told["total"],
+        "gradient": change,
+        "edge": np.where(np.isnan(edge), -np.inf, edge),
+        "sigma_w": np.asarray(sigma_w, dtype=np.float64),
     }

@@ -1,4 +1,4 @@
-"""The raw table: every network that was trained, one row each."""
+"""The raw table: every network that was trained to the end, one row each."""
 
 from __future__ import annotations
 
@@ -6,81 +6,95 @@ import csv
 import math
 from collections.abc import Iterable, Sequence
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
-import numpy as np
-
-from mfmi.arguments.arrays import FloatArray
 from mfmi.storage.atomic import atomic_path
 from studies.evidence.data import load
 from studies.evidence.design import Case, Design
+from studies.evidence.recommended import starts as recommended
+from studies.evidence.starts import Start, grid, recipes
 from studies.evidence.training import train
 
 
 class Run(NamedTuple):
-    """One trained network; losses in nats, accuracies as shares, all NaN where training diverged."""
+    """One trained network; losses and accuracies NaN where training diverged, as in `Outcome`."""
 
     data_set: str
     activation: str
     depth: int
+    optimiser: str
+    network: str
+    weights: str
+    width: int
+    start: str
     sigma_w: float
+    sigma_b: float
     seed: int
-    learning_rate: float
+    rate: float
     train_loss: float
-    train_accuracy: float
+    validation_loss: float
+    test_loss: float
     test_accuracy: float
 
     @property
     def case(self) -> Case:
-        """Networks that it is ranked with."""
-        return Case(self.data_set, self.activation, self.depth)
+        """Networks that it is compared with."""
+        return Case(*self[:7])
 
 
-def train_case(case: Case, design: Design) -> list[Run]:
-    """Train all networks of a case."""
-    split = load(case.data_set)
-    runs = []
-    for sigma_w in design.sigma_w:
-        found = train(split, case.activation, case.depth, sigma_w, design)
-        for i, rate in enumerate(design.learning_rates):
-            for j, seed in enumerate(design.seeds):
-                measured = (found.train_loss[i, j], found.train_accuracy[i, j], found.test_accuracy[i, j])
-                runs.append(Run(*case, sigma_w, seed, rate, *(float(value) for value in measured)))
-    return runs
+def starts_of(case: Case, group: str) -> list[Start]:
+    """The starts of a group."""
+    if group == "grid":
+        return grid(case)
+    if group == "recipes":
+        return recipes(case, load(case.data_set).inputs)
+    return recommended(case)
+
+
+def train_group(case: Case, group: str, design: Design) -> list[Run]:
+    """Train the networks of one group of starts of a case."""
+    starts = starts_of(case, group)
+    seeds = design.grid_seeds if group == "grid" else design.seeds
+    return [
+        Run(*case, one.start.name, one.start.sigma_w, one.start.sigma_b, seed, one.rate, *(float(part[j]) for part in
+            (one.train_loss, one.validation_loss, one.test_loss, one.test_accuracy)))
+        for one in train(load(case.data_set), case, starts, seeds, design)
+        for j, seed in enumerate(seeds)
+    ]  # fmt: skip
 
 
 def write(path: Path, runs: Iterable[Run]) -> None:
-    """Write the raw table as CSV, six digits of what was measured; what diverged is an empty field."""
+    """Write runs as CSV, five digits of what was measured; what does not exist is an empty field."""
     with atomic_path(path, force=True) as draft, open(draft, "w", newline="", encoding="utf-8") as file:
         writer = csv.writer(file, lineterminator="\n")
         writer.writerow(Run._fields)
         for run in runs:
-            measured = ["" if math.isnan(value) else f"{value:.6g}" for value in run[6:]]
-            writer.writerow([*run[:3], repr(run.sigma_w), run.seed, f"{run.learning_rate:.6g}", *measured])
+            writer.writerow([*run[:8], *(_text(v, 8) for v in run[8:10]), run.seed, *(_text(v, 5) for v in run[11:])])
+
+
+def _text(value: float, digits: int) -> str:
+    return "" if math.isnan(value) else f"{value:.{digits}g}"
 
 
 def read(path: Path) -> list[Run]:
-    """The raw table that `write` wrote."""
+    """Read what `write` wrote."""
     with open(path, newline="", encoding="utf-8") as file:
-        return [
-            Run(
-                row["data_set"],
-                row["activation"],
-                int(row["depth"]),
-                float(row["sigma_w"]),
-                int(row["seed"]),
-                float(row["learning_rate"]),
-                *(float(row[name] or "nan") for name in Run._fields[6:]),
-            )
-            for row in csv.DictReader(file)
-        ]
+        return [_run(row) for row in csv.DictReader(file)]
 
 
-def array(runs: Sequence[Run], quantity: str) -> FloatArray:
-    """One measured quantity of a case, shape (sigma_w, learning rates, seeds), each in ascending order."""
-    axes = [sorted({getattr(run, name) for run in runs}) for name in ("sigma_w", "learning_rate", "seed")]
-    values = np.full([len(axis) for axis in axes], np.nan)
+def _run(row: dict[str, str]) -> Run:
+    whole = {"depth", "width", "seed"}
+    numbers = Run._fields[8:10] + Run._fields[11:]
+    typed: dict[str, Any] = {
+        name: int(text) if name in whole else float(text or "nan") if name in numbers else text
+        for name, text in row.items()
+    }
+    return Run(**typed)
+
+
+def by_case(runs: Sequence[Run]) -> dict[Case, list[Run]]:
+    """The runs of every case."""
+    found: dict[Case, list[Run]] = {}
     for run in runs:
-        place = tuple(axis.index(at) for axis, at in zip(axes, (run.sigma_w, run.learning_rate, run.seed), strict=True))
-        values[place] = getattr(run, quantity)
-    return values
+        found.setdefault(run.case, []).append(run)
+    return found

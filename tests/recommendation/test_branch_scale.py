@@ -2,6 +2,7 @@
 
 import ast
 import json
+import math
 import re
 import sys
 from collections.abc import Callable
@@ -197,8 +198,8 @@ def placed() -> StreamRecommendation:
 
 
 def stacked() -> Recommendation:
-    best = Optimum("linear", 1.4, 0.0, 1.0, None, "ordered", 0.9, 5.0, 1.0, (), 1.0)
-    return Recommendation(NetworkFamily(get("tanh"), 3, structure=PLACED), best, None, {}, ())
+    best = Optimum("linear", 1.4, 0.0, 1.0, None, "ordered", 0.9, 5.0, 1.0, (), 1.0, 0.8)
+    return Recommendation(NetworkFamily(get("tanh"), 3, structure=PLACED), "any", best, None, math.nan, {}, ())
 
 
 def deviation(values: Any) -> float:
