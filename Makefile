@@ -17,10 +17,13 @@ FLOOR_TESTS := $(foreach name,packaging api activations_invariants gaussian poin
 BROWSER ?= build/browser
 # One of its own for the libraries that the code of recommendations is for.
 FRAMEWORKS ?= build/frameworks
-FRAMEWORK_TESTS := tests/recommendation/test_emitted_code.py tests/recommendation/test_branch_scale.py tests/initialisers/test_arguments.py
+FRAMEWORK_TESTS := tests/recommendation/test_emitted_code.py tests/recommendation/test_branch_scale.py \
+  tests/initialisers/test_arguments.py tests/studies/test_presets.py tests/checkpoints/test_orbax_folders.py
+# Libraries whose layers `make presets` draws again.
+LIBRARIES ?= torch flax.linen flax.nnx haiku equinox keras sklearn
 OLDEST_OF := $(FLOORS)/bin/uv pip install --quiet --python $(FLOORS) --resolution lowest-direct
 
-.PHONY: demo test test-floors test-frameworks test-browser test-thorough test-slow evidence training never-trained gallery gains isometry streams adaptive mutants coverage lint format bench docs clean
+.PHONY: demo test test-floors test-frameworks test-browser test-thorough test-slow evidence training never-trained presets gallery gains isometry streams adaptive mutants coverage lint format bench docs clean
 
 demo: $(RUN)  ## the main job: sweep the edge of chaos and show the summary
 	mkdir -p build
@@ -33,7 +36,7 @@ test-floors: $(OLDEST)  ## tests of what the libraries do for us, at the oldest 
 	$(FLOORS)/bin/python -m pytest -n 2 --dist loadfile -W ignore::DeprecationWarning $(FLOOR_TESTS)
 	$(FLOORS)/bin/python -m pytest -m slow -W ignore::DeprecationWarning tests/studies/test_evidence.py
 
-test-frameworks: $(FRAMEWORKS)/stamp  ## the code of recommendations with PyTorch, JAX, Flax, Equinox, Haiku and Keras
+test-frameworks: $(FRAMEWORKS)/stamp  ## recommended code, and files into an audit: PyTorch, JAX, Flax, Equinox, Haiku, Keras
 	KERAS_BACKEND=torch $(FRAMEWORKS)/bin/python -m pytest -m slow -W ignore::DeprecationWarning $(FRAMEWORK_TESTS)
 
 test-thorough: $(DEV)  ## the tests that take seconds each, which the fast suite leaves out
@@ -65,6 +68,9 @@ training: $(EVIDENCE)  ## audit networks while they learn, beside exact and meas
 
 never-trained: $(EVIDENCE)  ## how often the finding "never trained" is false or missing: the tables of docs/audit.md
 	$(BIN)/python -m studies.never_trained docs/audit.md
+
+presets: $(FRAMEWORKS)/stamp  ## draw the layers of LIBRARIES="torch keras" again, save them with the library's own saver, audit the files
+	$(FRAMEWORKS)/bin/python -m studies.presets $(LIBRARIES)
 
 gallery: $(RUN)  ## the six figures of docs/gallery.md
 	mkdir -p build/gallery docs/figures
@@ -128,7 +134,7 @@ $(EVIDENCE): pyproject.toml | $(BIN)/python
 $(FRAMEWORKS)/stamp: pyproject.toml
 	$(PYTHON) -m venv $(FRAMEWORKS)
 	$(FRAMEWORKS)/bin/python -m pip install --quiet --disable-pip-version-check pytest hypothesis \
-	  torch==2.13.0 flax equinox dm-haiku keras --editable .
+	  torch==2.13.0 flax equinox dm-haiku keras scikit-learn --editable '.[checkpoints]'
 	touch $@
 
 $(BROWSER)/stamp: pyproject.toml

@@ -177,7 +177,7 @@ def _of_step(
             raise OutputError(f"{path}: holds no tensors")
         found += [(path, layer) for layer in layers]
         file_format = file_format or checkpoint.format
-    context = Context.of(file_format, [layer.name for _, layer in found])
+    context = Context.of(file_format, [layer for _, layer in found])
     chosen = found if wanted is None else _chosen(", ".join(paths), found, wanted)
     judged: list[Judged] = []
     more = f" and {len(paths) - 1} more" if len(paths) > 1 else ""

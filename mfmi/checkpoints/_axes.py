@@ -157,14 +157,14 @@ def _only(evidence: Evidence, name: str) -> bool:
 
 def _recurrent(tensor: Tensor) -> str:
     last = _names.leaf(tensor.name)
-    if re.search(r"(^|_)w(eight)?_hh", last) or last in ("recurrent_kernel", "w_h"):
+    if re.search(r"(^|_)w(eight)?_hh", last) or last in ("recurrent_kernel", "w_h", "Wh"):
         return "recurrent_state"
     parents = [part.lower() for part in _names.parents(tensor.name)]
     is_cell = tensor.layer == "cell" or any(re.search("lstm|gru|rnn", part) for part in parents)
     gate = _names.gate(tensor.name)  # Flax has a layer for each gate of a cell
     if gate and (is_cell or "cell" in parents):
         return gate
-    if re.search(r"(^|_)w(eight)?_ih", last) or last == "w_i" or (is_cell and last in ("kernel", "w")):
+    if re.search(r"(^|_)w(eight)?_ih", last) or last in ("w_i", "Wx") or (is_cell and last in ("kernel", "w")):
         return "recurrent_input"
     return "dense"
 

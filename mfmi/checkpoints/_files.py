@@ -109,7 +109,9 @@ def _by_content(path: str, head: bytes, size: int) -> str | None:
         return "hdf5"
     if head.startswith((b"PK\x03\x04", b"PK\x05\x06")):  # the second is an archive without entries
         return _archive(path)
-    if head[:1] == b"\x80" and head[1:2] in (b"\x02", b"\x03", b"\x04", b"\x05"):
+    # The length of a safetensors header may begin as a pickle does: its first bytes are low ones.
+    is_length = head[2:8] == bytes(6) and head[8:9] == b"{"
+    if not is_length and head[:1] == b"\x80" and head[1:2] in (b"\x02", b"\x03", b"\x04", b"\x05"):
         return "torch"
     if head.startswith(b"GGUF"):
         return "gguf"

@@ -32,6 +32,7 @@ _VARIABLES = {
     "conv": ("kernel", "bias"),
     "depthwise_conv": ("depthwise_kernel", "bias"),
     "separable_conv": ("depthwise_kernel", "pointwise_kernel", "bias"),
+    "locally_connected": ("kernel", "bias"),
     "embedding": ("embeddings",),
     "cell": ("kernel", "recurrent_kernel", "bias"),
     "batch_normalization": ("gamma", "beta", "moving_mean", "moving_variance"),
@@ -39,10 +40,8 @@ _VARIABLES = {
     "group_normalization": ("gamma", "beta"),
     "rms_normalization": ("scale",),
 }
-# Layers within one of attention, which have its names and no class in the file.
-_ATTENTION = {f"{part}{end}" for part in ("query", "key", "value", "output") for end in ("", "_dense")} | {
-    "attention_output"
-}
+# Layers within one of attention, which have no class in the file; of grouped attention after an underscore.
+_ATTENTION = {"query_dense", "key_dense", "value_dense", "output_dense"}
 # Storage this much smaller than the numbers is a file made to fill the memory.
 _MOST_COMPRESSED = 2000
 
@@ -161,7 +160,7 @@ def _named(key: str, names: dict[str, str]) -> tuple[str, str]:
     layer = _class_of(trunk)
     variables = next(
         (known for kind, known in _VARIABLES.items() if layer.startswith(kind)),
-        _VARIABLES["dense"] if trunk[-1] in _ATTENTION else (),
+        _VARIABLES["dense"] if trunk[-1].removeprefix("_") in _ATTENTION else (),
     )
     given = names.get(f"{match[1]}/vars", "")
     if given and not _is_child(trunk):

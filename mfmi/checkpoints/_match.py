@@ -56,6 +56,7 @@ _SPECIAL = {
     "torch.nn.Transformer": r"(^|\.)linear[12]\.",
     "torch.nn.TransformerEncoderLayer": r"(^|\.)linear[12]\.",
     "mup.MuReadout": r"readout",
+    "torch.nn.Bilinear": r"bilinear",
 }
 # A scale that is known to no better than this, as of some hundred entries, names no initialiser.
 _LOOSE = 0.1
@@ -111,10 +112,12 @@ def kinds_of(row: Initialiser) -> frozenset[str]:
         return frozenset({"embedding"})
     if row.library == "recipe":
         return frozenset({"dense", "convolution", "transposed_convolution", "depthwise", "recurrent_input"} | _BLOCKS)
-    if re.search(r"Bilinear|BiDense|Maxout|LoRA", name):
+    if re.search(r"Bilinear|BiDense", name):  # three axes, as a convolution has
+        return frozenset({"convolution"})
+    if re.search(r"Maxout|LoRA", name):
         return frozenset()
-    if row.library == "equinox":
-        return _kinds_of_equinox(name)
+    if row.library in ("equinox", "mlx"):
+        return _kinds_without_names(name)
     if re.search(r"ConvLocal|LocallyConnected", name):
         return frozenset({"convolution"})
     if row.is_depthwise:
@@ -125,7 +128,9 @@ def kinds_of(row: Initialiser) -> frozenset[str]:
         return frozenset({"recurrent_state"})
     if re.search(r"LSTM|GRU|RNN", name):
         return frozenset({"recurrent_input"})
-    if re.search(r"ttention|qkv", name):
+    if "squeeze" in name:  # a convolution without a window
+        return frozenset({"dense", "convolution"})
+    if re.search(r"ttention|qkv", name) and row.library != "pytorch_tabnet":
         if name.endswith(".output"):
             return frozenset({"attention_output"})
         has_other = any(other.name == f"{name}.output" for other in table())
@@ -135,8 +140,8 @@ def kinds_of(row: Initialiser) -> frozenset[str]:
     return frozenset({"dense"} | _BLOCKS)
 
 
-def _kinds_of_equinox(name: str) -> frozenset[str]:
-    """Return the kinds of a layer of Equinox, whose files tell attention and transposed convolutions from no others."""
+def _kinds_without_names(name: str) -> frozenset[str]:
+    """Return the kinds of a layer of Equinox or MLX, whose files tell transposed convolutions from no others."""
     if "LSTM" in name:
         return frozenset({"recurrent_state" if name.endswith(".state") else "recurrent_input"})
     if "Conv" in name:
@@ -172,17 +177,22 @@ class Context:
     format : format of the file.
     depth : number of blocks of the network, for laws that are scaled by it; 0 without blocks.
     model : word in the names of the table's rows for this architecture, or None.
+    heads : of attention, where a table of relative positions in the file tells; else 0.
     """
 
     format: str
     depth: int
     model: str | None
+    heads: int = 0
 
     @classmethod
-    def of(cls, file_format: str, names: Sequence[str]) -> Context:
-        """Collect it from the names of the layers."""
+    def of(cls, file_format: str, layers: Sequence[Layer]) -> Context:
+        """Collect it from the names of the layers, and from a table of relative positions, (distances, heads)."""
+        names = [layer.name for layer in layers]
+        tables = (layer.tensor.shape for layer in layers if "relative_attention_bias" in layer.name)
+        heads = next((shape[1] for shape in tables if len(shape) == 2), 0)
         model = next((word for pattern, word in _MODELS if any(re.search(pattern, name) for name in names)), None)
-        return cls(file_format, depth_of(names), model)
+        return cls(file_format, depth_of(names), model, heads)
 
 
 def match(
@@ -207,9 +217,7 @@ def match(
     if not law.is_draw or sigma_w <= 0.0 or layer.kind == "skipped":
         return None
     libraries = _ECOSYSTEMS[ecosystem(layer, context.format)]
-    compared = [
-        _beside(row, layer, entries, law, sigma_w, bias, sizes) for row, sizes in _rows(layer, law, context.depth)
-    ]
+    compared = [_beside(row, layer, entries, law, sigma_w, bias, sizes) for row, sizes in _rows(layer, law, context)]
     found = [one for one in compared if _is_of(one.row, libraries, context.model)]
     if not found:
         return None
@@ -225,18 +233,21 @@ def _is_of(row: Initialiser, libraries: Sequence[str], model: str | None) -> boo
     return row.library not in ("timm", "torchvision") or (model is not None and model in row.name)
 
 
-def _rows(layer: Layer, law: Law, depth: int) -> Iterator[tuple[Initialiser, dict[str, float]]]:
+def _rows(layer: Layer, law: Law, context: Context) -> Iterator[tuple[Initialiser, dict[str, float]]]:
     sizes = {
         "inputs": float(layer.inputs),
         "outputs": float(layer.outputs),
         "window": float(layer.window),
         "groups": float(layer.groups),
         "fan_in": float(layer.fan_in * layer.stride),
+        "classes": float(layer.outputs),  # of a layer that reads them
     }
     if layer.axes.startswith("g") and layer.kind == "convolution":
         sizes["positions"] = float(layer.count_of("g"))
-    if depth:
-        sizes["layers"] = float(depth)
+    if context.depth:
+        sizes["layers"] = float(context.depth)
+    if context.heads and layer.kind in _ATTENTION and layer.outputs % context.heads == 0:
+        sizes |= {"heads": float(context.heads), "head": float(layer.outputs // context.heads)}
     if len(layer.axes) == 3 and layer.axes in ("ioo", "iio"):
         heads = layer.tensor.shape[1 if layer.axes == "ioo" else 0]
         sizes |= {"heads": float(heads), "head": float(layer.tensor.shape[2 if layer.axes == "ioo" else 1])}

@@ -26,7 +26,7 @@ _ASIDE: tuple[tuple[str, str], ...] = (
     (r"relative_(position|attention)_bias(_table)?|relative_attention_bias", "a table of relative positions"),
     (r"(pos_embed|position_?embed(ding)?s?|cls_token|class_embedding|mask_token|dist_token)$", "a learned constant"),
     (r"bilinear", "a bilinear form, which multiplies two signals"),
-    (r"lora_(A|B|down|up|embedding)|(^|[./])(hada|lokr)_", "a low-rank update of a weight: merge it first"),
+    (r"lora_([ABab]|down|up|embedding)|(^|[./])(hada|lokr)_", "a low-rank update of a weight: merge it first"),
     (r"weight_(u|v)$|_(u|v)$", "a vector of the power iteration of a spectral norm"),
 )
 _NORM = re.compile(r"(norm|(^|[./_])(ln|bn)_?[\da-z]?)([./_\d]|$)|(^|[./])(gamma|beta)$", re.IGNORECASE)
@@ -121,7 +121,9 @@ def family(name: str) -> str:
 def convention(name: str) -> str:
     """Return the order of axes that the variable's own name stands for: "oi" (torch), "io" (Keras, JAX) or nothing."""
     last = leaf(name)
-    if re.fullmatch(r"weight(_orig|_v)?|weight_[ih]h(_l\d+(_reverse)?)?|weight_hr_l\d+|([qkv]|in)_proj_weight", last):
+    if re.fullmatch(
+        r"weight(_orig|_v)?|weight_[ih]h(_l\d+(_reverse)?)?|weight_hr_l\d+|([qkv]|in)_proj_weight|W[xh]", last
+    ):
         return "oi"
     if re.fullmatch(r"((depthwise|pointwise|recurrent)_)?kernel|w|coefs_\d+|w_[ih]", last):
         return "io"
@@ -137,7 +139,7 @@ def bias_names(name: str) -> list[str]:
         return [f"{trunk}bias_ih{match[1] or ''}", f"{trunk}bias_hh{match[1] or ''}"]
     if last.endswith("_proj_weight"):
         return [f"{trunk}in_proj_bias"]
-    if last.endswith("kernel"):
+    if last.endswith("kernel") or last == "Wx":  # the latter of MLX, which has Wh beside it
         return [f"{trunk}bias{suffix}"]
     if match := re.fullmatch(r"coefs_(\d+)", last):
         return [f"{trunk}intercepts_{match[1]}"]
@@ -153,7 +155,7 @@ def bias_names(name: str) -> list[str]:
 
 def block(name: str) -> str:
     """Return query, key, value or attention_output where the name says that a matrix is one, else nothing."""
-    words = [*parents(name), leaf(name)]
+    words = [word.lstrip("_") for word in (*parents(name), leaf(name))]
     for word in reversed(words[-3:]):
         bare = re.sub(r"^(w|to|attn)_?|(_proj)?(_weight|_dense|_proj|_lin)?$", "", word)
         if word in ("w", "kernel", "weight", "bias"):

@@ -397,11 +397,13 @@ def test_reflections_and_low_ranks_are_no_weights(tmp_path: Path) -> None:
         "a.parametrizations.weight.original": normal((32, 32), 0.1),
         "a.parametrizations.weight.0.base": np.eye(32, dtype=np.float32),
         "b.lora_A.weight": normal((8, 32), 0.1),
+        "c.lora_a": normal((32, 8), 0.1),
         "b.lora_B.weight": np.zeros((32, 8), np.float32),
     }
     path = save(tmp_path / "a.safetensors", tensors)
     assert "Householder" in skipped(path, "a.parametrizations.weight.original")
     assert "low-rank" in skipped(path, "b.lora_A.weight")
+    assert "low-rank" in skipped(path, "c.lora_a")
     assert {row["kind"] for row in rows(path).values()} == {"skipped"}
 
 
@@ -946,12 +948,62 @@ def test_all_that_draw_alike_are_named(tmp_path: Path) -> None:
     assert "equinox.nn.Linear" not in (rows(save(tmp_path / "b.safetensors", tensors))["fc.weight"]["message"])
 
 
+def test_layers_of_tf_keras(tmp_path: Path) -> None:
+    with h5py.File(tmp_path / "a.weights.h5", "w") as file:
+        for part, shape, bias in (("query", (96, 4, 24), (4, 24)), ("output", (4, 24, 96), (96,))):
+            group = file.create_group(f"layers/multi_head_attention/_{part}_dense/vars")
+            group["0"], group["1"] = uniform(shape, 96), np.zeros(bias, np.float32)
+        group = file.create_group("layers/locally_connected2d/vars")
+        group["0"], group["1"] = uniform((4, 4, 72, 32), 72), np.zeros((4, 4, 32), np.float32)
+    said = {
+        (row["kind"], row["fan_in"]) for row in rows(tmp_path / "a.weights.h5").values() if row["kind"] != "skipped"
+    }
+    assert said == {("query", 96), ("attention_output", 96), ("convolution", 72)}
+
+
 def test_the_parts_of_grouped_attention_in_keras(tmp_path: Path) -> None:
     path = tmp_path / "a.weights.h5"
     with h5py.File(path, "w") as file:
-        for part, shape in (("query", (128, 8, 16)), ("key", (128, 2, 16)), ("attention_output", (8, 16, 128))):
-            group = file.create_group(f"layers/grouped_query_attention/{part}/vars")
+        for part, name, shape in (
+            ("query", "query", (128, 8, 16)),
+            ("key", "key", (128, 2, 16)),
+            ("output", "attention_output", (8, 16, 128)),
+        ):
+            group = file.create_group(f"layers/grouped_query_attention/_{part}_dense/vars")
+            group.attrs["name"] = name
             group["0"] = uniform(shape, 128, 1.0)
-            group["1"] = np.zeros(shape[-2:] if part != "attention_output" else shape[-1:], np.float32)
+            group["1"] = np.zeros(shape[1:] if part != "output" else shape[-1:], np.float32)
     said = {name.split("/")[-2]: row["kind"] for name, row in rows(path).items()}
     assert said == {"query": "query", "key": "key", "attention_output": "attention_output"}
+
+
+def test_heads_follow_from_a_table_of_relative_positions(tmp_path: Path) -> None:
+    block = "encoder.block.0.layer.0.SelfAttention"
+    tensors = {
+        f"{block}.q.weight": normal((128, 256), 1 / math.sqrt(256 * 32)),
+        f"{block}.k.weight": normal((128, 256), 1 / 16, seed=1),
+        f"{block}.relative_attention_bias.weight": normal((32, 4), 1 / 16, seed=2),
+    }
+    said = rows(save(tmp_path / "a.safetensors", tensors))
+    assert said[f"{block}.q.weight"]["init"] == "transformers.T5Model.query"
+    assert said[f"{block}.k.weight"]["init"] == "transformers.T5Model"
+
+
+def test_recurrent_matrices_of_mlx(tmp_path: Path) -> None:
+    tensors = {name: uniform(shape, 64, seed=len(shape)) for name, shape in (("Wx", (256, 96)), ("bias", (256,)))}
+    path = save(tmp_path / "a.safetensors", {f"lstm.{name}": values for name, values in tensors.items()})
+    row = rows(path)["lstm.Wx"]
+    assert (row["kind"], row["fan_in"]) == ("recurrent_input", 96)
+    assert "mlx.nn.LSTM" in f"{row['init']} {row['message']}"
+
+
+@pytest.mark.parametrize(("name", "shape", "scale", "row"), [
+    ("weight", (64, 32, 32), 1 / 3 * 32, "torch.nn.Bilinear"),
+    ("classifier.weight", (10, 1280), 1280 / 30, "timm.EfficientNet.classifier"),
+])  # fmt: skip
+def test_rows_that_fit_by_their_sizes(
+    tmp_path: Path, name: str, shape: tuple[int, ...], scale: float, row: str
+) -> None:
+    path = save(tmp_path / "a.safetensors", {name: uniform(shape, math.prod(shape[1:]), scale)})
+    found = rows(path)[name]
+    assert row in f"{found['init']} {found['message']}"

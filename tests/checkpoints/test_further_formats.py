@@ -264,6 +264,15 @@ def test_a_missing_library_is_one_line(
         read(str(tmp_path / name))
 
 
+@pytest.mark.parametrize("length", [640, 896, 1152, 1408])
+def test_a_header_whose_length_begins_as_a_pickle_does(tmp_path: Path, length: int) -> None:
+    path = tmp_path / "a.safetensors"
+    head = b'{"w":{"dtype":"F32","shape":[2,2],"data_offsets":[0,16]}}'.ljust(length)
+    path.write_bytes(length.to_bytes(8, "little") + head + np.arange(4.0, dtype=np.float32).tobytes())
+    (tensor,) = read(str(path)).tensors
+    assert np.array_equal(tensor.load(), [[0.0, 1.0], [2.0, 3.0]])
+
+
 @pytest.mark.parametrize(("content", "found"), [
     (b"GGUF\x03\0\0\0", "gguf"), (b"\x82\xa6params\x81", "msgpack"), (b"\xde\x00\x20\xd9\x30", "msgpack"),
 ])  # fmt: skip
