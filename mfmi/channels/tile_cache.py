@@ -5,10 +5,12 @@ that cannot be written is not missed.
 """
 
 import contextlib
+import fcntl
 import hashlib
 import os
 import secrets
 import time
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
@@ -21,6 +23,10 @@ from mfmi.processes.cache_folder import cache_directory, digest_of_sources, is_o
 _SEAL = hashlib.sha256().digest_size
 _ABANDONED = 3600.0
 """Age in seconds at which a draft is one that a killed process has left."""
+PATIENCE = 60.0
+"""Seconds of waiting for another process to make a tile, which takes it a few: it may have been stopped."""
+_LOOK = 0.02
+"""Seconds after which a waiting process looks again."""
 
 
 @dataclass(frozen=True)
@@ -85,6 +91,31 @@ class TileCache:
             return None
         return np.frombuffer(body, dtype="<f8").astype(np.float64)
 
+    def load_or_make(
+        self, place: tuple[int, ...], size: int, make: Callable[[tuple[int, ...]], FloatArray]
+    ) -> FloatArray:
+        """Read a tile, or have it made, which no other process does at the same time.
+
+        Parameters
+        ----------
+        place, size
+            As for `load`.
+        make : callable
+            Makes the tile at a place, and stores it if it shall be kept.
+
+        Returns
+        -------
+        ndarray
+        """
+        kept = self.load(place, size)
+        if kept is None:
+            with self.alone(place):
+                # Another process may have made it in the meantime.
+                kept = self.load(place, size)
+                if kept is None:
+                    kept = make(place)
+        return kept
+
     def store(self, place: tuple[int, ...], values: FloatArray) -> None:
         """Write a tile, whole or not at all.
 
@@ -112,6 +143,66 @@ class TileCache:
                     draft.unlink()
                 raise
 
+    @contextlib.contextmanager
+    def alone(self, place: tuple[int, ...], patience: float = PATIENCE) -> Iterator[bool]:
+        """Keep other processes from making the same tile, as long as the context lasts.
+
+        What holds a tile is a lock of the system's, which a process loses when it ends, however that may be.
+
+        Parameters
+        ----------
+        place : tuple of int
+            Name of the tile.
+        patience : float
+            Seconds to wait for another process that holds it.
+
+        Yields
+        ------
+        bool
+            Whether no other process holds it, as far as can be known: True where nothing is kept or nothing can be
+            locked.
+        """
+        try:
+            descriptor = self._locked(place, patience)
+        except OSError:
+            yield True
+            return
+        if descriptor is None:
+            yield self.folder is None
+            return
+        try:
+            yield True
+        finally:
+            with contextlib.suppress(OSError):
+                self._lock_path(place).unlink()
+            os.close(descriptor)
+
+    def _locked(self, place: tuple[int, ...], patience: float) -> int | None:
+        """Descriptor of the locked file of a tile; None where another process keeps it, or nothing is kept."""
+        if self.folder is None:
+            return None
+        make_folder(self.folder)
+        path, until = self._lock_path(place), time.monotonic() + patience
+        while True:
+            descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_NONBLOCK | os.O_CLOEXEC, 0o644)
+            try:
+                fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                # The holder before may have removed the file after it was opened here, and then it locks nothing.
+                if _is_at(descriptor, path):
+                    return descriptor
+            except BlockingIOError:
+                if time.monotonic() >= until:
+                    os.close(descriptor)
+                    return None
+                time.sleep(_LOOK)
+            except BaseException:
+                os.close(descriptor)
+                raise
+            os.close(descriptor)
+
+    def _lock_path(self, place: tuple[int, ...]) -> Path:
+        return self._path(place).with_suffix(".lock")
+
     def _remove_abandoned(self) -> None:
         assert self.folder is not None
         for draft in self.folder.glob("*.part"):
@@ -127,6 +218,14 @@ class TileCache:
     def _path(self, place: tuple[int, ...]) -> Path:
         assert self.folder is not None
         return self.folder / ("_".join(str(number) for number in place) + ".tile")
+
+
+def _is_at(descriptor: int, path: Path) -> bool:
+    """Whether an open file is still the one at a path."""
+    try:
+        return os.path.samestat(os.fstat(descriptor), os.stat(path))
+    except FileNotFoundError:
+        return False
 
 
 @lru_cache(maxsize=2)

@@ -1,5 +1,8 @@
 """The exact channel's table: as good as it says, of one piece with its derivatives, and kept between processes."""
 
+import subprocess
+import sys
+import threading
 from pathlib import Path
 
 import numpy as np
@@ -18,6 +21,7 @@ NO_CACHE = TileCache(None)
 NAMES = ["relu", "leaky_relu(0.1)", "abs", "sign", "hard_tanh", "tanh", pytest.param("gelu", marks=pytest.mark.slow)]
 # ln J of abs misses the quadrature by up to 2e-7 at two of the points.
 SMALL = "sign"  # its tiles take hundredths of a second
+PLACE = (0, 0, 0)
 
 
 def points(seed, count=8):
@@ -207,3 +211,46 @@ def test_a_function_is_known_by_its_values(monkeypatch, tmp_path):
     folders = {kept_tiles(activations.get(name)).folder for name in ("leaky_relu(0.1)", "leaky_relu(0.2)", "relu")}
     assert len(folders) == 3
     assert all(folder.is_relative_to(tmp_path) for folder in folders)
+
+
+# ---- several processes -----------------------------------------------------------------------------------------------
+
+
+def test_a_tile_that_another_process_has_made_meanwhile_is_not_made_again(tmp_path):
+    ours, theirs = (counting_table(TileCache(tmp_path)) for _ in range(2))
+    with theirs.cache.alone(PLACE) as alone:
+        assert alone
+        with ours.cache.alone(PLACE, 0.0) as also:
+            assert not also
+        waiting = threading.Thread(target=ours.tile, args=(PLACE,))
+        waiting.start()
+        theirs._build(PLACE)
+    waiting.join()
+    assert (theirs._builder.built, ours._builder.built) == (1, 0)
+    assert not list(tmp_path.rglob("*.lock"))
+
+
+def test_what_a_killed_process_held_is_free(tmp_path):
+    cache = TileCache(tmp_path)
+    code = (
+        "import pathlib, signal, sys\nfrom mfmi.channels.tile_cache import TileCache\n"
+        f"with TileCache(pathlib.Path(sys.argv[1])).alone({PLACE}):\n    print('held', flush=True)\n    signal.pause()"
+    )
+    with subprocess.Popen([sys.executable, "-c", code, str(tmp_path)], stdout=subprocess.PIPE) as holder:
+        assert holder.stdout is not None
+        assert holder.stdout.readline() == b"held\n"
+        with cache.alone(PLACE, 0.0) as alone:
+            assert not alone
+        holder.kill()
+        holder.wait()
+        with cache.alone(PLACE, 0.0) as alone:
+            assert alone
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_process_that_does_not_end_is_not_waited_for(tmp_path, monkeypatch):
+    monkeypatch.setattr("mfmi.channels.exact.table.PATIENCE", 0.0)
+    ours, theirs = (counting_table(TileCache(tmp_path)) for _ in range(2))
+    with theirs.cache.alone(PLACE):
+        ours.tile(PLACE)
+    assert ours._builder.built == 1

@@ -302,18 +302,21 @@ class ChannelTable:
         """Append the coefficients of a tile, out of the cache where they are kept."""
         sizes = [(X_CELLS + 3) * (TAU_CELLS + 3) * self._columns, (TAU_CELLS + 3) * self._columns]
         # Errors in single precision take half a number each.
-        kept = self._cache.load((number,), sum(sizes) + X_CELLS * TAU_CELLS * self._s_cells // 2)
-        if kept is None:
-            tile = self._tabulate(number)
-            if self.phi.identity == self._identity:  # else a user's function has changed while it was looked at
-                self._cache.store((number,), np.concatenate((*tile[:2], tile[2].view(np.float64))))
-        else:
-            ratio, log_power, errors = np.split(kept, np.cumsum(sizes))
-            tile = ratio, log_power, errors.view(np.float32)
+        size = sum(sizes) + X_CELLS * TAU_CELLS * self._s_cells // 2
+        kept = self._cache.load_or_make((number,), size, self._made)
+        ratio, log_power, errors = np.split(kept, np.cumsum(sizes))
         self._slots[number] = len(self._slots)
-        self._ratios = np.concatenate((self._ratios, tile[0]))
-        self._log_powers = np.concatenate((self._log_powers, tile[1]))
-        self._errors = np.concatenate((self._errors, tile[2]))
+        self._ratios = np.concatenate((self._ratios, ratio))
+        self._log_powers = np.concatenate((self._log_powers, log_power))
+        self._errors = np.concatenate((self._errors, errors.view(np.float32)))
+
+    def _made(self, place: tuple[int, ...]) -> FloatArray:
+        """Make a tile, and keep it."""
+        ratio, log_power, errors = self._tabulate(*place)
+        tile = np.concatenate((ratio, log_power, errors.view(np.float64)))
+        if self.phi.identity == self._identity:  # else a user's function has changed while it was looked at
+            self._cache.store(place, tile)
+        return tile
 
     def _tabulate(self, number: int) -> tuple[FloatArray, FloatArray, NDArray[np.float32]]:
         """Coefficients of Q and of ln(D / tau), less that at tau = s, for the s of a tile, and its cells' errors."""

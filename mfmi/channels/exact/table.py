@@ -22,7 +22,7 @@ from mfmi.arguments.arrays import FloatArray
 from mfmi.channels.exact.tile_builder import TileBuilder
 from mfmi.channels.exact.tiles import ORDERS, STRETCH, WIDTHS, ChannelTile, Place, logarithms
 from mfmi.channels.protocols import TableValue
-from mfmi.channels.tile_cache import TileCache
+from mfmi.channels.tile_cache import PATIENCE, TileCache
 from mfmi.processes.progress import staged
 from mfmi.quadrature.panels import IntArray, ScalarFunction
 
@@ -136,9 +136,13 @@ class ExactTable:
         return out.reshape(shape)
 
     def _prepare(self, places: Sequence[Place]) -> None:
-        """Make the tiles that are not in memory, and say how far that is."""
+        """Make the tiles that are not in memory, and say how far that is; at last those that another process makes."""
         missing = [place for place in places if place not in self._tiles]
+        waiting: list[Place] = []
         for place in staged(f"tabulate {self.phi.name}, {len(self._tiles)} tiles so far", missing, "tiles"):
+            if not self._made(place, 0.0):
+                waiting.append(place)
+        for place in waiting:
             self.tile(place)
 
     def tile(self, place: Place) -> ChannelTile:
@@ -153,23 +157,37 @@ class ExactTable:
         -------
         Tile
         """
-        if place not in self._tiles:
-            tile = self._load(place)
-            if tile is None:
-                tile = self._builder.build(place)
-                limit = np.empty(0) if tile.limit is None else tile.limit
-                if self.phi.identity == self.identity:  # else a user's function has changed while it was looked at
-                    self.cache.store(place, np.concatenate([tile.coefficients.ravel(), limit, [tile.error]]))
-            self._tiles[place] = tile
+        if not self._made(place, PATIENCE):
+            self._build(place)
         return self._tiles[place]
 
-    def _load(self, place: Place) -> ChannelTile | None:
+    def _made(self, place: Place, patience: float) -> bool:
+        """Bring a tile into memory; False where another process is making it and has not ended after some seconds."""
+        if place in self._tiles or self._load(place):
+            return True
+        with self.cache.alone(place, patience) as alone:
+            # Another process may have made it in the meantime.
+            if self._load(place):
+                return True
+            if alone:
+                self._build(place)
+        return alone
+
+    def _build(self, place: Place) -> None:
+        tile = self._tiles[place] = self._builder.build(place)
+        limit = np.empty(0) if tile.limit is None else tile.limit
+        if self.phi.identity == self.identity:  # else a user's function has changed while it was looked at
+            self.cache.store(place, np.concatenate([tile.coefficients.ravel(), limit, [tile.error]]))
+
+    def _load(self, place: Place) -> bool:
+        """Bring a tile from the cache into memory, if it is there."""
         shape = self._builder.orders
         size, tail = int(np.prod(shape)), ORDERS[2] if self._builder.saturates(place) else 0
         stored = self.cache.load(place, size + tail + 1)
-        if stored is None:
-            return None
-        return ChannelTile(stored[:size].reshape(shape), stored[size:-1] if tail else None, float(stored[-1]))
+        if stored is not None:
+            limit = stored[size:-1] if tail else None
+            self._tiles[place] = ChannelTile(stored[:size].reshape(shape), limit, float(stored[-1]))
+        return stored is not None
 
     def _arguments(
         self, r: ArrayLike, tau: ArrayLike, s: ArrayLike
