@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
 from dataclasses import replace
 from numbers import Real
 from typing import Any
@@ -12,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mfmi.activations import Activation, get
-from mfmi.arguments.checks import flag, number, numbers, objects, word, words
+from mfmi.arguments.checks import number, numbers, objects, word, words
 from mfmi.arguments.ranges import NUMBERS
 from mfmi.errors import shown
 from mfmi.initialisers import Preset
@@ -22,7 +21,6 @@ from mfmi.networks.model import Model
 from mfmi.networks.points import Points
 from mfmi.networks.settings import noise_of, with_settings
 from mfmi.networks.weights import Weights
-from mfmi.processes.progress import OnProgress, ProgressLine
 
 
 def activations_of(given: object) -> list[Activation]:
@@ -159,15 +157,3 @@ def table_of(argument: str, given: object) -> NDArray[np.float64]:
     if table.ndim != 2 or len(table) < 2 or table.shape[1] < 1:
         raise ValueError(f"{argument}: a finite table of at least two rows is needed, not of shape {table.shape}")
     return table
-
-
-@contextmanager
-def reporting(progress: bool | OnProgress) -> Iterator[OnProgress | None]:
-    """Return the function to call with progress: the caller's own, a line on standard error for True, or None."""
-    if callable(progress):
-        yield progress
-    elif flag("progress", False if progress is None else progress):
-        with ProgressLine() as line:
-            yield line
-    else:
-        yield None

@@ -17,6 +17,8 @@ from mfmi.errors import shown
 from mfmi.names import CORRELATION, INPUT_VARIANCE, NOISE_PLACEMENTS, SIGMA_NOISE, UNITS
 from mfmi.networks.points import Points
 from mfmi.networks.settings import with_settings
+from mfmi.processes.progress import OnProgress
+from mfmi.processes.reporting import reporting
 from mfmi.storage.frames import Answer
 from mfmi.storage.parquet import columns_in
 from mfmi.storage.provenance import information_unit, provenance_of_command
@@ -48,6 +50,7 @@ def audit(
     branch_matrices: int | None = None,
     noise_scale: str | None = None,
     noise_in: str | None = None,
+    progress: bool | OnProgress = False,
 ) -> AuditFrame:
     """Return the layers of a checkpoint, or of several steps, as ``mfmi audit`` shows them.
 
@@ -79,6 +82,8 @@ def audit(
     inputs
         Real inputs, a row each, shape (N, n_0): their covariance is that of the input, and the columns ``*_measured``
         say what they do in the network itself.
+    progress
+        True to say on standard error how far it is, or a function that is called with a `mfmi.Progress`.
 
     Returns
     -------
@@ -109,15 +114,16 @@ def audit(
     own |= {"branch_matrices": branch_matrices, "noise_scale": noise_scale, "noise_in": noise_in}
     network = _network(activation, sigma_noise, noise_at, estimators, unit, given, own)
     other = None if compare is None else _path("compare", compare)
-    found = audit_files(
-        _paths(checkpoint),
-        axes=axes,
-        heads=None if heads is None else whole_number("heads", heads, MOST_ENTRIES),
-        layers=_names(layers),
-        quick=flag("quick", quick),
-        compare=other,
-        network=network,
-    )
+    with reporting(progress):
+        found = audit_files(
+            _paths(checkpoint),
+            axes=axes,
+            heads=None if heads is None else whole_number("heads", heads, MOST_ENTRIES),
+            layers=_names(layers),
+            quick=flag("quick", quick),
+            compare=other,
+            network=network,
+        )
     from mfmi.api.frames import AuditFrame
 
     frame = answer_of(found, network, other).to_frame(AuditFrame)

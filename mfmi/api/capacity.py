@@ -31,6 +31,8 @@ from mfmi.attainable import (
 from mfmi.attainable import capacity as find
 from mfmi.errors import shown
 from mfmi.names import INPUT_VARIANCE, SIGMA_NOISE, SYMMETRY_AT, UNITS, WEIGHTS
+from mfmi.processes.progress import OnProgress, stage
+from mfmi.processes.reporting import reporting
 from mfmi.storage.frames import Answer
 from mfmi.storage.provenance import provenance_of_command
 
@@ -94,6 +96,7 @@ def capacity(
     symmetry_at: str = SYMMETRY_AT[0],
     every_layer: bool = False,
     unit: str = "nats",
+    progress: bool | OnProgress = False,
 ) -> pd.DataFrame:
     """Find the largest information that an architecture can carry, whatever its weights.
 
@@ -137,6 +140,8 @@ def capacity(
         A row per layer: what each allows on its own.
     unit
         "nats" or "bits", in total.
+    progress
+        True to say on standard error how far it is, or a function that is called with a `mfmi.Progress`.
 
     Returns
     -------
@@ -173,17 +178,18 @@ def capacity(
     variance = None if input_variance is None else number("input_variance", input_variance, NUMBERS["input_variance"])
     limits = None if gains is None else np.atleast_1d(numbers("gains", gains, NUMBERS["gains"])).ravel().tolist()
     architecture = architecture_of(_sizes("widths", widths), _sizes("shape", shape), _layers(layers))
-    return capacity_of(
-        architecture,
-        phi,
-        gains_of(architecture, deviation, kind, limits),
-        noise,
-        covariance_of(architecture.n_0, variance, table, values, INPUT_VARIANCE),
-        symmetry=_symmetry(symmetry),
-        symmetry_at=word("symmetry_at", symmetry_at, SYMMETRY_AT),
-        every_layer=flag("every_layer", every_layer),
-        unit=word("unit", unit, UNITS),
-    ).to_frame()
+    of_layers = gains_of(architecture, deviation, kind, limits)
+    wanted: dict[str, Any] = {
+        "symmetry": _symmetry(symmetry),
+        "symmetry_at": word("symmetry_at", symmetry_at, SYMMETRY_AT),
+        "every_layer": flag("every_layer", every_layer),
+        "unit": word("unit", unit, UNITS),
+    }
+    with reporting(progress):
+        with stage("covariance of the input"):
+            covariance = covariance_of(architecture.n_0, variance, table, values, INPUT_VARIANCE)
+        with stage("capacity"):
+            return capacity_of(architecture, phi, of_layers, noise, covariance, **wanted).to_frame()
 
 
 def _sizes(argument: str, given: object) -> list[int] | None:

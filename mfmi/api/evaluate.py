@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from mfmi.activations import Activation
-from mfmi.api.arguments import activation_names, estimators_of, reporting, scales_of, weights_of
+from mfmi.api.arguments import activation_names, estimators_of, scales_of, weights_of
 from mfmi.arguments.checks import broadcast_arrays, listed, number, numbers, whole_number, whole_numbers, word, words
 from mfmi.arguments.ranges import DEEPEST, MOST_SEED, NUMBERS, WIDEST, WIDEST_DRAWN
 from mfmi.bounds.evaluate import evaluate_points
@@ -24,12 +24,17 @@ from mfmi.networks.settings import Settings
 from mfmi.networks.structure import sites_of
 from mfmi.networks.weights import Weights
 from mfmi.processes.progress import Clock, OnProgress
+from mfmi.processes.reporting import reporting
 from mfmi.storage.frames import Answer
 from mfmi.storage.parquet import columns_in
 from mfmi.storage.provenance import provenance_of_rows
 
 if TYPE_CHECKING:
     import pandas as pd
+
+# What is reported is done in so many parts, of at least so many rows, which cost little more than all at once.
+PARTS = 50
+ROWS_OF_A_PART = 64
 
 
 def evaluate(
@@ -258,8 +263,11 @@ def _rows(
     """Evaluate the points, so many at once."""
     model = model.for_layers(int(observed.sum()) * len(points))
     size = model.points_at_once(observed, sites=sites_of(points))
+    if on_progress is not None:  # parts that are finished every now and then
+        size = min(size, max(-(-len(points) // PARTS), ROWS_OF_A_PART // len(observed), 1))
     starts = range(0, len(points), size)
     clock = Clock(on_progress, len(starts))
+    clock.tell("evaluate", 0)
     chunks = []
     for start in starts:
         chunks.append(evaluate_points(points[start : start + size], observed, asked, unit, optional, model))

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from numpy.typing import ArrayLike
 
 from mfmi.activations import Activation
-from mfmi.api.arguments import one_network, reporting
+from mfmi.api.arguments import one_network
 from mfmi.arguments.checks import flag, whole_number, word
 from mfmi.arguments.ranges import DEEPEST
 from mfmi.jacobian import COLUMNS, Isometry
@@ -17,6 +17,7 @@ from mfmi.names import DEPTH, INPUT_VARIANCE, SIGMA_NOISE, WEIGHTS
 from mfmi.networks.convolution import convolution_of
 from mfmi.networks.points import Points
 from mfmi.processes.progress import Clock, OnProgress
+from mfmi.processes.reporting import reporting
 from mfmi.storage.frames import Answer
 from mfmi.storage.provenance import provenance_of_command
 

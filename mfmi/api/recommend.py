@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from numpy.typing import ArrayLike
 
 from mfmi.activations import Activation, get, names
-from mfmi.api.arguments import activations_of, one_noise, one_structure, presets_of, reporting
+from mfmi.api.arguments import activations_of, one_noise, one_structure, presets_of
 from mfmi.arguments.checks import flag, number, numbers, whole_number, word
 from mfmi.arguments.ranges import DEEPEST, NUMBERS
 from mfmi.errors import ArgumentError
@@ -29,6 +29,7 @@ from mfmi.names import (
 )
 from mfmi.networks.convolution import convolution_of
 from mfmi.processes.progress import Clock, OnProgress
+from mfmi.processes.reporting import reporting
 from mfmi.recommendation.branches import StreamRecommendation, is_stream, recommend_branch
 from mfmi.recommendation.code import code
 from mfmi.recommendation.ranking import Ranking, rank

@@ -30,7 +30,7 @@ FUNCTIONS = (
     *("fixed_point", "fixed_points", "edge_of_chaos", "activation", "activation_names"),
 )
 # The methods of a class that build it or that a user calls.
-CLASSES = {"Weights": ("from_spectrum", "from_matrix", "from_layers"), "Progress": ()}
+CLASSES: dict[str, tuple[str, ...]] = {"Weights": ("from_spectrum", "from_matrix", "from_layers"), "Progress": ()}
 METHODS = (
     *("derivative", "second_moment", "second_moment_slope", "slope_moment", "correlation"),
     *("slope_correlation", "conditional", "log_slope", "with_error"),

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from mfmi.activations import Activation, get
-from mfmi.api.arguments import estimators_of, one_network, reporting, table_of, weights_of
+from mfmi.api.arguments import estimators_of, one_network, table_of, weights_of
 from mfmi.arguments.checks import number, objects, whole_number, whole_numbers, word
 from mfmi.arguments.ranges import (
     DEEPEST,
@@ -35,6 +35,7 @@ from mfmi.networks.model import SQUARE
 from mfmi.networks.weights import Weights
 from mfmi.processes.pool import available_cpus
 from mfmi.processes.progress import OnProgress
+from mfmi.processes.reporting import reporting
 from mfmi.storage.frames import Answer
 from mfmi.storage.provenance import information_unit, provenance_of_command
 from mfmi.verification import COLUMNS, Effort, Row, Setting, block_of, chosen_pairs, kernel_of

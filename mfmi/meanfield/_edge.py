@@ -20,7 +20,9 @@ from mfmi.arguments.ranges import DEVIATION
 from mfmi.errors import shown
 from mfmi.meanfield._fixed_points import broadcast, fixed_point, slope_moment
 from mfmi.meanfield._length_map import MAP_ROUNDING, length_map_grid
-from mfmi.meanfield._table import PointTable
+from mfmi.meanfield._table import PointTable, in_parts, joined
+from mfmi.processes.progress import OnProgress
+from mfmi.processes.reporting import reporting
 from mfmi.quadrature.roots import brackets, solve
 
 # Relative distance of sigma_w from a marginal one that rounding of its square explains.
@@ -80,6 +82,7 @@ def edge_of_chaos(
     *,
     sigma_w: ArrayLike | None = None,
     input_variance: ArrayLike = 1.0,
+    progress: bool | OnProgress = False,
 ) -> EdgeOfChaos:
     """Every branch of the edge of chaos at given biases, or at given weights (theory (7)).
 
@@ -90,6 +93,7 @@ def edge_of_chaos(
     sigma_noise : standard deviation of the noise in the hidden layers; 0 for noise at the output only.
     sigma_w : standard deviation of the weights, instead of `sigma_b`.
     input_variance : variance of an input entry, which decides `reached`.
+    progress : True to say on standard error how far it is, or a function that is called with a `mfmi.Progress`.
 
     Returns
     -------
@@ -121,8 +125,14 @@ def edge_of_chaos(
     named = {name: given, "sigma_noise": sigma_noise, "input_variance": input_variance}
     axis, noise, q_x = (array.ravel() for array in broadcast(**named))
     target, h2 = axis * axis, noise * noise
-    points = _homogeneous(phi, target, h2, by_weight) if phi.homogeneous else _branches(phi, target, h2, by_weight)
-    return _table(phi, target, h2, q_x, points, by_weight)
+    of_edge = _homogeneous if phi.homogeneous else _branches
+    with reporting(progress):
+        parts = []
+        for rows in in_parts("edge of chaos", len(target)):
+            points = of_edge(phi, target[rows], h2[rows], by_weight)
+            part = dict(_table(phi, target[rows], h2[rows], q_x[rows], points, by_weight))
+            parts.append(part | {"index": part["index"] + rows.start})
+    return EdgeOfChaos(**joined(parts))
 
 
 @dataclass(frozen=True)

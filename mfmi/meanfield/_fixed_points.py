@@ -16,7 +16,9 @@ from mfmi.arguments.checks import broadcast_arrays, numbers
 from mfmi.arguments.ranges import DEVIATION, LARGEST, SMALLEST, Range
 from mfmi.meanfield._correlation_map import CRITICAL, correlation_fixed_point
 from mfmi.meanfield._length_map import length_map_grid, reached, roots
-from mfmi.meanfield._table import PointTable
+from mfmi.meanfield._table import PointTable, in_parts, joined
+from mfmi.processes.progress import OnProgress
+from mfmi.processes.reporting import reporting
 
 
 @dataclass(frozen=True)
@@ -91,6 +93,7 @@ def fixed_point(
     sigma_b: ArrayLike = 0.0,
     sigma_noise: ArrayLike = 0.0,
     input_variance: ArrayLike = 1.0,
+    progress: bool | OnProgress = False,
 ) -> FixedPoint:
     """Fixed points, phase and depth scales (theory (5)-(6)).
 
@@ -100,6 +103,7 @@ def fixed_point(
     sigma_w, sigma_b : standard deviations of weights and biases; broadcast against each other.
     sigma_noise : standard deviation of the noise in the hidden layers; 0 for noise at the output only.
     input_variance : variance of an input entry; decides which of several fixed points is reached.
+    progress : True to say on standard error how far it is, or a function that is called with a `mfmi.Progress`.
 
     Returns
     -------
@@ -113,11 +117,18 @@ def fixed_point(
     """
     phi = get_activation(activation)
     shape, w2, b2, h2, s_1 = _variances(sigma_w, sigma_b, sigma_noise, input_variance)
+    with reporting(progress):
+        parts = [_of_part(phi, w2[rows], b2[rows], h2[rows], s_1[rows]) for rows in in_parts("fixed points", len(w2))]
+    return FixedPoint(**{name: values.reshape(shape)[()] for name, values in joined(parts).items()})
+
+
+def _of_part(
+    phi: Activation, w2: FloatArray, b2: FloatArray, h2: FloatArray, s_1: FloatArray
+) -> dict[str, NDArray[Any]]:
     ends = reached(phi, w2, b2 + h2, s_1)
     found = _scales(phi, w2, b2, h2, ends.s)
     found |= {"n_stable": ends.n_stable, "residual": _residual(phi, w2, b2 + h2, ends.s)}
-    found |= certainty(phi, ends.s, found)
-    return FixedPoint(**{name: value.reshape(shape)[()] for name, value in found.items()})
+    return found | certainty(phi, ends.s, found)
 
 
 # What overflows is inf and reported as such.
@@ -129,12 +140,13 @@ def fixed_points(
     sigma_b: ArrayLike = 0.0,
     sigma_noise: ArrayLike = 0.0,
     input_variance: ArrayLike = 1.0,
+    progress: bool | OnProgress = False,
 ) -> FixedPoints:
     """Every fixed point of the length map, which of them attract, and which one the input reaches.
 
     Parameters
     ----------
-    activation, sigma_w, sigma_b, sigma_noise, input_variance
+    activation, sigma_w, sigma_b, sigma_noise, input_variance, progress
         As in `fixed_point`.
 
     Returns
@@ -156,12 +168,23 @@ def fixed_points(
     """
     phi = get_activation(activation)
     _, w2, b2, h2, s_1 = _variances(sigma_w, sigma_b, sigma_noise, input_variance)
+    with reporting(progress):
+        parts = []
+        for rows in in_parts("fixed points", len(w2)):
+            part = _all_of_part(phi, w2[rows], b2[rows], h2[rows], s_1[rows])
+            parts.append(part | {"index": part["index"] + rows.start})
+    return FixedPoints(**joined(parts))
+
+
+def _all_of_part(
+    phi: Activation, w2: FloatArray, b2: FloatArray, h2: FloatArray, s_1: FloatArray
+) -> dict[str, NDArray[Any]]:
     found = roots(phi, w2, b2 + h2, s_1)
     end = reached(phi, w2, b2 + h2, s_1).s[found.row]
     scales = _scales(phi, w2[found.row], b2[found.row], h2[found.row], found.s)
     # Both come out of the same bracket, but for a continuum, which has one entry.
     at_end = np.isfinite(end) & (np.abs(found.s - end) <= CRITICAL * end)
-    return FixedPoints(index=found.row, stable=found.attracting, reached=at_end, **scales)
+    return {"index": found.row, "stable": found.attracting, "reached": at_end, **scales}
 
 
 # Of the mean field any number may be 0, also the variance of the input.

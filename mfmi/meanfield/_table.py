@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import fields
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+from numpy.typing import NDArray
+
+from mfmi.processes.progress import stage
 
 if TYPE_CHECKING:
     import pandas as pd
+
+POINTS_OF_A_PART = 4096
 
 
 class PointTable:
@@ -48,3 +53,19 @@ class PointTable:
     def __iter__(self) -> Iterator[dict[str, Any]]:
         columns = {name: np.ravel(np.asarray(value)) for name, value in self.items()}
         return ({name: column[row] for name, column in columns.items()} for row in range(len(self)))
+
+
+def in_parts(name: str, count: int) -> Iterator[slice]:
+    """Slices of so many points, at least one; several are announced as a stage that counts points."""
+    if count <= POINTS_OF_A_PART:
+        yield slice(0, count)
+        return
+    with stage(name, count, "points") as work:
+        for start in range(0, count, POINTS_OF_A_PART):
+            yield slice(start, start + POINTS_OF_A_PART)
+            work.advance(min(POINTS_OF_A_PART, count - start))
+
+
+def joined(parts: Sequence[Mapping[str, NDArray[Any]]]) -> dict[str, NDArray[Any]]:
+    """The columns of several parts, one after another."""
+    return {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}

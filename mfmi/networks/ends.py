@@ -19,6 +19,8 @@ from mfmi.names import BY_DEPTH
 from mfmi.networks.points import Points
 from mfmi.networks.settings import Settings
 from mfmi.networks.structure import architecture, check
+from mfmi.processes.progress import OnProgress, staged
+from mfmi.processes.reporting import reporting
 
 
 def fixed_point(
@@ -40,6 +42,7 @@ def fixed_point(
     sigma_b_out: ArrayLike | None = None,
     noise_scale: str | Iterable[str] | None = None,
     noise_in: str | Iterable[str] | None = None,
+    progress: bool | OnProgress = False,
 ) -> FixedPoint | StreamEnds:
     """Fixed points, phase and depth scales of wide random networks.
 
@@ -53,6 +56,7 @@ def fixed_point(
     normalization, norm_at, skip, branch, branch_matrices, hidden_ratio : norms and skips, as in `mfmi.evaluate`.
     sigma_w_in, sigma_b_in, sigma_w_out, sigma_b_out : of the first matrix, and of the second of a branch.
     noise_scale, noise_in : the scale of the noise, and whether the skip carries it.
+    progress : True to say on standard error how far it is, or a function that is called with a `mfmi.Progress`.
 
     Returns
     -------
@@ -86,16 +90,17 @@ def fixed_point(
         noise = cast("ArrayLike", sigma_noise)
         return plain_fixed_point(
             get_activation(activation), sigma_w=sigma_w, sigma_b=sigma_b, sigma_noise=noise,
-            input_variance=input_variance,
+            input_variance=input_variance, progress=progress,
         )  # fmt: skip
     points, shape = _points(activation, sigma_w, sigma_b, sigma_noise, input_variance, given)
     phi = get_activation(points.activation[0])
     found: dict[str, NDArray[Any]] = {}
-    for rows in points.structured.groups():
-        part = stream_ends(architecture(phi, points[rows], 1))
-        for name, values in part.items():
-            kind = object if values.dtype.kind in "OU" else np.float64
-            found.setdefault(name, np.empty(len(points), dtype=kind))[rows] = values
+    with reporting(progress):
+        for rows in staged("fixed points", points.structured.groups(), "kinds of network"):
+            part = stream_ends(architecture(phi, points[rows], 1))
+            for name, values in part.items():
+                kind = object if values.dtype.kind in "OU" else np.float64
+                found.setdefault(name, np.empty(len(points), dtype=kind))[rows] = values
     return StreamEnds(**{name: values.reshape(shape)[()] for name, values in found.items()})
 
 

@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 import contextlib
-import sys
 import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
-from types import TracebackType
 from typing import TypeVar
 
 PROGRESS_INTERVAL = 0.1
@@ -27,6 +25,9 @@ class Progress:
     rows : rows of the parts that this run has finished, where parts have rows.
     seconds : since the run began.
     unit : what the parts are.
+    share : share of the stage that is done, from 0 to 1.
+    words : all of it in words, with the time that is left and what goes on within the part under way; empty where
+        nobody but a program is told.
     """
 
     stage: str
@@ -35,6 +36,12 @@ class Progress:
     rows: int
     seconds: float
     unit: str = "chunks"
+    words: str = ""
+
+    @property
+    def share(self) -> float:
+        """Share of the stage that is done, from 0 to 1."""
+        return self.chunks_done / self.n_chunks if self.n_chunks else 0.0
 
     @property
     def kind(self) -> str:
@@ -68,10 +75,12 @@ class Stage:
     def advance(self, count: float = 1.0) -> None:
         """Note that so much more is done."""
         self.done += count
+        _notice()
 
     def reach(self, done: float) -> None:
         """Note how much is done in all; less than before is not believed."""
         self.done = max(self.done, done)
+        _notice()
 
     @property
     def text(self) -> str:
@@ -87,6 +96,22 @@ class Stage:
 
 
 _running: list[Stage] = []
+_watches: list[Callable[[bool], None]] = []
+
+
+@contextlib.contextmanager
+def watching(notice: Callable[[bool], None]) -> Iterator[None]:
+    """Call a function whenever the work under way changes, with whether the innermost of it is over."""
+    _watches.append(notice)
+    try:
+        yield
+    finally:
+        _watches.remove(notice)
+
+
+def _notice(over: bool = False) -> None:
+    for watch in _watches:
+        watch(over)
 
 
 @contextlib.contextmanager
@@ -101,7 +126,9 @@ def stage(name: str, total: float | None = None, unit: str = "") -> Iterator[Sta
     one = Stage(name, total, unit)
     _running.append(one)
     try:
+        _notice()
         yield one
+        _notice(over=True)
     finally:
         _running.remove(one)
 
@@ -164,46 +191,6 @@ class Clock:
         if self.on_progress and (now - self._told >= PROGRESS_INTERVAL or done == self.n_chunks):
             self._told = now
             self.on_progress(Progress(stage, done, self.n_chunks, self.rows, self.seconds, self.unit))
-
-
-class ProgressLine:
-    """Says on standard error what it is called with, once the work takes longer than a second; clears it at the end.
-
-    On a terminal and in a notebook one line is written over; elsewhere there is a line every half minute.
-    """
-
-    def __init__(self) -> None:
-        self._first: Progress | None = None
-        self._began = self._said = time.monotonic()
-        self._width = 0
-        self._writes_over = sys.stderr is not None and (sys.stderr.isatty() or "ipykernel" in sys.modules)
-
-    def __enter__(self) -> ProgressLine:
-        """Begin to wait for the first second to pass."""
-        return self
-
-    def __call__(self, progress: Progress) -> None:
-        """Say how far it is, if it is time to."""
-        if self._first is None or progress.kind != self._first.kind:
-            self._first = progress
-        now = time.monotonic()
-        every = PROGRESS_INTERVAL if self._writes_over else LINE_EVERY
-        if sys.stderr is None or now - self._began < PATIENCE or now - self._said < every:
-            return
-        self._said = now
-        text = f"mfmi: {text_of(progress, self._first)}"
-        if self._writes_over:
-            sys.stderr.write(f"\r{text:<{self._width}}")
-            self._width = len(text)
-        else:
-            sys.stderr.write(f"{text}\n")
-        sys.stderr.flush()
-
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
-        """Wipe the line."""
-        if self._width and sys.stderr is not None:
-            sys.stderr.write(f"\r{' ' * self._width}\r")
-            sys.stderr.flush()
 
 
 def text_of(now: Progress | None, first: Progress | None) -> str:

@@ -160,8 +160,10 @@ def test_an_audit_is_the_commands(command_line: CommandLine, tmp_path: Path, net
     options = ("--act", "tanh", "--estimator", "linear") if network else ()
     keywords: dict[str, Any] = {"activation": "tanh", "estimators": "linear"} if network else {}
     file = read(command_line, tmp_path, "audit", str(checkpoint), *options)
-    frame = mfmi.audit(checkpoint, **keywords)
+    told: list[mfmi.Progress] = []
+    frame = mfmi.audit(checkpoint, **keywords, progress=told.append)
     same(frame, file)
+    assert ("audit net.npz", 3, 3) in [(one.stage, one.chunks_done, one.n_chunks) for one in told]
     assert frame.attrs["findings"] == frame.attrs["mfmi"]["audit"]["findings"] != []
     assert frame.fan_in.tolist()[:2] == [30, 20]
 

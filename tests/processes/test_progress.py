@@ -5,6 +5,7 @@ import re
 import signal
 import subprocess
 import sys
+import threading
 import time
 from pathlib import Path
 from typing import Any
@@ -25,6 +26,7 @@ from mfmi.cli.terminal import Terminal
 from mfmi.columns import COLUMNS
 from mfmi.processes import progress
 from mfmi.processes.progress import Clock, Progress, Stage, running, stage, staged, text_of
+from mfmi.processes.reporting import reporting
 from mfmi.recommendation.results import NetworkFamily
 from mfmi.recommendation.search import optimum
 from mfmi.storage.parquet import read_batches, write_blocks
@@ -93,6 +95,78 @@ def test_less_than_before_is_not_believed() -> None:
     one.reach(0.5)
     one.reach(0.25)
     assert one.done == 0.5
+
+
+# ---- to whom -------------------------------------------------------------------------------------------------------
+
+
+def test_a_function_is_told_what_goes_on_within_a_part(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("mfmi.processes.reporting.PROGRESS_INTERVAL", 0.0)
+    told: list[Progress] = []
+    with reporting(told.append) as on_progress:
+        clock = Clock(on_progress, 2)
+        clock.tell("evaluate", 0)
+        with stage("tabulate gelu", 4, "tiles") as work:
+            work.advance()
+        clock.finish(10, 2)
+    assert [one.share for one in told] == [0.0, 0.0, 0.0, 0.0, 1.0]
+    assert {one.stage for one in told} == {"evaluate"}
+    assert "tabulate gelu 1/4 tiles, " in told[2].words
+    assert all("tabulate" not in one.words for one in (told[0], told[-1]))
+
+
+def test_without_reports_the_outermost_work_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
+    told: list[Progress] = []
+    with reporting(told.append), stage("audit", 3, "tensors") as work:
+        work.advance(3)
+    with reporting(told.append), stage("capacity"):
+        pass
+    with reporting(told.append), stage("search", 1.0) as work:
+        work.reach(0.5)
+    ends = [(one.stage, one.chunks_done, one.n_chunks, one.unit) for one in told]
+    assert ends == [("audit", 3, 3, "tensors"), ("capacity", 1, 1, "stages"), ("search", 50, 100, "%")]
+
+
+def test_what_other_threads_do_is_not_told() -> None:
+    told: list[Progress] = []
+
+    def other() -> None:
+        with stage("another", 1, "parts") as work:
+            work.advance()
+
+    with reporting(told.append):
+        thread = threading.Thread(target=other)
+        thread.start()
+        thread.join()
+    assert told == []
+
+
+def test_a_function_that_raises_ends_the_work(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("mfmi.processes.reporting.PROGRESS_INTERVAL", 0.0)
+
+    def stop(progress: Progress) -> None:
+        raise KeyError(progress.stage)
+
+    with pytest.raises(KeyError, match="fixed points"), reporting(stop), stage("fixed points", 2, "points"):
+        pytest.fail("the work goes on")
+    assert running() == ()
+
+
+def test_true_writes_what_is_done_meanwhile(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr("mfmi.processes.reporting.LINE_EVERY", 0.01)
+    with reporting(True), stage("tabulate gelu", 4, "tiles") as work:
+        work.advance()
+        until = time.monotonic() + 60.0
+        written = ""
+        while "tiles" not in written and time.monotonic() < until:
+            written += capsys.readouterr().err
+    assert "mfmi: tabulate gelu 1/4 tiles, " in written
+    with reporting(True):
+        pass
+    with pytest.raises(ValueError, match="progress: 3 is neither True nor False"), reporting(3):  # type: ignore[arg-type]
+        pass
 
 
 # ---- who says it -----------------------------------------------------------------------------------------------------
