@@ -75,6 +75,11 @@ def load(spec: str) -> UserActivation:
     return _examined(spec, function, _slope_of(function) or getattr(module, f"{function_name}_derivative", None))
 
 
+def in_use(spec: str) -> bool:
+    """Whether this process has imported that function already, for a user who named it."""
+    return spec in _callables or any(name == spec for name, *_ in _known)
+
+
 def of_callable(function: Callable[..., Any]) -> UserActivation:
     """Return the activation of a function that is given itself.
 

@@ -167,6 +167,28 @@ def get(spec: str | Activation | Callable[..., Any]) -> Activation:
 Activation.by_name = staticmethod(get)
 
 
+def of_file(name: str) -> Activation:
+    """Return the activation that a file of results names, without running code because a file says so.
+
+    Parameters
+    ----------
+    name : str
+        As the file has it. A user's function must be in use in this process already.
+
+    Returns
+    -------
+    Activation
+
+    Raises
+    ------
+    ValueError
+        The function is not in use, or is not what it was; or the name is unknown.
+    """
+    if _USER.match(name) and not _loading.in_use(name.strip()):
+        raise ValueError(f"a file that names code does not run it: --act {name.strip()} does")
+    return get(name)
+
+
 @lru_cache(maxsize=512)
 def _parse(spec: str) -> Activation:
     call = _CALL.match(spec)

@@ -13,7 +13,7 @@ from mfmi.arguments.ranges import Range
 from mfmi.cli import plot_page
 from mfmi.cli.command import command as make_command
 from mfmi.cli.following import following
-from mfmi.cli.options import Real, Word
+from mfmi.cli.options import Real, Word, network_option
 from mfmi.cli.progress import ProgressDisplay, showing
 from mfmi.cli.sink import Sink
 from mfmi.cli.terminal import terminal
@@ -22,6 +22,7 @@ from mfmi.errors import did_you_mean
 if TYPE_CHECKING:
     import pandas as pd
 
+    from mfmi.activations import Activation
     from mfmi.columns import Column
     from mfmi.report.figure_choice import Wishes
     from mfmi.report.figure_data import Figure
@@ -69,6 +70,11 @@ MOST_ROWS = 20_000_000
 )
 @click.option("--where", metavar="CONDITION", help="Only rows where this is true, as in mfmi show.")
 @click.option("--width", type=Real(Range(2, 20)), metavar="INCHES", help="[default: 3.4, or 7 for many panels]")
+@network_option(
+    "activation",
+    required=False,
+    help="A function of your own that the file names, for its edge of chaos: a file does not run code by itself.",
+)
 @click.option("--data", metavar="FILE", type=click.Path(), help="Data of the figure: CSV, JSON, Parquet.")
 @click.option("--force", is_flag=True, help="Replace existing files.")
 def command(
@@ -82,6 +88,7 @@ def command(
     quantities: tuple[str, ...],
     where: str | None,
     width: float | None,
+    activation: Activation | None,
     data: str | None,
     force: bool,
 ) -> None:

@@ -94,24 +94,31 @@ def write_sweep(
 def write_audit(file: str, columns: Mapping[str, Column], where: str | None, path: Path, force: bool) -> None:
     """Write the page of an audit; arguments as of `write_sweep`."""
     from mfmi.report.page import audit_page, compose
+    from mfmi.report.page.thinning import thinned_audit
 
     rows = read_rows(file, columns, where)
-    try:
-        page = audit_page(
-            rows,
-            list(columns.values()),
-            _origin(file),
-            title=Path(file).name,
-            summary=_summary(file, len(rows), len(rows), where),
-            notes=(_digits(),),
-        )
-    except ValueError as error:
-        raise click.UsageError(f"nothing to draw in {file}: {error}.") from None
-    document = compose(page)
-    if len(document) > MOST_BYTES:
-        sizes = f"{len(document):,} bytes, and {MOST_BYTES:,} are allowed"
-        raise click.UsageError(f"the page would have {sizes}: narrow the rows with --where.")
-    _write(document, path, force, None)
+    most = MOST_ROWS
+    while True:
+        keep, notes = thinned_audit(rows, most)
+        shown = int(keep.sum())
+        try:
+            page = audit_page(
+                rows[keep],
+                list(columns.values()),
+                _origin(file),
+                title=Path(file).name,
+                summary=_summary(file, len(rows), shown, where),
+                notes=(*notes, _digits()),
+            )
+        except ValueError as error:
+            raise click.UsageError(f"nothing to draw in {file}: {error}.") from None
+        document = compose(page)
+        if len(document) <= MOST_BYTES:
+            break
+        if shown == 1:
+            raise click.UsageError(f"a page with a single row of {file} would have {len(document):,} bytes: too many.")
+        most = max(1, int(shown * min(MOST_BYTES / len(document), 0.95) * 0.95))
+    _write(document, path, force, None if shown == len(rows) else f"{shown:,} of {len(rows):,} rows")
 
 
 def read_rows(file: str, columns: Mapping[str, Column], where: str | None, keep: Any = None) -> pd.DataFrame:

@@ -12,7 +12,7 @@ from mfmi.cli.command import command as make_command
 from mfmi.cli.condition import nothing_meets, parsed
 from mfmi.cli.following import following
 from mfmi.cli.numbers import known
-from mfmi.cli.options import Count
+from mfmi.cli.options import Count, network_option
 from mfmi.cli.progress import ProgressDisplay
 from mfmi.cli.sink import Sink, output_options
 from mfmi.cli.terminal import terminal
@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     import pyarrow as pa
     from rich.console import Console
 
+    from mfmi.activations import Activation
     from mfmi.columns import Column
     from mfmi.report.where import Condition
 
@@ -59,6 +60,11 @@ SORTED_ROWS = 1_000_000
 @click.option(
     "--about", is_flag=True, help="Where the file comes from: config, versions, units, what the bounds rest on."
 )
+@network_option(
+    "activation",
+    required=False,
+    help="A function of your own that the file names, for its edge of chaos: a file does not run code by itself.",
+)
 @output_options
 def command(
     file: str,
@@ -69,6 +75,7 @@ def command(
     top: int | None,
     everything: bool,
     about: bool,
+    activation: Activation | None,
     sink: Sink,
 ) -> None:
     """Summarise a finished sweep, or the .parts folder of one that is under way.
@@ -172,7 +179,8 @@ def _show_summary(
     needed = list(dict.fromkeys((*NEEDED, *by)))
     try:
         with ProgressDisplay(terminal()):
-            summary = summarise(_matching(file, needed, condition), by)
+            wanted = condition is not None and "phase" in condition.columns
+            summary = summarise(_matching(file, needed, condition), by, wanted)
     except ValueError as error:
         raise click.UsageError(f"{error}.") from None
     block, described = to_block(summary, columns)

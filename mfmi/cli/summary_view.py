@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 from mfmi.cli.numbers import number
 from mfmi.cli.terminal import program
 from mfmi.columns import BY_NAME, Column
+from mfmi.errors import shorten
 from mfmi.names import PHASES, STATUSES
 
 if TYPE_CHECKING:
@@ -57,6 +58,10 @@ def draw(console: Console, summary: Summary, unit: str, file: str, *, everything
     if summary.best_depends_on_noise:
         low, high = summary.noise_levels
         say(console, f"best over noise from {low:g} to {high:g}: --group-by ...,sigma_noise,depth parts them", "dim")
+    if summary.left_out:
+        say(console, "unbounded networks are not among the best: --where 'phase == \"unbounded\"' ranks them", "dim")
+    for name, reason in summary.unknown.items():
+        say(console, f"no edge of chaos is known of {shorten(name)}: {reason[:300]}", "dim")
     for text in counts(summary.tally):
         say(console, text)
     for text in failures(summary.tally):

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from mfmi.activations import get
+from mfmi.activations import get, of_file
 from mfmi.arguments.arrays import FloatArray
 from mfmi.errors import MfmiError, shorten
 from mfmi.meanfield import EdgeOfChaos, edge_curve, edge_of_chaos
@@ -46,9 +46,9 @@ def has_edge(network: Mapping[str, Any]) -> bool:
 
 @lru_cache(maxsize=256)
 def _trouble(activation: str) -> str:
-    """Why an activation cannot be evaluated here; empty if it can."""
+    """Why an activation that a file names cannot be evaluated here; empty if it can."""
     try:
-        get(activation)
+        of_file(activation)
     except (ValueError, MfmiError) as error:
         return " ".join(str(error).split())
     return ""
@@ -58,9 +58,7 @@ def unknown_activations(names: Iterable[str]) -> tuple[str, ...]:
     """Say of which activations of a file the edge of chaos is not drawn, for they are not known here, and why."""
     reasons = {name: _trouble(name) for name in dict.fromkeys(names)}
     return tuple(
-        f"no edge of chaos is drawn for {shorten(name)}, which cannot be evaluated here: {reason[:300]}"
-        for name, reason in reasons.items()
-        if reason
+        f"no edge of chaos is drawn for {shorten(name)}: {reason[:300]}" for name, reason in reasons.items() if reason
     )
 
 

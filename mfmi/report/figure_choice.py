@@ -121,6 +121,8 @@ def choose(rows: pd.DataFrame, wishes: Wishes, refined: Mapping[str, bool] | Non
     by_values = _spread(values[by]) if by is not None else ()
     if by is not None and len(by_values) < len(values[by]):
         notes.append(f"{len(by_values)} of {len(values[by])} values of {by} have a curve: --where picks others")
+    if ranking and len(to_rank(rows)) < len(rows):
+        notes.append("unbounded networks are not ranked: --where 'phase == \"unbounded\"' ranks them alone")
     panels, columns = _panels(rows, WORDS[1:] if ranking else WORDS)
     if len(panels) > MOST_PANELS:
         notes.append(f"the first {MOST_PANELS} of {len(panels)} panels are drawn: --where picks others")
@@ -230,6 +232,12 @@ def _quantities(rows: pd.DataFrame, kind: str, panels: int) -> tuple[str, ...]:
     if panels == 1 and len(both) == 2 and not np.allclose(rows[both[0]], rows[both[1]], equal_nan=True):
         return tuple(both)
     return (both[0] if both else known[0],)
+
+
+def to_rank(rows: pd.DataFrame) -> pd.DataFrame:
+    """The rows among which the best are looked for: those whose variance stays finite, if there are any."""
+    stays = (rows["phase"] != "unbounded").to_numpy()
+    return rows[stays] if stays.any() else rows
 
 
 def axis_of(choice: Choice, rows: pd.DataFrame, name: str) -> FigureAxis:

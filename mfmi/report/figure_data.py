@@ -16,7 +16,7 @@ from mfmi.columns import COLUMNS, Column
 from mfmi.meanfield import fixed_point
 from mfmi.report.axes import FigureAxis
 from mfmi.report.edge_lines import Polyline, edge_lines, edge_places, is_known
-from mfmi.report.figure_choice import NUMBERS, WORDS, Choice, axis_of, fills, with_rows_of
+from mfmi.report.figure_choice import NUMBERS, WORDS, Choice, axis_of, fills, to_rank, with_rows_of
 from mfmi.report.network_words import NETWORK, with_words
 from mfmi.report.ranks import Ranks, rank, rank_rows
 from mfmi.report.scattered import Scattered, even_axis, rastered
@@ -128,9 +128,11 @@ def build(rows: pd.DataFrame, choice: Choice, units: Mapping[str, str]) -> Figur
     ranked = ("activation",) if choice.kind == "ranking" else ()
     context: dict[str, Any] = {name: str(rows[name].iloc[0]) for name in WORDS if name not in (*varying, *ranked)}
     context |= dict(choice.fixed)
-    parts = [(panel, _of_panel(rows, panel)) for panel in choice.panels]
     if choice.kind == "ranking":
-        return Figure(choice, rank(parts, choice.quantities), context, units)
+        bounded = to_rank(rows)
+        ranked_parts = [(panel, _of_panel(bounded, panel)) for panel in choice.panels]
+        return Figure(choice, rank(ranked_parts, choice.quantities), context, units)
+    parts = [(panel, _of_panel(rows, panel)) for panel in choice.panels]
     if choice.kind == "heat":
         heats = [_heat(part, panel, name, rows, choice, context) for name in choice.quantities for panel, part in parts]
         return Figure(choice, tuple(heats), context, units)

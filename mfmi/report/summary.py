@@ -9,8 +9,9 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from mfmi.activations import get
+from mfmi.activations import of_file
 from mfmi.columns import INFORMATION, Column
+from mfmi.errors import MfmiError
 from mfmi.meanfield import edge_of_chaos
 from mfmi.storage.parquet import Tally
 
@@ -94,6 +95,8 @@ class Summary:
     tally : counts by phase and status, and the first failures.
     noise_levels : smallest and largest sigma_noise.
     factors : those of `skip` and `branch` that vary.
+    left_out : number of rows with a value that are not among the best, for their variance grows without bound.
+    unknown : activations of which no edge of chaos is known here, each with the reason.
     """
 
     by: tuple[str, ...]
@@ -101,6 +104,8 @@ class Summary:
     tally: Tally
     noise_levels: tuple[float, float]
     factors: tuple[str, ...] = ()
+    left_out: int = 0
+    unknown: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def best_depends_on_noise(self) -> bool:
@@ -108,7 +113,7 @@ class Summary:
         return "sigma_noise" not in self.by and self.noise_levels[0] < self.noise_levels[1]
 
 
-def summarise(batches: Iterable[pa.RecordBatch], by: Sequence[str] = GROUP_BY) -> Summary:
+def summarise(batches: Iterable[pa.RecordBatch], by: Sequence[str] = GROUP_BY, unbounded: bool = False) -> Summary:
     """Find the best points of each group of rows.
 
     Parameters
@@ -117,6 +122,9 @@ def summarise(batches: Iterable[pa.RecordBatch], by: Sequence[str] = GROUP_BY) -
         Rows in order, with the columns `NEEDED` and those of `by`; one batch at a time is held.
     by
         Columns to group by.
+    unbounded
+        Whether networks whose variance grows without bound may be the best, of which it says nothing: they are no
+        networks to start from (`mfmi.recommend` leaves them out too).
 
     Returns
     -------
@@ -130,7 +138,7 @@ def summarise(batches: Iterable[pa.RecordBatch], by: Sequence[str] = GROUP_BY) -
     """
     import pyarrow as pa
 
-    gathering = Gathering(tuple(by))
+    gathering = Gathering(tuple(by), unbounded)
     for batch in batches:
         gathering.add(pa.Table.from_batches([batch]))
     return gathering.summary()
@@ -143,6 +151,8 @@ class Gathering:
     Attributes
     ----------
     by : columns to group by.
+    unbounded : whether networks whose variance grows without bound may be the best.
+    left_out : rows with a value that were left out so far because they may not.
     groups : the best so far, by key and quantity.
     tally : the counts so far.
     noise : smallest and largest so far.
@@ -150,6 +160,8 @@ class Gathering:
     """
 
     by: tuple[str, ...] = GROUP_BY
+    unbounded: bool = False
+    left_out: int = 0
     groups: dict[tuple[Any, ...], dict[str, Best | None]] = field(default_factory=dict)
     tally: Tally = field(default_factory=Tally)
     noise: tuple[float, float] = (math.inf, -math.inf)
@@ -179,6 +191,10 @@ class Gathering:
             self.groups.setdefault(key, dict.fromkeys(QUANTITIES))
         if len(self.groups) > GROUP_LIMIT:
             raise ValueError(f"more than {GROUP_LIMIT} groups: group by fewer columns")
+        if not self.unbounded:
+            grows = (frame["phase"] == "unbounded").to_numpy()
+            self.left_out += int((grows & frame[list(QUANTITIES)].notna().any(axis=1).to_numpy()).sum())
+            frame = frame[~grows]
         for quantity in QUANTITIES:
             known = frame[frame[quantity].notna()]
             rows = known.loc[known.groupby(list(self.by), sort=False, dropna=False)[quantity].idxmax()]
@@ -196,13 +212,14 @@ class Gathering:
     def summary(self) -> Summary:
         """Return what has come out so far."""
         found = [best for group in self.groups.values() for best in group.values() if best is not None]
-        edges = iter(_nearest_edges(found))
+        nearest, unknown = _nearest_edges(found)
+        edges = iter(nearest)
         lines = []
         for key, group in self.groups.items():
             placed = {name: best and self._placed(best, next(edges)) for name, best in group.items()}
             lines.append(Line(key, placed))
         factors = tuple(name for name in _FACTORS if self.swept[name][0] < self.swept[name][1])
-        return Summary(self.by, tuple(lines), self.tally, self.noise, factors)
+        return Summary(self.by, tuple(lines), self.tally, self.noise, factors, self.left_out, unknown)
 
     def _placed(self, best: Best, edge: float) -> Best:
         from dataclasses import replace
@@ -226,7 +243,7 @@ def edge_sigma_w(activation: str, sigma_b: Any, hidden_noise: Any, input_varianc
     """
     count = np.broadcast(sigma_b, hidden_noise, input_variance).size
     branches: list[list[float]] = [[] for _ in range(count)]
-    if get(activation).differentiable:
+    if of_file(activation).differentiable:
         edge = edge_of_chaos(activation, sigma_b=sigma_b, sigma_noise=hidden_noise, input_variance=input_variance)
         for index, sigma_w, reached in zip(edge.index, edge.sigma_w, edge.reached, strict=True):
             if reached:
@@ -234,18 +251,26 @@ def edge_sigma_w(activation: str, sigma_b: Any, hidden_noise: Any, input_varianc
     return branches
 
 
-def _nearest_edges(found: Sequence[Best]) -> list[float]:
-    """Return for each point the sigma_w of the nearest edge of chaos, with one call for all points of an activation."""
+def _nearest_edges(found: Sequence[Best]) -> tuple[list[float], dict[str, str]]:
+    """Find for each point the sigma_w of the nearest edge of chaos, with one call for all points of an activation.
+
+    Returns them, and the activations that have no moments here, with the reason.
+    """
     nearest = [math.nan] * len(found)
+    unknown: dict[str, str] = {}
     for activation in dict.fromkeys(best.activation for best in found):
         rows = [i for i, best in enumerate(found) if best.activation == activation and best.plain]
         hidden = [found[i].sigma_noise if found[i].noise_at == "every" else 0.0 for i in rows]
         biases, inputs = [found[i].sigma_b for i in rows], [found[i].input_variance for i in rows]
-        branches = edge_sigma_w(activation, biases, hidden, inputs)
+        try:
+            branches = edge_sigma_w(activation, biases, hidden, inputs)
+        except (ValueError, MfmiError) as error:
+            unknown[activation] = " ".join(str(error).split())
+            continue
         for i, edges in zip(rows, branches, strict=True):
             sigma_w = found[i].sigma_w
             nearest[i] = min(edges, key=lambda edge: abs(edge - sigma_w), default=math.nan)
-    return nearest
+    return nearest, unknown
 
 
 def to_block(summary: Summary, columns: Mapping[str, Column]) -> tuple[dict[str, np.ndarray[Any, Any]], list[Column]]:

@@ -28,7 +28,7 @@ from mfmi.report.network_words import with_words
 from mfmi.report.page import sweep_page
 from mfmi.report.page.edges import edges_of
 from mfmi.report.page.packing import DIGITS, LEAST_EXPONENT, decimal_codes
-from mfmi.report.page.thinning import thinned
+from mfmi.report.page.thinning import thinned, thinned_audit
 from mfmi.storage.parquet import columns_in
 
 CommandLine = Callable[..., Outcome]
@@ -361,6 +361,61 @@ def test_a_page_that_would_be_too_large_says_what_it_leaves_out(
     assert "for it has no room for all 640 rows" in (tmp_path / "part.html").read_text()
 
 
+def test_an_audit_that_would_be_too_large_says_what_it_leaves_out(
+    command_line: CommandLine, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    rng = np.random.default_rng(0)
+    for step in range(12):
+        weights = {f"layers.{i}.weight": rng.normal(size=(6, 6)) for i in range(5)}
+        np.savez(tmp_path / f"step{step}.npz", **weights, **{"norm.scale": np.ones(6)})
+    assert command_line("audit", *sorted(tmp_path.glob("*.npz")), "-o", tmp_path / "a.parquet").code == 0
+    assert command_line("plot", tmp_path / "a.parquet", "-o", tmp_path / "whole.html").code == 0
+    most = (tmp_path / "whole.html").stat().st_size - 1000
+    monkeypatch.setattr("mfmi.cli.plot_page.MOST_BYTES", most)
+    done = command_line("plot", tmp_path / "a.parquet", "-o", tmp_path / "part.html")
+    assert done.code == 0
+    assert re.search(r"\d+ of 72 rows\)", done.out)
+    assert (tmp_path / "part.html").stat().st_size <= most
+    steps = next(one for one in Unpacked((tmp_path / "part.html").read_text()).content["axes"] if one["name"] == "step")
+    assert steps["values"][0] == 0
+    assert steps["values"][-1] == 11
+    assert len(steps["values"]) < 12
+    assert f"{len(steps['values'])} of the 12 steps are on this page" in (tmp_path / "part.html").read_text()
+
+
+def test_layers_are_left_out_where_two_steps_are_too_many() -> None:
+    rows = pd.DataFrame({"step": np.repeat([1, 2, 3], 10), "name": [f"l{i}" for i in range(10)] * 3, "layer": 1.0})
+    rows.loc[rows.name == "l3", "layer"] = np.nan
+    keep, notes = thinned_audit(rows, 6)
+    kept = rows[keep & rows.layer.notna().to_numpy()]
+    assert len(kept) <= 6
+    assert set(kept.step) == {1, 3}
+    assert {"l0", "l9"} <= set(kept.name)
+    assert keep[rows.name == "l3"].tolist() == [True, False, True]
+    assert [note[:13] for note in notes] == ["2 of the 3 st", "3 of the 9 la"]
+
+
+def test_no_code_runs_because_a_file_names_it(
+    command_line: CommandLine, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    ran = tmp_path / "ran"
+    text = f"import pathlib\npathlib.Path({str(ran)!r}).touch()\n\n\ndef phi(u):\n    return 0.5 * u\n"
+    Path("of_a_stranger.py").write_text(text)
+    write_sweep(Path("own.parquet"), ("of_a_stranger:phi",))
+    for arguments in (("plot", "own.parquet", "-o", "own.svg"), ("plot", "own.parquet", "-o", "own.html")):
+        done = command_line(*arguments)
+        assert done.code == 0
+        assert "a file that names code does not run it: --act of_a_stranger:phi does" in done.err
+    done = command_line("show", "own.parquet", "--format", "table")
+    assert done.code == 0
+    assert "--act of_a_stranger:phi does" in done.out
+    assert not ran.exists()
+    done = command_line("show", "own.parquet", "--format", "table", "--act", "of_a_stranger:phi")
+    assert ran.exists()
+    assert "does not run it" not in done.out
+
+
 # ---- the edge of chaos -----------------------------------------------------------------------------------------------
 
 
@@ -403,7 +458,7 @@ def test_activations_that_are_not_known_here_have_no_edge_and_a_note(command_lin
     for name in ("page.html", "figure.svg"):
         done = command_line("plot", tmp_path / "own.parquet", "-o", tmp_path / name)
         assert done.code == 0
-        assert "no edge of chaos is drawn for 'nowhere:phi', which cannot be evaluated here" in done.err
+        assert "no edge of chaos is drawn for 'nowhere:phi': a file that names code does not run it" in done.err
     content = Unpacked((tmp_path / "page.html").read_text()).content
     assert content["pictures"][0]["edges"]["by"] == ["activation"]
     assert list(content["pictures"][0]["edges"]["of"]) == ["0"]

@@ -69,6 +69,18 @@ def test_ties_go_to_the_first() -> None:
     assert line.best["mi_linear"].point == 0
 
 
+def test_networks_without_bound_are_not_the_best_unless_asked_for() -> None:
+    rows = [{"mi_linear": 0.5, "phase": "critical"}, {"mi_linear": 9.0, "phase": "unbounded", "sigma_w": 3.0}]
+    found = summary(rows)
+    assert found.lines[0].best["mi_linear"] is not None
+    assert (found.lines[0].best["mi_linear"].value, found.left_out) == (0.5, 1)
+    asked = summarise(table(rows).to_batches(), unbounded=True)
+    assert asked.lines[0].best["mi_linear"] is not None
+    assert (asked.lines[0].best["mi_linear"].value, asked.left_out) == (9.0, 0)
+    only = summary(rows[1:])
+    assert (only.lines[0].best["mi_linear"], only.left_out) == (None, 1)
+
+
 def test_groups_come_in_order_of_appearance() -> None:
     rows = [{"activation": name, "depth": depth} for name in ("relu", "tanh") for depth in (5, 1)]
     assert [line.key for line in summary(rows).lines] == [

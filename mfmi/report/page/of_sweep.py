@@ -35,7 +35,7 @@ _WIDE = 1e3
 # Ticks with names up to so many.
 _NAMED_TICKS = 40
 
-RULES = {
+RULES: dict[str, Any] = {
     "skew": SKEW,
     "floor": FLOOR,
     "decay": DECAY,

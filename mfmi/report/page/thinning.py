@@ -68,6 +68,41 @@ def thinned(rows: pd.DataFrame, choice: Choice, most: int) -> tuple[NDArray[np.b
     return keep, tuple(notes)
 
 
+def thinned_audit(rows: pd.DataFrame, most: int) -> tuple[NDArray[np.bool_], tuple[str, ...]]:
+    """Say which rows of an audit a page has room for: of fewer steps, and where two are too many, of fewer layers.
+
+    Parameters
+    ----------
+    rows
+        Rows with `step` and `name`.
+    most
+        Number of rows that fit, at least 1.
+
+    Returns
+    -------
+    keep : ndarray of bool, shape (rows,)
+    notes : tuple of str
+        What was left out, and how to see it.
+    """
+    total = len(rows)
+    keep = np.ones(total, dtype=bool)
+    layers = rows["layer"].notna().to_numpy()  # of the rest the page says only why it is no layer
+    notes: list[str] = []
+    for column, word, fewest in (("step", "steps", 2), ("name", "layers", 1)):
+        if (count := int((keep & layers).sum())) <= most:
+            break
+        known = rows.loc[layers, column].drop_duplicates().to_numpy()
+        known = np.sort(known) if column == "step" else known
+        kept = known[spread(len(known), max(min(fewest, len(known)), int(len(known) * most / count)))]
+        if len(kept) < len(known):
+            keep &= ~layers | rows[column].isin(kept).to_numpy()
+            notes.append(
+                f"{len(kept)} of the {len(known)} {word} are on this page, for it has no room for all {total:,} rows: "
+                "--where picks others."
+            )
+    return keep, tuple(notes)
+
+
 def _next(kept: dict[str, NDArray[np.intp]], choice: Choice) -> str | None:
     """The axis of which values are left out next, None where all are short."""
     shown = [name for name in (choice.x, choice.y) if name in kept]
