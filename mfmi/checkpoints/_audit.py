@@ -212,7 +212,7 @@ def _rows(where: Sequence[str], step: int, judged: Sequence[Judged], values: Val
         layer = one.layer
         row: dict[str, Any] = {"file": path, "step": step, "name": layer.name, "kind": layer.kind}
         row["shape"] = "x".join(map(str, layer.tensor.shape if layer.kind == "skipped" else layer.shape))
-        row["message"] = words(one) or None
+        row["message"] = words(one)
         row["status"] = "skipped" if layer.kind == "skipped" else "failed" if one.failure else "ok"
         if layer.kind != "skipped":
             number += 1
@@ -226,7 +226,7 @@ def _rows(where: Sequence[str], step: int, judged: Sequence[Judged], values: Val
 def _with_network(row: dict[str, Any], cell: dict[str, Any]) -> dict[str, Any]:
     """Add network columns to a row; its own trouble outranks that of the network."""
     status = cell.get("status", "ok") if row["status"] == "ok" else row["status"]
-    message = "; ".join(filter(None, [row["message"], cell.get("message")])) or None
+    message = "; ".join(filter(None, [row["message"], cell.get("message")]))
     return {**row, **cell, "status": status, "message": message}
 
 

@@ -74,7 +74,7 @@ def beside(row: Row, others: Mapping[str, Row], network: FileNetwork | None, pat
         notes.append(f"{path} has nothing of this name")
     elif other["status"] not in ("ok", "skipped"):
         notes.append(f"{path}: {other['message']}")
-    return {**row, **found, "message": "; ".join(filter(None, notes)) or None}
+    return {**row, **found, "message": "; ".join(filter(None, notes))}
 
 
 @dataclass(frozen=True)

@@ -121,7 +121,7 @@ def _structured(points: Points, depth: int) -> Block:
         "jacobian_variance": variance,
         "isometry_distance": distance_from_isometry(mean, variance),
         "status": np.where(known, "ok", status).astype(object),
-        "message": np.array([None if fine else reason for fine in known], dtype=object),
+        "message": np.array(["" if fine else reason for fine in known], dtype=object),
     }
 
 
@@ -158,7 +158,7 @@ def _moments(
         "jacobian_variance": variance,
         "isometry_distance": distance_from_isometry(mean, variance),
         "status": status,
-        "message": np.array([None if fine else reason for fine in known], dtype=object),
+        "message": np.array(["" if fine else reason for fine in known], dtype=object),
     }
     return rows, path.s[0]
 
