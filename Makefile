@@ -23,7 +23,7 @@ FRAMEWORK_TESTS := tests/recommendation/test_emitted_code.py tests/recommendatio
 LIBRARIES ?= torch flax.linen flax.nnx haiku equinox keras sklearn
 OLDEST_OF := $(FLOORS)/bin/uv pip install --quiet --python $(FLOORS) --resolution lowest-direct
 
-.PHONY: demo test test-floors test-frameworks test-browser test-thorough test-slow evidence training never-trained presets gallery gains isometry streams adaptive mutants coverage lint format bench docs clean
+.PHONY: demo test test-floors test-frameworks test-browser test-thorough test-slow evidence training never-trained presets gallery gains isometry streams adaptive mutants coverage lint types format bench docs clean
 
 demo: $(RUN)  ## the main job: sweep the edge of chaos and show the summary
 	mkdir -p build
@@ -56,6 +56,10 @@ lint: $(DEV)
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 
+types: $(DEV)  ## the types again, as pyright sees them, and whether those of the public names are complete; needs node
+	$(BIN)/pyright --pythonpath $(BIN)/python
+	PATH="$(abspath $(BIN)):$$PATH" $(BIN)/pyright --ignoreexternal --verifytypes mfmi
+
 format: $(DEV)
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
@@ -81,8 +85,7 @@ gallery: $(RUN)  ## the six figures of docs/gallery.md
 	$(BIN)/mfmi plot build/gallery/bound.parquet -o docs/figures/gallery_bound.png --force
 	$(BIN)/mfmi plot build/gallery/depth.parquet -o docs/figures/gallery_depth.png --force
 	$(BIN)/mfmi plot build/gallery/sandwich.parquet -o docs/figures/gallery_sandwich.png --force
-	$(BIN)/mfmi plot build/gallery/activations.parquet --kind ranking --where 'phase != "unbounded"' \
-	  -o docs/figures/gallery_activations.png --force
+	$(BIN)/mfmi plot build/gallery/activations.parquet --kind ranking -o docs/figures/gallery_activations.png --force
 	$(BIN)/mfmi plot build/gallery/noise.parquet -o docs/figures/gallery_noise.png --force
 
 gains: $(RUN)  ## the table of docs/howto/which_gain.md

@@ -48,6 +48,10 @@ class ArgumentError(ValueError):
     reason : what is wrong, in words that follow the argument and its value; names of others stand in backquotes.
     """
 
+    argument: str
+    value: object
+    reason: str
+
     def __init__(self, argument: str, value: object, reason: str) -> None:
         super().__init__(f"{argument}: {shown(value)} {reason}")
         self.argument, self.value, self.reason = argument, value, reason

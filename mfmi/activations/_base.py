@@ -156,14 +156,20 @@ class Activation(ABC):
     @abstractmethod
     def __call__(self, u: ArrayLike) -> FloatArray:
         """Return phi(u), elementwise."""
+        ...
 
     @abstractmethod
     def derivative(self, u: ArrayLike) -> FloatArray:
         """Return phi'(u), elementwise; at a kink the right-hand one."""
+        ...
 
-    @cached_property
+    @property
     def wave_turning(self) -> float | None:
         """Turning point of a wave nearest 0; None if a period is not two mirror images between turning points."""
+        return self._wave_turning
+
+    @cached_property
+    def _wave_turning(self) -> float | None:
         if not math.isfinite(self.period) or not (self.odd or self.even) or self.kinks:
             return None
         first = 0.0 if self.even else 0.25 * self.period

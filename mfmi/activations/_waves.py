@@ -194,8 +194,7 @@ def _coefficients(f: Function, cuts: tuple[float, ...], period: float, poles: tu
     x = (edges[:-1, None] + width * t).ravel()
     weights = (width * w).ravel() / period
     phase = np.exp(-2j * np.pi / period * np.arange(HARMONICS + 1)[:, None] * x)
-    found: ComplexArray = phase @ (weights * f(x))
-    return found
+    return np.asarray(phase @ (weights * f(x)), dtype=np.complex128)
 
 
 def continued(kinks: tuple[float, ...], period: float, reach: float) -> tuple[float, ...]:

@@ -30,8 +30,8 @@ class Elu(Activation):
     """
 
     citation: str = "truncated lognormal moments; Clevert et al. 2016 (elu), Klambauer et al. 2017 (selu)"
-    kinks = (0.0,)
-    pole = 2.5
+    kinks: tuple[float, ...] = (0.0,)
+    pole: float = 2.5
     tabulated = PAIR_MOMENTS
     closed: frozenset[str] = frozenset({"second_moment_slope", "slope_moment", "log_slope", "conditional_log_slope"})
     alpha: float

@@ -29,9 +29,9 @@ class Erf(Activation):
 
     citation: str = "Williams 1997, Computing with infinite networks; Plackett 1954 for the conditional variance"
     odd = True
-    pole = 1.0
+    pole: float = 1.0
     lipschitz = _SLOPE
-    slope_at_zero_squared = _SLOPE**2
+    slope_at_zero_squared: float = _SLOPE**2
     closed: frozenset[str] = frozenset(
         {
             "second_moment",

@@ -23,15 +23,15 @@ class Gaussian(Activation):
     """
 
     citation = f"{_CITATION}; Gaussian integrals"
-    pole = 1.5
+    pole: float = 1.5
     even = True
-    pieces = (Piece(-math.inf, 0.0, "increasing"), Piece(0.0, math.inf, "decreasing"))
+    pieces: tuple[Piece, ...] = (Piece(-math.inf, 0.0, "increasing"), Piece(0.0, math.inf, "decreasing"))
     images_disjoint = False
     strictly_monotone = False
-    lipschitz = math.exp(-0.5)
-    slope_at_zero_squared = 0.0
-    slope_zeros = (0.0,)
-    closed = frozenset(
+    lipschitz: float = math.exp(-0.5)
+    slope_at_zero_squared: float = 0.0
+    slope_zeros: tuple[float, ...] = (0.0,)
+    closed: frozenset[str] = frozenset(
         {
             "second_moment",
             "second_moment_slope",

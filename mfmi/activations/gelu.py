@@ -34,13 +34,16 @@ class Gelu(Activation):
     """
 
     citation: str = "Hendrycks & Gimpel 2016; kernel as in Tsuchida et al. 2021, by Stein's lemma"
-    pole = 1.5
-    pieces = (Piece(-math.inf, _MINIMUM_AT, "decreasing"), Piece(_MINIMUM_AT, math.inf, "increasing"))
+    pole: float = 1.5
+    pieces: tuple[Piece, ...] = (
+        Piece(-math.inf, _MINIMUM_AT, "decreasing"),
+        Piece(_MINIMUM_AT, math.inf, "increasing"),
+    )
     images_disjoint = False
     strictly_monotone = False
     lipschitz = _STEEPEST
-    slope_at_zero_squared = 0.25
-    slope_zeros = (_MINIMUM_AT,)
+    slope_at_zero_squared: float = 0.25
+    slope_zeros: tuple[float, ...] = (_MINIMUM_AT,)
     closed: frozenset[str] = frozenset(
         {"second_moment", "second_moment_slope", "correlation", "decorrelation", "slope_correlation_gap"}
     )

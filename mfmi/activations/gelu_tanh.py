@@ -27,14 +27,17 @@ class GeluTanh(Activation):
     """phi(u) = u (1 + tanh(y / 2)) / 2 = u sigma(y), y = 2 sqrt(2 / pi) (u + 0.044715 u^3), sigma the sigmoid."""
 
     citation = "Hendrycks & Gimpel 2016, the approximation with tanh; quadrature, pair moments tabulated"
-    pole = 1.5
-    pieces = (Piece(-math.inf, _MINIMUM_AT, "decreasing"), Piece(_MINIMUM_AT, math.inf, "increasing"))
+    pole: float = 1.5
+    pieces: tuple[Piece, ...] = (
+        Piece(-math.inf, _MINIMUM_AT, "decreasing"),
+        Piece(_MINIMUM_AT, math.inf, "increasing"),
+    )
     images_disjoint = False
     strictly_monotone = False
     lipschitz = _STEEPEST
-    slope_at_zero_squared = 0.25
-    slope_zeros = (_MINIMUM_AT,)
-    far = relu()
+    slope_at_zero_squared: float = 0.25
+    slope_zeros: tuple[float, ...] = (_MINIMUM_AT,)
+    far: Activation | None = relu()
     tabulated = PAIR_MOMENTS
 
     def __init__(self) -> None:

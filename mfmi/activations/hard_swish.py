@@ -20,19 +20,19 @@ class HardSwish(Activation):
     """
 
     citation = "Howard et al. 2019, Searching for MobileNetV3; quadrature split at its kinks, pair moments tabulated"
-    kinks = (-_EDGE, _EDGE)
-    pieces = (
+    kinks: tuple[float, ...] = (-_EDGE, _EDGE)
+    pieces: tuple[Piece, ...] = (
         Piece(-math.inf, -_EDGE, "flat"),
         Piece(-_EDGE, -0.5 * _EDGE, "decreasing"),
         Piece(-0.5 * _EDGE, math.inf, "increasing"),
     )
     images_disjoint = False
     strictly_monotone = False
-    lipschitz = 1.5
-    slope_at_zero_squared = 0.25
-    slope_zeros = (-0.5 * _EDGE,)
+    lipschitz: float = 1.5
+    slope_at_zero_squared: float = 0.25
+    slope_zeros: tuple[float, ...] = (-0.5 * _EDGE,)
     tabulated = PAIR_MOMENTS
-    closed = frozenset({"log_slope", "conditional_log_slope"})
+    closed: frozenset[str] = frozenset({"log_slope", "conditional_log_slope"})
 
     def __init__(self) -> None:
         super().__init__("hard_swish")

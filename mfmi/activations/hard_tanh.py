@@ -33,10 +33,14 @@ class HardTanh(Activation):
         "normal and chi-square laws; pair slopes by Owen 1956, Tables for computing bivariate normal probabilities"
     )
     odd = True
-    kinks = (-1.0, 1.0)
+    kinks: tuple[float, ...] = (-1.0, 1.0)
     strictly_monotone = False
-    pieces = (Piece(-math.inf, -1.0, "flat"), Piece(-1.0, 1.0, "increasing"), Piece(1.0, math.inf, "flat"))
-    tabulated = PAIR_MOMENTS - {"slope_correlation_gap"}
+    pieces: tuple[Piece, ...] = (
+        Piece(-math.inf, -1.0, "flat"),
+        Piece(-1.0, 1.0, "increasing"),
+        Piece(1.0, math.inf, "flat"),
+    )
+    tabulated: frozenset[str] = PAIR_MOMENTS - {"slope_correlation_gap"}
     closed: frozenset[str] = frozenset(
         {"second_moment", "second_moment_slope", "slope_moment", "log_slope", "conditional_log_slope"}
     )

@@ -23,14 +23,17 @@ class Mish(Activation):
     """
 
     citation = "Misra 2019; quadrature, pair moments tabulated"
-    pole = 2.2
-    pieces = (Piece(-math.inf, _MINIMUM_AT, "decreasing"), Piece(_MINIMUM_AT, math.inf, "increasing"))
+    pole: float = 2.2
+    pieces: tuple[Piece, ...] = (
+        Piece(-math.inf, _MINIMUM_AT, "decreasing"),
+        Piece(_MINIMUM_AT, math.inf, "increasing"),
+    )
     images_disjoint = False
     strictly_monotone = False
     lipschitz = _STEEPEST
-    slope_at_zero_squared = 0.36
-    slope_zeros = (_MINIMUM_AT,)
-    far = relu()
+    slope_at_zero_squared: float = 0.36
+    slope_zeros: tuple[float, ...] = (_MINIMUM_AT,)
+    far: Activation | None = relu()
     tabulated = PAIR_MOMENTS
 
     def __init__(self) -> None:

@@ -30,7 +30,7 @@ class TwoSlopes(Activation):
     """
 
     citation: str = "Cho & Saul 2009, Kernel methods for deep learning, arc-cosine kernel of degree 1"
-    kinks = (0.0,)
+    kinks: tuple[float, ...] = (0.0,)
     homogeneous = True
     closed: frozenset[str] = frozenset(
         {

@@ -21,12 +21,18 @@ class Relu6(Activation):
     """phi(u) = min(max(u, 0), 6): half of the hard tanh of limit 6 by symmetry, the hard tanh of limit 3 around 3."""
 
     citation = "Howard et al. 2017, MobileNets; normal and chi-square laws, pair moments tabulated"
-    kinks = (0.0, _TOP)
+    kinks: tuple[float, ...] = (0.0, _TOP)
     strictly_monotone = False
-    pieces = (Piece(-math.inf, 0.0, "flat"), Piece(0.0, _TOP, "increasing"), Piece(_TOP, math.inf, "flat"))
-    slope_at_zero_squared = 0.5
+    pieces: tuple[Piece, ...] = (
+        Piece(-math.inf, 0.0, "flat"),
+        Piece(0.0, _TOP, "increasing"),
+        Piece(_TOP, math.inf, "flat"),
+    )
+    slope_at_zero_squared: float = 0.5
     tabulated = PAIR_MOMENTS
-    closed = frozenset({"second_moment", "second_moment_slope", "slope_moment", "log_slope", "conditional_log_slope"})
+    closed: frozenset[str] = frozenset(
+        {"second_moment", "second_moment_slope", "slope_moment", "log_slope", "conditional_log_slope"}
+    )
 
     def __init__(self) -> None:
         super().__init__("relu6")

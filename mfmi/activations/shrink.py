@@ -40,8 +40,8 @@ class _Shrink(Activation):
     odd = True
     kinks: tuple[float, ...] = (-1.0, 1.0)
     strictly_monotone = False
-    pieces = _PIECES
-    slope_at_zero_squared = 0.0
+    pieces: tuple[Piece, ...] = _PIECES
+    slope_at_zero_squared: float = 0.0
 
     def derivative(self, u: ArrayLike) -> FloatArray:
         """Return 1 outside [-1, 1), else 0."""
@@ -71,7 +71,9 @@ class SoftShrink(_Shrink):
 
     citation = f"{_SOFT_CITATION}; normal law, pair moments tabulated"
     tabulated = PAIR_MOMENTS
-    closed = frozenset({"second_moment", "second_moment_slope", "slope_moment", "log_slope", "conditional_log_slope"})
+    closed: frozenset[str] = frozenset(
+        {"second_moment", "second_moment_slope", "slope_moment", "log_slope", "conditional_log_slope"}
+    )
 
     def __init__(self) -> None:
         super().__init__("softshrink(lambd=1.0)")
@@ -108,11 +110,13 @@ class HardShrink(_Shrink):
     """phi(u) = u outside [-1, 1], 0 inside; it jumps, so that E phi'^2 does not exist."""
 
     citation = f"{_HARD_CITATION}; gamma laws, pair moments by quadrature split at the jumps"
-    jumps = (-1.0, 1.0)
+    jumps: tuple[float, ...] = (-1.0, 1.0)
     differentiable = False
-    lipschitz = math.inf
-    slope_at_zero_squared = math.nan
-    closed = frozenset({"second_moment", "second_moment_slope", "slope_moment", "log_slope", "conditional_log_slope"})
+    lipschitz: float = math.inf
+    slope_at_zero_squared: float = math.nan
+    closed: frozenset[str] = frozenset(
+        {"second_moment", "second_moment_slope", "slope_moment", "log_slope", "conditional_log_slope"}
+    )
 
     def __init__(self) -> None:
         super().__init__("hardshrink(lambd=1.0)")
@@ -149,10 +153,10 @@ class TanhShrink(Activation):
 
     citation = "quadrature as for tanh, pair moments tabulated"
     odd = True
-    pole = 0.5 * math.pi
-    slope_at_zero_squared = 0.0
-    slope_zeros = (0.0,)
-    far = Linear()
+    pole: float = 0.5 * math.pi
+    slope_at_zero_squared: float = 0.0
+    slope_zeros: tuple[float, ...] = (0.0,)
+    far: Activation | None = Linear()
     tabulated = PAIR_MOMENTS
 
     def __init__(self) -> None:

@@ -37,10 +37,10 @@ class Softplus(Activation):
     """phi(u) = ln(1 + e^u); its slope is the sigmoid, so that slope correlations are those of tanh."""
 
     citation: str = "quadrature; slope correlation from tanh, the other pair moments tabulated"
-    pole = math.pi
-    slope_at_zero_squared = 0.25
-    far = relu()
-    tabulated = PAIR_MOMENTS - {"slope_correlation_gap"}
+    pole: float = math.pi
+    slope_at_zero_squared: float = 0.25
+    far: Activation | None = relu()
+    tabulated: frozenset[str] = PAIR_MOMENTS - {"slope_correlation_gap"}
 
     def __init__(self) -> None:
         super().__init__("softplus")
@@ -81,14 +81,17 @@ class Silu(Activation):
     """phi(u) = u / (1 + e^-u), also called swish: falls to its minimum near u = -1.28, then rises."""
 
     citation: str = "quadrature: trapezoidal rules after u = pi sinh(t), pair moments tabulated"
-    pole = math.pi
-    pieces = (Piece(-math.inf, _SILU_MINIMUM_AT, "decreasing"), Piece(_SILU_MINIMUM_AT, math.inf, "increasing"))
+    pole: float = math.pi
+    pieces: tuple[Piece, ...] = (
+        Piece(-math.inf, _SILU_MINIMUM_AT, "decreasing"),
+        Piece(_SILU_MINIMUM_AT, math.inf, "increasing"),
+    )
     images_disjoint = False
     strictly_monotone = False
     lipschitz = _SILU_STEEPEST
-    slope_at_zero_squared = 0.25
-    slope_zeros = (_SILU_MINIMUM_AT,)
-    far = relu()
+    slope_at_zero_squared: float = 0.25
+    slope_zeros: tuple[float, ...] = (_SILU_MINIMUM_AT,)
+    far: Activation | None = relu()
     tabulated = PAIR_MOMENTS
 
     def __init__(self) -> None:

@@ -21,14 +21,14 @@ class Sign(Activation):
     """
 
     citation: str = "Sheppard 1899; Cho & Saul 2009, arc-cosine kernel of degree 0"
-    kinks = (0.0,)
-    jumps = (0.0,)
-    pieces = (Piece(-math.inf, 0.0, "flat"), Piece(0.0, math.inf, "flat"))
+    kinks: tuple[float, ...] = (0.0,)
+    jumps: tuple[float, ...] = (0.0,)
+    pieces: tuple[Piece, ...] = (Piece(-math.inf, 0.0, "flat"), Piece(0.0, math.inf, "flat"))
     strictly_monotone = False
     odd = True
     differentiable = False
-    lipschitz = math.inf
-    slope_at_zero_squared = math.nan
+    lipschitz: float = math.inf
+    slope_at_zero_squared: float = math.nan
     closed: frozenset[str] = frozenset(
         {
             "second_moment",

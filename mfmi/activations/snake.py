@@ -25,12 +25,12 @@ class Snake(Activation):
     """
 
     citation = f"{_CITATION}; Gaussian characteristic function"
-    pole = 0.75
+    pole: float = 0.75
     uniform = True
-    slope_period = math.pi
-    trend = 1.0
-    lipschitz = 2.0
-    closed = frozenset(
+    slope_period: float = math.pi
+    trend: float = 1.0
+    lipschitz: float = 2.0
+    closed: frozenset[str] = frozenset(
         {
             "second_moment",
             "second_moment_slope",

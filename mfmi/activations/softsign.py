@@ -14,8 +14,8 @@ class Softsign(Activation):
 
     citation = "Glorot & Bengio 2010; quadrature split at 0, pair moments tabulated"
     odd = True
-    kinks = (0.0,)
-    pole = 1.0
+    kinks: tuple[float, ...] = (0.0,)
+    pole: float = 1.0
     tabulated = PAIR_MOMENTS
 
     def __init__(self) -> None:

@@ -32,12 +32,12 @@ class SquaredRelu(Activation):
     citation = (
         "Cho & Saul 2009, arc-cosine kernel of degree 2; So et al. 2021 (squared_relu), Yu et al. 2024 (star_relu)"
     )
-    kinks = (0.0,)
-    pieces = (Piece(-math.inf, 0.0, "flat"), Piece(0.0, math.inf, "increasing"))
+    kinks: tuple[float, ...] = (0.0,)
+    pieces: tuple[Piece, ...] = (Piece(-math.inf, 0.0, "flat"), Piece(0.0, math.inf, "increasing"))
     strictly_monotone = False
-    lipschitz = math.inf
-    slope_at_zero_squared = 0.0
-    closed = frozenset(
+    lipschitz: float = math.inf
+    slope_at_zero_squared: float = 0.0
+    closed: frozenset[str] = frozenset(
         {
             "second_moment",
             "second_moment_slope",

@@ -22,7 +22,7 @@ class Tanh(Activation):
 
     citation: str = "quadrature: trapezoidal rules after u = (pi/2) sinh(t), pair moments tabulated"
     odd = True
-    pole = 0.5 * math.pi
+    pole: float = 0.5 * math.pi
     tabulated = PAIR_MOMENTS
 
     def __init__(self) -> None:

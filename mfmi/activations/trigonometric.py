@@ -10,7 +10,7 @@ from scipy.special import comb
 
 from mfmi.activations._affine import Affine
 from mfmi.activations._arguments import checked_parameter
-from mfmi.activations._base import Activation
+from mfmi.activations._base import Activation, Piece
 from mfmi.arguments.arrays import FloatArray
 from mfmi.quadrature import gaussian
 
@@ -35,9 +35,10 @@ class Wave(Activation):
     """
 
     citation: str = "Gaussian characteristic function; Hermite series for the residual"
-    pole = 1.5
-    period = slope_period = 2.0 * math.pi
-    pieces = ()
+    pole: float = 1.5
+    period: float = 2.0 * math.pi
+    slope_period: float = 2.0 * math.pi
+    pieces: tuple[Piece, ...] = ()
     images_disjoint = False
     strictly_monotone = False
     closed: frozenset[str] = frozenset(

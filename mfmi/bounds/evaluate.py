@@ -271,7 +271,7 @@ def _evaluate_activation(
         problem = Problem(
             propagation,
             which[rows[row]],
-            points.weights[rows[0]],
+            str(points.weights[rows[0]]),
             points.sigma_w[rows[row]] ** 2,
             points.sigma_noise[rows[row]] ** 2,
             points.input_variance[rows[row]],

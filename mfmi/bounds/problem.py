@@ -115,7 +115,7 @@ class Problem:
     @cached_property
     def beta(self) -> FloatArray:
         """`beta_l = n_l / n_0` of every point's observed layer, shape (n,)."""
-        return np.asarray(np.cumprod(self.alpha))[self.depth - 1]
+        return np.asarray(np.cumprod(self.alpha), dtype=np.float64)[self.depth - 1]
 
     @cached_property
     def layer_weights(self) -> Weights:

@@ -45,7 +45,7 @@ class Propagation:
     hidden_noise: FloatArray
     modes: Propagation | None = None
 
-    @property
+    @cached_property
     def spread(self) -> FloatArray:
         """Variance of `y^l` around the neuron's known offset, shape (u, D)."""
         return self.path.offset_gap

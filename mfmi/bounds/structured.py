@@ -196,7 +196,7 @@ def evaluate_structured(
     """
     phi = get_activation(points.activation[0])
     for rows in _alike(points):
-        against = reason_against(points.weights[rows[0]], model)
+        against = reason_against(str(points.weights[rows[0]]), model)
         every = _every(layers[rows])
         part = out.take(rows)
         if against:
@@ -247,17 +247,17 @@ def _networks(
     phi = get_activation(points.activation[0])
     by_depth = bool(points.structured.branch_by_depth[0])
     pairs = () if modes is None else modes.correlation
-    if not by_depth:
-        whole = architecture(phi, points, int(layers.max()), scales)
-        passed = propagate(whole, points.correlation, pairs)
+    if by_depth:
+        for depth in np.unique(layers):
+            rows, columns = np.nonzero(layers == depth)
+            network = architecture(phi, points[rows], int(depth), scales)
+            yield network, propagate(network, points.correlation[rows], pairs), (rows, columns)
+        return
+    whole = architecture(phi, points, int(layers.max()), scales)
+    passed = propagate(whole, points.correlation, pairs)
     for depth in np.unique(layers):
         rows, columns = np.nonzero(layers == depth)
-        where = rows, columns
-        if by_depth:
-            network = architecture(phi, points[rows], int(depth), scales)
-            yield network, propagate(network, points.correlation[rows], pairs), where
-        else:
-            yield whole.take(rows).cut(int(depth)), passed.take(rows).cut(int(depth)), where
+        yield whole.take(rows).cut(int(depth)), passed.take(rows).cut(int(depth)), (rows, columns)
 
 
 def _note_all(points: Points, out: View, asked: Sequence[str], every: Entries) -> None:

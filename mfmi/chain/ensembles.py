@@ -13,7 +13,7 @@ mu = min(1, alpha), M = max(1, alpha):
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import NamedTuple, Protocol
+from typing import Any, NamedTuple, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -30,7 +30,8 @@ VANISHING, EXHAUSTED = 1e-30, 1e-16
 
 def gaussian_variance(sigma_w2: Number, e: Number) -> Number:
     """`ln V` of independent entries, `V = sigma_w^2 E`."""
-    found: Number = np.log(sigma_w2 * e)
+    log: Any = np.log(sigma_w2 * e)
+    found: Number = log
     return found
 
 
@@ -48,9 +49,10 @@ def gaussian_bracket(sigma_w2: Number, alpha: Number, r: Number, e: Number, a: N
 
 def rotated_variance(sigma_w2: Number, alpha: Number, e: Number, rest: Number) -> tuple[Number, Number, Number]:
     """`ln V` of a rotation and its slopes as in `LogMap`, with `rest = 1 - r E`."""
-    wide = np.maximum(1.0, alpha)
+    wide: Any = np.maximum(1.0, alpha)
     left = ((wide - 1.0) + rest) / wide
-    return np.log(sigma_w2 * e) - np.log(left), 1.0 / left, (1.0 - left) / left
+    log: Any = np.log(sigma_w2 * e) - np.log(left)
+    return log, 1.0 / left, (1.0 - left) / left
 
 
 def rotated_precision(
@@ -97,21 +99,27 @@ class Ensemble(Protocol):
     @property
     def alpha(self) -> FloatArray:
         """Rows over columns of each matrix."""
+        ...
 
     def variance(self, e: FloatArray, rest: FloatArray) -> LogMap:
         """Remaining variance `V` of the outputs from that of the inputs `E`, with `rest = 1 - r E`."""
+        ...
 
     def precision(self, a: FloatArray, v: FloatArray, rest: FloatArray) -> LogMap:
         """Precision `r` on the inputs from the curvature `A` at outputs of variance `V`, with `rest = 1 - A V`."""
+        ...
 
     def bracket(self, r: FloatArray, e: FloatArray, a: FloatArray, v: FloatArray, rest: FloatArray) -> FloatArray:
         """`r E + alpha A V - F(A E)` of the potential (theory (8)), with `rest = 1 - A V`."""
+        ...
 
     def log_volume(self) -> FloatArray:
         """Mean logarithm of the squared singular values of every matrix that its shape lets be above 0, like alpha."""
+        ...
 
     def take(self, rows: NDArray[np.intp] | slice, layers: slice) -> Ensemble:
         """The ensemble of some of the points and layers."""
+        ...
 
 
 @dataclass(frozen=True)

@@ -30,11 +30,13 @@ class Links(Protocol):
         rows: RowNumbers,
     ) -> LogPair:
         """Logarithms of `V_{l+1}` and `r_l` that follow from what the stream says at both ends of the branches."""
+        ...
 
     def bracket(
         self, r: FloatArray, e: FloatArray, rest_r: FloatArray, a: FloatArray, v: FloatArray, rest_v: FloatArray
     ) -> FloatArray:
         """Twice what the branches take off the potential, shape (n, L - 1)."""
+        ...
 
     def error(self, e: FloatArray, rest_r: FloatArray, a: FloatArray, v: FloatArray, rest_v: FloatArray) -> FloatArray:
         """What the channels of hidden units may be off by, in nats per unit of the stream, shape (n,)."""

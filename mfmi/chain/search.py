@@ -6,7 +6,7 @@ do not end, and which minimum is taken. One search is `chain.newton`, or compile
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -87,7 +87,7 @@ class Solution(NamedTuple):
 
     def take(self, rows: NDArray[np.intp]) -> Solution:
         """The solutions of some of the points."""
-        chosen: Iterator[Any] = (whole[rows] for whole in self)
+        chosen: list[Any] = [whole[rows] for whole in self]
         return Solution(*chosen)
 
 

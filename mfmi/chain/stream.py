@@ -31,9 +31,11 @@ class StreamChannel(Protocol):
 
     def messages(self, r: FloatArray, v: FloatArray, rows: RowNumbers) -> StreamMessages:
         """Derivatives at precisions `r_1..r_{L-1}` and variances `V_1..V_L` of the points `rows`."""
+        ...
 
     def tail_slope(self, r: FloatArray, v: FloatArray) -> FloatArray:
         """See `OneMatrix.tail_slope`."""
+        ...
 
 
 class StreamPotential(NamedTuple):

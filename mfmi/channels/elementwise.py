@@ -21,7 +21,8 @@ def chosen(condition: Any, one: Any, other: Any) -> Any:
 
 def information_of(share: Number) -> Number:
     """`ln(1 + x) / 2` in nats, of a signal that is x times its noise."""
-    found: Number = 0.5 * np.log1p(share)
+    log: Any = np.log1p(share)
+    found: Number = 0.5 * log
     return found
 
 

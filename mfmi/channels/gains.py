@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -45,7 +46,8 @@ class Gains:
             e, a, e_r, a_v = gain_derivatives(r[rows], v[rows], self._mean(gain), self._mean(gain, gain))
             nothing = self._mean(left)
             out[:, rows] = e, a, e_r, self._mean(gain, left), a_v, nothing, nothing
-        return Derivatives(*out)
+        parts: list[Any] = list(out)
+        return Derivatives(*parts)
 
     def information(self, r: FloatArray, v: FloatArray) -> FloatArray:
         """See `LayerChannel.information`."""
@@ -104,7 +106,8 @@ class Interleaved:
         out = np.empty((7, *r.shape))
         for chosen, channel in self._kinds():
             out[:, :, chosen] = channel.derivatives(r[:, chosen], v[:, chosen])
-        return Derivatives(*out)
+        parts: list[Any] = list(out)
+        return Derivatives(*parts)
 
     def information(self, r: FloatArray, v: FloatArray) -> FloatArray:
         """See `LayerChannel.information`."""

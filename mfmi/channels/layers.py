@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -59,7 +60,8 @@ class Surrogate:
         out = np.empty((7, *r.shape))
         for block in self._blocks():
             out[:, *block] = self._derivatives(block, r[block], v[block])
-        return Derivatives(*out)
+        parts: list[Any] = list(out)
+        return Derivatives(*parts)
 
     def _derivatives(self, block: tuple[slice, slice], r: FloatArray, v: FloatArray) -> tuple[FloatArray, ...]:
         weight, variance = self.weight[block], v[:, :, None]
@@ -206,7 +208,8 @@ class Direct:
             found[:7, beyond] = carried_on(found[:7, beyond], precision[beyond], inside[beyond], fainter)
             found[7, beyond] = 1.0 - fainter * found[2, beyond]
         out[:, known] = found
-        return DirectValue(*out)
+        parts: list[Any] = list(out)
+        return DirectValue(*parts)
 
     def _at(self, r: FloatArray, tau: FloatArray, s: FloatArray) -> FloatArray:
         """Values by the rule, those of places where a search has been not computed again; shape (8, n)."""

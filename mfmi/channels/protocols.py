@@ -51,18 +51,23 @@ class LayerChannel(Protocol):
     @property
     def has_noise(self) -> NDArray[np.bool_]:
         """Whether a layer's output is uncertain when its input is known, shape (n,)."""
+        ...
 
     def derivatives(self, r: FloatArray, v: FloatArray) -> Derivatives:
         """Derivatives at precisions `r` and variances `v`, both of shape (n, K)."""
+        ...
 
     def information(self, r: FloatArray, v: FloatArray) -> FloatArray:
         """`J(r, V)` in nats, shape (n, K)."""
+        ...
 
     def error(self, r: FloatArray, v: FloatArray) -> FloatArray:
         """Estimated error of `J(r, V)` in nats, shape (n, K): 0 in closed form, NaN where there is no estimate."""
+        ...
 
     def take(self, rows: Rows, layers: slice) -> LayerChannel:
         """The channels of some of the points and layers."""
+        ...
 
 
 class Source(Protocol):
@@ -70,15 +75,19 @@ class Source(Protocol):
 
     def derivatives(self, r: FloatArray) -> tuple[FloatArray, FloatArray, FloatArray]:
         """`E = 2 J_0'(r)`, `dE/dr` and `1 - r E`, each of shape (n,)."""
+        ...
 
     def information(self, r: FloatArray) -> FloatArray:
         """`J_0(r)` in nats, shape (n,)."""
+        ...
 
     def error(self, r: FloatArray) -> FloatArray:
         """Estimated error of `J_0(r)` in nats, shape (n,), beyond rounding."""
+        ...
 
     def take(self, rows: Rows) -> Source:
         """The source of some of the points."""
+        ...
 
 
 class ChannelValues(Protocol):
@@ -86,6 +95,8 @@ class ChannelValues(Protocol):
 
     def evaluate(self, r: FloatArray, tau: FloatArray, s: FloatArray) -> TableValue:
         """`J` and its derivatives up to the second, arrays of one shape; NaN outside the table."""
+        ...
 
     def error(self, r: FloatArray, tau: FloatArray, s: FloatArray) -> FloatArray:
         """Estimated error of `J`: in nats, of the exact channel's table relative; NaN outside the table."""
+        ...

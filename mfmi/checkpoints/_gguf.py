@@ -41,7 +41,7 @@ def read(path: str) -> Checkpoint:
 def _tensor(path: str, one: Any, quants: Any) -> Tensor:
     # The file has the axis that runs fastest first.
     shape = tuple(int(size) for size in reversed(one.shape))
-    kind = one.tensor_type.name
+    kind = str(one.tensor_type.name)
     dtype = _NUMBERS.get(kind, kind)
     if kind not in _NUMBERS and not _has_arithmetic(one.tensor_type, quants):
         return Tensor(one.name, shape, dtype, nothing, skip=f"{kind} blocks, which the gguf library cannot dequantise")
@@ -59,7 +59,7 @@ def _has_arithmetic(kind: Any, quants: Any) -> bool:
 
 
 def _load(path: str, one: Any, shape: tuple[int, ...], quants: Any) -> FloatArray:
-    kind = one.tensor_type.name
+    kind = str(one.tensor_type.name)
     plain = kind in _NUMBERS and kind != "BF16"
     try:
         values = np.asarray(one.data) if plain else quants.dequantize(one.data, one.tensor_type)

@@ -81,7 +81,8 @@ def _tensor(path: str, name: str, array: _Array) -> Tensor:
 def _load(path: str, name: str, array: _Array) -> FloatArray:
     known = getattr(np, array.dtype, None)
     kind = np.dtype(known if known is not None else getattr(need("ml_dtypes", path), array.dtype))
-    values = np.frombuffer(b"".join(array.parts) if len(array.parts) > 1 else array.parts[0], kind)
+    first, *more = array.parts
+    values = np.frombuffer(b"".join(array.parts) if more else first, kind)
     if values.size != math.prod(array.shape):
         raise OutputError(f"{path}: {name} has {values.size} entries, where its shape {array.shape} says otherwise")
     return widened(values.reshape(array.shape))

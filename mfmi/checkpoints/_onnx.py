@@ -253,7 +253,7 @@ class _Reader:
 
     def _tensor(self, source: _Source, use: Use | None) -> Tensor:
         proto = source.proto
-        dtype = self.onnx.TensorProto.DataType.Name(proto.data_type).lower()
+        dtype = str(self.onnx.TensorProto.DataType.Name(proto.data_type)).lower()
         name = {"float": "float32", "double": "float64", "float8e4m3fn": "float8_e4m3fn", "float8e5m2": "float8_e5m2"}
         shape = tuple(proto.dims)
         load: Callable[[], FloatArray] = functools.partial(self._load, source)

@@ -87,7 +87,7 @@ class Command(click.Command):
 class Group(Command, click.Group):
     """A command with commands of its own."""
 
-    command_class = Command
+    command_class: type[click.Command] | None = Command
 
     def resolve_command(
         self, ctx: click.Context, args: list[str]

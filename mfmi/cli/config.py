@@ -56,7 +56,7 @@ def _config_argument(function: Function) -> Function:
     return click.argument("config", metavar="CONFIG", type=click.Path())(function)
 
 
-def _text_options(function: Function) -> Callable[..., Any]:
+def _text_options(function: Callable[..., Any]) -> Callable[..., Any]:
     """Add -o and --force for a text; the function receives `write`, which puts it where it belongs."""
 
     @click.option("-o", "--output", metavar="FILE", type=click.Path(), help="Write to a file. - is standard output.")

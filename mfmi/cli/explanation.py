@@ -23,7 +23,7 @@ def _set_explain(context: click.Context, _: click.Parameter, value: bool) -> Non
         context.ensure_object(Terminal).explains = True
 
 
-explain_option = click.option(
+explain_option: Callable[[Function], Function] = click.option(
     "--explain",
     is_flag=True,
     expose_value=False,

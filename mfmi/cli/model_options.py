@@ -52,7 +52,7 @@ class CorrelationList(RatiosBase):
         return tuple(Real(NUMBERS["correlation"]).convert(part, param, ctx) for part in str(value).split(","))
 
 
-def model_options(function: Function) -> Callable[..., Any]:
+def model_options(function: Callable[..., Any]) -> Callable[..., Any]:
     """Add what a `mfmi.networks.model.Model` is made of; the function receives it as `model`."""
 
     @click.option(
@@ -117,7 +117,7 @@ def model_options(function: Function) -> Callable[..., Any]:
     return with_model
 
 
-def convolution_options(function: Function) -> Callable[..., Any]:
+def convolution_options(function: Callable[..., Any]) -> Callable[..., Any]:
     """Add --positions and --input-correlation; the function receives `convolution`, None without."""
 
     @click.option(

@@ -97,7 +97,7 @@ def write_audit(file: str, columns: Mapping[str, Column], where: str | None, pat
     from mfmi.report.page.thinning import thinned_audit
 
     rows = read_rows(file, columns, where)
-    most = MOST_ROWS
+    most = int(rows["layer"].notna().sum())
     while True:
         keep, notes = thinned_audit(rows, most)
         shown = int(keep.sum())
@@ -115,9 +115,11 @@ def write_audit(file: str, columns: Mapping[str, Column], where: str | None, pat
         document = compose(page)
         if len(document) <= MOST_BYTES:
             break
-        if shown == 1:
-            raise click.UsageError(f"a page with a single row of {file} would have {len(document):,} bytes: too many.")
-        most = max(1, int(shown * min(MOST_BYTES / len(document), 0.95) * 0.95))
+        if most <= 1:
+            raise click.UsageError(
+                f"a page with a single layer of {file} would have {len(document):,} bytes: too many."
+            )
+        most = max(1, int(most * min(MOST_BYTES / len(document), 0.95) * 0.95))
     _write(document, path, force, None if shown == len(rows) else f"{shown:,} of {len(rows):,} rows")
 
 

@@ -6,7 +6,8 @@ Commands are made of the same help that -h shows.
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from typing import Any
 
 import click
 
@@ -58,7 +59,7 @@ def _lines() -> Iterator[str]:
 
 def _sections(command: click.Command, name: str, parent: click.Context | None, level: int) -> Iterator[str]:
     """Show the help of a command, then of the commands that it has itself."""
-    settings = CONTEXT_SETTINGS | {"terminal_width": WIDTH}
+    settings: dict[str, Any] = CONTEXT_SETTINGS | {"terminal_width": WIDTH}
     with click.Context(command, info_name=name, parent=parent, color=False, **settings) as context:
         yield f"{'#' * level} {context.command_path}\n"
         yield f"```text\n{click.unstyle(command.get_help(context)).strip()}\n```\n"
@@ -76,5 +77,5 @@ def _table(head: str, entries: dict[str, str]) -> Iterator[str]:
 
 
 if __name__ == "__main__":
-    pages = {"commands": page, "columns": columns_page, "config": config_page}
+    pages: dict[str, Callable[[], str]] = {"commands": page, "columns": columns_page, "config": config_page}
     sys.stdout.write(pages[sys.argv[1] if len(sys.argv) > 1 else "commands"]())

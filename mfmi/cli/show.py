@@ -229,10 +229,11 @@ def _sorted(batches: Iterator[pa.RecordBatch], sort: str, top: int | None) -> It
     kept: pa.Table | None = None
     for batch in batches:
         table = pa.Table.from_batches([batch])
-        kept = table if kept is None else pa.concat_tables([kept, table])
+        whole: Any = table if kept is None else pa.concat_tables([kept, table])
+        kept = whole
         if top is not None:
-            kept = kept.take(_stable_order(kept, sort.removeprefix("-"), direction)[:top])
-        elif kept.num_rows > SORTED_ROWS:
+            kept = whole.take(_stable_order(whole, sort.removeprefix("-"), direction)[:top])
+        elif whole.num_rows > SORTED_ROWS:
             raise click.UsageError(f"more than {SORTED_ROWS} rows to sort: narrow them with --where or --top.")
     if kept is not None:
         yield kept.take(_stable_order(kept, sort.removeprefix("-"), direction))

@@ -11,7 +11,7 @@ import sys
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import IO, TYPE_CHECKING, Any, TypeVar
+from typing import IO, TYPE_CHECKING, Any, TypeVar, cast
 
 import click
 
@@ -129,11 +129,12 @@ class Sink:
             Provenance, for the formats that can carry it.
         """
         if self.format == "table" and table is not None:
-            filled = [column for column in columns if not isinstance(blocks, Mapping) or _has_value(blocks, column)]
+            block = cast("Block", blocks) if isinstance(blocks, Mapping) else None
+            filled = [column for column in columns if block is None or _has_value(block, column)]
             self.draw(table, columns if headings else filled, headings)
             return
         if isinstance(blocks, Mapping):
-            blocks = iter((blocks,))
+            blocks = iter((cast("Block", blocks),))
         names: dict[str, None] = {}
         noted = (names.update(dict.fromkeys(block)) or block for block in blocks)
         writer = functools.partial(_WRITERS[self.format], noted, columns, shown=shown, about=about)
@@ -173,7 +174,7 @@ class Sink:
             return found
 
 
-def output_options(function: Function) -> Callable[..., Any]:
+def output_options(function: Callable[..., Any]) -> Callable[..., Any]:
     """Add --format, -o, --force and --explain; the function receives a `Sink` as `sink`."""
 
     @raw_output_options
@@ -311,8 +312,9 @@ def _write_table(
 
 def _draw(table: Callable[[Console], Result], file: IO[bytes]) -> Result:
     """Let `table` draw on a console that ends in `file`; return what it returns."""
-    on_stdout = sys.stdout is not None and file is sys.stdout.buffer
-    encoding = sys.stdout.encoding if on_stdout else "utf-8"
+    out: Any = sys.stdout
+    on_stdout = out is not None and file is out.buffer
+    encoding = out.encoding if on_stdout else "utf-8"
     text = io.TextIOWrapper(file, encoding=encoding, errors="replace", write_through=True)
     try:
         return table(terminal().console(text))

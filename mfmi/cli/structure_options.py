@@ -37,6 +37,9 @@ class NumberOrWord(NumberOrWordBase):
         Words that are taken.
     """
 
+    number: Real
+    words: tuple[str, ...]
+
     name = "number"
 
     def __init__(self, argument: str, words: tuple[str, ...]) -> None:
@@ -72,7 +75,7 @@ def _real(argument: str) -> Callable[[Function], Function]:
     return click.option(flag, type=Real(NUMBERS[argument]), metavar=metavar, help=helps[argument])
 
 
-def structure_options(function: Function) -> Callable[..., Any]:
+def structure_options(function: Callable[..., Any]) -> Callable[..., Any]:
     """Add the options; the function receives `structure`, the keywords that were given.
 
     Raises

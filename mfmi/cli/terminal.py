@@ -74,11 +74,11 @@ class Terminal:
             def on_broken_pipe(self) -> NoReturn:
                 raise BrokenPipeError
 
-        stream = stream or sys.stdout
-        color = self.wants_color(stream)
+        out: TextIO = stream or sys.stdout
+        color = self.wants_color(out)
         return PipeConsole(
-            file=stream,
-            force_terminal=color or stream.isatty(),
+            file=out,
+            force_terminal=color or out.isatty(),
             no_color=not color,
             color_system="standard" if color else None,
             highlight=False,

@@ -16,9 +16,11 @@ class Kind(Protocol):
 
     def read(self, node: Node, path: str, report: Report) -> Any:
         """Return the value of `node`, or None with the reason in `report`."""
+        ...
 
     def json_schema(self) -> dict[str, Any]:
         """Return the JSON Schema of what `read` accepts."""
+        ...
 
 
 def _number_in(node: Node) -> float | int | None:

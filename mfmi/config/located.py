@@ -105,6 +105,8 @@ class LocatedConfigError(ConfigError):
     errors : list of LocatedError
     """
 
+    errors: list[LocatedError]
+
     def __init__(self, errors: Iterable[LocatedError]) -> None:
         self.errors = list(errors)
         super().__init__("\n".join(map(str, self.errors)))

@@ -78,6 +78,8 @@ class InputPairs:
         If the inputs are no such table.
     """
 
+    data: FloatArray
+
     def __init__(self, inputs: ArrayLike) -> None:
         self.data = np.asarray(inputs, dtype=np.float64)
         shape = self.data.shape

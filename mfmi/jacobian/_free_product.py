@@ -322,7 +322,7 @@ def _logistic(x: Complex) -> Complex:
     """Return `1 / (1 + e^-x)` without overflow."""
     is_right = x.real >= 0.0
     small = np.exp(np.where(is_right, -x, x))
-    return np.asarray(np.where(is_right, 1.0, small) / (1.0 + small))
+    return np.asarray(np.where(is_right, 1.0, small) / (1.0 + small), dtype=np.complex128)
 
 
 def _log_upper(x: Complex) -> Complex:

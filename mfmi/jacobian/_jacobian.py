@@ -88,7 +88,7 @@ def jacobian_moments(
         second[known] = phi.slope_moment(hidden[known], 2)
     with np.errstate(all="ignore"):  # overflow and 0/0 have their meaning: no finite value
         steps = np.concatenate([variance_w[:, :1], variance_w[:, 1:] * first], axis=1)
-        mean = np.cumprod(steps, axis=1)
+        mean = np.asarray(np.cumprod(steps, axis=1), dtype=np.float64)
         spread = np.concatenate([np.zeros((n, 1)), second / first**2 - 1.0], axis=1)
         relative = np.empty((n, depth))
         before: FloatArray = np.zeros(n)  # R - 1

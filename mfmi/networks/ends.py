@@ -96,7 +96,7 @@ def fixed_point(
     phi = get_activation(points.activation[0])
     found: dict[str, NDArray[Any]] = {}
     with reporting(progress):
-        for rows in staged("fixed points", points.structured.groups(), "kinds of network"):
+        for rows in staged("fixed points", list(points.structured.groups()), "kinds of network"):
             part = stream_ends(architecture(phi, points[rows], 1))
             for name, values in part.items():
                 kind = object if values.dtype.kind in "OU" else np.float64

@@ -110,5 +110,5 @@ class Points:
         arrays = [np.atleast_1d(a).ravel() for a in np.broadcast_arrays(*words, *numbers)]
         count = len(arrays[0])
         names = None if init is None else np.full(count, init, dtype=object)
-        given: Iterable[Any] = arrays
+        given: list[Any] = list(arrays)
         return replace(cls(np.arange(count, dtype=np.int64), *given), init=names)

@@ -67,12 +67,13 @@ def machine_code(
             loose = {"fastmath": {"reassoc"}} if part in free else {}
             register_jitable(**options | loose, forceinline=part in inline)(part)
     folder = folder_of(sources)
-    kept = numba.config.CACHE_DIR
-    numba.config.CACHE_DIR = str(folder or "")
+    config: Any = importlib.import_module("numba.core.config")
+    kept = config.CACHE_DIR
+    config.CACHE_DIR = str(folder or "")
     try:
         code = numba.njit(cache=folder is not None, **options)(function)
     finally:
-        numba.config.CACHE_DIR = kept
+        config.CACHE_DIR = kept
     return _MachineCode(code, {part.__name__ for part in (*inner, function)}, folder)
 
 

@@ -217,8 +217,9 @@ def serve(descriptor: int) -> None:
     while True:
         number, piece = pickle.loads(messages.get())
         try:
-            task = task or pickle.loads(pickled)
-            outcome: tuple[str, Any] = ("done", task.run(piece))
+            work: Work = task or pickle.loads(pickled)
+            task = work
+            outcome: tuple[str, Any] = ("done", work.run(piece))
         except MemoryError:
             outcome = ("lost", "ran out of memory")
         except Exception as error:

@@ -32,35 +32,44 @@ class ScalarFunction(Protocol):
     @property
     def name(self) -> str:
         """Canonical name."""
+        ...
 
     @property
     def identity(self) -> str | None:
         """Text that differs between different functions, the same in every process; None if there is none."""
+        ...
 
     @property
     def kinks(self) -> tuple[float, ...]:
         """Points where phi or its derivative is not smooth."""
+        ...
 
     @property
     def odd(self) -> bool:
         """Whether phi(-u) = -phi(u)."""
+        ...
 
     @property
     def even(self) -> bool:
         """Whether phi(-u) = phi(u)."""
+        ...
 
     @property
     def period(self) -> float:
         """Period, inf if there is none."""
+        ...
 
     def __hash__(self) -> int:
         """Hash of the function, equal for equal functions."""
+        ...
 
     def __call__(self, u: FloatArray) -> FloatArray:
         """Evaluate phi."""
+        ...
 
     def derivative(self, u: FloatArray) -> FloatArray:
         """Evaluate phi'."""
+        ...
 
 
 @cache

@@ -35,7 +35,7 @@ class SplineAxis:
     def coefficients(self) -> FloatArray:
         """Matrix from values at the sites to coefficients, shape (cells + 3, cells + 3)."""
         knots = np.arange(-3, self.cells + 4) / self.cells
-        return np.asarray(np.linalg.inv(BSpline.design_matrix(self.sites, knots, 3).toarray()))
+        return np.asarray(np.linalg.inv(BSpline.design_matrix(self.sites, knots, 3).toarray()), dtype=np.float64)
 
     def locate(self, x: FloatArray) -> tuple[NDArray[np.intp], list[list[FloatArray]]]:
         """Cell of each x in [0, 1], and the four weights of value, first and second derivative there."""

@@ -85,6 +85,10 @@ def kernel_waves(
 class ConvolutionNetwork:
     """One network of convolutions; its inputs and layers are rows of channels times positions, positions last."""
 
+    law: ConvolutionLaw
+    kernels: list[ComplexArray]
+    biases: list[FloatArray]
+
     def __init__(self, law: ConvolutionLaw, rng: np.random.Generator) -> None:
         self.law, own = law, law.channels
         known = own.weights if isinstance(own.weights, Weights) else Weights((own.weights,))

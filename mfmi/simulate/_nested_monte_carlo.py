@@ -346,11 +346,12 @@ def _find_mode(latent: _Latent, start: FloatArray, observed: FloatArray) -> tupl
 
     loss, descent, hessian, _ = evaluate(zeta)
     for _ in range(GAUSS_NEWTON_STEPS):
-        step = np.linalg.solve(hessian * (1 + damping[:, None, None] * identity), descent[..., None])[..., 0]
+        damped = hessian * (1 + damping[:, None, None] * identity)
+        step = np.asarray(np.linalg.solve(damped, descent[..., None])[..., 0], dtype=np.float64)
         new_loss, new_descent, new_hessian, new_zeta = evaluate(zeta + step)
         better = new_loss < loss
         damping = np.where(better, damping / 5, damping * 5)
         zeta = np.where(better[:, None], new_zeta, zeta)
         loss, descent = np.where(better, new_loss, loss), np.where(better[:, None], new_descent, descent)
         hessian = np.where(better[:, None, None], new_hessian, hessian)
-    return zeta, np.asarray(np.linalg.cholesky(hessian)), loss
+    return zeta, np.asarray(np.linalg.cholesky(hessian), dtype=np.float64), loss

@@ -20,9 +20,11 @@ class Nonlinearity(Protocol):
 
     def __call__(self, u: FloatArray, /) -> FloatArray:
         """Return phi(u)."""
+        ...
 
     def derivative(self, u: FloatArray, /) -> FloatArray:
         """Return phi'(u)."""
+        ...
 
 
 @dataclass(frozen=True)

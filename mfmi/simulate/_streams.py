@@ -74,6 +74,13 @@ class Block(NamedTuple):
 class StreamNetwork:
     """One network with norms, skips or relative noise."""
 
+    law: StreamLaw
+    hidden: FloatArray
+    observed: FloatArray
+    first: FloatArray
+    first_bias: FloatArray
+    blocks: list[Block]
+
     def __init__(self, law: StreamLaw, rng: np.random.Generator) -> None:
         self.law, net, n = law, law.network, law.width
         stream: Stream = propagate(net)

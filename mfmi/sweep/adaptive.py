@@ -149,6 +149,9 @@ class Rounds:
         Returns the bytes of a chunk that is there already, None of the others.
     """
 
+    plan: AdaptivePlan
+    is_complete: bool
+
     def __init__(self, plan: AdaptivePlan, kept: Callable[[int], bytes | None] = lambda number: None) -> None:
         self.plan = plan
         self._kept = kept

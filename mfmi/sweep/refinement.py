@@ -112,6 +112,8 @@ class Refinement:
     rounds : how many have been asked for.
     """
 
+    rounds: int
+
     def __init__(self, lattice: Lattice, budget: int, *, categories: bool) -> None:
         if budget < lattice.first_size:
             raise ValueError(f"budget must be at least the {lattice.first_size} points of the first grid, got {budget}")

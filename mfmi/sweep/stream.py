@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Iterator
+from typing import Any
 
 from mfmi.processes.progress import OnProgress
 from mfmi.storage import parquet as store
@@ -26,6 +27,8 @@ class SweepStream:
     ----------
     result : what was done, once the iteration has ended; None before.
     """
+
+    about: dict[str, Any]
 
     def __init__(
         self,

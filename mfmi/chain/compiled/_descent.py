@@ -41,7 +41,7 @@ V_GAP, R_GAP, V_BY_R, V_BY_V, R_BY_R, R_BY_V = range(6)
 def descend(points: PackedPoints, rules: Rules, known: Known, work: Work, found: Found) -> None:
     """Search every point's minimum from one start; see `chain.newton.descend`."""
     for point in range(points.length.size):
-        depth = points.length[point]
+        depth: int = points.length[point]
         for matrix in range(depth):
             work.r[matrix] = 0.0
         _forward(points, point, work)
@@ -77,7 +77,7 @@ def _to_first_order(points: PackedPoints, rules: Rules, point: int, work: Work, 
 
 
 def _begin(points: PackedPoints, rules: Rules, point: int, work: Work) -> None:
-    depth = points.length[point]
+    depth: int = points.length[point]
     if rules.share < 1.0:
         for matrix in range(depth):
             work.v[matrix] = max(work.v[matrix] * rules.share, _TINY)
@@ -227,7 +227,7 @@ def _precision(points: PackedPoints, point: int, matrix: int, message: FloatArra
 
 def _forward(points: PackedPoints, point: int, work: Work) -> None:
     """Variances that belong to given precisions, and all messages: one pass from the source outwards."""
-    depth = points.length[point]
+    depth: int = points.length[point]
     _source(points, point, work.r[0], work.m[0])
     for matrix in range(depth):
         _variance(points, point, matrix, work.m[matrix], work.map)
@@ -239,7 +239,7 @@ def _forward(points: PackedPoints, point: int, work: Work) -> None:
 
 def _backward(points: PackedPoints, point: int, work: Work) -> None:
     """Precisions that belong to given variances: one pass from the output inwards."""
-    depth = points.length[point]
+    depth: int = points.length[point]
     _output(points, point, work.v[depth - 1], work.m[depth])
     for matrix in range(depth - 1, -1, -1):
         _precision(points, point, matrix, work.m[matrix + 1], work.v[matrix], work.map)
@@ -250,7 +250,7 @@ def _backward(points: PackedPoints, point: int, work: Work) -> None:
 
 def _messages(points: PackedPoints, point: int, work: Work) -> None:
     """See `chain.messages`."""
-    depth = points.length[point]
+    depth: int = points.length[point]
     _source(points, point, work.r[0], work.m[0])
     for matrix in range(1, depth):
         evaluate_layer(points.layers, point, matrix - 1, work.r[matrix], work.v[matrix - 1], work.m[matrix])

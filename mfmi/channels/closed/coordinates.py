@@ -6,7 +6,7 @@ last two; see `channels.closed.table`.
 
 from __future__ import annotations
 
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import numpy as np
 
@@ -35,7 +35,7 @@ def scaled(tau: Number, s: Number, whole: Number) -> tuple[Number, Number]:
 
     `whole` is s itself, or what stands for every s of a homogeneous activation or of one that is too small to matter.
     """
-    inside = np.maximum(tau * (whole / s), _TAU_LEAST * whole)
+    inside: Any = np.maximum(tau * (whole / s), _TAU_LEAST * whole)
     return tau / inside, inside
 
 
@@ -61,9 +61,9 @@ def share_within(
 ) -> tuple[Number, Number, Number]:
     """`asinh(sqrt(tau) / small) - asinh((s - tau) / large)` from 0 to 1, in one logarithm, and its derivatives."""
     left, right, beyond = s - tau, np.sqrt(tau), np.sqrt(small_2 + tau)
-    root = right * beyond
-    gap = np.sqrt(large * large + left * left)
-    value = begin + np.log((right + beyond) / (left + gap))
+    root: Any = right * beyond
+    gap: Any = np.sqrt(large * large + left * left)
+    value: Any = begin + np.log((right + beyond) / (left + gap))
     first = 0.5 / root + 1.0 / gap
     second = left / (gap * gap * gap) - 0.25 * (small_2 + 2.0 * tau) / (root * root * root)
     return value / length, first / length, second / length
@@ -94,7 +94,7 @@ def terms(
     d_2 = -1.0 / (tau * tau) + by_share[1] * (share_1 * share_1) + by_share[0] * share_2
     # From asinh(X) to X; past the end of the table Q stays what it is there.
     curve = 1.0 / (1.0 + x * x)
-    slope = (x <= X_MAX) * np.sqrt(curve) / XI_MAX
+    slope: Any = (x <= X_MAX) * np.sqrt(curve) / XI_MAX
     q_xx = (q_xx * slope - q_x * x * curve) * slope
     q_x = q_x * slope
     q_xt = q_xt * slope
@@ -122,18 +122,19 @@ def remaining(r: Number, j: Number, e: Number, e_r: Number, e_v: Number) -> tupl
     J is concave in r, so E lies below its mean 2 J / r from 0 to r. Far below, as after a step at high precision, it
     is the rounding of J and matters to nothing but the solver, which needs it positive.
     """
-    precision = np.maximum(r, _TINY)
+    precision: Any = np.maximum(r, _TINY)
     least = (r > 0.0) * (ROUNDING * 2.0 * j / precision)
     lost = e < least
     kept = 1.0 - lost
-    e = np.maximum(e, lost * np.maximum(least, FROZEN))
-    return e, kept * e_r - lost * (least > FROZEN) * (least / precision), kept * e_v
+    left: Any = np.maximum(e, lost * np.maximum(least, FROZEN))
+    return left, kept * e_r - lost * (least > FROZEN) * (least / precision), kept * e_v
 
 
 def missed(x: Number, relative: Number) -> Number:
     """Error of J in nats, from the relative one of Q at X; past the end of the table half of what X goes on by."""
-    beyond: Number = np.maximum(x - X_MAX, 0.0)
-    return 0.5 * (x * relative + beyond)
+    beyond: Any = np.maximum(x - X_MAX, 0.0)
+    found: Number = 0.5 * (x * relative + beyond)
+    return found
 
 
 def tau_of_share(share: FloatArray, s: FloatArray) -> FloatArray:

@@ -74,10 +74,12 @@ class Channel(Protocol):
 
     def __hash__(self) -> int:
         """Hash of the channel and its parameters."""
+        ...
 
     @property
     def name(self) -> str:
         """Name of the channel."""
+        ...
 
     def information(
         self, phi: Activation, r: FloatArray, tau: FloatArray, s: FloatArray, refine: float = 1.0
@@ -86,6 +88,7 @@ class Channel(Protocol):
 
         `refine` multiplies the numbers of nodes; another value than 1 gives a second opinion for an error estimate.
         """
+        ...
 
 
 _X_AXIS, _TAU_AXIS, _S_AXIS = SplineAxis(X_CELLS), SplineAxis(TAU_CELLS), SplineAxis(_S_CELLS)
@@ -147,6 +150,9 @@ class ChannelTable:
     channel : the channel that is tabulated.
     """
 
+    phi: Activation
+    channel: Channel
+
     def __init__(self, phi: Activation, channel: Channel) -> None:
         self.phi, self.channel = phi, channel
         # A homogeneous activation knows no scale, and its table has a single s.
@@ -199,7 +205,7 @@ class ChannelTable:
             x, (slot, row, column), *_ = self._coordinates(r[rows], tau[rows], s[rows])
             line = np.minimum((np.arcsinh(x) / XI_MAX * X_CELLS).astype(np.intp), X_CELLS - 1)
             cell = ((slot * X_CELLS + line) * TAU_CELLS + row) * self._s_cells + column
-            out[rows] = missed(x, self._errors[cell])
+            out[rows] = missed(x, np.asarray(self._errors[cell], dtype=np.float64))
         return out.reshape(shape)
 
     def place(self, s: FloatArray) -> Place:

@@ -35,6 +35,14 @@ class MixtureDensity:
         Whether posterior moments are wanted.
     """
 
+    y: FloatArray
+    reference: FloatArray
+    moments: bool
+    zeroth: FloatArray
+    first: FloatArray
+    second: FloatArray
+    scored: FloatArray
+
     def __init__(self, y: FloatArray, reference: FloatArray, laws: int, moments: bool) -> None:
         self.y, self.reference, self.moments = y, reference, moments
         shape = (*y.shape, laws)

@@ -11,7 +11,7 @@ from collections.abc import Iterator
 import numpy as np
 
 from mfmi.arguments.arrays import FloatArray
-from mfmi.channels.exact.cells import CELL_NODES, activation_cells
+from mfmi.channels.exact.cells import CELL_NODES, Cells, activation_cells
 from mfmi.channels.exact.input_panels import FLATTEST, InputPanels, invert
 from mfmi.channels.exact.mixture_density import LAW_NODES, PAIR_REACH, MixtureDensity, likelihood
 from mfmi.quadrature.chebyshev import lobatto
@@ -65,6 +65,21 @@ class SmoothChannel:
     order : int
         Gauss-Legendre nodes per panel.
     """
+
+    phi: ScalarFunction
+    order: int
+    r: FloatArray
+    omega: FloatArray
+    root: FloatArray
+    sigma: FloatArray
+    largest: FloatArray
+    low: FloatArray
+    high: FloatArray
+    cells: Cells
+    whole: InputPanels
+    mean: FloatArray
+    variance: FloatArray
+    panels: InputPanels
 
     def __init__(
         self,

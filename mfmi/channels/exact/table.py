@@ -72,6 +72,10 @@ class ExactTable:
         Where tiles are kept between processes; by default the user's cache directory.
     """
 
+    phi: ScalarFunction
+    identity: str | None
+    cache: TileCache
+
     def __init__(self, phi: ScalarFunction, cache: TileCache | None = None) -> None:
         self.phi = phi
         self.identity = phi.identity

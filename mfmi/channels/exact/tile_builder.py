@@ -19,7 +19,7 @@ from mfmi.channels.exact.channel import (
     offset_features,
     offset_scale,
 )
-from mfmi.channels.exact.piecewise_linear import linear_segments
+from mfmi.channels.exact.piecewise_linear import Segments, linear_segments
 from mfmi.channels.exact.step import scaled_equivocation, step_entropy
 from mfmi.channels.exact.tiles import ORDERS, PERIODIC_ORDER, STRETCH, WIDTHS, ChannelTile, Place, logarithms
 from mfmi.quadrature.chebyshev import chebyshev_coefficients, lobatto
@@ -61,6 +61,11 @@ class TileBuilder:
     gain : float
         Precision of a step in units of that of a step from -1 to 1; 1 for any other activation.
     """
+
+    phi: ScalarFunction
+    segments: Segments | None
+    degree: int | None
+    gain: float
 
     def __init__(self, phi: ScalarFunction) -> None:
         self.phi = phi

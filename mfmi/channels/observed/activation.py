@@ -38,14 +38,17 @@ class PiecewiseMonotone(ScalarFunction, Protocol):
     @property
     def pieces(self) -> tuple[MonotonePiece, ...]:
         """Pieces in ascending order, empty if there are infinitely many."""
+        ...
 
     @property
     def images_disjoint(self) -> bool:
         """Whether u determines the piece."""
+        ...
 
     @property
     def wave_turning(self) -> float | None:
         """Turning point of a wave; None for any other activation."""
+        ...
 
 
 class OutputChannel(NamedTuple):

@@ -37,14 +37,17 @@ class MonotonePiece(Protocol):
     @property
     def lower(self) -> float:
         """Lower end."""
+        ...
 
     @property
     def upper(self) -> float:
         """Upper end."""
+        ...
 
     @property
     def kind(self) -> str:
         """Whether it is increasing, decreasing or flat."""
+        ...
 
 
 class Wave(ScalarFunction, Protocol):
@@ -53,6 +56,7 @@ class Wave(ScalarFunction, Protocol):
     @property
     def wave_turning(self) -> float | None:
         """Turning point of a wave."""
+        ...
 
 
 class Confusion(NamedTuple):
@@ -197,7 +201,7 @@ def _wave_offsets(phi: Wave, t: float, s: float, refine: float) -> tuple[FloatAr
         offset, mass = grid - turning, normal_density(grid / deviation) / deviation * step
     distance = np.abs(offset - half * np.round(offset / half))
     near = distance < _APART * np.sqrt(t)
-    return offset[near], np.asarray(mass[near])
+    return np.asarray(offset[near], dtype=np.float64), np.asarray(mass[near])
 
 
 def _wrapped_density(x: NDArray[Any], deviation: float, period: float) -> FloatArray:

@@ -24,15 +24,19 @@ class Output(Protocol):
 
     def derivatives(self, v: FloatArray) -> tuple[FloatArray, FloatArray, FloatArray]:
         """`A = 2 J_out'(V)`, `dA/dV` and `1 - A V`, each of shape (n,)."""
+        ...
 
     def information(self, v: FloatArray) -> FloatArray:
         """`J_out(V)` in nats, shape (n,)."""
+        ...
 
     def error(self, v: FloatArray) -> FloatArray:
         """Estimated error of `J_out(V)` in nats, shape (n,): 0 in closed form, NaN where there is no estimate."""
+        ...
 
     def take(self, rows: Rows) -> Output:
         """The output channel of some of the points."""
+        ...
 
 
 @dataclass(frozen=True)

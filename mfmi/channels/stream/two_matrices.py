@@ -90,7 +90,7 @@ class TwoMatrices:
     def _filter(self, r: FloatArray, v: FloatArray, rows: RowNumbers) -> tuple[FloatArray, FloatArray, FloatArray]:
         """Predicted variances `P_l`, ratios `S_l` and filtered variances that the skip passes on, shape (n, L)."""
         depth = v.shape[1]
-        p, s, kept = np.empty((3, *v.shape))
+        p, s, kept = (np.empty(v.shape) for _ in range(3))
         p[:, 0] = v[:, 0]
         for layer in range(depth - 1):
             precision, h = r[:, layer] / self.scale2[rows, layer], self.hidden_noise[rows, layer]
