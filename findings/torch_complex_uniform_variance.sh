@@ -1,8 +1,9 @@
 #!/usr/bin/env bash
 # torch 2.13.0: uniform draws of complex weights have twice the variance, so Linear starts at sigma_w^2 = 2/3, not 1/3.
 #
-# Expected: the variance of a complex weight, E |w|^2, is the one of a real weight: 1 / (3 fan_in) for Linear and Conv2d,
-#   2 / fan_in for kaiming_uniform_, as kaiming_normal_, xavier_normal_ and torch.randn have it with complex numbers.
+# Expected: the variance of a complex weight, E |w|^2, is the one of a real weight: 1 / (3 fan_in) for Linear and
+#   Conv2d, 2 / fan_in for kaiming_uniform_, as kaiming_normal_, xavier_normal_ and torch.randn have it with complex
+#   numbers.
 # Behaviour: uniform_ gives the real and the imaginary part the whole bound each. Linear, Conv2d, kaiming_uniform_ and
 #   xavier_uniform_ in complex64 and complex128 have twice the variance; the normal ones halve it between the parts.
 # Why it matters: a rule stands for two points of the phase diagram. kaiming_uniform_ starts a network where the second
