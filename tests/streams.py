@@ -65,6 +65,11 @@ class FiniteStream:
 
     def observe(self, x: Array) -> Array:
         """The noisy last layer for inputs of shape (samples, n)."""
+        h = self.last_layer(x)
+        return h + np.sqrt(self.stream.output_noise[0, -1]) * self.rng.standard_normal(h.shape)
+
+    def last_layer(self, x: Array) -> Array:
+        """The last layer with the noise of the layers before it."""
         net, noise = self.network, self.stream.hidden_noise[0]
         h = x @ self.first.T + self.first_bias
         for layer, (inner, inner_bias, outer, bias) in enumerate(self.blocks):
@@ -74,7 +79,7 @@ class FiniteStream:
                 u = u @ inner.T + inner_bias
             carried = t if net.noise_in == "stream" else h
             h = net.skip[0, layer] * carried + net.branch[0, layer] * (net.phi(u) @ outer.T + bias)
-        return h + np.sqrt(self.stream.output_noise[0, -1]) * self.rng.standard_normal(h.shape)
+        return h
 
     def measured(self, samples: int, block: int = 20_000) -> tuple[float, float]:
         """Linear information and half the logarithm of the covariance over the noise, per neuron, from samples."""

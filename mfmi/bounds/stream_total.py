@@ -15,11 +15,9 @@ from numpy.typing import NDArray
 
 from mfmi.arguments.arrays import FloatArray
 from mfmi.bounds.estimate import Estimate, closed
+from mfmi.bounds.normed import exact_units
 from mfmi.bounds.readable import stream_potential
 from mfmi.chain.stream import TOLERANCE, ResidualStream, StreamPotential
-from mfmi.channels.exact.direct import can_be_direct
-from mfmi.channels.exact.table import exact_table
-from mfmi.channels.layers import Direct, Scaled, Tabulated
 from mfmi.channels.observed.activation import is_step
 from mfmi.channels.stream.total import TotalSites
 from mfmi.meanfield import Architecture, Stream
@@ -150,16 +148,6 @@ class _Units:
         best = tuple(np.where(better[:, None], theirs, own) for own, theirs in
                      ((one.log_v, other.log_v), (one.log_r, other.log_r)))  # fmt: skip
         return search(self.fine, (best[0], best[1])), two
-
-
-def exact_units(network: Architecture, stream: Stream, tables: bool) -> Scaled:
-    """The exact channel of the units of phi in layers 1 to L - 1 (theory (14))."""
-    total, none = stream.seen[:, :-1], np.zeros((network.size, 1))
-    if tables or not can_be_direct(network.phi):
-        inner: Tabulated | Direct = Tabulated(exact_table(network.phi), total, none)
-    else:
-        inner = Direct(network.phi, total, none, np.ones(total.shape, dtype=bool))
-    return Scaled(inner, stream.gain2[:, :-1])
 
 
 @dataclass(frozen=True)

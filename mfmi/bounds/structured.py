@@ -15,11 +15,14 @@ from numpy.typing import NDArray
 from mfmi.activations import get as get_activation
 from mfmi.activations import unresolved
 from mfmi.arguments.arrays import FloatArray
-from mfmi.bounds import covariance, stream_total
+from mfmi.bounds import covariance, normed, stream_total
 from mfmi.bounds.estimate import Estimate, closed
+from mfmi.bounds.normed import NormedProblem
+from mfmi.bounds.problem import Problem
 from mfmi.bounds.readable import readable
 from mfmi.bounds.stacks import Readable
 from mfmi.bounds.view import OVERFLOW, TWO_MINIMA, UNBOUNDED, Entries, View
+from mfmi.channels.observed.activation import is_step
 from mfmi.jacobian import residual_moments
 from mfmi.meanfield import Architecture, Stream, propagate, stream_ends, units
 from mfmi.names import OBSERVABLES, WEIGHTS
@@ -95,6 +98,11 @@ class Structured:
         return found
 
     @cached_property
+    def normed(self) -> NormedProblem:
+        """Networks without skips as the estimators of plain networks take them."""
+        return NormedProblem.of(self.network, self.weights, self.stream, self.tables)
+
+    @cached_property
     def replica(self) -> tuple[Estimate, Reasons]:
         """The replica value, and why there is none."""
         if self.modes is not None:
@@ -159,6 +167,22 @@ REGISTRY: dict[str, Callable[[Structured], tuple[Estimate, Reasons]]] = {
     "jacobian_mean": _jacobian("mean"),
     "jacobian_variance": _jacobian("variance"),
 }
+
+
+def _of_layers(name: str, bound: Callable[[Problem], Estimate]) -> Callable[[Structured], tuple[Estimate, Reasons]]:
+    def value(problem: Structured) -> tuple[Estimate, Reasons]:
+        if is_step(problem.network.phi):
+            reason = f"{name.removeprefix('mi_')}: not known of units of few values after norms or relative noise"
+            nothing = closed(np.full(problem.network.size, np.nan))
+            return nothing, np.full(problem.network.size, reason, dtype=object)
+        found = bound(problem.normed)
+        return found, np.full(problem.network.size, "", dtype=object)
+
+    return value
+
+
+LAYERS = REGISTRY | {name: _of_layers(name, bound) for name, bound in normed.REGISTRY.items()}
+"""Columns of networks without skips and with one matrix per layer."""
 PLAIN_TOO = ("mi_covariance_upper", "mi_covariance_upper_error")
 """Columns that come from here of plain networks as well, where `reason_against` has none."""
 
@@ -204,8 +228,9 @@ def evaluate_structured(
             part.note("ok", f"{names}: known for {against}", every)
             continue
         some = points[rows]
+        columns = _columns(some, model)
         if mean_field:
-            _note_all(some, part, asked, every)
+            _note_all(some, part, [name for name in asked if name not in columns], every)
             _put_ends(some, layers[rows], model.scales, asked, part)
         modes = model.convolution.modes if model.convolution is not None and model.mixes else None
         for network, stream, where in _networks(some, layers[rows], model.scales, modes):
@@ -214,8 +239,8 @@ def evaluate_structured(
             problem = Structured(network, some.weights[0], stream, modes, model.tables is not False)
             known = np.asarray(np.isfinite(stream.path.q).all(axis=1))
             for name in asked:
-                if name in REGISTRY:
-                    _put(name, problem, known, part, where)
+                if name in columns:
+                    _put(name, columns[name], problem, known, part, where)
             if mean_field:
                 overflows = np.asarray(np.isinf(stream.path.q).any(axis=1))
                 part.note("failed", OVERFLOW, _at(where, overflows))
@@ -226,9 +251,17 @@ def _alike(points: Points) -> Iterator[NDArray[np.intp]]:
     """Positions of the points that one architecture and one ensemble describe."""
     own = points.structured
     for rows in own.groups():
-        keys = [*zip(points.weights[rows], own.number_format[rows], strict=True)]
+        layers = (own.skip[rows] == 0.0) & (own.branch_matrices[rows] == 1)
+        keys = [*zip(points.weights[rows], own.number_format[rows], layers.tolist(), strict=True)]
         for key in dict.fromkeys(keys):
             yield rows[[one == key for one in keys]]
+
+
+def _columns(points: Points, model: Model) -> dict[str, Callable[[Structured], tuple[Estimate, Reasons]]]:
+    """The columns of points of one of `_alike`."""
+    own = points.structured
+    streams = bool(own.skip[0] != 0.0 or own.branch_matrices[0] == 2)
+    return REGISTRY if streams or model.mixes else LAYERS
 
 
 def _every(layers: NDArray[np.intp]) -> Entries:
@@ -260,9 +293,9 @@ def _networks(
         yield whole.take(rows).cut(int(depth)), passed.take(rows).cut(int(depth)), (rows, columns)
 
 
-def _note_all(points: Points, out: View, asked: Sequence[str], every: Entries) -> None:
+def _note_all(points: Points, out: View, unknown: Sequence[str], every: Entries) -> None:
     """Say what has no value in these networks, and what of their settings counts for nothing."""
-    missing = [name.removeprefix("mi_") for name in asked if name not in REGISTRY and name not in EXPONENTS]
+    missing = [name.removeprefix("mi_") for name in unknown if name not in EXPONENTS]
     if missing:
         out.note("ok", f"{', '.join(missing)}: known of plain networks only", every)
     texts = notes(points)[every[0]]
@@ -336,11 +369,19 @@ def _put_mean_field(
     out.note("ok", text, _at(where, np.asarray(idle, dtype=bool)))
 
 
-def _put(name: str, problem: Structured, known: NDArray[np.bool_], out: View, where: Entries) -> None:
+def _put(
+    name: str,
+    bound: Callable[[Structured], tuple[Estimate, Reasons]],
+    problem: Structured,
+    known: NDArray[np.bool_],
+    out: View,
+    where: Entries,
+) -> None:
     with np.errstate(over="ignore", invalid="ignore", divide="ignore"):
-        found, reason = REGISTRY[name](problem)
+        found, reason = bound(problem)
     out.put(name, np.where(known & found.converged, found.value, np.nan), where)
-    out.note_once("ok", TWO_MINIMA, _at(where, known & found.converged & found.coexisting))
+    if name in ("mi_replica", "mmse"):
+        out.note_once("ok", TWO_MINIMA, _at(where, known & found.converged & found.coexisting))
     for text in dict.fromkeys(reason[known]):
         if text:
             out.note_once("ok", text, _at(where, known & (reason == text)))

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from mfmi.arguments.arrays import FloatArray
 from mfmi.chain.ensembles import Ensemble
 from mfmi.channels.gains import Interleaved
-from mfmi.channels.layers import Direct
+from mfmi.channels.layers import Direct, Scaled
 from mfmi.channels.observed.outputs import Output
 from mfmi.channels.protocols import LayerChannel, Source
 from mfmi.channels.sources import FirstLayer
@@ -89,7 +89,7 @@ def refined(channel: LayerChannel) -> LayerChannel:
     if isinstance(channel, Interleaved):
         activations = refined(channel.activations)
         return channel if activations is channel.activations else replace(channel, activations=activations)
-    return channel.refined if isinstance(channel, Direct) else channel
+    return channel.refined if isinstance(channel, Direct | Scaled) else channel
 
 
 @dataclass(frozen=True)

@@ -250,40 +250,49 @@ class Direct:
 
 @dataclass(frozen=True)
 class Scaled:
-    """Channels of which the output is multiplied by a number before it is observed.
+    """Channels of layers with norms: phi sees `(h + eps) / D`, and its output is multiplied before it is observed.
 
     Attributes
     ----------
-    inner : the channels without it.
-    factor : square of the number, shape (n, K).
+    inner : the channels of what phi sees, without noise.
+    factor : square of what the output is multiplied by, shape (n, K).
+    scale : `D^2`, shape (n, K).
+    noise : variance of eps, shape (n, K).
     """
 
     inner: Tabulated | Direct
     factor: FloatArray
+    scale: FloatArray
+    noise: FloatArray
 
     @property
     def has_noise(self) -> NDArray[np.bool_]:
         """See `LayerChannel.has_noise`."""
-        return self.inner.has_noise
+        return np.asarray((self.noise > 0.0).any(axis=1))
 
     @property
     def refined(self) -> Scaled:
         """The same channels by the finer quadrature, if they have one."""
-        return Scaled(self.inner.refined, self.factor) if isinstance(self.inner, Direct) else self
+        return replace(self, inner=self.inner.refined) if isinstance(self.inner, Direct) else self
+
+    def _inside(self, r: FloatArray, v: FloatArray) -> tuple[FloatArray, FloatArray]:
+        return self.factor * r, (v + self.noise) / self.scale
 
     def derivatives(self, r: FloatArray, v: FloatArray) -> Derivatives:
         """See `LayerChannel.derivatives`."""
-        d, c = self.inner.derivatives(self.factor * r, v), self.factor
-        return Derivatives(c * d.e, d.a, c * c * d.e_r, c * d.e_v, d.a_v, d.rest_r, d.rest_v)
+        d, c, s = self.inner.derivatives(*self._inside(r, v)), self.factor, self.scale
+        rest_v = d.rest_v + d.a * (self.noise / s)
+        return Derivatives(c * d.e, d.a / s, c * c * d.e_r, c * d.e_v / s, d.a_v / s**2, d.rest_r, rest_v)
 
     def information(self, r: FloatArray, v: FloatArray) -> FloatArray:
         """See `LayerChannel.information`."""
-        return self.inner.information(self.factor * r, v)
+        return self.inner.information(*self._inside(r, v))
 
     def error(self, r: FloatArray, v: FloatArray) -> FloatArray:
         """See `LayerChannel.error`."""
-        return self.inner.error(self.factor * r, v)
+        return self.inner.error(*self._inside(r, v))
 
     def take(self, rows: Rows, layers: slice) -> Scaled:
         """See `LayerChannel.take`."""
-        return Scaled(self.inner.take(rows, layers), self.factor[rows, layers])
+        at = rows, layers
+        return Scaled(self.inner.take(rows, layers), self.factor[at], self.scale[at], self.noise[at])

@@ -186,6 +186,18 @@ def test_estimators_without_a_value_say_so():
     assert row.mi_linear > 0.0
 
 
+def test_what_noise_in_the_branch_alone_has_drowned_may_come_back():
+    """No smallest value of the layers so far may be taken: x -> T^l -> T^(l+1) is no Markov chain (theory (38))."""
+    rows = mfmi.evaluate(
+        "linear", 1.0, depth=[1, 2, 3, 4], sigma_noise=0.1**0.5, noise_at="every", weights="orthogonal", skip=1.5,
+        branch=0.5,
+    )  # fmt: skip
+    np.testing.assert_allclose(rows.mi_linear, [1.199, 1.475, 1.674, 1.795], atol=1e-3)
+    assert (np.diff(rows.mi_lower) > 0.1).all()
+    assert (np.diff(rows.mi_upper) > 0.1).all()
+    assert (rows.mi_upper >= rows.mi_linear - 1e-9).all()
+
+
 def test_number_formats_are_relative_noise_and_say_that_they_are_an_equivalent():
     rows = mfmi.evaluate("relu", 1.2, depth=10, sigma_noise=["bfloat16", 0.1], noise_at="every")
     assert rows.sigma_noise[0] == math.sqrt(NUMBER_FORMATS["bfloat16"].share)
