@@ -48,7 +48,10 @@ def _parts() -> Iterator[str]:
         yield from _entry(f"mfmi.{name}", getattr(mfmi, name), "##")
     activation = importlib.import_module("mfmi.activations").Activation
     yield "## Activations\n"
-    yield "What `mfmi.activation` returns; `phi(z)` is its value. All methods take arrays and broadcast.\n"
+    yield (
+        "What `mfmi.activation` returns; `phi(z)` is its value. All methods take arrays and broadcast. Moments of a\n"
+        "function of one's own are NaN beyond the variance `phi.largest_variance`, up to which they can be resolved.\n"
+    )
     for name in METHODS:
         yield from _entry(f"phi.{name}", getattr(activation, name), "###")
     for name, methods in CLASSES.items():

@@ -13,7 +13,7 @@ from click.core import ParameterSource
 from mfmi.cli.command import command as make_command
 from mfmi.cli.following import following
 from mfmi.cli.model_options import convolution_text, model_options, say_white, with_weights
-from mfmi.cli.numbers import known, number
+from mfmi.cli.numbers import as_far_as, known, number
 from mfmi.cli.options import network_option, network_options, scale_options
 from mfmi.cli.progress import ProgressDisplay
 from mfmi.cli.sink import Sink, output_options
@@ -305,12 +305,14 @@ def _headline(activation: Activation, points: Points, rows: Rows, model: Model) 
     facts = [f"{name} {number(rows[column][0])}" for name, column in (("chi_1", "chi_1"), ("q*", "q_star"))]
     facts = [fact for fact, column in zip(facts, ("chi_1", "q_star"), strict=True) if known(rows[column][0])]
     phase = rows["phase"][0] or "phase unknown"
-    state = f"{phase}: {', '.join(facts) or 'no finite q*'}"
+    none = "no finite q*" if rows["phase"][0] else "q* is not known"
+    state = f"{phase}: {', '.join(facts) or none}"
     hidden = noise if noise_at == "every" else 0.0
     edges = edge_sigma_w(activation.name, sigma_b, hidden, float(rows["input_variance"][0]))[0]
     if edges:
         return [first, f"{state}; the edge of chaos is at sigma_w {' and '.join(f'{edge:.3f}' for edge in edges)}"]
-    return [first, f"{state}; there is no edge of chaos that it could reach at this sigma_b"]
+    limit = as_far_as(activation.largest_variance)
+    return [first, f"{state}; there is no edge of chaos that it could reach at this sigma_b{limit}"]
 
 
 def _fitting(asked: list[str], width: int, interval: int) -> list[str]:

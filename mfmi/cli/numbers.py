@@ -22,6 +22,13 @@ def number(value: Any) -> str:
     return f"{value:.3f}" if size < 9.9995 else f"{value:.2f}" if size < 99.995 else f"{value:.1f}"
 
 
+def as_far_as(largest_variance: float) -> str:
+    """Limit what is said of an activation to the variances at which its moments are known; nothing without a limit."""
+    if largest_variance == float("inf"):
+        return ""
+    return f" up to a variance of {largest_variance:.4g}, beyond which the activation's moments are not known"
+
+
 def counted(count: int, noun: str) -> str:
     """Return "1 row", "2 rows", "1,000 rows"."""
     return f"{count:,} {noun}" if count == 1 else f"{count:,} {noun}s"

@@ -12,6 +12,7 @@ from mfmi.arguments.ranges import DEVIATION
 from mfmi.cli.command import command as make_command
 from mfmi.cli.following import following
 from mfmi.cli.model_options import convolution_options, say_idle
+from mfmi.cli.numbers import as_far_as
 from mfmi.cli.options import initialiser_option, network_option, network_options, refuse_beside_init
 from mfmi.cli.progress import showing
 from mfmi.cli.sink import Sink, output_options
@@ -296,6 +297,9 @@ def _curve(
         edge = edge_of_chaos(
             activation, sigma_b, _hidden(network), sigma_w=sigma_w, input_variance=network["input_variance"]
         )
+    asked = len(sigma_b or sigma_w or ())
+    if len(set(edge.index.tolist())) < asked and (limit := as_far_as(activation.largest_variance)):
+        terminal().note(f"the edge of chaos is looked for{limit}")
     block = _block(activation, edge.sigma_w, edge.sigma_b, network, dict(edge))
     columns = _columns(*NETWORK, "q_star", "chi_q", "stable", "reached", "kind")
     sink.write(block, columns, table=functools.partial(draw_curve, activation, block, by_weight=sigma_w is not None))

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-from mfmi.cli.numbers import known, number
+from mfmi.cli.numbers import as_far_as, known, number
 from mfmi.cli.terminal import can_show
 from mfmi.names import PHASES
 
@@ -79,7 +79,8 @@ def _state(activation: Activation, row: Mapping[str, Any]) -> str:
         f"{sigma_w:.4f}{'' if reached else ' (not reached)' if stable else ' (where it repels)'}"
         for sigma_w, stable, reached in zip(edge.sigma_w, edge.stable, edge.reached, strict=True)
     ]
-    near = f"the edge of chaos is at sigma_w {' and '.join(places)}" if places else "no edge of chaos at this sigma_b"
+    none = f"no edge of chaos at this sigma_b{as_far_as(activation.largest_variance)}"
+    near = f"the edge of chaos is at sigma_w {' and '.join(places)}" if places else none
     slope = f"chi_1 {number(row['chi_1'])}; " if known(row["chi_1"]) else ""
     return f"{phase}: {slope}{near}"
 
@@ -267,7 +268,8 @@ def draw_curve(activation: Activation, block: Block, console: Console, *, by_wei
     """Draw the edge of chaos as a table."""
     first, second = ("sigma_w", "sigma_b") if by_weight else ("sigma_b", "sigma_w")
     if not len(block[first]):
-        console.print(f"{activation.name}: there is no edge of chaos at any of these {first}", soft_wrap=True)
+        limit = as_far_as(activation.largest_variance)
+        console.print(f"{activation.name}: there is no edge of chaos at any of these {first}{limit}", soft_wrap=True)
         return
     hidden = f", noise {block['sigma_noise'][0]:g} in every layer" if block["noise_at"][0] == "every" else ""
     console.print(f"Edge of chaos of {activation.name}{hidden}: chi_1 = 1", soft_wrap=True)

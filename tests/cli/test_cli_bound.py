@@ -221,6 +221,13 @@ def test_what_is_unbounded_is_said(command_line: CommandLine) -> None:
     assert lines[1].startswith("unbounded: no finite q*; there is no edge of chaos that it could reach")
 
 
+def test_a_fixed_point_that_is_not_known_is_not_denied(command_line: CommandLine) -> None:
+    options = ["--act", "numpy:exp", "--sw", "1", "--depth", "1", "--estimator", "linear", "--format", "table"]
+    title = command_line("bound", *options).out.splitlines()[1]
+    assert title.startswith("phase unknown: q* is not known; there is no edge of chaos that it could reach")
+    assert title.endswith("up to a variance of 1, beyond which the activation's moments are not known")
+
+
 def test_an_edge_that_no_network_reaches_is_not_quoted(command_line: CommandLine) -> None:
     for name in ("silu", "gelu"):
         lines = drawing(command_line, "--act", name, "--sw", "2", "--depth", "1", "--estimator", "linear")

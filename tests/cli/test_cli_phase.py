@@ -99,6 +99,15 @@ def test_a_curve_that_does_not_exist_is_empty(command_line: CommandLine) -> None
     assert "no edge of chaos" in done.out
 
 
+def test_an_edge_beyond_the_known_variances_is_not_denied(command_line: CommandLine) -> None:
+    # The edge of exp at sigma_b^2 = s - 1 lies at a variance of 1.04, and its moments are known up to 1.
+    done = command_line("phase", "--act", "numpy:exp", "--curve", "--sb", "0.2", "--format", "jsonl")
+    assert done.out == ""
+    assert "looked for up to a variance of 1, beyond which the activation's moments are not known" in done.err
+    table = command_line("phase", "--act", "numpy:exp", "--sw", "0.3", "--sb", "0.2", "--format", "table").out
+    assert "no edge of chaos at this sigma_b up to a variance of 1, beyond which" in table
+
+
 # ---- what a person sees ----------------------------------------------------------------------------------------------
 
 
