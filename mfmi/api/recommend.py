@@ -89,6 +89,9 @@ class Wish:
 
     def _check_stream(self) -> None:
         """Refuse what belongs to networks of the other kind."""
+        if self.gradients == "kept" and not self.family(get("tanh")).is_plain:
+            reason = "is for plain networks, without norms, skips, positions and relative noise"
+            raise ArgumentError("gradients", self.gradients, reason)
         if not self.is_stream:
             if self.keep is not None:
                 raise ArgumentError("keep", self.keep, "is that of a residual network: give `skip`")

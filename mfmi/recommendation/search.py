@@ -78,7 +78,10 @@ class _Search:
         if new:
             places = np.array(new)
             values = self._values(places)
-            counted = values * kept(self.network.gradient(*places.T)) if self.gradients == "kept" else values
+            counted = values.copy()
+            if self.gradients == "kept":
+                there = np.isfinite(values)
+                counted[there] *= kept(self.network.gradient(*places[there].T))
             self.whole |= dict(zip(new, values.tolist(), strict=True))
             self.known |= dict(zip(new, counted.tolist(), strict=True))
         return np.array([self.known[key] for key in keys])
@@ -233,6 +236,10 @@ def optimum(
     if network.model.mixes and quantity not in (*OF_CORRELATED, TOTAL):
         known = ", ".join(one for one in QUANTITIES if one in (*OF_CORRELATED, TOTAL))
         raise NoOptimumError(f"{quantity} is {COUPLED}; of such there are {known}")
+    if gradients == "kept" and not (network.is_plain and network.activation.differentiable):
+        raise NoOptimumError(
+            "how far gradients are kept is known of plain networks of differentiable activations: search with any"
+        )
     search = _Search(network, quantity, gradients)
     within, sigma_b = _searched(network, sigma_b)
     with stage(f"search {network.activation.name}, {quantity}", 1.0) as work:

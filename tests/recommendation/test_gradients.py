@@ -13,7 +13,7 @@ import mfmi
 from mfmi.activations import get
 from mfmi.recommendation.gradients import gradient_factor, kept, places_that_keep
 from mfmi.recommendation.results import NetworkFamily
-from mfmi.recommendation.search import optimum, recommend
+from mfmi.recommendation.search import _Search, optimum, recommend
 
 CommandLine = Callable[..., Outcome]
 
@@ -113,3 +113,21 @@ def test_rows_have_the_factor(command_line: CommandLine) -> None:
     with pytest.raises(ValueError, match="gradients"):
         mfmi.recommend("relu", depth=5, gradients="all")
     assert command_line("recommend", "--act", "relu", "--gradients", "all").code == 2
+
+
+def test_what_has_no_known_gradients_is_refused(command_line: CommandLine) -> None:
+    options = ("recommend", "--act", "tanh", "--depth", "4", "--gradients", "kept")
+    for more in (("--residual",), ("--norm", "layernorm"), ("--noise-scale", "relative")):
+        done = command_line(*options, *more)
+        assert (done.code, "is for plain networks" in done.err) == (2, True)
+    done = command_line("recommend", "--act", "sign", "--depth", "4", "--gradients", "kept")
+    assert (done.code, "differentiable" in done.err) == (2, True)
+    with pytest.raises(ValueError, match="gradients"):
+        mfmi.recommend("tanh", depth=4, gradients="kept", skip=1)
+
+
+@pytest.mark.filterwarnings("error")
+def test_what_is_unbounded_stays_the_worst() -> None:
+    search = _Search(NetworkFamily(get("relu"), 300), "linear", "kept")
+    assert search([1.4, 3.0], [0.0, 0.0])[1] == -np.inf
+    assert search.best == (1.4, 0.0)
