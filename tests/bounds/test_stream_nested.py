@@ -67,7 +67,9 @@ def test_the_replica_value_is_the_total_of_small_networks(case: str) -> None:
     found, _ = replica(network, weights, propagate(network), (np.array([-np.inf]), np.array([np.inf])), tables=False)
     expected = readable(network, weights)
     drawn = np.array([information(FiniteStream(network, weights, WIDTH, seed)) for seed in range(24)])
-    less = drawn[:, 0] - (drawn[:, 1] - expected.full.value[0])
+    # With noise on the way the determinant is that of the noise too, and the total follows a share of it alone.
+    slope = np.cov(drawn.T)[0, 1] / drawn[:, 1].var(ddof=1)
+    less = drawn[:, 0] - slope * (drawn[:, 1] - expected.full.value[0])
     scatter = less.std(ddof=1) / np.sqrt(len(less))
     assert scatter < 0.012
     assert less.mean() == pytest.approx(found.value[0], abs=3.0 * scatter + found.error[0] + 0.05 / WIDTH)
