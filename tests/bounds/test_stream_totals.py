@@ -152,7 +152,6 @@ def test_twenty_layers_lie_between_the_bounds(weights):
         ("tanh", 51, {}, "of one matrix per branch and up to 50 layers"),
         ("sign", 2, {}, "of one matrix per branch without jumps"),
         ("sign", 2, {"branch_matrices": 2}, "where units have few values"),
-        ("tanh", 2, {"skip": 0, "normalization": "layernorm"}, "with skips"),
     ],
 )
 def test_elsewhere_it_is_null_and_says_why(act, depth, given, why):
