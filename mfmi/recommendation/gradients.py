@@ -63,10 +63,11 @@ def gradient_factor(
 def kept(factor: FloatArray) -> FloatArray:
     """Share of a quantity that counts where gradients change by a factor: `1 / (1 + 1/2 log2(factor)^2)`.
 
-    A factor of 2, either way, costs a third, one of 4 two thirds. A factor that is not known costs nothing.
+    A factor of 2, either way, costs a third, one of 4 two thirds. Of a factor that is not known nothing
+    is left: it must not pass for one of 1.
     """
     with np.errstate(divide="ignore"):
-        return np.where(np.isnan(factor), 1.0, 1.0 / (1.0 + 0.5 * np.log2(factor) ** 2))
+        return np.where(np.isnan(factor), 0.0, 1.0 / (1.0 + 0.5 * np.log2(factor) ** 2))
 
 
 def places_that_keep(

@@ -55,11 +55,6 @@ class Split:
         share = np.bincount(self.train_labels) / len(self.train_labels)
         return float(-(share[share > 0.0] * np.log(share[share > 0.0])).sum())
 
-    @property
-    def guessed_right(self) -> float:
-        """Share of test examples that are right when the commonest class of the training set is always the answer."""
-        return float(np.mean(self.test_labels == np.bincount(self.train_labels).argmax()))
-
     def validation(self) -> tuple[Split, Split]:
         """The split with fewer training examples, and one that has those taken out in place of the test examples."""
         out = np.arange(len(self.train_labels)) % VALIDATION_SHARE == 0

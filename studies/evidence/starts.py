@@ -68,7 +68,7 @@ def recipes(case: Case, inputs: int) -> list[Start]:
         *([] if glorot == 1.0 else [Start("lecun", 1.0)]),
         # Orthonormal rows where it widens, which makes their entries smaller.
         Start("orthogonal", 1.0, weights="orthogonal", layers=(min(1.0, math.sqrt(inputs / case.width)), 1.0)),
-        # Uniform weights and biases of variance 1 / (3 fan-in).
+        # Deviations of its uniform weights and biases, of variance 1 / (3 fan-in); the first biases as all others.
         Start("torch", math.sqrt(1.0 / 3.0), math.sqrt(1.0 / (3.0 * case.width))),
     ]
     if case.network == "plain":

@@ -51,7 +51,7 @@ def test_gradients_of_a_finite_network_change_by_it() -> None:
 
 def test_an_activation_without_derivative_has_none() -> None:
     assert np.isnan(gradient_factor(get("sign"), 5, np.ones(2), np.zeros(2), 0.0, 1.0)).all()
-    assert kept(np.array([np.nan])) == 1.0
+    assert kept(np.array([np.nan])) == 0.0
 
 
 def test_what_it_takes_off() -> None:

@@ -22,8 +22,6 @@ from mfmi.networks.convolution import Modes
 
 # Orders of the Hermite series that are followed one by one; what is left decays like the second order after them.
 ORDERS = 24
-# A share of the variance below which an offset is none.
-_NO_OFFSET = 1e-12
 _BITS = 30
 _ROUNDING = 4.0 * np.finfo(np.float64).eps
 _GOLDEN = 0.6180339887498949
