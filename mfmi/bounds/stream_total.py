@@ -36,8 +36,8 @@ _MOST_STEPS = 100
 _KNOWN, _PARTS, _CAUTION = 6.0, 8, 1.5
 # Relative difference from which on two values are those of two minima.
 _APART = 1e-6
-# Errors by which two minima differ.
-_DISTINCT = 5.0
+# Errors by which two minima differ, and by which a value misses its bounds; share of these that their own errors take.
+_DISTINCT, _SLACK = 5.0, 0.01
 
 
 def replica(
@@ -73,7 +73,11 @@ def replica(
         found, reason = _of_hidden_units(network, weights, stream, tables), nothing
     else:
         found, reason = _of_paths(network, weights, stream)
-    return found._replace(value=np.minimum(np.maximum(found.value, low), high)), reason
+    with np.errstate(invalid="ignore"):
+        outside = np.maximum(low - found.value, found.value - high) > _DISTINCT * found.error + _SLACK * np.abs(high)
+    # Both bounds hold: a value beyond them by more than its error is not that of the minimum.
+    between = np.minimum(np.maximum(found.value, low), high)
+    return found._replace(value=between, converged=found.converged & ~outside), reason
 
 
 def _of_paths(network: Architecture, weights: str, stream: Stream) -> tuple[Estimate, Reasons]:
@@ -143,7 +147,7 @@ class _Units:
         """The smaller of two minima of a potential, and where there are two."""
         one, other = search(self.rough, begin), search(self.rough, (begin[0] - _KNOWN, begin[1] + _KNOWN))
         better = other.converged & ~(one.converged & (one.value[:, 0] <= other.value[:, 0]))
-        apart = one.value[:, 0] - other.value[:, 0] > _APART * np.abs(one.value[:, 0])
+        apart = np.abs(one.value[:, 0] - other.value[:, 0]) > _APART * np.abs(one.value[:, 0])
         two = one.converged & other.converged & apart
         best = tuple(np.where(better[:, None], theirs, own) for own, theirs in
                      ((one.log_v, other.log_v), (one.log_r, other.log_r)))  # fmt: skip
@@ -205,8 +209,8 @@ class _Point:
         coarse, other = search(self.few, begin), search(self.few, (begin[0] - _KNOWN, begin[1] + _KNOWN))
         less = coarse.value[0] - other.value[0]
         apart = _DISTINCT * (_error(less) + float(coarse.error[0] + other.error[0]))
-        two = bool(coarse.converged[0] & other.converged[0]) and float(less.mean()) > apart
-        chosen = other if two or not coarse.converged[0] else coarse
+        two = bool(coarse.converged[0] & other.converged[0]) and abs(float(less.mean())) > apart
+        chosen = other if (two and less.mean() > 0.0) or not coarse.converged[0] else coarse
         return search(self.potential, _of(chosen, begin)), two
 
 

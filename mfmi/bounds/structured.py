@@ -297,7 +297,7 @@ def _note_all(points: Points, out: View, unknown: Sequence[str], every: Entries)
     """Say what has no value in these networks, and what of their settings counts for nothing."""
     missing = [name.removeprefix("mi_") for name in unknown if name not in EXPONENTS]
     if missing:
-        out.note("ok", f"{', '.join(missing)}: known of plain networks only", every)
+        out.note("ok", f"{', '.join(missing)}: not known with skips or correlated positions", every)
     texts = notes(points)[every[0]]
     for text in dict.fromkeys(texts):
         if text:

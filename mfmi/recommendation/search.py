@@ -232,7 +232,7 @@ def optimum(
         )
     if not (network.is_plain or quantity in (*STRUCTURED_ESTIMATORS, TOTAL)):
         known = ", ".join((*STRUCTURED_ESTIMATORS, TOTAL))
-        raise NoOptimumError(f"{quantity} is known of plain networks only; of others there are {known}")
+        raise NoOptimumError(f"{quantity} is searched in plain networks only; in others there are {known}")
     if network.model.mixes and quantity not in (*OF_CORRELATED, TOTAL):
         known = ", ".join(one for one in QUANTITIES if one in (*OF_CORRELATED, TOTAL))
         raise NoOptimumError(f"{quantity} is {COUPLED}; of such there are {known}")

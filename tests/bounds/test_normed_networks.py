@@ -80,8 +80,10 @@ def test_streams_and_steps_say_why_not():
     found = rows("tanh", 3, normalization="layernorm", skip=[0, 1])
     assert np.isfinite(found.mi_layerwise[0])
     assert np.isnan(found.mi_layerwise[1])
-    assert "mean_field, layerwise, gaussian_upper, mmse: known of plain networks only" in found.message[1]
-    assert "plain networks only" not in found.message[0]
+    assert (
+        "mean_field, layerwise, gaussian_upper, mmse: not known with skips or correlated positions" in found.message[1]
+    )
+    assert "not known with" not in found.message[0]
     step = rows("sign", 3, normalization="layernorm").iloc[0]
     assert np.isnan(step.mi_replica)
     assert "replica: not known of units of few values" in step.message

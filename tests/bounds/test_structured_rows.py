@@ -180,7 +180,10 @@ def test_estimators_without_a_value_say_so():
     ).iloc[0]
     for name in ("mean_field", "layerwise", "gaussian_upper", "fisher"):
         assert np.isnan(row[f"mi_{name}"])
-    assert "mean_field, layerwise, fisher, gaussian_upper, mmse: known of plain networks only" in row.message
+    assert (
+        "mean_field, layerwise, fisher, gaussian_upper, mmse: not known with skips or correlated positions"
+        in row.message
+    )
     assert np.isnan(row.mmse)
     assert np.isnan(row.efficiency)
     assert row.mi_linear > 0.0

@@ -130,7 +130,7 @@ def test_what_a_norm_makes_of_no_effect_is_not_searched() -> None:
 
 
 def test_other_estimators_are_refused() -> None:
-    with pytest.raises(ValueError, match="replica is known of plain networks only"):
+    with pytest.raises(ValueError, match="replica is searched in plain networks only"):
         recommend(NetworkFamily(get("tanh"), 3, structure=RELATIVE), "replica")
 
 
@@ -359,7 +359,7 @@ def test_it_is_drawn_with_the_command_that_comes_next(command_line: CommandLine)
         (("--residual", "--branch", "0.5", "--keep", "0.3"), "does not go with --branch"),
         (("--keep", "0.3"), "is that of a residual network: give --skip"),
         (("--residual", "--keep", "1"), "greater than"),
-        (("--norm", "layernorm", "--by", "fisher"), "fisher is known of plain networks only"),
+        (("--norm", "layernorm", "--by", "fisher"), "fisher is searched in plain networks only"),
         (("--norm-at", "output"), "the place of a norm"),
         (("--residual", "--sb", "2"), "is all that a branch of variance 1 may have"),
         (("--residual", "--branch-matrices", "2", "--sigma-b-out", "0", "--sb", "1.5"), "is all that a pre-activation"),
