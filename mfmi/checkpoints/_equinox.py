@@ -38,7 +38,8 @@ def read(path: str) -> Checkpoint:
                 file.seek(0)
             leaves = list(_leaves(file))
     except (ValueError, EOFError, OverflowError) as error:
-        raise OutputError(f"{path}: not a whole file of Equinox: {' '.join(str(error).split())[:160]}") from error
+        text = " ".join(str(error).split())[:160]
+        raise OutputError(f"{path}: not a whole file of Equinox: {text}") from error
     if not leaves:
         raise OutputError(f"{path}: a file of Equinox without arrays")
     uses = _uses([shape for _, shape, _ in leaves])

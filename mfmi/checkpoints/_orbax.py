@@ -70,6 +70,8 @@ def _item(path: str, library: ModuleType, item: Path, prefix: str) -> Iterator[T
         raise
     except Exception as error:  # damage shows as errors of JSON, of keys and types, and of tensorstore
         text = " ".join(str(error).split())[:160] or type(error).__name__
+        if isinstance(error, KeyError):
+            text = f"{LIST} has no {error}"
         raise OutputError(f"{path}: not a whole checkpoint of orbax: {text}") from error
     return iter(found)
 

@@ -95,7 +95,8 @@ _AHEAD = 4
 @network_option(
     "estimators",
     help=f"Repeatable: {', '.join(ESTIMATORS)}.  [default: all up to {ALL_UP_TO} layers, each row counting those below "
-    "it; of more all but layerwise, covariance_upper and replica]",
+    "it; of more all but layerwise, covariance_upper and replica; of networks with norms, skips, relative noise or "
+    "correlated positions linear, entropy_power and covariance_upper]",
 )
 @network_options("optional", "unit")
 @output_options
