@@ -63,7 +63,8 @@ def stream_ends(network: Architecture) -> StreamEnds:
     """
     phi, map_ = network.phi, _Map(network)
     level = map_.level()
-    known = np.isfinite(level.q)
+    # A norm of what has no variance is 0 / 0.
+    known = np.isfinite(level.q) & (~np.asarray(map_.normed) | (level.scale2 > 0.0))
     t = np.where(known, level.t, 1.0)
     unit = np.where(known, level.scale2, 1.0)
     carried = map_.skip2 / (unit if map_.post else 1.0)
@@ -91,6 +92,10 @@ def stream_ends(network: Architecture) -> StreamEnds:
     chi_c = np.where(known, carried + kept * flat, np.nan)
     found = scales_of(phi, level.seen, (level.q, c_star), (slope, np.where(known, level.slope, np.nan), chi_c))
     status = certainty(phi, level.seen, found)
+    if map_.normed:
+        for where, words in ((np.isnan(level.q), "stays as it is"), (level.q == 0.0, "decays to 0, which has no norm")):
+            alone = where & (map_.branch2 == 0.0)
+            status["status"][alone], status["message"][alone] = "ok", f"without branches the stream {words}"
     return _with_laws(network, found | status)
 
 
