@@ -136,7 +136,8 @@ def _fill(
         for some, wanted in ((stacks[sharp], others_of), (stacks[~sharp], quantities)):
             if len(some):
                 out = View(columns, some)
-                for few in _together(get_activation(points.activation[some[0]]), len(some), int(layers[some].max())):
+                phi: Any = points.activation[some[0]]  # a name, or the activation itself
+                for few in _together(get_activation(phi), len(some), int(layers[some].max())):
                     part = some[few]
                     _evaluate_activation(points[part], layers[part], wanted, out.take(few), model, fields)
                 _note_unknown(asked, known, out, layers[some])

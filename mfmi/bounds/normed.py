@@ -89,7 +89,7 @@ class NormedProblem(Problem):
         """See `Problem.linear`."""
         return Channels(surrogates(*self._both, None)[0], self.output)
 
-    @property
+    @cached_property
     def decoded(self) -> Estimate | None:
         """See `Problem.decoded`: units of few values are not taken."""
         return None

@@ -40,6 +40,7 @@ class Links(Protocol):
 
     def error(self, e: FloatArray, rest_r: FloatArray, a: FloatArray, v: FloatArray, rest_v: FloatArray) -> FloatArray:
         """What the channels of hidden units may be off by, in nats per unit of the stream, shape (n,)."""
+        ...
 
 
 LogPair = tuple[FloatArray, FloatArray]

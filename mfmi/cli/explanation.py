@@ -23,13 +23,15 @@ def _set_explain(context: click.Context, _: click.Parameter, value: bool) -> Non
         context.ensure_object(Terminal).explains = True
 
 
-explain_option: Callable[[Function], Function] = click.option(
-    "--explain",
-    is_flag=True,
-    expose_value=False,
-    callback=_set_explain,
-    help="Say on standard error what each column is.",
-)
+def explain_option(function: Function) -> Function:
+    """Add --explain."""
+    return click.option(
+        "--explain",
+        is_flag=True,
+        expose_value=False,
+        callback=_set_explain,
+        help="Say on standard error what each column is.",
+    )(function)
 
 
 def explain(columns: Iterable[Column], headings: Mapping[str, str] | None = None) -> None:

@@ -189,7 +189,7 @@ def output_options(function: Callable[..., Any]) -> Callable[..., Any]:
 
 def raw_output_options(function: Function) -> Function:
     """Add --format, -o, --force and --explain; the function receives `output_format`, `output` and `force`."""
-    for option in (
+    options: tuple[Callable[[Function], Function], ...] = (
         explain_option,
         click.option("--force", is_flag=True, help="Replace an existing file."),
         click.option(
@@ -206,7 +206,8 @@ def raw_output_options(function: Function) -> Function:
             default="auto",
             help="auto is a table on a terminal and jsonl in a pipe.  [default: auto]",
         ),
-    ):
+    )
+    for option in options:
         function = option(function)
     return function
 
@@ -312,9 +313,9 @@ def _write_table(
 
 def _draw(table: Callable[[Console], Result], file: IO[bytes]) -> Result:
     """Let `table` draw on a console that ends in `file`; return what it returns."""
-    out: Any = sys.stdout
+    out = sys.stdout
     on_stdout = out is not None and file is out.buffer
-    encoding = out.encoding if on_stdout else "utf-8"
+    encoding = out.encoding if out is not None and on_stdout else "utf-8"
     text = io.TextIOWrapper(file, encoding=encoding, errors="replace", write_through=True)
     try:
         return table(terminal().console(text))

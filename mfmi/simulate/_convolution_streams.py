@@ -51,7 +51,7 @@ class ConvolutionStreamLaw(StreamLaw):
 class ConvolutionStreamNetwork(StreamNetwork):
     """One such network; its inputs and layers have the shape (samples, positions, channels)."""
 
-    law: ConvolutionStreamLaw
+    law: ConvolutionStreamLaw  # pyright: ignore[reportIncompatibleVariableOverride]
 
     def _matrix(self, rows: int, columns: int, sigma_w2: float, rng: np.random.Generator) -> FloatArray:
         """A matrix between channels or, of gaussian weights, one of every frequency."""

@@ -86,7 +86,7 @@ class ConvolutionNetwork:
     """One network of convolutions; its inputs and layers are rows of channels times positions, positions last."""
 
     law: ConvolutionLaw
-    kernels: list[ComplexArray]
+    kernels: list[ComplexArray | FloatArray]
     biases: list[FloatArray]
 
     def __init__(self, law: ConvolutionLaw, rng: np.random.Generator) -> None:

@@ -32,7 +32,7 @@ class Lattice:
     @property
     def nodes(self) -> FloatArray:
         """The nodes, shape (N,)."""
-        return np.asarray(self.step * np.arange(-self.side, self.side + 1))
+        return np.asarray(self.step * np.arange(-self.side, self.side + 1), dtype=np.float64)
 
 
 def lattices(added: FloatArray, skip: FloatArray, precision: FloatArray, end: float = 0.0) -> list[Lattice] | None:
