@@ -280,7 +280,8 @@ def _evaluate_activation(
             model,
         )
         quiet = problem.is_quiet
-        offsets = propagation.surrogate.weight.shape[-1] if _OF_OFFSETS & set(quantities) else 1
+        with np.errstate(over="ignore", invalid="ignore", divide="ignore"):
+            offsets = propagation.surrogate.weight.shape[-1] if _OF_OFFSETS & set(quantities) else 1
         for chosen in _similar(problem.depth, model.networks_a_point, offsets):
             for alike in (chosen[quiet[chosen]], chosen[~quiet[chosen]]):
                 if len(alike):
