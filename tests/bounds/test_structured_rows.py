@@ -268,3 +268,20 @@ def test_blocks_below_the_last_bit_are_named():
             normalization="layernorm", estimators=["linear"],
         ).iloc[0]  # fmt: skip
         assert (said in row.message) == expected
+
+
+@pytest.mark.parametrize("norm", ["layernorm", "batchnorm"])
+@pytest.mark.parametrize("matrices", [1, 2])
+@pytest.mark.parametrize(
+    ("skip", "said", "q"), [(0.5, "decays to 0, which has no norm", 0.25 * 1.4**2), (1.0, "stays as it is", 1.4**2)]
+)
+def test_a_stream_without_branches_is_its_input(norm, matrices, skip, said, q):
+    """The norm sees no variance in the end, which is no moment that is missing."""
+    row = mfmi.evaluate(
+        "relu", 1.4, depth=2, weights="orthogonal", skip=skip, branch=0.0, normalization=norm,
+        branch_matrices=matrices, estimators=["linear"],
+    ).iloc[0]  # fmt: skip
+    assert row.status == "ok"
+    assert f"without branches the stream {said}" in row.message
+    assert row.q == pytest.approx(q)
+    assert row.mi_linear == pytest.approx(0.5 * math.log1p(q / 0.01), rel=1e-6)
