@@ -82,6 +82,7 @@ def test_wrong_arguments_of_a_recommendation_are_named(arguments: dict[str, Any]
         mfmi.recommend(**arguments)
 
 
+@pytest.mark.thorough
 def test_code_of_a_recommendation_is_the_commands(command_line: CommandLine) -> None:
     done = command_line("recommend", "--act", "erf", "--depth", "2", "--sb", "0", "--emit", "numpy")
     assert mfmi.recommend("erf", depth=2, sigma_b=0, emit=np.str_("numpy")).attrs["code"] == done.out

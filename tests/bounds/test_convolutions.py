@@ -188,6 +188,7 @@ STRUCTURES = {
 BOUNDS = ["linear", "covariance_upper", "entropy_power"]
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize("kind", STRUCTURES)
 def test_white_convolutions_with_norms_and_skips_are_dense(kind):
     """Also where the frequencies themselves are followed: as good as no correlation is as good as none."""

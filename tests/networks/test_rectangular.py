@@ -235,6 +235,7 @@ def test_in_a_sweep(command_line: CommandLine, tmp_path: Path, monkeypatch: pyte
     assert "network.alpha" in other.err
 
 
+@pytest.mark.thorough
 def test_in_bound(command_line: CommandLine) -> None:
     base = ("bound", "--act", "tanh", "--sw", "1.5", "--estimator", "linear", "--format", "json")
     by_widths = json.loads(command_line(*base, "--widths", "40,20,10").out)

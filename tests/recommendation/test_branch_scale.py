@@ -117,6 +117,7 @@ def test_what_is_not_known_has_no_scale() -> None:
         recommend_branch(NetworkFamily(get("relu"), 2000, structure={"skip": 1.0}), 0.1)
 
 
+@pytest.mark.thorough
 def test_what_a_norm_makes_of_no_effect_is_not_searched() -> None:
     both = recommend(NetworkFamily(get("gelu"), 4, structure={**RELATIVE, "normalization": "batchnorm"}))
     assert (both.best.sigma_w, both.best.sigma_b, both.best.plateau, both.best.limits) == (1.0, 0.0, None, ())

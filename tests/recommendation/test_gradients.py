@@ -79,6 +79,7 @@ def test_the_ridge_of_deep_networks_is_not_missed(gradients: str) -> None:
     assert best.sigma_b > 0.9
 
 
+@pytest.mark.thorough
 def test_kept_gradients_cost_information() -> None:
     network = NetworkFamily(get("tanh"), 12)
     free, bound = (recommend(network, "linear", 0.0, gradients=how) for how in ("any", "kept"))
@@ -92,6 +93,7 @@ def test_kept_gradients_cost_information() -> None:
     assert math.isnan(recommend(replace(network, weights="orthogonal"), "linear", 0.0).rotated)
 
 
+@pytest.mark.thorough
 def test_a_person_is_told(command_line: CommandLine) -> None:
     options = ("recommend", "--act", "gelu", "--depth", "20", "--sb", "1")
     free = command_line(*options, "--format", "table").out

@@ -252,6 +252,7 @@ def test_jax(pasted: Recommendation, shape: tuple[int, int]) -> None:
 # ---- what a recommendation must not be -------------------------------------------------------------------------------
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize("name", ["abs", "cos"])
 def test_nothing_is_linearly_readable_after_an_even_activation(name: str, command_line: CommandLine) -> None:
     with pytest.raises(ValueError, match="replica"):

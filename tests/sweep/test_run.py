@@ -96,6 +96,7 @@ def test_one_chunk_is_evaluated_here_if_the_arithmetic_is_the_same(
     assert sha256(tmp_path / "worker.parquet") == sha256(tmp_path / "here.parquet")
 
 
+@pytest.mark.thorough
 def test_shards_and_merge_give_the_same_bytes(tmp_path: Path, expected: Path) -> None:
     out = tmp_path / "out.parquet"
     for share in (3, 1):
