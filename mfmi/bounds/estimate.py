@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Sequence
 from typing import NamedTuple
 
@@ -12,6 +13,11 @@ from mfmi.arguments.arrays import FloatArray
 
 # Relative difference from which on two values are those of two minima.
 _DISTINCT = 1e-7
+
+FAINT = 1e-4
+"""Below this the difference of two potentials has lost digits, and the signal is weak enough for a short integral."""
+NODES = (0.5 - math.sqrt(1.0 / 12.0), 0.5 + math.sqrt(1.0 / 12.0))
+"""Nodes of that integral on (0, 1)."""
 
 
 class Estimate(NamedTuple):

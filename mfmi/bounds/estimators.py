@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mfmi.arguments.arrays import FloatArray
-from mfmi.bounds.estimate import Estimate, closed, smaller
+from mfmi.bounds.estimate import FAINT, NODES, Estimate, closed, smaller
 from mfmi.bounds.problem import Channels, Problem, chain_of, less_noise, phi_full, phi_known
 from mfmi.chain.potential import carries
 from mfmi.chain.search import solve
@@ -84,14 +84,10 @@ def linear(problem: Problem) -> Estimate:
 def linear_by(problem: Problem, channels: Channels) -> Estimate:
     """Information that linear channels say of a gaussian input."""
     found = less_noise(problem, channels, phi_full(problem, channels, unique=True), unique=True)
-    faint = np.flatnonzero(found.converged & (found.value < _FAINT) & (problem.depth > 1))
+    faint = np.flatnonzero(found.converged & (found.value < FAINT) & (problem.depth > 1))
     if len(faint):
         _put_faint(found, faint, _faint(problem.take(faint), channels.take(faint), unique=True))
     return found
-
-
-# Below this the difference of two potentials has lost digits, and the signal is weak enough for a short integral.
-_FAINT = 1e-4
 
 
 def _faint(problem: Problem, channels: Channels, unique: bool) -> Estimate:
@@ -106,7 +102,7 @@ def _faint(problem: Problem, channels: Channels, unique: bool) -> Estimate:
     """
     value, relative = np.zeros((2, len(problem.rows)))
     converged = np.ones(len(problem.rows), dtype=bool)
-    for node in (0.5 - np.sqrt(1.0 / 12.0), 0.5 + np.sqrt(1.0 / 12.0)):
+    for node in NODES:
         chain = chain_of(problem, problem.source(node * problem.input_variance), channels)
         found = solve(chain, unique)
         precision = np.where(carries(chain, found.r, found.v), found.r[:, 0], 0.0)

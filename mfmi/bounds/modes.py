@@ -21,13 +21,11 @@ from mfmi.activations import Activation
 from mfmi.arguments.arrays import FloatArray
 from mfmi.bounds.propagation import Propagation, assembled, conditional, offset_rules
 from mfmi.channels.layers import Surrogate
-from mfmi.networks.convolution import Modes
+from mfmi.networks.convolution import ROUNDING, Modes
 
 # Orders of the Hermite series that are followed at most, those that the quadrature of its coefficients resolves, and
 # the share of the residual below which the orders beyond are none.
 _MOST_ORDERS, _CUT = 63, 1e-13
-ROUNDING = 4.0 * np.finfo(np.float64).eps
-"""Rounding in a sum over positions, a position."""
 # Numbers that are worked on together.
 _ELEMENTS = 1 << 21
 

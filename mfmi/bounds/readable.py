@@ -12,9 +12,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mfmi.arguments.arrays import FloatArray
-from mfmi.bounds.estimate import Estimate, closed, mean_of, together
+from mfmi.bounds.estimate import FAINT, NODES, Estimate, closed, mean_of, together
 from mfmi.bounds.frequencies import at_frequencies, surrogates
-from mfmi.bounds.stacks import FAINT, NODES, Readable, doubted, ensemble_of_kind, stacked
+from mfmi.bounds.stacks import Readable, doubted, ensemble_of_kind, stacked
 from mfmi.chain.compiled import compiled_sites
 from mfmi.chain.links import Links, OneMatrixLinks, TwoMatrixLinks
 from mfmi.chain.stream import TOLERANCE, ResidualStream, StreamChannel, StreamPotential

@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mfmi.arguments.arrays import FloatArray
-from mfmi.bounds.estimate import Estimate, closed
+from mfmi.bounds.estimate import FAINT, NODES, Estimate, closed
 from mfmi.bounds.frequencies import at_frequencies, surrogates
 from mfmi.chain.ensembles import Gaussian, Orthogonal
 from mfmi.chain.links import Matrices
@@ -20,11 +20,6 @@ from mfmi.channels.protocols import Source
 from mfmi.channels.sources import FirstLayer, GaussianInput
 from mfmi.meanfield import Architecture, Stream
 from mfmi.networks.convolution import Modes
-
-FAINT = 1e-4
-"""Below this the difference of two potentials has lost digits, and a short integral takes its place."""
-NODES = (0.5 - np.sqrt(1.0 / 12.0), 0.5 + np.sqrt(1.0 / 12.0))
-"""Nodes of that integral on (0, 1)."""
 
 
 class Readable(NamedTuple):

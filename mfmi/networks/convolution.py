@@ -20,6 +20,8 @@ from mfmi.errors import shown
 _ROUNDING = 1e-12
 _DIGITS = 9
 
+ROUNDING = 4.0 * np.finfo(np.float64).eps
+"""Rounding in a sum over positions, a position."""
 IDLE = "changes nothing where the inputs of different positions are not correlated: as dense layers"
 """Said once of positions of uncorrelated inputs."""
 

@@ -25,7 +25,21 @@ from mfmi.processes.progress import (
 )
 
 
-class Watch:
+class _Reports:
+    """The first and the latest report of the stage that is at work."""
+
+    def __init__(self) -> None:
+        self._first: Progress | None = None
+        self._latest: Progress | None = None
+
+    def __call__(self, progress: Progress) -> None:
+        """Take note of how far it is."""
+        if self._first is None or progress.kind != self._first.kind:
+            self._first = progress
+        self._latest = progress
+
+
+class Watch(_Reports):
     """Tells a function how far the work of this thread is, whenever that changes, at most every `PROGRESS_INTERVAL`.
 
     What a `Clock` reports goes first. Where none does, the outermost work that says how much of it there is stands for
@@ -33,17 +47,14 @@ class Watch:
     """
 
     def __init__(self, on_progress: OnProgress) -> None:
+        super().__init__()
         self._on_progress = on_progress
-        self._first: Progress | None = None
-        self._latest: Progress | None = None
         self._began = self._told = time.monotonic()
         self._thread = threading.get_ident()
 
     def __call__(self, progress: Progress) -> None:
         """Pass a report on."""
-        if self._first is None or progress.kind != self._first.kind:
-            self._first = progress
-        self._latest = progress
+        super().__call__(progress)
         self._tell(replace(progress, words=text_of(progress, self._first)))
 
     def notice(self, over: bool) -> None:
@@ -71,7 +82,7 @@ class Watch:
         self._on_progress(progress)
 
 
-class ProgressLine:
+class ProgressLine(_Reports):
     """Says on standard error what it is called with, once the work takes longer than a second; clears it at the end.
 
     On a terminal and in a notebook one line is written over; elsewhere there is a line every half minute. A thread of
@@ -79,8 +90,7 @@ class ProgressLine:
     """
 
     def __init__(self) -> None:
-        self._first: Progress | None = None
-        self._latest: Progress | None = None
+        super().__init__()
         self._width = 0
         self._over = threading.Event()
         self._thread = threading.Thread(target=self._show, daemon=True)
@@ -90,12 +100,6 @@ class ProgressLine:
         if sys.stderr is not None:
             self._thread.start()
         return self
-
-    def __call__(self, progress: Progress) -> None:
-        """Take note of how far it is."""
-        if self._first is None or progress.kind != self._first.kind:
-            self._first = progress
-        self._latest = progress
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
         """Wipe the line."""

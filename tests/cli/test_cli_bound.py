@@ -13,7 +13,8 @@ import pytest
 from conftest import Outcome
 
 import mfmi
-from mfmi.cli.bound import BARS, command
+from mfmi.cli.bound import command
+from mfmi.cli.bound_view import BARS
 from mfmi.cli.numbers import number
 from mfmi.columns import COLUMNS
 from mfmi.names import ALL_UP_TO, DEFAULT_ESTIMATORS, ESTIMATORS, STRUCTURED_ESTIMATORS, usual_estimators

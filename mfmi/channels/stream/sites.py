@@ -18,12 +18,11 @@ from mfmi.activations import Activation
 from mfmi.arguments.arrays import FloatArray
 from mfmi.channels.stream.site_code import SiteCode
 from mfmi.meanfield import Stream
-from mfmi.networks.convolution import Modes
+from mfmi.networks.convolution import ROUNDING, Modes
 
 # Orders of the Hermite series that are followed one by one; what is left decays like the second order after them.
 ORDERS = 24
 _BITS = 30
-_ROUNDING = 4.0 * np.finfo(np.float64).eps
 _GOLDEN = 0.6180339887498949
 
 
@@ -155,7 +154,7 @@ def _at_frequencies(
         limit_of += wave[:, None, None] * (np.abs(rho) ** (3 * ORDERS))[:, None]
     # Positions that are as good as equal leave some frequencies nothing but rounding.
     index = np.arange(depth - 1)
-    least = _ROUNDING * (1.0 + np.abs(modes.wave).sum(axis=1).max(initial=0.0)) * own
+    least = ROUNDING * (1.0 + np.abs(modes.wave).sum(axis=1).max(initial=0.0)) * own
     by_mode[..., index, index] = np.maximum(by_mode[..., index, index], least[:, None])
     gain, skip, branch2, carried, tail = (
         spread(values) for values in (found.gain, found.skip, found.branch2, found.carried, found.tail)
