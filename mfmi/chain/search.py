@@ -228,13 +228,13 @@ class _Search:
         self._packed = pack(chain.source, chain.ensemble, chain.layers, chain.output, chain.length)
 
     def descend(self, rules: Rules, known: Sequence[Solution] = ()) -> Solution:
-        """Search from one start; what leaves the domain for good begins again with shorter steps.
+        """Search from one start; what leaves the domain for good, or goes in circles, begins again with shorter steps.
 
         Where the search was on its way to one of the `known` minima that is what it has found.
         """
         found = self._once(rules, known)
         while rules.largest_step > SHORTEST_STEP:
-            lost = np.flatnonzero(np.isposinf(found.residual))
+            lost = np.flatnonzero(np.isposinf(found.residual) | self._circling(found, rules))
             if not len(lost):
                 break
             rules = rules._replace(largest_step=0.25 * rules.largest_step)
@@ -248,6 +248,11 @@ class _Search:
             rows = np.flatnonzero(found.known == number)
             _put(solution, rows, one.take(rows))
         return solution
+
+    @staticmethod
+    def _circling(found: Found, rules: Rules) -> NDArray[np.bool_]:
+        """Points whose search has used up its steps; one of few steps is for a bound that another can replace."""
+        return np.isnan(found.value) & (found.known < 0) & (rules.max_steps == MAX_STEPS)
 
     def _once(self, rules: Rules, known: Sequence[Solution]) -> Found:
         minima = _logarithms(known, (len(known), self._chain.size, self._chain.depth))

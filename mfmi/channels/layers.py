@@ -201,8 +201,9 @@ class Direct:
         out = np.zeros((8, *r.shape))
         # Without uncertainty nothing is carried, and nothing remains.
         out[6:] = 1.0
-        found = self._at(precision, inside, total)
         beyond = np.flatnonzero(wanted < inside)
+        # The second rule tells J alone, but what is carried on needs its slopes.
+        found = self._at(precision, inside, total, self.rule is not SECOND or len(beyond) > 0)
         if len(beyond):
             fainter = np.maximum(wanted, SMALLEST_SHARE * total)[beyond]
             found[:7, beyond] = carried_on(found[:7, beyond], precision[beyond], inside[beyond], fainter)
@@ -211,14 +212,13 @@ class Direct:
         parts: list[Any] = list(out)
         return DirectValue(*parts)
 
-    def _at(self, r: FloatArray, tau: FloatArray, s: FloatArray) -> FloatArray:
+    def _at(self, r: FloatArray, tau: FloatArray, s: FloatArray, moments: bool) -> FloatArray:
         """Values by the rule, those of places where a search has been not computed again; shape (8, n)."""
         keys = [place.tobytes() for place in np.stack((r, tau, s), axis=1)]
         new = np.array([i for i, key in enumerate(keys) if key not in self._known], dtype=np.intp)
         if len(self._known) > _PLACES:
             self._known.clear()
             new = np.arange(len(keys))
-        moments = self.rule is not SECOND
         found = np.stack(direct_channel(self.phi, r[new], tau[new], s[new], self.rule, moments), axis=1)
         self._known.update(zip((keys[i] for i in new), found, strict=True))
         return np.array([self._known[key] for key in keys]).reshape(-1, 8).T

@@ -116,3 +116,13 @@ def test_its_column_is_there_where_it_is_asked_for():
     names = [column.name for column in COLUMNS]
     assert list(evaluate_points(points, [1], ["linear"])) == names
     assert list(evaluate_points(points, [1], ["linear", "fisher"], optional=["mmse"])) == [*names, "mmse"]
+
+
+def test_a_search_that_goes_in_circles_begins_again_with_shorter_steps():
+    """From small variances Newton's long steps did not end at three of these depths; what is carried falls."""
+    network = {"sigma_b": 0.2246909153767681, "sigma_noise": 0.2849733389604419, "input_variance": 1.8283890179542812}
+    points = Points.of("hard_tanh", 2.4757302046403247, weights="orthogonal", **network)
+    found = evaluate_points(points, range(12, 20), ["fisher", "linear"])
+    assert set(found["status"]) == {"ok"}
+    assert np.all(np.diff(found["mi_fisher"]) < 0.0)
+    assert np.all(found["mi_fisher"] > found["mi_linear"])

@@ -6,6 +6,7 @@ import pytest
 from mfmi.activations import get
 from mfmi.channels.exact.channel import exact_channel
 from mfmi.channels.exact.direct import FINE, ROUGH, SECOND, can_be_direct, direct_channel
+from mfmi.channels.layers import Direct
 from mfmi.processes.machine_code import version
 
 pytestmark = pytest.mark.skipif(version() is None, reason="without numba there are tables alone")
@@ -84,3 +85,16 @@ def test_what_is_no_number_has_no_value() -> None:
 def test_steps_and_homogeneous_functions_have_small_tables() -> None:
     assert [can_be_direct(get(name)) for name in ("relu", "leaky_relu", "abs", "sign")] == [False] * 4
     assert all(can_be_direct(get(name)) for name in ("tanh", "hard_tanh", "selu", "hardshrink"))
+
+
+def test_an_inner_variance_too_small_to_be_resolved_has_an_error() -> None:
+    """The second rule tells J alone, except where its slopes carry it on to smaller variances."""
+    total, wide, faint = np.full((1, 2), 1.5), np.array([[1e-2, 1e-12]]), np.array([[1e-25, 1e-40]])
+    r = np.array([[3.0, 1e3]])
+    channel = Direct(get("sigmoid"), total, np.zeros((1, 1)), np.ones((1, 2), dtype=bool), FINE)
+    for v in (wide, faint):
+        information, error = channel.information(r, v), channel.error(r, v)
+        assert np.all(information > 0.0)
+        assert np.all((error >= 0.0) & (error <= 1e-5 * information))
+    # Of first order in the inner variance.
+    np.testing.assert_allclose(information / faint, 0.5 * channel.derivatives(r, faint).a, rtol=1e-8)
