@@ -19,8 +19,8 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.special import xlog1py
 
-from mfmi.arguments.arrays import FloatArray
-from mfmi.channels.elementwise import Number, chosen
+from mfmi.arguments.arrays import FloatArray, Number
+from mfmi.channels.elementwise import chosen
 
 # For a channel that exists, A V lies between 0 and 1, and both ends can come very close. A closed bound on a channel
 # can leave that range: below 0 the minimum over the remaining variance lies where the precision vanishes, and the map

@@ -8,31 +8,25 @@ magnitude.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 import numpy as np
 from numpy.typing import NDArray
 
 from mfmi.arguments.arrays import FloatArray
-from mfmi.chain.compiled import Found, Known, Rules
+from mfmi.chain.compiled import Found, Known
+from mfmi.chain.equations import (
+    R_GAP,
+    V_GAP,
+    Rules,
+    close_to_minimum,
+    damping,
+    lead,
+    newton_step,
+    precision_condition,
+    settled,
+    to_first_order,
+    variance_condition,
+)
 from mfmi.chain.potential import Chain, information, messages, potential, potential_error
-
-
-@dataclass(frozen=True)
-class _Linearisation:
-    """Mismatch of the logarithms of V and r, and the slopes of the two maps of every layer, each of shape (n, L).
-
-    Column l of `v_by_r`, `v_by_v` belongs to `V_{l+1}` as a function of `(r_l, V_l)`; column l of `r_by_r`, `r_by_v`
-    to `r_l` as a function of `(r_{l+1}, V_{l+1})`.
-    """
-
-    v_gap: FloatArray
-    r_gap: FloatArray
-    v_by_r: FloatArray
-    v_by_v: FloatArray
-    r_by_r: FloatArray
-    r_by_v: FloatArray
-
 
 Place = tuple[FloatArray, FloatArray]
 """Logarithms of precisions and variances, each of shape (n, L)."""
@@ -68,15 +62,15 @@ def descend(chain: Chain, rules: Rules, known: Known, place: Place | None = None
         if not len(rows):
             break
         linear = _linearise(active, log_r[rows], log_v[rows])
-        mismatch = np.maximum(np.abs(linear.v_gap), np.abs(linear.r_gap)).max(axis=1)
+        mismatch = np.maximum(np.abs(linear[V_GAP]), np.abs(linear[R_GAP])).max(axis=1)
         new_r, new_v, pivot = _newton_step(linear)
         largest = np.maximum(np.abs(new_r), np.abs(new_v)).max(axis=1)
-        settled = (mismatch <= rules.enough) & (mismatch > 0.1 * residual[rows])
+        done = (mismatch <= rules.tolerance) | settled(rules, mismatch, residual[rows])
         residual[rows] = np.where(np.isfinite(mismatch), mismatch, np.inf)
         least[rows] = pivot
         minimum = pivot > rules.least_pivot
-        close = minimum & (mismatch <= rules.near) & (mismatch * largest <= rules.close)
-        done = (mismatch <= rules.tolerance) | settled | close
+        close = close_to_minimum(rules, pivot, mismatch, largest)
+        done |= close
         if step == rules.max_steps - 1:
             here = minimum & (largest <= rules.near)
             done |= here & (_gradient(active, log_r[rows], log_v[rows], linear) <= rules.tolerance)
@@ -97,10 +91,9 @@ def descend(chain: Chain, rules: Rules, known: Known, place: Place | None = None
         lost = outside & (np.maximum(np.abs(step_r), np.abs(step_v)).max(axis=1) == 0.0)
         log_r[rows[outside]] -= step_r[outside]
         log_v[rows[outside]] -= step_v[outside]
-        longest = rules.largest_step * 0.5 ** (step // rules.patience % rules.limits)
-        damping = np.minimum(1.0, longest / np.maximum(largest, longest))[:, None]
-        step_r = np.where(outside[:, None], 0.25 * step_r, damping * new_r)
-        step_v = np.where(outside[:, None], 0.25 * step_v, damping * new_v)
+        share = damping(rules, step, largest)[:, None]
+        step_r = np.where(outside[:, None], 0.25 * step_r, share * new_r)
+        step_v = np.where(outside[:, None], 0.25 * step_v, share * new_v)
         step_r[plain] = step_v[plain] = 0.0
         moving = ~(done | lost)
         rows, step_r, step_v = rows[moving], step_r[moving], step_v[moving]
@@ -110,8 +103,8 @@ def descend(chain: Chain, rules: Rules, known: Known, place: Place | None = None
     found = _evaluate(chain, log_r, log_v, last_r, last_v)
     found.value[~ended], found.error[~ended], found.rest[~ended] = np.nan, np.nan, np.nan
     _to_first_order(chain, rules, start, silent, found)
-    settled = silent & np.isfinite(found.value)
-    residual[settled], least[settled] = 0.0, 1.0
+    faint = silent & np.isfinite(found.value)
+    residual[faint], least[faint] = 0.0, 1.0
     return found._replace(residual=residual, pivot=least, known=met)
 
 
@@ -123,10 +116,10 @@ def _to_first_order(chain: Chain, rules: Rules, start: FloatArray, silent: NDArr
     rows = np.flatnonzero(silent)
     if not len(rows):
         return
-    units, output = np.cumprod(chain.ensemble.alpha)[chain.length - 1][rows], chain.output.take(rows)
+    units = np.asarray(np.cumprod(chain.ensemble.alpha)[chain.length - 1][rows], dtype=np.float64)
+    output = chain.output.take(rows)
     value = units * output.information(start[chain.last][rows])
-    error = units * output.information(np.full(len(rows), rules.faintest)) + rules.rounding * value
-    faint = value <= rules.rounding
+    error, faint = to_first_order(rules, units, value, output.information(np.full(len(rows), rules.faintest)))
     found.value[rows], found.error[rows] = np.where(faint, value, np.nan), np.where(faint, error, np.nan)
     found.rest[rows], found.r[rows], found.v[rows] = 1.0, 0.0, start[rows]
     found.mmse[rows] = chain.source.derivatives(np.zeros(chain.size))[0][rows]
@@ -163,8 +156,7 @@ def _pass(chain: Chain, rules: Rules, log_v: FloatArray, passes: NDArray[np.intp
     many = np.flatnonzero(passes > rules.passes)
     if len(many):
         way = after[many] - log_v[many]
-        ahead = np.minimum(2.0 ** (passes[many] - rules.passes), rules.largest_step / np.abs(way).max(axis=1))
-        further = log_v[many] + np.maximum(ahead, 1.0)[:, None] * way
+        further = log_v[many] + lead(rules, passes[many], np.abs(way).max(axis=1))[:, None] * way
         log_r[many], after[many] = _sweep(chain.take(many), np.exp(further))
     return log_r, after
 
@@ -175,29 +167,22 @@ def _sweep(chain: Chain, v: FloatArray) -> tuple[FloatArray, FloatArray]:
     return log_r, np.log(np.maximum(_forward_pass(chain, np.exp(log_r)), np.finfo(np.float64).tiny))
 
 
-def _linearise(chain: Chain, log_r: FloatArray, log_v: FloatArray) -> _Linearisation:
+def _linearise(chain: Chain, log_r: FloatArray, log_v: FloatArray) -> FloatArray:
+    """The linearised equations, see `equations`, shape (6, n, L)."""
     r, v = np.exp(log_r), np.exp(log_v)
     m = messages(chain, r, v)
     zero = np.zeros((len(r), 1))
     # The variance that enters layer l of the forward map is V_l, the precision that enters the backward map r_{l+1}.
     v_before, r_after = np.hstack((zero, v[:, :-1])), np.hstack((r[:, 1:], zero))
-    forward = chain.ensemble.variance(m.e, m.rest_r)
-    backward = chain.ensemble.precision(m.a, v, m.rest_v)
-    # Where A vanishes its message is held, and its logarithm has no slope.
-    a = np.where(m.a == 0.0, 1.0, m.a)
-    parts = (
-        forward.log - log_v,
-        backward.log - log_r,
-        forward.by_message * r * m.e_r / m.e + forward.by_conjugate,
-        forward.by_message * v_before * m.e_v / m.e,
-        backward.by_message * r_after * m.a_r / a,
-        backward.by_message * v * m.a_v / a + backward.by_conjugate,
-    )
+    forward, backward = chain.ensemble.variance(m.e, m.rest_r), chain.ensemble.precision(m.a, v, m.rest_v)
+    v_gap, v_by_r, v_by_v = variance_condition(forward, log_v, r, v_before, (m.e, m.e_r, m.e_v))
+    r_gap, r_by_r, r_by_v = precision_condition(backward, log_r, v, r_after, (m.a, m.a_v, m.a_r))
     # After the observed layer nothing moves.
-    return _Linearisation(*(np.where(chain.inside, part, 0.0) for part in parts))
+    parts = (v_gap, r_gap, v_by_r, v_by_v, r_by_r, r_by_v)
+    return np.stack([np.where(chain.inside, part, 0.0) for part in parts])
 
 
-def _gradient(chain: Chain, log_r: FloatArray, log_v: FloatArray, linear: _Linearisation) -> FloatArray:
+def _gradient(chain: Chain, log_r: FloatArray, log_v: FloatArray, linear: FloatArray) -> FloatArray:
     """Largest slope of the potential in a logarithm, relative to the largest share of the variance that is known.
 
     A mismatch counts with the share r E or A V of its layer: of a layer that is as good as known either is rounding,
@@ -206,36 +191,15 @@ def _gradient(chain: Chain, log_r: FloatArray, log_v: FloatArray, linear: _Linea
     r, v = np.exp(log_r), np.exp(log_v)
     m = messages(chain, r, v)
     by_r, by_v = np.where(chain.inside, np.abs(r * m.e), 0.0), np.where(chain.inside, np.abs(m.a * v), 0.0)
-    slope = np.maximum(by_r * np.abs(linear.v_gap), by_v * np.abs(linear.r_gap)).max(axis=1)
+    slope = np.maximum(by_r * np.abs(linear[V_GAP]), by_v * np.abs(linear[R_GAP])).max(axis=1)
     return np.asarray(slope / np.maximum(by_r, by_v).max(axis=1))
 
 
-def _newton_step(m: _Linearisation) -> tuple[FloatArray, FloatArray, FloatArray]:
-    """Solve the block tridiagonal system: eliminate the precisions from the output inwards, substitute outwards.
-
-    Returns the steps of log r and log V, and the smallest pivot: positive at a minimum of the potential over the
-    remaining variances, and at most 0 where the linearisation points to a maximum between two minima.
-    """
-    depth = m.v_gap.shape[1]
-    slope, shift, pivot = (np.empty_like(m.v_gap) for _ in range(3))
-    # The step of log r_l is written slope_l * (step of log V_{l+1}) + shift_l.
-    slope[:, -1], shift[:, -1] = m.r_by_v[:, -1], m.r_gap[:, -1]
-    for layer in range(depth - 1, -1, -1):
-        pivot[:, layer] = 1.0 - m.v_by_r[:, layer] * slope[:, layer]
-        if layer == 0:
-            break
-        through = slope[:, layer] / pivot[:, layer]
-        slope[:, layer - 1] = m.r_by_v[:, layer - 1] + m.r_by_r[:, layer - 1] * through * m.v_by_v[:, layer]
-        constant = shift[:, layer] + through * (m.v_by_r[:, layer] * shift[:, layer] + m.v_gap[:, layer])
-        shift[:, layer - 1] = m.r_gap[:, layer - 1] + m.r_by_r[:, layer - 1] * constant
-    step_v, step_r = np.empty_like(m.v_gap), np.empty_like(m.v_gap)
-    before = np.zeros(len(slope))
-    for layer in range(depth):
-        driven = m.v_by_v[:, layer] * before + m.v_by_r[:, layer] * shift[:, layer] + m.v_gap[:, layer]
-        before = driven / pivot[:, layer]
-        step_v[:, layer] = before
-        step_r[:, layer] = slope[:, layer] * before + shift[:, layer]
-    return step_r, step_v, pivot.min(axis=1)
+def _newton_step(linear: FloatArray) -> tuple[FloatArray, FloatArray, FloatArray]:
+    """Steps of log r and log V, shape (n, L), and the smallest pivots, see `equations.newton_step`."""
+    slope, shift, pivot, step_r, step_v = np.empty((5, *linear.shape[1:])).transpose(0, 2, 1)
+    least = newton_step(linear.shape[2], linear.transpose(0, 2, 1), (slope, shift, pivot), step_r, step_v)
+    return step_r.T, step_v.T, least
 
 
 def _backward_start(chain: Chain, log_v: FloatArray) -> FloatArray:

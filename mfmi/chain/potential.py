@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 
 from mfmi.arguments.arrays import FloatArray
 from mfmi.chain.ensembles import Ensemble
+from mfmi.chain.equations import with_rounding
 from mfmi.channels.gains import Interleaved
 from mfmi.channels.layers import Direct, Scaled
 from mfmi.channels.observed.outputs import Output
@@ -155,14 +156,12 @@ def potential(chain: Chain, r: FloatArray, v: FloatArray, m: Messages, total: Fl
 def potential_error(chain: Chain, r: FloatArray, v: FloatArray, total: FloatArray) -> FloatArray:
     """Error of the potential at its stationary point due to those of the channels, shape (n,); as `potential`.
 
-    There the unknowns do not move it, and each channel's error enters as it is. Rounding counts with
-    `POTENTIAL_ROUNDING` of all that is summed up, and with that of a number near 1 for every matrix, whose bracket is
-    the logarithm of one.
+    There the unknowns do not move it, and each channel's error enters as it is.
     """
     layers = chain.layers.error if chain.layers is not None else None
     error = _summed(chain, r, v, (chain.source.error, layers, chain.output.error))
     brackets = (chain.inside * _units(chain)[:-1]).sum(axis=1)
-    return np.asarray(error + POTENTIAL_ROUNDING * total + np.finfo(np.float64).eps * np.minimum(brackets, 2.0 * total))
+    return with_rounding(error, total, brackets, POTENTIAL_ROUNDING)
 
 
 def _units(chain: Chain) -> FloatArray:

@@ -13,12 +13,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mfmi.arguments.arrays import FloatArray
-from mfmi.chain.compiled import Found, Known, Rules, pack
+from mfmi.chain.compiled import Found, Known, pack
 from mfmi.chain.ensembles import Gaussian
+from mfmi.chain.equations import Rules
 from mfmi.chain.newton import descend
 from mfmi.chain.potential import POTENTIAL_ROUNDING, Chain
+from mfmi.channels.elementwise import FAINTEST
 from mfmi.channels.gains import Interleaved
-from mfmi.channels.layers import FAINTEST, Surrogate
+from mfmi.channels.layers import Surrogate
 
 MAX_STEPS = 300
 # Mismatch of a logarithm at which the search ends, or from which on it ends where a step gains less than a digit:

@@ -5,18 +5,24 @@ Sums over nodes are their callers' own: an array's are one call, a number's a lo
 
 from __future__ import annotations
 
-from typing import Any, TypeVar
+from typing import Any
 
 import numpy as np
 
-from mfmi.arguments.arrays import FloatArray
+from mfmi.arguments.arrays import FloatArray, Number
 
-Number = TypeVar("Number", float, FloatArray)
+# A smaller variance of a pre-activation is none: below 1e-308 numbers lose digits.
+FAINTEST = 1e-300
 
 
 def chosen(condition: Any, one: Any, other: Any) -> Any:
     """`one` where the condition holds, else `other`; the compiler has a branch in its place."""
     return np.where(condition, one, other)
+
+
+def carries_nothing(uncertain: Number, total: Number) -> Any:
+    """Whether a layer's input is as good as known, by what is uncertain of it and all of its variance."""
+    return (uncertain == 0.0) | (total < FAINTEST)
 
 
 def information_of(share: Number) -> Number:
@@ -57,6 +63,13 @@ def linear_unit(r: Number, v: Number, power: Number, gain: Number) -> tuple[Numb
     left = 1.0 / (1.0 + r * power)
     power_left, gain_left = power * left, gain * left
     return power_left, gain_left, left, r * (power_left - gain_left * v) + left
+
+
+def linear_derivatives(
+    r: Number, power: Number, gain: Number, powers: Number, gains: Number
+) -> tuple[Number, Number, Number, Number]:
+    """`E`, `A`, `dE/dr`, `dA/dV` from the means of `P / (1 + r P)`, `kappa^2 / (1 + r P)` and of their squares."""
+    return power, r * gain, -powers, -(r * r) * gains
 
 
 def gain_unit(r: Number, v: Number, eigenvalue: Number) -> tuple[Number, Number]:

@@ -14,8 +14,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mfmi.arguments.arrays import FloatArray
-from mfmi.channels.closed.coordinates import remaining
-from mfmi.channels.elementwise import linear_power, linear_unit
+from mfmi.channels.closed.coordinates import clamped, remaining
+from mfmi.channels.elementwise import FAINTEST, carries_nothing, linear_derivatives, linear_power, linear_unit
 from mfmi.channels.exact.channel import CHANNEL_ROUNDING
 from mfmi.channels.exact.direct import FINE, ROUGH, SECOND, DirectValue, Rule, direct_channel
 from mfmi.channels.exact.table import LARGEST_RATIO, SMALLEST_SHARE, ExactTable, carried_on
@@ -27,9 +27,6 @@ _BLOCK = 1 << 15
 
 # Places at which values of the exact channel are remembered during a search, a hundred bytes each.
 _PLACES = 20_000
-
-# A smaller variance of a pre-activation is none: below 1e-308 numbers lose digits.
-FAINTEST = 1e-300
 
 
 @dataclass(frozen=True)
@@ -72,8 +69,9 @@ class Surrogate:
                 return np.asarray(np.einsum("nkm,nkm->nk", weight, one))
             return np.asarray(np.einsum("nkm,nkm,nkm->nk", weight, one, other))
 
-        a_v = -(r * r) * mean(gain, gain)
-        return mean(power), r * mean(gain), -mean(power, power), mean(gain, left), a_v, mean(left), mean(noise)
+        squares = mean(power, power), mean(gain, gain)
+        e, a, e_r, a_v = linear_derivatives(r, mean(power), mean(gain), *squares)
+        return e, a, e_r, mean(gain, left), a_v, mean(left), mean(noise)
 
     def information(self, r: FloatArray, v: FloatArray) -> FloatArray:
         """See `LayerChannel.information`."""
@@ -131,11 +129,9 @@ class Tabulated:
 
     def _evaluate(self, r: FloatArray, v: FloatArray) -> TableValue:
         tau = v + self.hidden_noise
-        # A closed bound can ask for more variance than there is on its way to a solution.
-        inside = np.clip(tau, np.finfo(np.float64).tiny, self.total)
-        found = self.table.evaluate(r, inside, self.total)
+        found = self.table.evaluate(r, clamped(tau, self.total), self.total)
         # Without uncertainty nothing is carried, and nothing remains.
-        nothing = (tau == 0.0) | (self.total < FAINTEST)
+        nothing = carries_nothing(tau, self.total)
         j, e, a, e_r, e_v, a_v = (np.where(nothing, 0.0, part) for part in found[:-1])
         return TableValue(j, e, a, e_r, e_v, a_v, np.where(nothing, 1.0, found.rest_r))
 
@@ -155,7 +151,7 @@ class Tabulated:
         found = self.table.error(r, uncertain, self.total)
         if isinstance(self.table, ExactTable):
             found = found * self.information(r, v)
-        return np.where((uncertain == 0.0) | (self.total < FAINTEST), 0.0, found)
+        return np.where(carries_nothing(uncertain, self.total), 0.0, found)
 
     def take(self, rows: Rows, layers: slice) -> Tabulated:
         """See `LayerChannel.take`."""

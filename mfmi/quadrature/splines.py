@@ -14,9 +14,28 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.interpolate import BSpline
 
-from mfmi.arguments.arrays import FloatArray
+from mfmi.arguments.arrays import FloatArray, Number
 
 _CUBIC = 384.0
+
+Four = tuple[Number, Number, Number, Number]
+SplineWeights = tuple[Four[Number], Four[Number], Four[Number]]
+"""Of the four splines of a cell: values, first and second derivatives."""
+
+
+def weights_of(t: Number, cells: int) -> SplineWeights[Number]:
+    """Weights of the splines at a share t of a cell; for arrays and, compiled, for numbers."""
+    o = 1.0 - t
+    t_2, o_2 = t * t, o * o
+    square = float(cells * cells)
+    value = (
+        o_2 * o * (1.0 / 6.0),
+        (4.0 - 6.0 * t_2 + 3.0 * t_2 * t) * (1.0 / 6.0),
+        (4.0 - 6.0 * o_2 + 3.0 * o_2 * o) * (1.0 / 6.0),
+        t_2 * t * (1.0 / 6.0),
+    )
+    first = -0.5 * cells * o_2, cells * (1.5 * t_2 - 2.0 * t), cells * (2.0 * o - 1.5 * o_2), 0.5 * cells * t_2
+    return value, first, (square * o, square * (3.0 * t - 2.0), square * (3.0 * o - 2.0), square * t)
 
 
 @dataclass(frozen=True)
@@ -37,22 +56,11 @@ class SplineAxis:
         knots = np.arange(-3, self.cells + 4) / self.cells
         return np.asarray(np.linalg.inv(BSpline.design_matrix(self.sites, knots, 3).toarray()), dtype=np.float64)
 
-    def locate(self, x: FloatArray) -> tuple[NDArray[np.intp], list[list[FloatArray]]]:
-        """Cell of each x in [0, 1], and the four weights of value, first and second derivative there."""
+    def locate(self, x: FloatArray) -> tuple[NDArray[np.intp], SplineWeights[FloatArray]]:
+        """Cell of each x in [0, 1], and the weights of its splines there."""
         position = x * self.cells
         cell = np.clip(position.astype(np.intp), 0, self.cells - 1)
-        t = position - cell
-        o = 1.0 - t
-        value = [
-            o * o * o / 6.0,
-            (4.0 - 6.0 * t * t + 3.0 * t**3) / 6.0,
-            (4.0 - 6.0 * o * o + 3.0 * o**3) / 6.0,
-            t**3 / 6.0,
-        ]
-        n = self.cells
-        first = [-0.5 * n * o * o, n * (1.5 * t * t - 2.0 * t), n * (2.0 * o - 1.5 * o * o), 0.5 * n * t * t]
-        second = [n * n * o, n * n * (3.0 * t - 2.0), n * n * (3.0 * o - 2.0), n * n * t]
-        return cell, [value, first, second]
+        return cell, weights_of(position - cell, self.cells)
 
 
 def missed_between_sites(coefficients: FloatArray) -> FloatArray:

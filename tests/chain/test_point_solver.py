@@ -1,5 +1,6 @@
 """The compiled search against the search in numpy, and what becomes of its machine code."""
 
+import itertools
 import os
 import subprocess
 import sys
@@ -18,7 +19,7 @@ from mfmi.chain.compiled import _channel, _compiler, _descent, _pack, compiled, 
 from mfmi.chain.ensembles import Gaussian, Mixed, Orthogonal
 from mfmi.chain.potential import Chain
 from mfmi.chain.search import STARTS, _rules, _Search, solve
-from mfmi.channels.closed.bounds import EntropyPowerLower, GaussianUpper, LinearLower
+from mfmi.channels.closed.bounds import EntropyPowerLower, FisherLower, GaussianUpper, LinearLower
 from mfmi.channels.closed.table import table
 from mfmi.channels.gains import Gains, Interleaved
 from mfmi.channels.layers import Surrogate, Tabulated
@@ -147,26 +148,81 @@ def test_a_search_ends_on_its_way_to_a_known_minimum(ensemble, in_code, monkeypa
     assert steps[0] <= whole - 2 * (not in_code)
 
 
-TABLES = st.tuples(st.sampled_from(["tanh", "relu", "sign"]), st.sampled_from(list(CHANNELS)))
+def jump(u):
+    """A step of a user's own."""
+    return np.where(np.asarray(u) > 0.3, 1.0, -0.5)
 
 
-@given(
-    TABLES,
-    st.floats(-4.0, 70.0),
-    st.floats(0.01, 1.0) | st.floats(-280.0, 0.0).map(lambda log: 10.0**log),
-    st.sampled_from([0.0, 0.0, 1e-8, 0.1]),
-    st.floats(1e-3, 5.0),
+def bent(u):
+    """A smooth function of a user's own."""
+    return np.tanh(u) + 0.1 * np.asarray(u)
+
+
+CHANNELS["fisher"] = FisherLower()
+TABLES = tuple(itertools.product(("tanh", "relu", "sign"), ("gaussian", "linear", "entropy_power")))
+# Their tables take seconds to make.
+OTHER_TABLES = (
+    *itertools.product(("tanh", "relu", "sign"), ["fisher"]),
+    *itertools.product((jump, bent), ("gaussian", "linear", "fisher")),
 )
-@settings(max_examples=100, deadline=None)
-def test_a_layer_says_the_same_to_both_searches(which, log_r, share, noise, total):
-    """Down to variances of nothing, where rounding leaves no E and both must have the same in its place."""
-    name, channel = which
-    layers = Tabulated(table(get(name), CHANNELS[channel]), np.array([[total]]), np.array([[noise]]))
+
+
+def channels(tables):
+    """The channels that can be packed, and whether singular values stand between them."""
+    return st.tuples(st.sampled_from([None, *tables]), st.booleans())
+
+
+def drawn_layers(which, rng, count, hidden):
+    """Channels of some layers, a linear surrogate's where there is no table, at any variances of the pre-activations.
+
+    Half of the residuals are 0, as in a linear layer.
+    """
+    table_of, between = which
+    n = len(hidden)
+    linear = np.arange(count) % 2 == 0 if between else np.zeros(count, dtype=bool)
+    kept = max(1, np.count_nonzero(~linear))
+    if table_of is None:
+        shape = (n, kept, 5)
+        residual = rng.uniform(0.0, 0.3, shape) * (rng.random(shape) < 0.5)
+        own = Surrogate(rng.uniform(0.0, 1.0, shape), residual, np.full(shape, 0.2), hidden)
+    else:
+        total = rng.uniform(0.2, 3.0, (n, 1)) * np.ones(kept) + hidden
+        own = Tabulated(table(get(table_of[0]), CHANNELS[table_of[1]]), total, hidden)
+    if not between:
+        return own
+    eigenvalue = rng.lognormal(0.0, rng.uniform(0.0, 3.0), (np.count_nonzero(linear), 4))
+    return Interleaved(own, Gains(eigenvalue, np.full(eigenvalue.shape, 0.25)), linear)
+
+
+def drawn_chain(which, ensemble, seed):
+    """Four chains of two to nine matrices of any shapes, at noise down to a standard deviation of 1e-4."""
+    rng = np.random.default_rng(seed)
+    n, depth = 4, int(rng.integers(2, 9))
+    noise = 10.0 ** rng.uniform(-8.0, 0.0, n)
+    hidden = np.where(rng.random(n) < 0.5, 0.0, noise)[:, None]
+    layers = drawn_layers(which, rng, depth - 1, hidden)
+    source = GaussianInput(np.ones(n))
+    if rng.random() < 0.5:
+        source = FirstLayer(drawn_layers((which[0], False), rng, 1, hidden), rng.uniform(0.0, 0.2, n))
+    alpha = np.ones(depth) if rng.random() < 0.5 else rng.uniform(0.5, 2.0, depth)
+    weights = ENSEMBLES[ensemble](rng.uniform(0.3, 6.0, (n, 1)), alpha)
+    return Chain(source, weights, layers, GaussianOutput(noise), np.full(n, depth))
+
+
+def assert_the_layer_is_the_same(which, log_r, share, noise, seed):
+    rng = np.random.default_rng(seed)
+    layers = drawn_layers(which, rng, 1, np.array([[noise]]))
+    total = layers.total[0, 0] if isinstance(layers, Tabulated) else 1.0 + noise
     r, v = 10.0 ** (log_r / 2.0), share * max(total - noise, 0.0)
+    at = np.array([[r]]), np.array([[v]])
     with np.errstate(all="ignore"):
-        expected = layers.derivatives(np.array([[r]]), np.array([[v]]))
+        expected, information, error = (told(*at) for told in (layers.derivatives, layers.information, layers.error))
         packed, out = _pack._flat(layers), np.zeros(_channel.N_OUT)
         _channel.evaluate_layer(packed, 0, 0, r, v, out)
+        told = _channel.layer_information(packed, 0, 0, r, v, out)
+        missed = _channel.layer_error(packed, 0, out)
+    np.testing.assert_allclose(told, information[0, 0], rtol=1e-12)
+    np.testing.assert_allclose(missed, error[0, 0], rtol=1e-6, atol=1e-300)
     # Second derivatives can be differences that leave nothing but rounding.
     e, a = abs(expected.e[0, 0]), abs(expected.a[0, 0])
     sizes = {"e": 0.0, "a": 0.0, "e_r": e / r, "e_v": 1.0, "a_v": a / max(v, 1e-100), "rest_r": 1e-5, "rest_v": 1e-5}
@@ -174,19 +230,25 @@ def test_a_layer_says_the_same_to_both_searches(which, log_r, share, noise, tota
         np.testing.assert_allclose(out[place], getattr(expected, name)[0, 0], rtol=1e-6, atol=1e-6 * size, err_msg=name)
 
 
-@pytest.mark.parametrize("ensemble", ENSEMBLES)
-@given(TABLES, st.integers(0, 2**32), st.sampled_from(STARTS))
-@settings(max_examples=8, deadline=None)
-def test_both_searches_agree_at_any_noise(ensemble, which, seed, share):
+PLACES = (
+    st.floats(-4.0, 70.0),
+    st.floats(0.01, 1.0) | st.floats(-280.0, 0.0).map(lambda log: 10.0**log),
+    st.sampled_from([0.0, 0.0, 1e-8, 0.1]),
+    st.integers(0, 2**32),
+)
+
+
+@given(channels(TABLES), *PLACES)
+@settings(max_examples=100, deadline=None)
+def test_a_layer_says_the_same_to_both_searches(which, log_r, share, noise, seed):
+    """Down to variances of nothing, where rounding leaves no E and both must have the same in its place."""
+    assert_the_layer_is_the_same(which, log_r, share, noise, seed)
+
+
+def assert_the_searches_agree(which, ensemble, seed, share):
     """A search that does not converge, because of rounding, must say so; a different value is a fault."""
-    rng = np.random.default_rng(seed)
-    n, depth = 4, int(rng.integers(2, 9))
-    noise = 10.0 ** rng.uniform(-8.0, 0.0, n)
-    hidden = np.where(rng.random(n) < 0.5, 0.0, noise)[:, None]
-    total = rng.uniform(0.2, 3.0, (n, 1)) * np.ones(depth - 1) + hidden
-    layers = Tabulated(table(get(which[0]), CHANNELS[which[1]]), total, hidden)
-    weights = ENSEMBLES[ensemble](rng.uniform(0.3, 6.0, (n, 1)), np.ones(depth))
-    chain = Chain(GaussianInput(np.ones(n)), weights, layers, GaussianOutput(noise), np.full(n, depth))
+    chain = drawn_chain(which, ensemble, seed)
+    assert pack(chain.source, chain.ensemble, chain.layers, chain.output, chain.length) is not None
     one = _Search(chain).descend(_rules(share, steps=40))
     with pytest.MonkeyPatch.context() as context:
         context.setattr(chain_search, "pack", lambda *_: None)
@@ -194,6 +256,29 @@ def test_both_searches_agree_at_any_noise(ensemble, which, seed, share):
     both = one.converged & other.converged
     assume(both.any())
     np.testing.assert_allclose(one.value[both], other.value[both], rtol=1e-8, atol=1e-300)
+
+
+@given(channels(TABLES), st.sampled_from(list(ENSEMBLES)), st.integers(0, 2**32), st.sampled_from(STARTS))
+@settings(max_examples=24, deadline=None)
+def test_both_searches_agree_at_any_noise(which, ensemble, seed, share):
+    assert_the_searches_agree(which, ensemble, seed, share)
+
+
+@pytest.mark.thorough
+@given(channels((*TABLES, *OTHER_TABLES)), *PLACES)
+@settings(max_examples=400, deadline=None)
+def test_a_layer_of_any_channel_says_the_same_to_both_searches(which, log_r, share, noise, seed):
+    """Fisher's bound and users' activations, a step among them, besides all of above."""
+    assert_the_layer_is_the_same(which, log_r, share, noise, seed)
+
+
+@pytest.mark.thorough
+@given(
+    channels((*TABLES, *OTHER_TABLES)), st.sampled_from(list(ENSEMBLES)), st.integers(0, 2**32), st.sampled_from(STARTS)
+)
+@settings(max_examples=200, deadline=None)
+def test_both_searches_agree_on_any_channel(which, ensemble, seed, share):
+    assert_the_searches_agree(which, ensemble, seed, share)
 
 
 @pytest.mark.thorough
@@ -277,6 +362,7 @@ def test_machine_code_is_kept_for_one_state_of_all_its_sources(tmp_path, monkeyp
     for module in (_channel, _descent):
         homes = {getattr(value, "__module__", "") for value in vars(module).values()}
         assert {home for home in homes if home.startswith("mfmi.")} <= sources
+    assert {function.__module__ for function in _compiler.called_by(_descent.descend)} <= sources
     before = folder_of(_compiler.SOURCES)
     assert folder_of((*_compiler.SOURCES[1:], "chain/potential.py")) != before
 

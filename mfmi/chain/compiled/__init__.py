@@ -8,6 +8,6 @@ arithmetic.
 from mfmi.chain.compiled._compiler import compiled
 from mfmi.chain.compiled._pack import Packed, pack
 from mfmi.chain.compiled._sites import compiled_sites
-from mfmi.chain.compiled._state import Found, Known, Rules
+from mfmi.chain.compiled._state import Found, Known
 
-__all__ = ["Found", "Known", "Packed", "Rules", "compiled", "compiled_sites", "pack"]
+__all__ = ["Found", "Known", "Packed", "compiled", "compiled_sites", "pack"]

@@ -1,7 +1,7 @@
-"""A layer's channel at one precision and one variance: what `interfaces` computes for arrays, for one number each.
+"""A layer's channel at one precision and one variance: what `channels.layers` computes for arrays, for one number each.
 
-Written for a compiler: scalars, loops and flat arrays. The elementwise formulas of a table are those of
-`channels.closed.coordinates`; only look-up and sums are written again.
+Written for a compiler: scalars, loops and flat arrays. All formulas are those of `channels.closed.coordinates` and
+`channels.elementwise`; only sums over nodes are written again.
 """
 
 from __future__ import annotations
@@ -12,25 +12,15 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mfmi.arguments.arrays import FloatArray
-from mfmi.channels.closed.coordinates import (
-    S_LEAST,
-    TAU_CELLS,
-    X_CELLS,
-    XI_MAX,
-    missed,
-    remaining,
-    scaled,
-    share_within,
-    terms,
+from mfmi.channels.closed.coordinates import Tile, clamped, error_cell, located, looked_up, missed, remaining
+from mfmi.channels.elementwise import (
+    carries_nothing,
+    gain_derivatives,
+    gain_unit,
+    linear_derivatives,
+    linear_power,
+    linear_unit,
 )
-from mfmi.channels.elementwise import gain_derivatives, gain_unit, linear_power, linear_unit
-from mfmi.channels.layers import FAINTEST
-
-AtS = tuple[float, float, float, float]
-# Of value, first and second derivative.
-Weights = tuple[float, float, float, float, float, float, float, float, float, float, float, float]
-
-_TINY = float(np.finfo(np.float64).tiny)
 
 # Where each number stands in the array that a channel fills.
 E, A, E_R, E_V, A_V, REST_R, REST_V, J, X, CELL = range(10)
@@ -74,7 +64,7 @@ class Layers(NamedTuple):
 
 
 def evaluate_layer(layers: Layers, point: int, layer: int, r: float, v: float, out: FloatArray) -> None:
-    """Fill `out` with the derivatives of `interfaces.Derivatives` and J, in the order of this module's constants."""
+    """Fill `out` with `channels.protocols.Derivatives` and J, in the order of this module's constants."""
     place = layers.place[layer]
     if place < 0:
         _evaluate_gains(layers, -1 - place, r, v, out)
@@ -130,7 +120,7 @@ def _gains_information(layers: Layers, layer: int, r: float, v: float) -> float:
 
 
 def _evaluate_surrogate(layers: Layers, point: int, layer: int, r: float, v: float, out: FloatArray) -> None:
-    """See `interfaces.Surrogate`."""
+    """See `channels.layers.Surrogate`."""
     noise = layers.hidden_noise[point]
     gains, residuals, weights = layers.gain[point, layer], layers.residual[point, layer], layers.weight[point, layer]
     e = a = e_r = e_v = a_v = rest_r = rest_v = 0.0
@@ -145,8 +135,8 @@ def _evaluate_surrogate(layers: Layers, point: int, layer: int, r: float, v: flo
         a_v += weight * (gain_left * gain_left)
         rest_r += weight * left
         rest_v += weight * rest
-    out[E], out[A], out[E_R], out[E_V], out[A_V] = e, r * a, -e_r, e_v, -(r * r) * a_v
-    out[REST_R], out[REST_V] = rest_r, rest_v
+    out[E], out[A], out[E_R], out[A_V] = linear_derivatives(r, e, a, e_r, a_v)
+    out[E_V], out[REST_R], out[REST_V] = e_v, rest_r, rest_v
     out[J] = 0.0
 
 
@@ -161,9 +151,9 @@ def _surrogate_information(layers: Layers, point: int, layer: int, r: float, v: 
 
 
 def _evaluate_table(layers: Layers, point: int, layer: int, r: float, v: float, out: FloatArray) -> None:
-    """See `interfaces.Tabulated`."""
+    """See `channels.layers.Tabulated`."""
     tau, s = v + layers.hidden_noise[point], layers.total[point, layer]
-    if tau == 0.0 or s < FAINTEST:
+    if carries_nothing(tau, s):
         for i in range(N_OUT):
             out[i] = 0.0
         out[REST_R] = out[REST_V] = 1.0
@@ -172,103 +162,18 @@ def _evaluate_table(layers: Layers, point: int, layer: int, r: float, v: float, 
         for i in range(N_OUT):
             out[i] = np.nan
         return
-    _look_up(layers, point, layer, r, min(max(tau, _TINY), s), s, out)
-    out[E], out[E_R], out[E_V] = remaining(r, out[J], out[E], out[E_R], out[E_V])
-    out[REST_V] = 1.0 - out[A] * v
-
-
-def _look_up(layers: Layers, point: int, layer: int, r: float, tau: float, s: float, out: FloatArray) -> None:
-    """See `channels.closed.table.ChannelTable.evaluate`."""
-    width = layers.columns
-    whole = 1.0 if width == 1 else max(s, S_LEAST)
-    scale, tau = scaled(tau, s, whole)
-    r, s = r * scale, whole
+    at, frame = layers.at_s[point, layer], layers.frame[point, layer]
     slot, column = layers.slot[point, layer], layers.column[point, layer]
-    frame = layers.frame
-    share, share_1, share_2 = share_within(
-        tau, s, frame[point, layer, 0], frame[point, layer, 1], frame[point, layer, 2], frame[point, layer, 3]
-    )
-    position = share * TAU_CELLS
-    row = min(max(int(position), 0), TAU_CELLS - 1)
-    by_share = _weights(position - row, TAU_CELLS)
-    at = layers.at_s
-    s_0 = at[point, layer, 0]
-    s_1 = s_2 = s_3 = 0.0
-    if width > 1:
-        s_1, s_2, s_3 = at[point, layer, 1], at[point, layer, 2], at[point, layer, 3]
-    at_s = (s_0, s_1, s_2, s_3)
-    flat = layers.log_powers
-    g_0, g_1, g_2 = _contract(flat, (slot * (TAU_CELLS + 3) + row) * width + column, width, by_share, at_s)
-    power = tau * np.exp(g_0) * layers.unit[point, layer]
-    x = np.log1p(r * power)
-    position = min(np.log(x + np.sqrt(1.0 + x * x)) / XI_MAX, 1.0) * X_CELLS
-    line = min(max(int(position), 0), X_CELLS - 1)
-    b = _weights(position - line, X_CELLS)
-    plane = (TAU_CELLS + 3) * width
-    base = (slot * (X_CELLS + 3) + line) * plane + row * width + column
-    flat = layers.ratios
-    c_0, c_1, c_2 = _contract(flat, base, width, by_share, at_s)
-    d_0, d_1, d_2 = _contract(flat, base + plane, width, by_share, at_s)
-    e_0, e_1, e_2 = _contract(flat, base + 2 * plane, width, by_share, at_s)
-    f_0, f_1, f_2 = _contract(flat, base + 3 * plane, width, by_share, at_s)
-    q_00 = b[0] * c_0 + b[1] * d_0 + b[2] * e_0 + b[3] * f_0
-    q_01 = b[0] * c_1 + b[1] * d_1 + b[2] * e_1 + b[3] * f_1
-    q_02 = b[0] * c_2 + b[1] * d_2 + b[2] * e_2 + b[3] * f_2
-    q_10 = b[4] * c_0 + b[5] * d_0 + b[6] * e_0 + b[7] * f_0
-    q_11 = b[4] * c_1 + b[5] * d_1 + b[6] * e_1 + b[7] * f_1
-    q_20 = b[8] * c_0 + b[9] * d_0 + b[10] * e_0 + b[11] * f_0
-    found = terms(r, tau, power, x, (share_1, share_2), (g_1, g_2), (q_00, q_01, q_02, q_10, q_11, q_20))
-    out[J], out[E], out[A], out[E_R] = found[0], found[1] * scale, found[2] / scale, found[3] * scale * scale
-    out[E_V], out[A_V], out[REST_R] = found[4], found[5] / scale / scale, found[6]
-    out[X], out[CELL] = x, ((slot * X_CELLS + line) * TAU_CELLS + row) * layers.cells + column
-
-
-def _weights(t: float, cells: int) -> Weights:
-    """See `splines.Axis.locate`."""
-    o = 1.0 - t
-    t_2, o_2 = t * t, o * o
-    square = float(cells * cells)
-    return (
-        o_2 * o * (1.0 / 6.0),
-        (4.0 - 6.0 * t_2 + 3.0 * t_2 * t) * (1.0 / 6.0),
-        (4.0 - 6.0 * o_2 + 3.0 * o_2 * o) * (1.0 / 6.0),
-        t_2 * t * (1.0 / 6.0),
-        -0.5 * cells * o_2,
-        cells * (1.5 * t_2 - 2.0 * t),
-        cells * (2.0 * o - 1.5 * o_2),
-        0.5 * cells * t_2,
-        square * o,
-        square * (3.0 * t - 2.0),
-        square * (3.0 * o - 2.0),
-        square * t,
-    )
-
-
-def _contract(flat: FloatArray, base: int, width: int, by_row: Weights, at_column: AtS) -> tuple[float, float, float]:
-    """See `channels.closed.table._contract`."""
-    a = _along(flat, base, width, at_column)
-    b = _along(flat, base + width, width, at_column)
-    c = _along(flat, base + 2 * width, width, at_column)
-    d = _along(flat, base + 3 * width, width, at_column)
-    w = by_row
-    return (
-        w[0] * a + w[1] * b + w[2] * c + w[3] * d,
-        w[4] * a + w[5] * b + w[6] * c + w[7] * d,
-        w[8] * a + w[9] * b + w[10] * c + w[11] * d,
-    )
-
-
-def _along(flat: FloatArray, start: int, width: int, at_column: AtS) -> float:
-    """Spline along s."""
-    along: float = flat[start] * at_column[0]
-    if width > 1:
-        along += flat[start + 1] * at_column[1]
-        along += flat[start + 2] * at_column[2]
-        along += flat[start + 3] * at_column[3]
-    return along
+    at_s, framed = (at[0], at[1], at[2], at[3]), (frame[0], frame[1], frame[2], frame[3])
+    tile = Tile(slot, column, at_s, framed, layers.unit[point, layer])
+    found, place = looked_up(r, clamped(tau, s), s, tile, layers.log_powers, layers.ratios, layers.columns)
+    out[J], e, out[A], e_r, e_v, out[A_V], out[REST_R] = found
+    out[E], out[E_R], out[E_V] = remaining(r, out[J], e, e_r, e_v)
+    out[REST_V] = 1.0 - out[A] * v
+    out[X], out[CELL] = place[0], error_cell(tile, place[1], layers.cells)
 
 
 # What may be summed in any order.
 SUMS = (_evaluate_surrogate, _surrogate_information, _evaluate_gains, _gains_information)
 # What is written into its callers: handing all the arrays of `Layers` down costs a fifth of a look-up.
-INLINE = (evaluate_layer, _evaluate_table, _look_up)
+INLINE = (evaluate_layer, _evaluate_table, looked_up, located)

@@ -21,7 +21,7 @@ from mfmi.chain.compiled._channel import (
     layer_error,
     layer_information,
 )
-from mfmi.chain.compiled._state import Found, Known, PackedPoints, Rules, Work
+from mfmi.chain.compiled._state import Found, Known, PackedPoints, Work
 from mfmi.chain.ensembles import (
     gaussian_bracket,
     gaussian_precision,
@@ -30,12 +30,27 @@ from mfmi.chain.ensembles import (
     rotated_precision,
     rotated_variance,
 )
+from mfmi.chain.equations import (
+    R_BY_R,
+    R_BY_V,
+    R_GAP,
+    V_BY_R,
+    V_BY_V,
+    V_GAP,
+    Rules,
+    close_to_minimum,
+    damping,
+    lead,
+    newton_step,
+    precision_condition,
+    settled,
+    to_first_order,
+    variance_condition,
+    with_rounding,
+)
 from mfmi.channels.elementwise import gaussian_input, gaussian_output, information_of
 
-_TINY, _EPSILON = float(np.finfo(np.float64).tiny), float(np.finfo(np.float64).eps)
-
-# Rows of the array that holds the linearised equations, see `chain.newton`.
-V_GAP, R_GAP, V_BY_R, V_BY_V, R_BY_R, R_BY_V = range(6)
+_TINY = float(np.finfo(np.float64).tiny)
 
 
 def descend(points: PackedPoints, rules: Rules, known: Known, work: Work, found: Found) -> None:
@@ -70,10 +85,10 @@ def _to_first_order(points: PackedPoints, rules: Rules, point: int, work: Work, 
         work.log_r[matrix], work.log_v[matrix] = -np.inf, np.log(work.v[matrix])
     value = units * work.m[depth, J]
     found.rest[point], found.mmse[point] = 1.0, work.m[0, E]
-    if value <= rules.rounding:
-        _output(points, point, rules.faintest, work.m[depth])
-        found.residual[point], found.pivot[point], found.value[point] = 0.0, 1.0, value
-        found.error[point] = units * work.m[depth, J] + rules.rounding * value
+    _output(points, point, rules.faintest, work.m[depth])
+    error, faint = to_first_order(rules, units, value, work.m[depth, J])
+    if faint:
+        found.residual[point], found.pivot[point], found.value[point], found.error[point] = 0.0, 1.0, value, error
 
 
 def _begin(points: PackedPoints, rules: Rules, point: int, work: Work) -> None:
@@ -100,14 +115,15 @@ def _search(points: PackedPoints, rules: Rules, known: Known, point: int, work: 
     depth, passes = points.length[point], 0
     for step in range(rules.max_steps):
         mismatch = _linearise(points, point, work)
-        settled = mismatch <= rules.enough and mismatch > 0.1 * found.residual[point]
+        done = mismatch <= rules.tolerance or settled(rules, mismatch, found.residual[point])
         found.residual[point] = mismatch if np.isfinite(mismatch) else np.inf
-        pivot = _newton_step(depth, work)
+        elimination = (work.slope, work.shift, work.pivot)
+        pivot = newton_step(depth, work.linear, elimination, work.new_r, work.new_v)
         found.pivot[point] = pivot
         minimum = pivot > rules.least_pivot
         largest = _largest(work.new_r, work.new_v, depth)
-        close = minimum and mismatch <= rules.near and mismatch * largest <= rules.close
-        done = mismatch <= rules.tolerance or settled or close
+        close = close_to_minimum(rules, pivot, mismatch, largest)
+        done = done or close
         if step == rules.max_steps - 1 and minimum and largest <= rules.near:
             done = done or _gradient(depth, work) <= rules.tolerance
         if done:
@@ -124,10 +140,9 @@ def _search(points: PackedPoints, rules: Rules, known: Known, point: int, work: 
             continue
         passes = 0
         if np.isfinite(largest):
-            longest = rules.largest_step * 0.5 ** (step // rules.patience % rules.limits)
-            damping = min(1.0, longest / max(largest, longest))
+            share = damping(rules, step, largest)
             for matrix in range(depth):
-                work.step_r[matrix], work.step_v[matrix] = damping * work.new_r[matrix], damping * work.new_v[matrix]
+                work.step_r[matrix], work.step_v[matrix] = share * work.new_r[matrix], share * work.new_v[matrix]
         else:
             # A step that left the domain is taken back and retried at a quarter of its length.
             if _largest(work.step_r, work.step_v, depth) == 0.0:
@@ -171,7 +186,7 @@ def _pass(points: PackedPoints, rules: Rules, point: int, passes: int, work: Wor
         return
     for matrix in range(depth):
         longest = max(longest, abs(work.log_v[matrix] - before[matrix]))
-    ahead = max(min(2.0 ** (passes - rules.passes), rules.largest_step / longest), 1.0)
+    ahead = lead(rules, passes, longest)
     for matrix in range(depth):
         work.v[matrix] = np.exp(before[matrix] + ahead * (work.log_v[matrix] - before[matrix]))
     _sweep(points, point, work)
@@ -190,7 +205,7 @@ def _largest(r: FloatArray, v: FloatArray, depth: int) -> float:
 
 
 def _source(points: PackedPoints, point: int, r: float, out: FloatArray) -> None:
-    """See `interfaces.Source`."""
+    """See `channels.protocols.Source`."""
     if points.from_layer:
         evaluate_layer(points.first, point, 0, r, points.source[point], out)
         return
@@ -206,23 +221,23 @@ def _output(points: PackedPoints, point: int, v: float, out: FloatArray) -> None
     out[E_V], out[J] = 0.0, information_of(v / noise)
 
 
-def _variance(points: PackedPoints, point: int, matrix: int, message: FloatArray, out: FloatArray) -> None:
+def _variance(points: PackedPoints, point: int, matrix: int, message: FloatArray) -> tuple[float, float, float]:
     """See `ensembles.Ensemble.variance`."""
     scale, alpha = points.sigma_w2[point, matrix], points.alpha[matrix]
     if points.rotates[matrix]:
-        out[0], out[1], out[2] = rotated_variance(scale, alpha, message[E], message[REST_R])
-    else:
-        out[0], out[1], out[2] = gaussian_variance(scale, message[E]), 1.0, 0.0
+        return rotated_variance(scale, alpha, message[E], message[REST_R])
+    return gaussian_variance(scale, message[E]), 1.0, 0.0
 
 
-def _precision(points: PackedPoints, point: int, matrix: int, message: FloatArray, v: float, out: FloatArray) -> None:
+def _precision(
+    points: PackedPoints, point: int, matrix: int, message: FloatArray, v: float
+) -> tuple[float, float, float]:
     """See `ensembles.Ensemble.precision`."""
     alpha = points.alpha[matrix]
     scale = alpha * points.sigma_w2[point, matrix]
     if points.rotates[matrix]:
-        out[0], out[1], out[2] = rotated_precision(scale, alpha, message[A], v, message[REST_V])
-    else:
-        out[0], out[1], out[2] = gaussian_precision(scale, message[A], v)
+        return rotated_precision(scale, alpha, message[A], v, message[REST_V])
+    return gaussian_precision(scale, message[A], v)
 
 
 def _forward(points: PackedPoints, point: int, work: Work) -> None:
@@ -230,8 +245,7 @@ def _forward(points: PackedPoints, point: int, work: Work) -> None:
     depth: int = points.length[point]
     _source(points, point, work.r[0], work.m[0])
     for matrix in range(depth):
-        _variance(points, point, matrix, work.m[matrix], work.map)
-        work.v[matrix] = np.exp(work.map[0])
+        work.v[matrix] = np.exp(_variance(points, point, matrix, work.m[matrix])[0])
         if matrix + 1 < depth:
             evaluate_layer(points.layers, point, matrix, work.r[matrix + 1], work.v[matrix], work.m[matrix + 1])
     _output(points, point, work.v[depth - 1], work.m[depth])
@@ -242,14 +256,13 @@ def _backward(points: PackedPoints, point: int, work: Work) -> None:
     depth: int = points.length[point]
     _output(points, point, work.v[depth - 1], work.m[depth])
     for matrix in range(depth - 1, -1, -1):
-        _precision(points, point, matrix, work.m[matrix + 1], work.v[matrix], work.map)
-        work.r[matrix] = np.exp(work.map[0])
+        work.r[matrix] = np.exp(_precision(points, point, matrix, work.m[matrix + 1], work.v[matrix])[0])
         if matrix:
             evaluate_layer(points.layers, point, matrix - 1, work.r[matrix], work.v[matrix - 1], work.m[matrix])
 
 
 def _messages(points: PackedPoints, point: int, work: Work) -> None:
-    """See `chain.messages`."""
+    """See `chain.potential.messages`."""
     depth: int = points.length[point]
     _source(points, point, work.r[0], work.m[0])
     for matrix in range(1, depth):
@@ -259,20 +272,25 @@ def _messages(points: PackedPoints, point: int, work: Work) -> None:
 
 def _linearise(points: PackedPoints, point: int, work: Work) -> float:
     """See `chain.newton._linearise`; returns the largest mismatch, NaN where there is one."""
-    depth, linear, slopes = points.length[point], work.linear, work.map
+    depth, linear = points.length[point], work.linear
     for matrix in range(depth):
-        message = work.m[matrix]
-        _variance(points, point, matrix, message, slopes)
-        linear[V_GAP, matrix] = slopes[0] - work.log_v[matrix]
-        linear[V_BY_R, matrix] = slopes[1] * work.r[matrix] * message[E_R] / message[E] + slopes[2]
-        linear[V_BY_V, matrix] = slopes[1] * work.v[matrix - 1] * message[E_V] / message[E] if matrix else 0.0
-        message, v = work.m[matrix + 1], work.v[matrix]
-        _precision(points, point, matrix, message, v, slopes)
-        a = message[A] if message[A] != 0.0 else 1.0
-        linear[R_GAP, matrix] = slopes[0] - work.log_r[matrix]
-        after = matrix + 1 < depth
-        linear[R_BY_R, matrix] = slopes[1] * work.r[matrix + 1] * message[E_V] / a if after else 0.0
-        linear[R_BY_V, matrix] = slopes[1] * v * message[A_V] / a + slopes[2]
+        before, after, v = work.m[matrix], work.m[matrix + 1], work.v[matrix]
+        v_before = work.v[matrix - 1] if matrix else 0.0
+        r_after = work.r[matrix + 1] if matrix + 1 < depth else 0.0
+        linear[V_GAP, matrix], linear[V_BY_R, matrix], linear[V_BY_V, matrix] = variance_condition(
+            _variance(points, point, matrix, before),
+            work.log_v[matrix],
+            work.r[matrix],
+            v_before,
+            (before[E], before[E_R], before[E_V]),
+        )
+        linear[R_GAP, matrix], linear[R_BY_R, matrix], linear[R_BY_V, matrix] = precision_condition(
+            _precision(points, point, matrix, after, v),
+            work.log_r[matrix],
+            v,
+            r_after,
+            (after[A], after[A_V], after[E_V]),
+        )
     return _largest(linear[V_GAP], linear[R_GAP], depth)
 
 
@@ -284,31 +302,6 @@ def _gradient(depth: int, work: Work) -> float:
         slope = max(slope, by_r * abs(work.linear[V_GAP, matrix]), by_v * abs(work.linear[R_GAP, matrix]))
         largest = max(largest, by_r, by_v)
     return slope / largest
-
-
-def _newton_step(depth: int, work: Work) -> float:
-    """See `chain.newton._newton_step`; fills `new_r`, `new_v`, returns the smallest pivot, NaN where there is one."""
-    linear, slope, shift, pivot = work.linear, work.slope, work.shift, work.pivot
-    least = np.inf
-    slope[depth - 1], shift[depth - 1] = linear[R_BY_V, depth - 1], linear[R_GAP, depth - 1]
-    for matrix in range(depth - 1, -1, -1):
-        pivot[matrix] = 1.0 - linear[V_BY_R, matrix] * slope[matrix]
-        if least == least and not pivot[matrix] >= least:
-            least = pivot[matrix]
-        if matrix:
-            through = slope[matrix] / pivot[matrix]
-            slope[matrix - 1] = (
-                linear[R_BY_V, matrix - 1] + linear[R_BY_R, matrix - 1] * through * linear[V_BY_V, matrix]
-            )
-            constant = shift[matrix] + through * (linear[V_BY_R, matrix] * shift[matrix] + linear[V_GAP, matrix])
-            shift[matrix - 1] = linear[R_GAP, matrix - 1] + linear[R_BY_R, matrix - 1] * constant
-    before = 0.0
-    for matrix in range(depth):
-        driven = linear[V_BY_V, matrix] * before + linear[V_BY_R, matrix] * shift[matrix] + linear[V_GAP, matrix]
-        before = driven / pivot[matrix]
-        work.new_v[matrix] = before
-        work.new_r[matrix] = slope[matrix] * before + shift[matrix]
-    return least
 
 
 def _evaluate(points: PackedPoints, rules: Rules, point: int, work: Work, found: Found, stepped: bool) -> None:
@@ -340,7 +333,7 @@ def _evaluate(points: PackedPoints, rules: Rules, point: int, work: Work, found:
         total += ratio * information
         rest = min(rest, after[REST_V])
     found.value[point], found.rest[point], found.mmse[point] = value, rest, work.m[0, E]
-    found.error[point] = error + rules.rounding * total + _EPSILON * min(matrices, 2.0 * total)
+    found.error[point] = with_rounding(error, total, matrices, rules.rounding)
     if stepped:
         found.mmse[point] += work.m[0, E_R] * work.r[0] * work.new_r[0]
         for matrix in range(depth):

@@ -10,8 +10,9 @@ from numpy.typing import NDArray
 from mfmi.arguments.arrays import FloatArray
 from mfmi.chain.compiled._channel import N_OUT, Layers
 from mfmi.chain.compiled._compiler import compiled
-from mfmi.chain.compiled._state import Found, Known, PackedPoints, Rules, Work
+from mfmi.chain.compiled._state import Found, Known, PackedPoints, Work
 from mfmi.chain.ensembles import Ensemble, Gaussian, Mixed, Orthogonal
+from mfmi.chain.equations import Rules
 from mfmi.channels.closed.table import ChannelTable
 from mfmi.channels.gains import Interleaved
 from mfmi.channels.layers import Surrogate, Tabulated
@@ -40,7 +41,7 @@ class Packed:
     def __init__(self, code: Callable[..., None], points: PackedPoints) -> None:
         self._code, self._points = code, points
         most = points.rotates.size
-        self._work = Work(np.zeros((most + 1, N_OUT)), np.zeros((6, most)), np.zeros(3), *np.zeros((11, most)))
+        self._work = Work(np.zeros((most + 1, N_OUT)), np.zeros((6, most)), *np.zeros((11, most)))
 
     def search(self, rules: Rules, known: Known) -> Found:
         """Search the minima of all chains from one start.

@@ -35,27 +35,6 @@ class PackedPoints(NamedTuple):
     length: NDArray[np.int64]
 
 
-class Rules(NamedTuple):
-    """Step sizes and stopping criteria of a descent; the constants of `chain.search`."""
-
-    share: float
-    max_steps: int
-    patience: int
-    tolerance: float
-    enough: float
-    near: float
-    close: float
-    least_pivot: float
-    largest_step: float
-    limits: int
-    passes: int
-    least_variance: float
-    faintest: float
-    rounding: float
-    near_known: float
-    onto_known: float
-
-
 class Known(NamedTuple):
     """Logarithms of r and V at k minima of every point, shape (k, n, L); NaN where there is none."""
 
@@ -64,11 +43,10 @@ class Known(NamedTuple):
 
 
 class Work(NamedTuple):
-    """Arrays for one point: messages (L + 1, 8), equations (6, L), three results of a map, and twelve of length L."""
+    """Arrays for one point: messages (L + 1, 10), equations (6, L), and eleven of length L."""
 
     m: FloatArray
     linear: FloatArray
-    map: FloatArray
     r: FloatArray
     v: FloatArray
     log_r: FloatArray

@@ -27,17 +27,18 @@ from mfmi.channels.closed.coordinates import (
     TAU_CELLS,
     X_CELLS,
     XI_MAX,
+    Tile,
+    error_cell,
+    located,
+    looked_up,
     missed,
-    scaled,
     share_frame,
-    share_of,
     tau_of_share,
-    terms,
 )
 from mfmi.channels.protocols import TableValue
 from mfmi.channels.tile_cache import TileCache
 from mfmi.processes.progress import staged
-from mfmi.quadrature.splines import SplineAxis, from_coarse_sites, largest_around, missed_between_sites
+from mfmi.quadrature.splines import Four, SplineAxis, from_coarse_sites, largest_around, missed_between_sites
 
 SOURCES = (
     "activations",
@@ -100,9 +101,7 @@ class Place(NamedTuple):
     Attributes
     ----------
     slot, column : tile of every s and cell within it, shape (n, K).
-    at_s : spline weights of every s, shape (n, K, 4), or (n, K, 1) where the activation has no scale.
-    frame : `share_frame` of every s, shape (n, K, 4).
-    unit : D at tau = s, over s, shape (n, K).
+    at_s, frame, unit : as in `Tile`, shapes (n, K, 4), (n, K, 4) and (n, K).
     ratios, log_powers, errors : coefficients of all tiles, and the relative errors of Q in their cells.
     columns, cells : coefficients and cells along s in a tile.
     """
@@ -117,28 +116,6 @@ class Place(NamedTuple):
     errors: NDArray[np.float32]
     columns: int
     cells: int
-
-
-class _Coordinates(NamedTuple):
-    """Arguments in the table's terms.
-
-    Attributes
-    ----------
-    x : X.
-    cell : slot of the tile, and cells along the share and s.
-    scaling : factor k, k r and tau / k of `scaled`.
-    by_share, at_s : weights of the splines.
-    by_tau : first and second derivative of the share in tau.
-    powers : D, and the first and second derivative of ln(D / tau) in the share.
-    """
-
-    x: FloatArray
-    cell: tuple[NDArray[np.intp], NDArray[np.intp], NDArray[np.intp]]
-    scaling: tuple[FloatArray, FloatArray, FloatArray]
-    by_share: list[list[FloatArray]]
-    at_s: list[FloatArray]
-    by_tau: tuple[FloatArray, FloatArray]
-    powers: tuple[FloatArray, tuple[FloatArray, FloatArray]]
 
 
 class ChannelTable:
@@ -178,11 +155,13 @@ class ChannelTable:
             Arrays of that shape, in nats and the inverse units of r and tau; NaN where an argument is out of range.
         """
         shape = r.shape
-        r, tau, s = (np.ascontiguousarray(a, dtype=np.float64).ravel() for a in (r, tau, s))
+        r, tau, s = (np.ascontiguousarray(a, dtype=np.float64).ravel() for a in (r, np.minimum(tau, s), s))
         out = np.full((7, len(r)), np.nan)
         usable = np.flatnonzero(np.isfinite(r) & np.isfinite(s) & (tau > 0.0) & (s > 0.0))
         for rows in _blocks(usable):
-            out[:, rows] = self._values(r[rows], tau[rows], s[rows])
+            tile = self._tile(s[rows])
+            own = r[rows], tau[rows], s[rows], tile, self._log_powers
+            out[:, rows], _ = looked_up(*own, self._ratios, self._columns)
         return TableValue(*(part.reshape(shape) for part in out))
 
     def error(self, r: FloatArray, tau: FloatArray, s: FloatArray) -> FloatArray:
@@ -198,31 +177,26 @@ class ChannelTable:
             Of that shape; NaN where an argument is out of range.
         """
         shape = r.shape
-        r, tau, s = (np.ascontiguousarray(a, dtype=np.float64).ravel() for a in (r, tau, s))
+        r, tau, s = (np.ascontiguousarray(a, dtype=np.float64).ravel() for a in (r, np.minimum(tau, s), s))
         out = np.full(len(r), np.nan)
         usable = np.flatnonzero(np.isfinite(r) & np.isfinite(s) & (tau > 0.0) & (s > 0.0))
         for rows in _blocks(usable):
-            x, (slot, row, column), *_ = self._coordinates(r[rows], tau[rows], s[rows])
-            line = np.minimum((np.arcsinh(x) / XI_MAX * X_CELLS).astype(np.intp), X_CELLS - 1)
-            cell = ((slot * X_CELLS + line) * TAU_CELLS + row) * self._s_cells + column
-            out[rows] = missed(x, np.asarray(self._errors[cell], dtype=np.float64))
+            tile = self._tile(s[rows])
+            _, _, (_, x), cell, _ = located(r[rows], tau[rows], s[rows], tile, self._log_powers, self._columns)
+            missing = self._errors[error_cell(tile, cell, self._s_cells)]
+            out[rows] = missed(x, np.asarray(missing, dtype=np.float64))
         return out.reshape(shape)
 
     def place(self, s: FloatArray) -> Place:
         """Coordinates in the table of channels with given total variances, shape (n, K), neither 0 nor infinite."""
         flat = s.ravel()
-        flat = np.where(np.isfinite(flat) & (flat > 0.0), flat, 1.0)
-        unit = self._unit(flat).reshape(s.shape)
-        flat = np.ones_like(flat) if self.phi.homogeneous else np.maximum(flat, S_LEAST)
-        slot, column, at_s = self._place(flat)
-        shape = (*s.shape, -1)
-        frame = np.stack(np.broadcast_arrays(*share_frame(flat)), axis=-1)
+        tile = self._tile(np.where(np.isfinite(flat) & (flat > 0.0), flat, 1.0))
         return Place(
-            slot.astype(np.int64).reshape(s.shape),
-            column.astype(np.int64).reshape(s.shape),
-            np.stack(at_s, axis=-1).reshape(shape) if s.size else np.empty((*s.shape, len(at_s))),
-            frame.reshape(*s.shape, 4),
-            unit,
+            tile.slot.astype(np.int64).reshape(s.shape),
+            tile.column.astype(np.int64).reshape(s.shape),
+            np.stack(tile.at_s, axis=-1).reshape(*s.shape, 4),
+            np.stack(tile.frame, axis=-1).reshape(*s.shape, 4),
+            tile.unit.reshape(s.shape),
             self._ratios,
             self._log_powers,
             self._errors,
@@ -230,36 +204,11 @@ class ChannelTable:
             self._s_cells,
         )
 
-    def _values(self, r: FloatArray, tau: FloatArray, s: FloatArray) -> FloatArray:
-        x, cell, scaling, by_share, at_s, by_tau, powers = self._coordinates(r, tau, s)
-        scale, r, tau = scaling
-        power, slopes = powers
-        q = self._ratio(x, cell, by_share, at_s)
-        ratio = (q[0][0], q[0][1], q[0][2], q[1][0], q[1][1], q[2][0])
-        j, e, a, e_r, e_v, a_v, rest = terms(r, tau, power, x, by_tau, slopes, ratio)
-        return np.stack([j, e * scale, a / scale, e_r * scale * scale, e_v, a_v / scale / scale, rest])
-
-    def _coordinates(self, r: FloatArray, tau: FloatArray, s: FloatArray) -> _Coordinates:
-        """Coordinates of the arguments in the table."""
-        unit = self._unit(s)
+    def _tile(self, s: FloatArray) -> Tile:
+        """Where total variances lie in the table; tiles that are not there yet are added."""
         whole = np.ones_like(s) if self.phi.homogeneous else np.maximum(s, S_LEAST)
-        scale, tau = scaled(np.minimum(tau, s), s, whole)
-        r, s = r * scale, whole
-        slot, column, at_s = self._place(s)
-        share, share_1, share_2 = share_of(tau, s)
-        row, by_share = _TAU_AXIS.locate(share)
-        base = (slot * (TAU_CELLS + 3) + row) * self._columns + column
-        log_power = _contract(self._log_powers, base, self._columns, by_share, at_s)
-        power = tau * np.exp(log_power[0]) * unit
-        return _Coordinates(
-            np.log1p(r * power),
-            (slot, row, column),
-            (scale, r, tau),
-            by_share,
-            at_s,
-            (share_1, share_2),
-            (power, (log_power[1], log_power[2])),
-        )
+        slot, column, at_s = self._place(whole)
+        return Tile(slot, column, at_s, np.broadcast_arrays(*share_frame(whole)), self._unit(s))
 
     def _unit(self, s: FloatArray) -> FloatArray:
         """D at tau = s, over s; 1 where the activation has no scale, and the table all of D."""
@@ -268,7 +217,7 @@ class ChannelTable:
         different, which = np.unique(s, return_inverse=True)
         return np.asarray(self.phi.decorrelation(different, different) / different)[which.ravel()]
 
-    def _place(self, s: FloatArray) -> tuple[NDArray[np.intp], NDArray[np.intp], list[FloatArray]]:
+    def _place(self, s: FloatArray) -> tuple[NDArray[np.intp], NDArray[np.intp], Four[FloatArray]]:
         """Slot of the tile, cell and weights of every s; a tile that is not there yet is added."""
         coordinate = np.zeros_like(s) if self.phi.homogeneous else _coordinate(s)
         number = np.floor(coordinate).astype(np.intp)
@@ -279,30 +228,10 @@ class ChannelTable:
         slots = np.array([self._slots[int(k)] for k in present])
         slot = slots[np.searchsorted(present, number)]
         if self.phi.homogeneous:
-            return slot, np.zeros_like(number), [np.ones_like(s)]
+            zero = np.zeros_like(s)
+            return slot, np.zeros_like(number), (np.ones_like(s), zero, zero, zero)
         column, weights = _S_AXIS.locate(coordinate - number)
         return slot, column, weights[0]
-
-    def _ratio(
-        self,
-        x: FloatArray,
-        place: tuple[NDArray[np.intp], NDArray[np.intp], NDArray[np.intp]],
-        by_share: list[list[FloatArray]],
-        at_s: list[FloatArray],
-    ) -> list[list[FloatArray]]:
-        """Q and its derivatives by asinh(X) / XI_MAX (first index) and by the share (second), up to total order two."""
-        xi = np.arcsinh(x)
-        line, by_x = _X_AXIS.locate(np.minimum(xi / XI_MAX, 1.0))
-        slot, row, column = place
-        width = (TAU_CELLS + 3) * self._columns
-        base = (slot * (X_CELLS + 3) + line) * width + row * self._columns + column
-        q = [[np.zeros_like(x) for _ in range(3 - k)] for k in range(3)]
-        for i in range(4):
-            layer = _contract(self._ratios, base + i * width, self._columns, by_share, at_s)
-            for k in range(3):
-                for m in range(3 - k):
-                    q[k][m] += by_x[k][i] * layer[m]
-        return q
 
     def _add(self, number: int) -> None:
         """Append the coefficients of a tile, out of the cache where they are kept."""
@@ -383,24 +312,6 @@ def _variance_at(coordinate: FloatArray) -> FloatArray:
 def _blocks(rows: NDArray[np.intp]) -> Iterator[NDArray[np.intp]]:
     """Stretches short enough for the work arrays to stay in the cache."""
     return (rows[start : start + 4096] for start in range(0, len(rows), 4096))
-
-
-def _contract(
-    flat: FloatArray, base: NDArray[np.intp], width: int, by_row: list[list[FloatArray]], at_column: list[FloatArray]
-) -> list[FloatArray]:
-    """Spline over (row, column): value, first and second derivative along the rows."""
-    result = [np.zeros(len(base)) for _ in range(3)]
-    for j in range(4):
-        start = base + j * width
-        along = flat[start]
-        along *= at_column[0]
-        for k in range(1, len(at_column)):
-            term = flat[start + k]
-            term *= at_column[k]
-            along += term
-        for order in range(3):
-            result[order] += by_row[order][j] * along
-    return result
 
 
 @lru_cache(maxsize=32)
