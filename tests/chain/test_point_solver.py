@@ -387,13 +387,15 @@ def test_damaged_machine_code_is_compiled_anew(tmp_path, suffix, damage):
     expected = run(EVALUATE, MFMI_CACHE_DIR=str(tmp_path))
     (folder,) = tmp_path.glob("compiled-*")
     file, *_ = folder.rglob(f"*.{suffix}")
-    content = bytearray(file.read_bytes())
+    damaged = bytearray(file.read_bytes())
     if damage == "flipped":
-        content[len(content) // 2] ^= 16
-    file.write_bytes(content[: len(content) // 2] if damage == "shorter" else content)
+        damaged[len(damaged) // 2] ^= 16
+    else:
+        del damaged[len(damaged) // 2 :]
+    file.write_bytes(damaged)
     for _ in range(2):
         assert run(EVALUATE, MFMI_CACHE_DIR=str(tmp_path)) == expected
-    assert file.read_bytes() != content
+    assert file.read_bytes() != damaged
 
 
 @pytest.mark.slow
