@@ -121,7 +121,9 @@ def slope(f: Function, u: FloatArray, kinks: tuple[float, ...], step: float) -> 
             # The kink itself belongs to the right: a backward stencil starts just short of it anyway.
             points = x[rows, None] + sign * room * np.arange(9)
             with np.errstate(over="ignore", invalid="ignore"):
-                result[rows] = sign * (f(points) @ _ONE_SIDED) / room[:, 0]
+                # Of differences, so that what is constant has the slope 0 however short the step is.
+                values = f(points)
+                result[rows] = sign * ((values - values[:, :1]) @ _ONE_SIDED) / room[:, 0]
     return result.reshape(np.shape(u))
 
 

@@ -49,6 +49,9 @@ _SAME_PLACE = 1e-9
 _SMALLEST_VARIANCE = 1e-200
 _SMALLEST_VARIANCE_OFFSET = 1e-14
 
+# Distance from a jump, relative to its place, at which the function is taken to be beside it.
+_BESIDE = 1e-9
+
 
 class Integrand(Protocol):
     """Interface that quadrature requires of an activation."""
@@ -68,6 +71,12 @@ class Integrand(Protocol):
     def log_abs_derivative(self, u: ArrayLike, /) -> FloatArray: ...
     def conditional_values(self, u: FloatArray, /) -> tuple[FloatArray, FloatArray]: ...
     def _conditional(self, m: FloatArray, v: FloatArray, refine: float = 1.0, /) -> FloatArray: ...
+
+
+class Jumping(Integrand, Protocol):
+    """Interface of one that jumps at some of its kinks."""
+
+    jumps: tuple[float, ...]
 
 
 def second_moment(phi: Integrand, s: FloatArray, refine: float) -> FloatArray:
@@ -92,6 +101,31 @@ def second_moment_slope(phi: Integrand, s: FloatArray, refine: float) -> FloatAr
     return one_dimension(phi, at, integrand, refine)
 
 
+def jumping_moment_slope(phi: Jumping, s: FloatArray, refine: float) -> FloatArray:
+    """V'(s) of a function that jumps.
+
+    It is `second_moment_slope` and, for the rise d of phi^2 at each jump t, d t exp(-t^2 / 2 s) / sqrt(8 pi s^3): the
+    part of E[(phi^2)' u] / 2 s that the slope beside a jump does not have. As V itself it ignores phi(t).
+    """
+    places = np.asarray(phi.jumps)
+    below, above = (_beside(phi, places, sign) for sign in (-1.0, 1.0))
+    rise = places * (above * above - below * below)
+    # Without rise there is nothing to add, however narrow the density at 0.
+    places, rise = places[rise != 0.0], rise[rise != 0.0]
+    at = np.maximum(s, _SMALLEST_VARIANCE)[:, None]
+    with np.errstate(under="ignore", over="ignore"):
+        jumped = rise * np.exp(-0.5 * places * (places / at)) / np.sqrt(8.0 * np.pi * at) / at
+    # exp(-t^2 / 2 s) is 0 long before 1 / s overflows.
+    added: FloatArray = np.nan_to_num(jumped, nan=0.0, posinf=0.0, neginf=0.0).sum(axis=1)
+    return second_moment_slope(phi, s, refine) + added
+
+
+def _beside(phi: Jumping, places: FloatArray, sign: float) -> FloatArray:
+    """Limits of phi towards places from one side, extrapolated from outside the error that a place was found with."""
+    step = sign * _BESIDE * np.maximum(np.abs(places), 1.0)
+    return np.asarray(2.0 * phi(places + step) - phi(places + 2.0 * step))
+
+
 def slope_moment(phi: Integrand, s: FloatArray, k: float, refine: float) -> FloatArray:
     """E |phi'|^(2k)."""
     if phi.slope_zeros and k != round(k):
@@ -112,37 +146,57 @@ def log_slope(phi: Integrand, s: FloatArray, refine: float) -> FloatArray:
 
 def conditional_log_slope(phi: Integrand, m: FloatArray, v: FloatArray, refine: float) -> FloatArray:
     """E ln|phi'(m + sqrt(v) g)|."""
+    if phi.kinks or phi.slope_zeros:
+        return piece_log_slope(phi, m, v, -math.inf, math.inf, refine)
     result = phi.log_abs_derivative(m)
     moving = np.flatnonzero(v > 0.0)
     centre, variance = m[moving], v[moving]
-    if not phi.kinks and not phi.slope_zeros:
-        for rows, x, w in _smooth_rules(phi, centre, variance, refine):
-            result[moving[rows]] = _sum(phi.log_abs_derivative(centre[rows, None] + x), w)
-        return result
-    points = {*phi.kinks, *phi.slope_zeros, *((0.0,) if phi.slope_zeros else ())}
+    for rows, x, w in _smooth_rules(phi, centre, variance, refine):
+        result[moving[rows]] = _sum(phi.log_abs_derivative(centre[rows, None] + x), w)
+    return result
+
+
+def piece_log_slope(
+    phi: Integrand, m: FloatArray, v: FloatArray, lower: float, upper: float, refine: float
+) -> FloatArray:
+    """E ln|phi'(u)| of u = m + sqrt(v) g given lower < u < upper, which are kinks, zeros of the slope or infinite.
+
+    NaN where that has no probability that a rule could see.
+    """
+    inside = (m >= lower) & (m <= upper)
+    result = np.where(inside, phi.log_abs_derivative(m), np.nan)
+    moving = np.flatnonzero(v > 0.0)
+    centre, variance = m[moving], v[moving]
+    zeros = tuple(zero for zero in phi.slope_zeros if lower <= zero <= upper)
+    points = {*(kink for kink in phi.kinks if lower <= kink <= upper), *zeros, *((0.0,) if zeros else ())}
+    points |= {end for end in (lower, upper) if math.isfinite(end)}
 
     def integrand(x: FloatArray, rows: RowArray) -> FloatArray:
         u = centre[rows, None] + x
-        for zero in phi.slope_zeros:
+        for zero in zeros:
             # A node that rounds to the zero itself would be -inf, for all its weight is nothing.
             u = np.where(np.abs(u - zero) < _SINGULAR, zero + _SINGULAR, u)
-        return phi.log_abs_derivative(u)[None]
+        within = (u >= lower) & (u <= upper)
+        return np.stack([np.where(within, phi.log_abs_derivative(u), 0.0), within])
 
     sigma, blind = np.sqrt(variance), np.zeros(moving.size, dtype=np.bool_)
-    for zero in phi.slope_zeros:
+    for zero in zeros:
         # Too narrow around a zero of the slope to be told from it; a bound may only be smaller for it.
         blind |= (sigma < _LEAST_AROUND_ZERO) & (np.abs(centre - zero) < _REACH * sigma)
     result[moving[blind]] = -np.inf
     moving, centre, variance = moving[~blind], centre[~blind], variance[~blind]
-    result[moving] = gaussian.expectation(
+    total, share = gaussian.expectation(
         integrand,
         np.sqrt(variance),
         0.0,
         np.asarray(sorted(points)) - centre[:, None],
-        _SINGULAR if phi.slope_zeros else phi.pole,
+        _SINGULAR if zeros else phi.pole,
         tolerance=_CONDITIONAL,
+        outputs=2,
         refine=refine,
-    )[0]
+    )
+    with np.errstate(invalid="ignore", divide="ignore"):
+        result[moving] = total / share
     return result
 
 

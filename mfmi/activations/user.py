@@ -265,7 +265,7 @@ class UserActivation(Activation):
             "pieces": pieces,
             "strictly_monotone": len(pieces) == 1 and len(active) == 1 and not self.jumps,
             "images_disjoint": _probe.images_disjoint(self, [(piece.lower, piece.upper) for piece in pieces], RANGE),
-            "_steepest": math.inf if self.jumps else steepest * _ABOVE,
+            "_steepest": steepest * _ABOVE,
             "lipschitz": math.inf if self.jumps else _ABOVE * anywhere,
         }
 
@@ -332,12 +332,8 @@ class UserActivation(Activation):
         return self.wave.joined(s, far, lambda near: self._near_second_moment_slope(near, refine))
 
     def _near_second_moment_slope(self, s: FloatArray, refine: float) -> FloatArray:
-        if not self.jumps:
-            return _quadrature.second_moment_slope(self, s, refine)
-        at = np.maximum(s, 1e-12)[:, None]
-        return _quadrature.one_dimension(
-            self, at[:, 0], lambda x, rows: 0.5 * self(x) ** 2 * (x * x / at[rows] - 1.0) / at[rows], refine
-        )
+        of_kind = _quadrature.jumping_moment_slope if self.jumps else _quadrature.second_moment_slope
+        return of_kind(self, s, refine)
 
     def _slope_moment(self, s: FloatArray, k: float, refine: float = 1.0) -> FloatArray:
         if self.jumps:
@@ -375,6 +371,11 @@ class UserActivation(Activation):
             wave.smoothed(self._logarithm, at, v),
             lambda near: _quadrature.conditional_log_slope(self, at[~wave.is_far(v)], near, refine),
         )
+
+    def _piece_log_slope(self, m: FloatArray, v: FloatArray, piece: Piece) -> FloatArray:
+        if len(self.pieces) == 1:
+            return self._conditional_log_slope(m, v)
+        return _quadrature.piece_log_slope(self, m, v, piece.lower, piece.upper, 1.0)
 
     def _conditional(self, m: FloatArray, v: FloatArray, refine: float = 1.0) -> FloatArray:
         stein_from = _STEIN_FROM if self._slope is None else math.inf

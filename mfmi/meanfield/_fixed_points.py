@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
@@ -15,7 +16,7 @@ from mfmi.arguments.arrays import FloatArray
 from mfmi.arguments.checks import broadcast_arrays, numbers
 from mfmi.arguments.ranges import DEVIATION, LARGEST, SMALLEST, Range
 from mfmi.meanfield._correlation_map import CRITICAL, correlation_fixed_point
-from mfmi.meanfield._length_map import length_map_grid, reached, roots
+from mfmi.meanfield._length_map import S_MIN, length_map_grid, reached, roots
 from mfmi.meanfield._table import PointTable, in_parts, joined
 from mfmi.processes.progress import OnProgress
 from mfmi.processes.reporting import reporting
@@ -218,10 +219,19 @@ def _scales(phi: Activation, w2: FloatArray, b2: FloatArray, h2: FloatArray, s: 
     # Not s - h2, which would lose what is small beside the noise.
     q_star = np.where(h2 > 0.0, w2 * np.asarray(phi.second_moment(at)) + b2, at)
     chi_1 = w2 * slope_moment(phi, at)
-    chi_q = w2 * np.asarray(phi.second_moment_slope(at))
+    chi_q = _length_slope(phi, w2, at)
     q_star, chi_1, chi_q = (np.where(bounded, value, np.nan) for value in (q_star, chi_1, chi_q))
     c_star, chi_c = correlation_fixed_point(phi, w2, b2, h2, at, q_star, chi_1)
     return scales_of(phi, s, (q_star, c_star), (chi_1, chi_q, chi_c))
+
+
+def _length_slope(phi: Activation, w2: FloatArray, s: FloatArray) -> FloatArray:
+    """`sigma_w^2 V'(s)`; infinite at s = 0 where V itself jumps: a step at 0 whose phi(0) lies between its sides."""
+    slope = w2 * np.asarray(phi.second_moment_slope(s))
+    if phi.jumps:
+        rise = float(phi.second_moment(S_MIN)) - float(phi.second_moment(0.0))
+        slope[(s == 0.0) & (w2 * abs(rise) > S_MIN)] = math.copysign(math.inf, rise)
+    return slope
 
 
 def scales_of(
@@ -288,7 +298,8 @@ def _beyond(phi: Activation) -> str:
 def _depth_scale(slope: FloatArray) -> FloatArray:
     """`-1 / ln |slope|`; inf at slope 1, where memory is not lost exponentially."""
     with np.errstate(divide="ignore", invalid="ignore"):
-        scale = -1.0 / np.log(np.abs(slope))
+        # Not -0 where the slope is infinite.
+        scale = 0.0 - 1.0 / np.log(np.abs(slope))
     return np.where(np.abs(np.abs(slope) - 1.0) <= CRITICAL, np.inf, np.where(slope == 0.0, 0.0, scale))
 
 

@@ -23,6 +23,9 @@ def hard_tanh(u): return np.clip(u, -1, 1)
 def gelu(u): return u * ndtr(u)
 def step(u): return np.where(u >= 0.25, 1.0, -1.0)
 def step_and_slope(u): return np.sign(u) + u
+def sign(u): return np.sign(u)
+def threshold(u): return np.where(u > 0.25, 1.0, 0.0)
+def lifted_tanh(u): return np.tanh(u) + np.where(u > 0, 0.3, 0)
 def steep(u): return np.tanh(5 * u)
 def shifted(u): return np.tanh(u - 3)
 def hard_swish(u): return u * np.clip(u / 6 + 0.5, 0, 1)
@@ -167,6 +170,33 @@ def test_a_step_has_moments_without_a_slope(mine):
     np.testing.assert_allclose(phi.correlation(s, c * s), exact, rtol=1e-9)
     assert np.all(np.isnan(phi.slope_moment(s)))
     assert phi.conditional(0.0, 4.0).kappa == pytest.approx(1.0 + root / 2.0, rel=1e-10)
+
+
+def test_the_slope_of_the_second_moment_of_what_jumps(mine):
+    # V' is the mean of phi phi' u / s and the rise of phi^2 at the jump times its place and density over 2 s.
+    s = np.array([1e-60, 1e-12, 1e-4, 0.04, 0.3, 2.0, 50.0])
+    assert not mine("sign").second_moment_slope(np.append(0.0, s)).any()
+    late = mine("threshold").second_moment_slope(s)
+    with np.errstate(under="ignore"):
+        exact = 0.25 * np.exp(-0.03125 / s) / np.sqrt(8 * np.pi * s) / s
+    assert late == pytest.approx(exact, rel=1e-10, abs=1e-300)
+    # (sign(u) + u)^2 is 1 + 2 |u| + u^2.
+    both = mine("step_and_slope").second_moment_slope(s)
+    assert both == pytest.approx(np.sqrt(2 / (np.pi * s)) + 1, rel=1e-9)
+
+
+def test_entropy_powers_piece_by_piece(mine):
+    m, v = np.array([0.3, -1.0, 2.0, -4.0]), np.array([1.0, 0.2, 4.0, 0.5])
+    for name in ("relu", "hard_tanh"):
+        own, known = mine(name), activations.get(name)
+        for found, wanted in zip(own.entropy_powers(m, v), known.entropy_powers(m, v), strict=True):
+            assert found == pytest.approx(wanted, rel=1e-9, abs=1e-300)
+    # tanh(u) + 0.3 [u > 0], by 30 digits: both sides have their own mean of ln phi'.
+    share, power = mine("lifted_tanh").entropy_powers(m[:2], v[:2])
+    exact = [[0.382088577811047, 0.617911422188953], [0.987326340661266, 0.0126736593387341]]
+    assert share == pytest.approx(np.array(exact), rel=1e-10)
+    exact = [[0.0579992910250987, 0.0501673711595838], [0.0261263736295857, 0.0095197721296612]]
+    assert power == pytest.approx(np.array(exact), rel=1e-8)
 
 
 @pytest.mark.parametrize(("name", "rate"), [("wave", 1.0), ("fast", 2.0), ("faster", 30.0)])

@@ -363,6 +363,20 @@ def test_steps_are_chaotic_and_without_slopes() -> None:
     assert found.phase.tolist() == ["chaotic", "chaotic"]
 
 
+def test_the_length_map_of_a_users_step_is_flat() -> None:
+    sign = fixed_points(np.sign, sigma_w=1.3)
+    assert sign.q_star.tolist() == pytest.approx([0.0, 1.69], rel=1e-14)
+    # sign(0) is 0 and a network of zeros stays one; anything else leaves it at once.
+    assert sign.chi_q.tolist() == [math.inf, 0.0]
+    assert sign.xi_q.tolist() == [0.0, 0.0]
+    assert sign.stable.tolist() == [False, True]
+    ordered = fixed_points(lambda u: np.where(u > 0.5, 1.0, 0.0), sigma_w=1.3)
+    assert ordered.stable.tolist() == [True, False, True]
+    q = ordered.q_star[1:]
+    exact = 1.69 * 0.5 * np.exp(-0.125 / q) / np.sqrt(8.0 * np.pi * q**3)
+    assert ordered.chi_q.tolist() == pytest.approx([0.0, *exact], rel=1e-10)
+
+
 def test_hidden_noise_keeps_runs_apart() -> None:
     quiet, noisy = (
         fixed_point("tanh", sigma_w=0.8, sigma_b=0.3),
