@@ -8,6 +8,25 @@ from numpy.typing import ArrayLike
 
 from mfmi.arguments.arrays import FloatArray
 
+# The moments by which an activation enters the theory.
+MOMENTS = (
+    "second_moment",
+    "second_moment_slope",
+    "slope_moment",
+    "log_slope",
+    "correlation",
+    "slope_correlation",
+    "decorrelation",
+    "slope_correlation_gap",
+    "conditional",
+    "conditional_log_slope",
+)
+# Those of two inputs, which an activation without closed forms for them keeps in a table.
+PAIR_MOMENTS = frozenset({"decorrelation", "slope_correlation_gap", "correlation"})
+# Those that can be in closed form; a slope correlation is asked for by its gap.
+CLOSED = frozenset(MOMENTS) - {"slope_correlation"}
+ONE_POINT = CLOSED - PAIR_MOMENTS - {"conditional"}
+
 # Arguments may exceed their limits by this many units in the last place: the caller's own rounding.
 _SLACK = 8.0 * np.finfo(np.float64).eps
 

@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from mfmi.activations import _hermite, _pairs, _probe, _quadrature, _uniform
-from mfmi.activations._arguments import checked_finite, checked_moment, checked_variance
+from mfmi.activations._arguments import MOMENTS, checked_finite, checked_moment, checked_variance
 from mfmi.activations._conditional import Conditional
 from mfmi.arguments.arrays import FloatArray
 from mfmi.quadrature import gaussian
@@ -41,23 +41,6 @@ class Piece:
     kind: Literal["increasing", "decreasing", "flat"]
 
 
-# Pair moments that an activation without closed forms for them keeps in a table.
-PAIR_MOMENTS = frozenset({"decorrelation", "slope_correlation_gap", "correlation"})
-
-# The moments by which an activation enters the theory.
-MOMENTS = (
-    "second_moment",
-    "second_moment_slope",
-    "slope_moment",
-    "log_slope",
-    "correlation",
-    "slope_correlation",
-    "decorrelation",
-    "slope_correlation_gap",
-    "conditional",
-    "conditional_log_slope",
-)
-
 WHOLE_LINE = (Piece(-math.inf, math.inf, "increasing"),)
 
 
@@ -65,8 +48,8 @@ class Activation(ABC):
     """An activation function and its moments under Gaussian pre-activations.
 
     Immutable, hashable and picklable; two activations are equal when their names are and, of a user's functions, what
-    their values follow from. Moment methods take arrays and
-    broadcast; scalars give a scalar; `with_error` adds an estimate of the absolute error.
+    their values follow from. Moment methods take arrays and broadcast; scalars give a scalar; `with_error` adds an
+    estimate of the absolute error.
 
     Attributes
     ----------
@@ -163,13 +146,9 @@ class Activation(ABC):
         """Return phi'(u), elementwise; at a kink the right-hand one."""
         ...
 
-    @property
+    @cached_property
     def wave_turning(self) -> float | None:
         """Turning point of a wave nearest 0; None if a period is not two mirror images between turning points."""
-        return self._wave_turning
-
-    @cached_property
-    def _wave_turning(self) -> float | None:
         if not math.isfinite(self.period) or not (self.odd or self.even) or self.kinks:
             return None
         first = 0.0 if self.even else 0.25 * self.period

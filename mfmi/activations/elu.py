@@ -9,8 +9,8 @@ from numpy.typing import ArrayLike
 from scipy.special import erfcx, ndtr
 
 from mfmi.activations._affine import Affine
-from mfmi.activations._arguments import checked_parameter
-from mfmi.activations._base import PAIR_MOMENTS, Activation
+from mfmi.activations._arguments import PAIR_MOMENTS, checked_parameter
+from mfmi.activations._base import Activation
 from mfmi.activations.relu import TwoSlopes
 from mfmi.arguments.arrays import FloatArray
 from mfmi.quadrature.normal import ramp_moments

@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 from scipy.special import erf
 
+from mfmi.activations._arguments import CLOSED
 from mfmi.activations._base import Activation
 from mfmi.arguments.arrays import FloatArray
 from mfmi.quadrature import gaussian
@@ -32,19 +33,7 @@ class Erf(Activation):
     pole: float = 1.0
     lipschitz = _SLOPE
     slope_at_zero_squared: float = _SLOPE**2
-    closed: frozenset[str] = frozenset(
-        {
-            "second_moment",
-            "second_moment_slope",
-            "slope_moment",
-            "log_slope",
-            "correlation",
-            "decorrelation",
-            "slope_correlation_gap",
-            "conditional",
-            "conditional_log_slope",
-        }
-    )
+    closed: frozenset[str] = CLOSED
 
     def __init__(self) -> None:
         super().__init__("erf")

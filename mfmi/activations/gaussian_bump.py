@@ -9,7 +9,7 @@ from numpy.typing import ArrayLike
 from scipy.special import gamma
 
 from mfmi.activations._affine import Affine
-from mfmi.activations._arguments import checked_parameter
+from mfmi.activations._arguments import CLOSED, checked_parameter
 from mfmi.activations._base import Activation, Piece
 from mfmi.arguments.arrays import FloatArray
 
@@ -31,17 +31,7 @@ class Gaussian(Activation):
     lipschitz: float = math.exp(-0.5)
     slope_at_zero_squared: float = 0.0
     slope_zeros: tuple[float, ...] = (0.0,)
-    closed: frozenset[str] = frozenset(
-        {
-            "second_moment",
-            "second_moment_slope",
-            "slope_moment",
-            "log_slope",
-            "correlation",
-            "decorrelation",
-            "slope_correlation_gap",
-        }
-    )
+    closed: frozenset[str] = CLOSED - {"conditional", "conditional_log_slope"}
 
     def __init__(self) -> None:
         super().__init__("gaussian")

@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 from scipy.special import ndtr
 
+from mfmi.activations._arguments import PAIR_MOMENTS
 from mfmi.activations._base import Activation, Piece
 from mfmi.arguments.arrays import FloatArray
 from mfmi.quadrature.normal import density, inverse_mills
@@ -44,9 +45,7 @@ class Gelu(Activation):
     lipschitz = _STEEPEST
     slope_at_zero_squared: float = 0.25
     slope_zeros: tuple[float, ...] = (_MINIMUM_AT,)
-    closed: frozenset[str] = frozenset(
-        {"second_moment", "second_moment_slope", "correlation", "decorrelation", "slope_correlation_gap"}
-    )
+    closed: frozenset[str] = PAIR_MOMENTS | {"second_moment", "second_moment_slope"}
 
     def __init__(self) -> None:
         super().__init__("gelu")

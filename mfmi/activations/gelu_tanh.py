@@ -8,7 +8,8 @@ import numpy as np
 from numpy.typing import ArrayLike
 from scipy.special import expit, log_expit
 
-from mfmi.activations._base import PAIR_MOMENTS, Activation, Piece
+from mfmi.activations._arguments import PAIR_MOMENTS
+from mfmi.activations._base import Activation, Piece
 from mfmi.activations.gelu import Gelu
 from mfmi.activations.relu import relu
 from mfmi.arguments.arrays import FloatArray

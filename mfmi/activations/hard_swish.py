@@ -7,7 +7,8 @@ import math
 import numpy as np
 from numpy.typing import ArrayLike
 
-from mfmi.activations._base import PAIR_MOMENTS, Activation, Piece
+from mfmi.activations._arguments import PAIR_MOMENTS
+from mfmi.activations._base import Activation, Piece
 from mfmi.arguments.arrays import FloatArray
 
 _EDGE = 3.0

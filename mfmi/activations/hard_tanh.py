@@ -9,8 +9,8 @@ from numpy.typing import ArrayLike
 from scipy.special import erf, erfc, gammainc, ndtr
 
 from mfmi.activations._affine import Affine
-from mfmi.activations._arguments import checked_parameter
-from mfmi.activations._base import PAIR_MOMENTS, Activation, Piece
+from mfmi.activations._arguments import ONE_POINT, PAIR_MOMENTS, checked_parameter
+from mfmi.activations._base import Activation, Piece
 from mfmi.arguments.arrays import FloatArray
 from mfmi.quadrature import gaussian
 from mfmi.quadrature.normal import ramp_moments, ramp_residual
@@ -41,9 +41,7 @@ class HardTanh(Activation):
         Piece(1.0, math.inf, "flat"),
     )
     tabulated: frozenset[str] = PAIR_MOMENTS - {"slope_correlation_gap"}
-    closed: frozenset[str] = frozenset(
-        {"second_moment", "second_moment_slope", "slope_moment", "log_slope", "conditional_log_slope"}
-    )
+    closed: frozenset[str] = ONE_POINT
 
     def __init__(self) -> None:
         super().__init__("hard_tanh")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import ArrayLike
 
+from mfmi.activations._arguments import CLOSED
 from mfmi.activations._base import Activation
 from mfmi.arguments.arrays import FloatArray
 
@@ -15,19 +16,7 @@ class Linear(Activation):
     citation: str = "elementary"
     odd = True
     homogeneous = True
-    closed: frozenset[str] = frozenset(
-        {
-            "second_moment",
-            "second_moment_slope",
-            "slope_moment",
-            "log_slope",
-            "correlation",
-            "decorrelation",
-            "slope_correlation_gap",
-            "conditional",
-            "conditional_log_slope",
-        }
-    )
+    closed: frozenset[str] = CLOSED
 
     def __init__(self) -> None:
         super().__init__("linear")

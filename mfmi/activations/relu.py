@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 from scipy.special import ndtr
 
+from mfmi.activations._arguments import CLOSED
 from mfmi.activations._base import WHOLE_LINE, Activation, Piece
 from mfmi.activations._hermite import polynomials
 from mfmi.arguments.arrays import FloatArray
@@ -32,19 +33,7 @@ class TwoSlopes(Activation):
     citation: str = "Cho & Saul 2009, Kernel methods for deep learning, arc-cosine kernel of degree 1"
     kinks: tuple[float, ...] = (0.0,)
     homogeneous = True
-    closed: frozenset[str] = frozenset(
-        {
-            "second_moment",
-            "second_moment_slope",
-            "slope_moment",
-            "log_slope",
-            "correlation",
-            "decorrelation",
-            "slope_correlation_gap",
-            "conditional",
-            "conditional_log_slope",
-        }
-    )
+    closed: frozenset[str] = CLOSED
     left: float
     right: float
 

@@ -7,7 +7,8 @@ import math
 import numpy as np
 from numpy.typing import ArrayLike
 
-from mfmi.activations._base import PAIR_MOMENTS, Activation, Piece
+from mfmi.activations._arguments import ONE_POINT, PAIR_MOMENTS
+from mfmi.activations._base import Activation, Piece
 from mfmi.activations.hard_tanh import HardTanh
 from mfmi.arguments.arrays import FloatArray
 from mfmi.quadrature.normal import ramp_mean
@@ -30,9 +31,7 @@ class Relu6(Activation):
     )
     slope_at_zero_squared: float = 0.5
     tabulated = PAIR_MOMENTS
-    closed: frozenset[str] = frozenset(
-        {"second_moment", "second_moment_slope", "slope_moment", "log_slope", "conditional_log_slope"}
-    )
+    closed: frozenset[str] = ONE_POINT
 
     def __init__(self) -> None:
         super().__init__("relu6")

@@ -11,8 +11,8 @@ from scipy.special import erfc, gamma, gammaincc, ndtr
 
 from mfmi.activations import _quadrature
 from mfmi.activations._affine import Affine
-from mfmi.activations._arguments import checked_parameter
-from mfmi.activations._base import PAIR_MOMENTS, Activation, Piece
+from mfmi.activations._arguments import ONE_POINT, PAIR_MOMENTS, checked_parameter
+from mfmi.activations._base import Activation, Piece
 from mfmi.activations.hard_tanh import HardTanh
 from mfmi.activations.linear import Linear
 from mfmi.activations.tanh import Tanh
@@ -71,9 +71,7 @@ class SoftShrink(_Shrink):
 
     citation = f"{_SOFT_CITATION}; normal law, pair moments tabulated"
     tabulated = PAIR_MOMENTS
-    closed: frozenset[str] = frozenset(
-        {"second_moment", "second_moment_slope", "slope_moment", "log_slope", "conditional_log_slope"}
-    )
+    closed: frozenset[str] = ONE_POINT
 
     def __init__(self) -> None:
         super().__init__("softshrink(lambd=1.0)")
@@ -114,9 +112,7 @@ class HardShrink(_Shrink):
     differentiable = False
     lipschitz: float = math.inf
     slope_at_zero_squared: float = math.nan
-    closed: frozenset[str] = frozenset(
-        {"second_moment", "second_moment_slope", "slope_moment", "log_slope", "conditional_log_slope"}
-    )
+    closed: frozenset[str] = ONE_POINT
 
     def __init__(self) -> None:
         super().__init__("hardshrink(lambd=1.0)")

@@ -10,8 +10,8 @@ from scipy.special import expit, log_expit
 
 from mfmi.activations import _quadrature
 from mfmi.activations._affine import Affine
-from mfmi.activations._arguments import checked_parameter
-from mfmi.activations._base import PAIR_MOMENTS, Activation, Piece
+from mfmi.activations._arguments import PAIR_MOMENTS, checked_parameter
+from mfmi.activations._base import Activation, Piece
 from mfmi.activations.relu import relu
 from mfmi.activations.tanh import Tanh
 from mfmi.arguments.arrays import FloatArray

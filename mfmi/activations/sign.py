@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 from scipy.special import erf, ndtr
 
+from mfmi.activations._arguments import CLOSED
 from mfmi.activations._base import Activation, Piece
 from mfmi.arguments.arrays import FloatArray
 from mfmi.quadrature.normal import density
@@ -29,19 +30,7 @@ class Sign(Activation):
     differentiable = False
     lipschitz: float = math.inf
     slope_at_zero_squared: float = math.nan
-    closed: frozenset[str] = frozenset(
-        {
-            "second_moment",
-            "second_moment_slope",
-            "slope_moment",
-            "log_slope",
-            "correlation",
-            "decorrelation",
-            "slope_correlation_gap",
-            "conditional",
-            "conditional_log_slope",
-        }
-    )
+    closed: frozenset[str] = CLOSED
 
     def __init__(self) -> None:
         super().__init__("sign")

@@ -9,7 +9,7 @@ from numpy.typing import ArrayLike
 from scipy.special import comb
 
 from mfmi.activations._affine import Affine
-from mfmi.activations._arguments import checked_parameter
+from mfmi.activations._arguments import CLOSED, checked_parameter
 from mfmi.activations._base import Activation
 from mfmi.activations.trigonometric import Wave
 from mfmi.arguments.arrays import FloatArray
@@ -30,17 +30,7 @@ class Snake(Activation):
     slope_period: float = math.pi
     trend: float = 1.0
     lipschitz: float = 2.0
-    closed: frozenset[str] = frozenset(
-        {
-            "second_moment",
-            "second_moment_slope",
-            "slope_moment",
-            "correlation",
-            "decorrelation",
-            "slope_correlation_gap",
-            "conditional",
-        }
-    )
+    closed: frozenset[str] = CLOSED - {"log_slope", "conditional_log_slope"}
 
     def __init__(self) -> None:
         super().__init__("snake")

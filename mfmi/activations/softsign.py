@@ -5,7 +5,8 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import ArrayLike
 
-from mfmi.activations._base import PAIR_MOMENTS, Activation
+from mfmi.activations._arguments import PAIR_MOMENTS
+from mfmi.activations._base import Activation
 from mfmi.arguments.arrays import FloatArray
 
 

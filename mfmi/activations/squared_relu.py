@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 from scipy.special import gamma
 
-from mfmi.activations._arguments import checked_parameter
+from mfmi.activations._arguments import CLOSED, checked_parameter
 from mfmi.activations._base import Activation, Piece
 from mfmi.activations.relu import relu
 from mfmi.arguments.arrays import FloatArray
@@ -37,18 +37,7 @@ class SquaredRelu(Activation):
     strictly_monotone = False
     lipschitz: float = math.inf
     slope_at_zero_squared: float = 0.0
-    closed: frozenset[str] = frozenset(
-        {
-            "second_moment",
-            "second_moment_slope",
-            "slope_moment",
-            "log_slope",
-            "correlation",
-            "decorrelation",
-            "slope_correlation_gap",
-            "conditional_log_slope",
-        }
-    )
+    closed: frozenset[str] = CLOSED - {"conditional"}
     scale: float
     bias: float
 

@@ -7,7 +7,8 @@ import math
 import numpy as np
 from numpy.typing import ArrayLike
 
-from mfmi.activations._base import PAIR_MOMENTS, Activation
+from mfmi.activations._arguments import PAIR_MOMENTS
+from mfmi.activations._base import Activation
 from mfmi.arguments.arrays import FloatArray
 
 # From this mean on 1 - tanh is averaged instead of tanh: saturation then costs no relative accuracy.

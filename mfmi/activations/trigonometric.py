@@ -9,7 +9,7 @@ from numpy.typing import ArrayLike
 from scipy.special import comb
 
 from mfmi.activations._affine import Affine
-from mfmi.activations._arguments import checked_parameter
+from mfmi.activations._arguments import CLOSED, checked_parameter
 from mfmi.activations._base import Activation, Piece
 from mfmi.arguments.arrays import FloatArray
 from mfmi.quadrature import gaussian
@@ -41,16 +41,7 @@ class Wave(Activation):
     pieces: tuple[Piece, ...] = ()
     images_disjoint = False
     strictly_monotone = False
-    closed: frozenset[str] = frozenset(
-        {
-            "second_moment",
-            "second_moment_slope",
-            "correlation",
-            "decorrelation",
-            "slope_correlation_gap",
-            "conditional",
-        }
-    )
+    closed: frozenset[str] = CLOSED - {"slope_moment", "log_slope", "conditional_log_slope"}
     sign: float
 
     def __init__(self, name: str, odd: bool) -> None:

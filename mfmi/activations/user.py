@@ -12,7 +12,8 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from mfmi.activations import _choice, _identity, _probe, _quadrature, _resolution, _steepness, _uniform, _waves
-from mfmi.activations._base import PAIR_MOMENTS, Activation, Piece
+from mfmi.activations._arguments import PAIR_MOMENTS
+from mfmi.activations._base import Activation, Piece
 from mfmi.activations._vectorised import RANGE, SINGLE, check_vectorised, values
 from mfmi.arguments.arrays import FloatArray
 

@@ -12,7 +12,7 @@ from scipy.special import ndtr
 
 from mfmi import activations
 from mfmi.activations import Activation
-from mfmi.activations._base import MOMENTS
+from mfmi.activations._arguments import MOMENTS
 from mfmi.activations._pairs import _direct
 from mfmi.activations._tables import DECORRELATION, PairTable
 
