@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Protocol
+from typing import NamedTuple, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,29 +16,32 @@ RowNumbers = NDArray[np.intp]
 Matrices = Gaussian | Orthogonal
 
 
+class Ends(NamedTuple):
+    """Precisions r, remaining variances E and `1 - r E` before the branches, curvatures A, V and `1 - A V` after them.
+
+    Each of shape (n, L - 1).
+    """
+
+    r: FloatArray
+    e: FloatArray
+    rest_r: FloatArray
+    a: FloatArray
+    v: FloatArray
+    rest_v: FloatArray
+
+
 class Links(Protocol):
     """The L - 1 branches of n streams."""
 
-    def update(
-        self,
-        r: FloatArray,
-        e: FloatArray,
-        rest_r: FloatArray,
-        a: FloatArray,
-        v: FloatArray,
-        rest_v: FloatArray,
-        rows: RowNumbers,
-    ) -> LogPair:
+    def update(self, ends: Ends, rows: RowNumbers) -> LogPair:
         """Logarithms of `V_{l+1}` and `r_l` that follow from what the stream says at both ends of the branches."""
         ...
 
-    def bracket(
-        self, r: FloatArray, e: FloatArray, rest_r: FloatArray, a: FloatArray, v: FloatArray, rest_v: FloatArray
-    ) -> FloatArray:
+    def bracket(self, ends: Ends) -> FloatArray:
         """Twice what the branches take off the potential, shape (n, L - 1)."""
         ...
 
-    def error(self, e: FloatArray, rest_r: FloatArray, a: FloatArray, v: FloatArray, rest_v: FloatArray) -> FloatArray:
+    def error(self, ends: Ends) -> FloatArray:
         """What the channels of hidden units may be off by, in nats per unit of the stream, shape (n,)."""
         ...
 
@@ -54,29 +57,18 @@ class OneMatrixLinks:
 
     ensemble: Matrices
 
-    def update(
-        self,
-        r: FloatArray,
-        e: FloatArray,
-        rest_r: FloatArray,
-        a: FloatArray,
-        v: FloatArray,
-        rest_v: FloatArray,
-        rows: RowNumbers,
-    ) -> LogPair:
+    def update(self, ends: Ends, rows: RowNumbers) -> LogPair:
         """See `Links.update`."""
         some = self.ensemble.take(rows, slice(None))
-        return some.variance(e, rest_r).log, some.precision(a, v, rest_v).log
+        return some.variance(ends.e, ends.rest_r).log, some.precision(ends.a, ends.v, ends.rest_v).log
 
-    def bracket(
-        self, r: FloatArray, e: FloatArray, rest_r: FloatArray, a: FloatArray, v: FloatArray, rest_v: FloatArray
-    ) -> FloatArray:
+    def bracket(self, ends: Ends) -> FloatArray:
         """See `Links.bracket`: `r E + A V - F(A E)`."""
-        return self.ensemble.stationary_bracket(r, e, a, v, rest_v)
+        return self.ensemble.stationary_bracket(ends.r, ends.e, ends.a, ends.v, ends.rest_v)
 
-    def error(self, e: FloatArray, rest_r: FloatArray, a: FloatArray, v: FloatArray, rest_v: FloatArray) -> FloatArray:
+    def error(self, ends: Ends) -> FloatArray:
         """See `Links.error`: there are none."""
-        return np.zeros(len(v))
+        return np.zeros(len(ends.v))
 
 
 @dataclass(frozen=True)
@@ -87,42 +79,27 @@ class TwoMatrixLinks:
     second: Matrices
     units: LayerChannel
 
-    def update(
-        self,
-        r: FloatArray,
-        e: FloatArray,
-        rest_r: FloatArray,
-        a: FloatArray,
-        v: FloatArray,
-        rest_v: FloatArray,
-        rows: RowNumbers,
-    ) -> LogPair:
+    def update(self, ends: Ends, rows: RowNumbers) -> LogPair:
         """See `Links.update`: what the hidden units say follows from the stream, and is eliminated."""
         every = slice(None)
-        first, second = self.first.take(rows, every), self.second.take(rows, every)
-        inner = np.exp(np.maximum(first.variance(e, rest_r).log, _LEAST))
-        precision = np.exp(second.precision(a, v, rest_v).log)
-        d = self.units.take(rows, every).derivatives(precision, inner)
-        return second.variance(d.e, d.rest_r).log, first.precision(d.a, inner, d.rest_v).log
+        some = TwoMatrixLinks(self.first.take(rows, every), self.second.take(rows, every), self.units.take(rows, every))
+        precision, inner = some._hidden(ends)
+        d = some.units.derivatives(precision, inner)
+        return some.second.variance(d.e, d.rest_r).log, some.first.precision(d.a, inner, d.rest_v).log
 
-    def bracket(
-        self, r: FloatArray, e: FloatArray, rest_r: FloatArray, a: FloatArray, v: FloatArray, rest_v: FloatArray
-    ) -> FloatArray:
+    def bracket(self, ends: Ends) -> FloatArray:
         """See `Links.bracket`: both matrices, less twice the information of the hidden units."""
-        precision, inner = self._hidden(e, rest_r, a, v, rest_v)
+        precision, inner = self._hidden(ends)
         d = self.units.derivatives(precision, inner)
-        outer = self.second.stationary_bracket(precision, d.e, a, v, rest_v) - 2.0 * self.units.information(
-            precision, inner
-        )
-        return self.first.stationary_bracket(r, e, d.a, inner, d.rest_v) + self.first.alpha * outer
+        outer = self.second.stationary_bracket(precision, d.e, ends.a, ends.v, ends.rest_v)
+        outer = outer - 2.0 * self.units.information(precision, inner)
+        return self.first.stationary_bracket(ends.r, ends.e, d.a, inner, d.rest_v) + self.first.alpha * outer
 
-    def error(self, e: FloatArray, rest_r: FloatArray, a: FloatArray, v: FloatArray, rest_v: FloatArray) -> FloatArray:
+    def error(self, ends: Ends) -> FloatArray:
         """See `Links.error`."""
-        return np.asarray((self.first.alpha * self.units.error(*self._hidden(e, rest_r, a, v, rest_v))).sum(axis=1))
+        return np.asarray((self.first.alpha * self.units.error(*self._hidden(ends))).sum(axis=1))
 
-    def _hidden(
-        self, e: FloatArray, rest_r: FloatArray, a: FloatArray, v: FloatArray, rest_v: FloatArray
-    ) -> tuple[FloatArray, FloatArray]:
+    def _hidden(self, ends: Ends) -> tuple[FloatArray, FloatArray]:
         """Precisions on the hidden units' outputs and variances of their pre-activations."""
-        inner = np.exp(np.maximum(self.first.variance(e, rest_r).log, _LEAST))
-        return np.exp(self.second.precision(a, v, rest_v).log), inner
+        inner = np.exp(np.maximum(self.first.variance(ends.e, ends.rest_r).log, _LEAST))
+        return np.exp(self.second.precision(ends.a, ends.v, ends.rest_v).log), inner

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from mfmi.arguments.arrays import FloatArray
 from mfmi.chain.anderson import MOST_STEPS, Iterated, accelerate
-from mfmi.chain.links import Links, Matrices
+from mfmi.chain.links import Ends, Links, Matrices
 from mfmi.channels.stream.one_matrix import StreamMessages
 
 RowNumbers = NDArray[np.intp]
@@ -136,19 +136,20 @@ class ResidualStream:
     def _after(
         self, m: StreamMessages, r: FloatArray, v: FloatArray, rows: RowNumbers
     ) -> tuple[FloatArray, FloatArray]:
-        return self.links.update(r, m.e, m.rest_r, m.a[:, 1:], v[:, 1:], m.rest_v[:, 1:], rows)
+        return self.links.update(Ends(r, m.e, m.rest_r, m.a[:, 1:], v[:, 1:], m.rest_v[:, 1:]), rows)
 
     def _potential(
         self, found: Iterated, m: StreamMessages, r: FloatArray, v: FloatArray, source: FloatArray, mmse: FloatArray
     ) -> StreamPotential:
         information = m.information
-        bracket = self.links.bracket(r[:, 1:], m.e, m.rest_r, m.a[:, 1:], v[:, 1:], m.rest_v[:, 1:])
+        ends = Ends(r[:, 1:], m.e, m.rest_r, m.a[:, 1:], v[:, 1:], m.rest_v[:, 1:])
+        bracket = self.links.bracket(ends)
         units = float(self.first.alpha[0])
         value = source[:, None] + units * (information - 0.5 * bracket.sum(axis=1, keepdims=True))
         mismatch = np.abs(found.mismatch).max(axis=1)
         scale = np.abs(source) + units * (np.abs(information).mean(axis=1) + 0.5 * np.abs(bracket).sum(axis=1))
         error = _CURVATURE * np.square(found.mismatch).sum(axis=1) + _ROUNDING * scale
-        error += units * self.links.error(m.e, m.rest_r, m.a[:, 1:], v[:, 1:], m.rest_v[:, 1:])
+        error += units * self.links.error(ends)
         converged = found.converged & np.isfinite(value).all(axis=1)
         tail = units * self.channel.tail_slope(r[:, 1:], v)
         with np.errstate(divide="ignore"):

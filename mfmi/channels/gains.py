@@ -10,7 +10,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -19,14 +18,14 @@ from mfmi.arguments.arrays import FloatArray
 from mfmi.channels.elementwise import gain_derivatives, gain_unit
 from mfmi.channels.exact.table import ExactTable
 from mfmi.channels.layers import Surrogate, Tabulated
-from mfmi.channels.protocols import Derivatives, LayerChannel, Rows
+from mfmi.channels.protocols import ClosedForm, Derivatives, LayerChannel, Rows
 
 # Elements of a work array that fits the second-level cache with its companions.
 _BLOCK = 1 << 15
 
 
 @dataclass(frozen=True)
-class Gains:
+class Gains(ClosedForm):
     """Linear layers, each unit with the root of an eigenvalue for its gain: `J = E_lambda ln(1 + r lambda V) / 2`.
 
     Attributes
@@ -46,8 +45,7 @@ class Gains:
             e, a, e_r, a_v = gain_derivatives(r[rows], v[rows], self._mean(gain), self._mean(gain, gain))
             nothing = self._mean(left)
             out[:, rows] = e, a, e_r, self._mean(gain, left), a_v, nothing, nothing
-        parts: list[Any] = list(out)
-        return Derivatives(*parts)
+        return Derivatives(*out)
 
     def information(self, r: FloatArray, v: FloatArray) -> FloatArray:
         """See `LayerChannel.information`."""
@@ -55,10 +53,6 @@ class Gains:
         for rows in self._blocks(len(r)):
             out[rows] = 0.5 * self._mean(np.log1p((r[rows] * v[rows])[:, :, None] * self.eigenvalue))
         return out
-
-    def error(self, r: FloatArray, v: FloatArray) -> FloatArray:
-        """See `LayerChannel.error`."""
-        return np.zeros_like(r)
 
     def _mean(self, one: FloatArray, other: FloatArray | None = None) -> FloatArray:
         if other is None:
@@ -106,8 +100,7 @@ class Interleaved:
         out = np.empty((7, *r.shape))
         for chosen, channel in self._kinds():
             out[:, :, chosen] = channel.derivatives(r[:, chosen], v[:, chosen])
-        parts: list[Any] = list(out)
-        return Derivatives(*parts)
+        return Derivatives(*out)
 
     def information(self, r: FloatArray, v: FloatArray) -> FloatArray:
         """See `LayerChannel.information`."""

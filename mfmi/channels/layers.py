@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -19,7 +18,7 @@ from mfmi.channels.elementwise import FAINTEST, carries_nothing, linear_derivati
 from mfmi.channels.exact.channel import CHANNEL_ROUNDING
 from mfmi.channels.exact.direct import FINE, ROUGH, SECOND, DirectValue, Rule, direct_channel
 from mfmi.channels.exact.table import LARGEST_RATIO, SMALLEST_SHARE, ExactTable, carried_on
-from mfmi.channels.protocols import ChannelValues, Derivatives, Rows, TableValue
+from mfmi.channels.protocols import ChannelValues, ClosedForm, Derivatives, Rows, TableValue
 from mfmi.quadrature.panels import ScalarFunction
 
 # Elements of a work array that fits the second-level cache with its companions.
@@ -30,7 +29,7 @@ _PLACES = 20_000
 
 
 @dataclass(frozen=True)
-class Surrogate:
+class Surrogate(ClosedForm):
     """The linear network with the same second moments (theory (18)).
 
     `J = E_m ln(1 + r P_m) / 2` with `P_m = gain_m (V + sigma_h^2) + residual_m`; the average over the neuron's offset
@@ -57,8 +56,7 @@ class Surrogate:
         out = np.empty((7, *r.shape))
         for block in self._blocks():
             out[:, *block] = self._derivatives(block, r[block], v[block])
-        parts: list[Any] = list(out)
-        return Derivatives(*parts)
+        return Derivatives(*out)
 
     def _derivatives(self, block: tuple[slice, slice], r: FloatArray, v: FloatArray) -> tuple[FloatArray, ...]:
         weight, variance = self.weight[block], v[:, :, None]
@@ -84,10 +82,6 @@ class Surrogate:
     def _power(self, block: tuple[slice, slice], v: FloatArray) -> FloatArray:
         noise = self.hidden_noise[block[0], :, None]
         return linear_power(v[:, :, None], noise, self.gain[block], self.residual[block])
-
-    def error(self, r: FloatArray, v: FloatArray) -> FloatArray:
-        """See `LayerChannel.error`."""
-        return np.zeros_like(r)
 
     def take(self, rows: Rows, layers: slice) -> Surrogate:
         """See `LayerChannel.take`."""
@@ -205,8 +199,7 @@ class Direct:
             found[:7, beyond] = carried_on(found[:7, beyond], precision[beyond], inside[beyond], fainter)
             found[7, beyond] = 1.0 - fainter * found[2, beyond]
         out[:, known] = found
-        parts: list[Any] = list(out)
-        return DirectValue(*parts)
+        return DirectValue(*out)
 
     def _at(self, r: FloatArray, tau: FloatArray, s: FloatArray, moments: bool) -> FloatArray:
         """Values by the rule, those of places where a search has been not computed again; shape (8, n)."""

@@ -10,12 +10,12 @@ from mfmi.arguments.arrays import FloatArray
 from mfmi.channels.closed.coordinates import remaining
 from mfmi.channels.elementwise import gaussian_input, information_of
 from mfmi.channels.priors import InputChannel, input_channel
-from mfmi.channels.protocols import LayerChannel, Rows
+from mfmi.channels.protocols import ClosedForm, LayerChannel, Rows
 from mfmi.networks.priors import InputPrior
 
 
 @dataclass(frozen=True)
-class GaussianInput:
+class GaussianInput(ClosedForm):
     """Gaussian input entries of the given variance, shape (n,): `J_0 = ln(1 + q_x r) / 2`."""
 
     variance: FloatArray
@@ -28,17 +28,13 @@ class GaussianInput:
         """See `Source.information`."""
         return information_of(self.variance * r)
 
-    def error(self, r: FloatArray) -> FloatArray:
-        """See `Source.error`: there is none."""
-        return np.zeros_like(r)
-
     def take(self, rows: Rows) -> GaussianInput:
         """See `Source.take`."""
         return GaussianInput(self.variance[rows])
 
 
 @dataclass(frozen=True)
-class CorrelatedInput:
+class CorrelatedInput(ClosedForm):
     """Gaussian input whose covariance has given eigenvalues: `J_0 = E_mu ln(1 + r mu) / 2`.
 
     Attributes
@@ -64,17 +60,13 @@ class CorrelatedInput:
     def _left(self, r: FloatArray) -> FloatArray:
         return 1.0 / (1.0 + (self.variance * r)[:, None] * self.relative)
 
-    def error(self, r: FloatArray) -> FloatArray:
-        """See `Source.error`: there is none."""
-        return np.zeros_like(r)
-
     def take(self, rows: Rows) -> CorrelatedInput:
         """See `Source.take`."""
         return CorrelatedInput(self.variance[rows], self.relative, self.share)
 
 
 @dataclass(frozen=True)
-class PriorInput:
+class PriorInput(ClosedForm):
     """Independent input entries of another law than the Gaussian, of the given variance, shape (n,)."""
 
     prior: InputPrior
@@ -96,10 +88,6 @@ class PriorInput:
         good = np.isfinite(r)
         found = input_channel(self.prior, np.where(good, r, 1.0), self.variance)
         return InputChannel(*(np.where(good, part, np.nan) for part in found))
-
-    def error(self, r: FloatArray) -> FloatArray:
-        """See `Source.error`: `priors` computes to rounding."""
-        return np.zeros_like(r)
 
     def take(self, rows: Rows) -> PriorInput:
         """See `Source.take`."""

@@ -7,16 +7,17 @@ exact scalar channel at a precision so high that u itself is known as far as its
 root of that.
 """
 
-from typing import NamedTuple, Protocol
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import ArrayLike
 from scipy.special import log_ndtr, ndtr
 
+from mfmi.activations import Activation, Piece
 from mfmi.arguments.arrays import FloatArray
 from mfmi.channels.exact.table import ExactTable, exact_table
-from mfmi.channels.observed.folded import MonotonePiece, confusion, confusion_of_wave, folds_once
-from mfmi.quadrature.panels import REACH, ScalarFunction, normal_density, panel_nodes, partition, sum_by_row
+from mfmi.channels.observed.folded import confusion, confusion_of_wave, folds_once
+from mfmi.quadrature.panels import REACH, normal_density, panel_nodes, partition, sum_by_row
 
 ROOT_SHARE = 1e-10
 """V / q below which a step's information without noise is a root of V, to that accuracy."""
@@ -32,25 +33,6 @@ LIMIT_PRECISION = 1e13
 """Precision at which u counts as known; the confusion of branches near a turning point falls like its inverse root."""
 
 
-class PiecewiseMonotone(ScalarFunction, Protocol):
-    """An activation that knows its monotone pieces."""
-
-    @property
-    def pieces(self) -> tuple[MonotonePiece, ...]:
-        """Pieces in ascending order, empty if there are infinitely many."""
-        ...
-
-    @property
-    def images_disjoint(self) -> bool:
-        """Whether u determines the piece."""
-        ...
-
-    @property
-    def wave_turning(self) -> float | None:
-        """Turning point of a wave; None for any other activation."""
-        ...
-
-
 class OutputChannel(NamedTuple):
     """J_out in nats, A = 2 dJ_out/dV, dA/dV and 1 - A V, arrays of one shape."""
 
@@ -61,13 +43,13 @@ class OutputChannel(NamedTuple):
 
 
 def observed_activation(
-    phi: PiecewiseMonotone, variance: ArrayLike, noise: ArrayLike, q: ArrayLike, refine: float = 1.0
+    phi: Activation, variance: ArrayLike, noise: ArrayLike, q: ArrayLike, refine: float = 1.0
 ) -> OutputChannel:
     """Information of T = phi(z + eps) about z, averaged over the known offset.
 
     Parameters
     ----------
-    phi : PiecewiseMonotone
+    phi : Activation
         The activation.
     variance : array_like
         Remaining variance V of the pre-activation z ~ N(omega, V), 0 <= V <= q, omega ~ N(0, q - V).
@@ -108,7 +90,7 @@ def observed_activation(
     return OutputChannel(*(part.reshape(whole[0].shape) for part in parts))
 
 
-def observation_error(phi: PiecewiseMonotone, variance: FloatArray, noise: FloatArray, q: FloatArray) -> FloatArray:
+def observation_error(phi: Activation, variance: FloatArray, noise: FloatArray, q: FloatArray) -> FloatArray:
     """Estimate the absolute error of `observed_activation`'s J in nats, from a second quadrature.
 
     Parameters
@@ -132,20 +114,20 @@ def observation_error(phi: PiecewiseMonotone, variance: FloatArray, noise: Float
     return error
 
 
-def tells_by_limit(phi: PiecewiseMonotone) -> bool:
+def tells_by_limit(phi: Activation) -> bool:
     """Whether the information is known only as a limit of the activation's exact scalar channel, from its table."""
     if phi.wave_turning is not None:
         return False
     return not (phi.pieces and (phi.images_disjoint or folds_once(phi.pieces)))
 
 
-def is_step(phi: PiecewiseMonotone) -> bool:
+def is_step(phi: Activation) -> bool:
     """Whether an activation has finitely many values."""
     return bool(phi.pieces) and all(piece.kind == "flat" for piece in phi.pieces)
 
 
 def _of_step(
-    pieces: tuple[MonotonePiece, ...], v: FloatArray, noise: FloatArray, q: FloatArray, refine: float
+    pieces: tuple[Piece, ...], v: FloatArray, noise: FloatArray, q: FloatArray, refine: float
 ) -> OutputChannel:
     """All pieces flat: without noise J is proportional to the root of a small V, the share of offsets near a step."""
     least = np.where(noise == 0.0, ROOT_SHARE * q, 0.0)
@@ -162,7 +144,7 @@ def _of_step(
 
 
 def _by_pieces(
-    pieces: tuple[MonotonePiece, ...], v: FloatArray, noise: FloatArray, q: FloatArray, refine: float
+    pieces: tuple[Piece, ...], v: FloatArray, noise: FloatArray, q: FloatArray, refine: float
 ) -> OutputChannel:
     """Sum over pieces: on a monotone one z + eps is known, of a flat one only that it holds z + eps."""
     s, seen = q + noise, v + noise
@@ -194,9 +176,7 @@ def _edge(x: FloatArray) -> FloatArray:
     return np.asarray(np.where(np.isfinite(x), x, 0.0) * normal_density(x))
 
 
-def _atom(
-    piece: MonotonePiece, v: FloatArray, s: FloatArray, refine: float
-) -> tuple[FloatArray, FloatArray, FloatArray]:
+def _atom(piece: Piece, v: FloatArray, s: FloatArray, refine: float) -> tuple[FloatArray, FloatArray, FloatArray]:
     """E of P ln P, P l'^2 and P l''^2 over m ~ N(0, s - v), with P(m) the mass of N(m, v) on the piece and l = ln P.
 
     By the heat equation the last two are -2 and 2 times the first and second derivative of the first in v.
@@ -250,9 +230,7 @@ def _log_mass(low: FloatArray, high: FloatArray) -> tuple[FloatArray, FloatArray
     return np.asarray(log_mass), np.asarray(np.where(mirror, -first, first)), np.asarray(second)
 
 
-def _by_branches(
-    phi: PiecewiseMonotone, v: FloatArray, noise: FloatArray, q: FloatArray, refine: float
-) -> OutputChannel:
+def _by_branches(phi: Activation, v: FloatArray, noise: FloatArray, q: FloatArray, refine: float) -> OutputChannel:
     """All of z + eps but which of the branches it lies on."""
     t, s = v + noise, q + noise
     if phi.wave_turning is not None:

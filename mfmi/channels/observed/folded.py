@@ -7,12 +7,13 @@ heat equation the curvature of an information is the mean square of the score of
 level of T follows from the branches.
 """
 
-from typing import Any, NamedTuple, Protocol
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 from scipy.special import expit
 
+from mfmi.activations import Activation, Piece
 from mfmi.arguments.arrays import FloatArray
 from mfmi.quadrature.panels import ScalarFunction, normal_density
 
@@ -31,34 +32,6 @@ _BISECTIONS = 60
 _LARGEST_LOG = 600.0
 
 
-class MonotonePiece(Protocol):
-    """A stretch of an activation."""
-
-    @property
-    def lower(self) -> float:
-        """Lower end."""
-        ...
-
-    @property
-    def upper(self) -> float:
-        """Upper end."""
-        ...
-
-    @property
-    def kind(self) -> str:
-        """Whether it is increasing, decreasing or flat."""
-        ...
-
-
-class Wave(ScalarFunction, Protocol):
-    """An activation of which a period is two mirror images."""
-
-    @property
-    def wave_turning(self) -> float | None:
-        """Turning point of a wave."""
-        ...
-
-
 class Confusion(NamedTuple):
     """Means over what is observed: entropy of the branch in nats, variance of z + eps given T and its square."""
 
@@ -67,7 +40,7 @@ class Confusion(NamedTuple):
     square: FloatArray
 
 
-def folds_once(pieces: tuple[MonotonePiece, ...]) -> bool:
+def folds_once(pieces: tuple[Piece, ...]) -> bool:
     """Whether there are two strictly monotone pieces, of opposite direction."""
     return len(pieces) == 2 and {piece.kind for piece in pieces} == {"increasing", "decreasing"}
 
@@ -133,12 +106,12 @@ def _normal_grid(refine: float) -> tuple[FloatArray, FloatArray]:
     return grid, np.asarray(normal_density(grid) * (grid[1] - grid[0]))
 
 
-def confusion_of_wave(phi: Wave, t: FloatArray, s: FloatArray, refine: float = 1.0) -> Confusion:
+def confusion_of_wave(phi: Activation, t: FloatArray, s: FloatArray, refine: float = 1.0) -> Confusion:
     """Confusion of the branches of a wave: places at equal distance from a turning point, a period apart and mirrored.
 
     Parameters
     ----------
-    phi : Wave
+    phi : Activation
         The activation.
     t, s, refine
         As for `confusion`.
@@ -151,7 +124,7 @@ def confusion_of_wave(phi: Wave, t: FloatArray, s: FloatArray, refine: float = 1
     return Confusion(*np.array([_of_wave(phi, *pair, refine) for pair in zip(t, s, strict=True)]).reshape(-1, 3).T)
 
 
-def _of_wave(phi: Wave, t: float, s: float, refine: float) -> FloatArray:
+def _of_wave(phi: Activation, t: float, s: float, refine: float) -> FloatArray:
     """Entropy, variance and its square, averaged over one law of the offset.
 
     The slopes of all branches are equal, and so is their mass for an offset of that distance from a turning point.
@@ -181,7 +154,7 @@ def _of_wave(phi: Wave, t: float, s: float, refine: float) -> FloatArray:
     return total
 
 
-def _wave_offsets(phi: Wave, t: float, s: float, refine: float) -> tuple[FloatArray, FloatArray]:
+def _wave_offsets(phi: Activation, t: float, s: float, refine: float) -> tuple[FloatArray, FloatArray]:
     """Offsets, from a turning point, at which branches are confused at all, and their mass."""
     deviation, half = float(np.sqrt(max(s - t, 0.0))), 0.5 * phi.period
     turning = phi.wave_turning or 0.0

@@ -12,9 +12,11 @@ from typing import Protocol
 import numpy as np
 from numpy.typing import NDArray
 
+from mfmi.activations import Activation
 from mfmi.arguments.arrays import FloatArray
 from mfmi.channels.elementwise import gaussian_output, information_over
-from mfmi.channels.observed.activation import OutputChannel, PiecewiseMonotone, observation_error, observed_activation
+from mfmi.channels.observed.activation import OutputChannel, observation_error, observed_activation
+from mfmi.channels.protocols import ClosedForm
 
 Rows = NDArray[np.intp] | slice
 
@@ -40,7 +42,7 @@ class Output(Protocol):
 
 
 @dataclass(frozen=True)
-class GaussianOutput:
+class GaussianOutput(ClosedForm):
     """The observed layer: `J_out = ln(1 + V / sigma_o^2) / 2`, with `noise` the variance `sigma_o^2`, shape (n,)."""
 
     noise: FloatArray
@@ -52,10 +54,6 @@ class GaussianOutput:
     def information(self, v: FloatArray) -> FloatArray:
         """See `Output.information`."""
         return information_over(v, self.noise)
-
-    def error(self, v: FloatArray) -> FloatArray:
-        """See `Output.error`."""
-        return np.zeros_like(v)
 
     def take(self, rows: Rows) -> GaussianOutput:
         """See `Output.take`."""
@@ -73,7 +71,7 @@ class ActivationOutput:
     total : variance `q^L` of the pre-activation, shape (n,).
     """
 
-    phi: PiecewiseMonotone
+    phi: Activation
     noise: FloatArray
     total: FloatArray
 
@@ -108,7 +106,7 @@ class ActivationOutput:
 
 
 @dataclass(frozen=True)
-class LinearOutput:
+class LinearOutput(ClosedForm):
     """The best linear reading of an observed activation: theory (16) at infinite precision.
 
     By theory (18) the activation of a neuron of offset m is `kappa(m) (y + eps)` and a residual of variance `d(m)`,
@@ -133,10 +131,6 @@ class LinearOutput:
     def information(self, v: FloatArray) -> FloatArray:
         """See `Output.information`."""
         return np.asarray(0.5 * np.einsum("nm,nm->n", self.weight, np.log1p(self.gain * v[:, None])))
-
-    def error(self, v: FloatArray) -> FloatArray:
-        """See `Output.error`."""
-        return np.zeros_like(v)
 
     def take(self, rows: Rows) -> LinearOutput:
         """See `Output.take`."""
