@@ -7,17 +7,13 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from mfmi.arguments.text import whole_numbers_of
+from mfmi.cli.generic import ParamType
 
 if TYPE_CHECKING:
     from mfmi.attainable import Layer
 
-    WidthsBase = click.ParamType[tuple[int, ...]]
-    LayerBase = click.ParamType[Layer]
-else:  # generic only in recent versions of click
-    WidthsBase = LayerBase = click.ParamType
 
-
-class WidthList(WidthsBase):
+class WidthList(ParamType[tuple[int, ...]]):
     """Whole numbers with commas between them, such as 784,100,10."""
 
     name = "widths"
@@ -40,7 +36,7 @@ class ShapeType(WidthList):
     separator = "x"
 
 
-class LayerType(LayerBase):
+class LayerType(ParamType["Layer"]):
     """A dense or convolutional layer."""
 
     name = "layer"

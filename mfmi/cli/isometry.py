@@ -14,7 +14,7 @@ from mfmi.cli.model_options import convolution_options, say_idle
 from mfmi.cli.options import network_option, network_options, scale_options
 from mfmi.cli.progress import ProgressDisplay
 from mfmi.cli.sink import Sink, output_options
-from mfmi.cli.structure_options import NOISE, noise_text, structure_options, usage_errors, with_structure
+from mfmi.cli.structure_options import noise_option, noise_text, structure_options, usage_errors, with_structure
 from mfmi.cli.terminal import terminal
 
 if TYPE_CHECKING:
@@ -39,11 +39,7 @@ HEADINGS = {
 )
 @network_options("activation")
 @scale_options
-@network_option(
-    "sigma_noise",
-    type=NOISE,
-    help="Standard deviation of the noise, or a number format whose rounding it stands for.",
-)
+@noise_option
 @network_option("noise_at", help="Noise of the hidden layers changes their slopes; noise at the output does not.")
 @structure_options
 @convolution_options

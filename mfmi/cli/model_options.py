@@ -12,6 +12,7 @@ import click
 
 from mfmi.arguments.ranges import NUMBERS, WIDEST_DRAWN
 from mfmi.cli.architecture import ShapeType, WidthList
+from mfmi.cli.generic import ParamType
 from mfmi.cli.options import Count, Real, Word
 from mfmi.cli.terminal import terminal
 from mfmi.names import OBSERVABLES, PRIORS
@@ -21,35 +22,21 @@ if TYPE_CHECKING:
     from mfmi.networks.model import Model
     from mfmi.networks.weights import Weights
 
-    RatiosBase = click.ParamType[tuple[float, ...]]
-else:  # generic only in recent versions of click
-    RatiosBase = click.ParamType
 
 Function = TypeVar("Function", bound=Callable[..., Any])
 
 
-class RatioList(RatiosBase):
-    """Numbers above 0 with commas between them, such as 0.5,2."""
+class NumberList(ParamType[tuple[float, ...]]):
+    """Numbers of an argument's range with commas between them, such as 0.5,2."""
 
-    name = "ratios"
-
-    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> tuple[float, ...]:
-        """Return the numbers, or say what is wrong with them."""
-        if isinstance(value, tuple):
-            return value
-        return tuple(Real(NUMBERS["alpha"]).convert(part, param, ctx) for part in str(value).split(","))
-
-
-class CorrelationList(RatiosBase):
-    """Correlations with commas between them, such as 0.6,0.3."""
-
-    name = "correlations"
+    def __init__(self, argument: str, name: str) -> None:
+        self.name, self._number = name, Real(NUMBERS[argument])
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> tuple[float, ...]:
         """Return the numbers, or say what is wrong with them."""
         if isinstance(value, tuple):
             return value
-        return tuple(Real(NUMBERS["correlation"]).convert(part, param, ctx) for part in str(value).split(","))
+        return tuple(self._number.convert(part, param, ctx) for part in str(value).split(","))
 
 
 def model_options(function: Callable[..., Any]) -> Callable[..., Any]:
@@ -59,7 +46,10 @@ def model_options(function: Callable[..., Any]) -> Callable[..., Any]:
         "--widths", type=WidthList(), metavar="N,N,...", help="Units of the input and of every layer; else all alike."
     )
     @click.option(
-        "--alpha", type=RatioList(), metavar="A,A,...", help="Ratios of the units of each layer to those before it."
+        "--alpha",
+        type=NumberList("alpha", "ratios"),
+        metavar="A,A,...",
+        help="Ratios of the units of each layer to those before it.",
     )
     @click.option(
         "--inputs", type=click.Path(), metavar="FILE", help="Real inputs (.npy, .csv, .parquet): adds pairwise bounds."
@@ -128,7 +118,7 @@ def convolution_options(function: Callable[..., Any]) -> Callable[..., Any]:
     )
     @click.option(
         "--input-correlation",
-        type=CorrelationList(),
+        type=NumberList("correlation", "correlations"),
         metavar="R[,R...]",
         help="r, for positions correlated by r^distance; or, on a ring, at the distances 1, 2, ...  [default: 0]",
     )

@@ -11,6 +11,7 @@ from click.core import ParameterSource
 from click.shell_completion import CompletionItem
 
 from mfmi.arguments.ranges import DEEPEST, NUMBERS, Range
+from mfmi.cli.generic import Choice, ParamType
 from mfmi.columns import OPTIONAL_NAMES
 from mfmi.errors import did_you_mean, shown
 from mfmi.names import (
@@ -31,14 +32,6 @@ if TYPE_CHECKING:
     from mfmi.initialisers import Preset
     from mfmi.networks.weights import Weights
 
-    RealBase = click.ParamType[float]
-    InitialiserBase = click.ParamType[Preset]
-    ActivationBase = click.ParamType[Activation]
-    WeightsBase = click.ParamType[str | Weights]
-    WordBase = click.Choice[str]
-else:  # generic only in recent versions of click
-    RealBase = InitialiserBase = ActivationBase = WeightsBase = click.ParamType
-    WordBase = click.Choice
 
 QUOTES = "'"
 LONGEST_COUNT = 30
@@ -46,7 +39,7 @@ FILES = ("spectrum", "matrix")
 Function = TypeVar("Function", bound=Callable[..., Any])
 
 
-class Real(RealBase):
+class Real(ParamType[float]):
     """A finite number, such as 1.5 or 1e-3, within bounds.
 
     Parameters
@@ -85,7 +78,7 @@ class Count(click.IntRange):
         return super().convert(text, param, ctx)
 
 
-class Word(WordBase):
+class Word(Choice[str]):
     """One of a few words; for another one the nearest is suggested."""
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> str:
@@ -96,7 +89,7 @@ class Word(WordBase):
             self.fail(error.message + did_you_mean(str(value), tuple(self.choices)), param, ctx)
 
 
-class ActivationType(ActivationBase):
+class ActivationType(ParamType["Activation"]):
     """The name of an activation, with parameters if it has any, or a function of one's own as module:function."""
 
     name = "activation"
@@ -119,7 +112,7 @@ class ActivationType(ActivationBase):
         return [CompletionItem(name) for name in names() if name.startswith(incomplete)]
 
 
-class WeightsType(WeightsBase):
+class WeightsType(ParamType["str | Weights"]):
     """An ensemble, or one for each layer with commas between them; singular values from a file."""
 
     name = "weights"
@@ -166,128 +159,87 @@ def _further(_: click.Context, __: click.Parameter, values: tuple[str, ...]) -> 
     return tuple(name for name in OPTIONAL_NAMES if name in values)
 
 
+def _option(flag: str, **settings: Any) -> tuple[str, dict[str, Any]]:
+    return flag, {"show_default": "default" in settings, **settings}
+
+
 # Keyed by the name of the argument that the command's function receives.
-_OPTIONS: dict[str, tuple[tuple[str, ...], dict[str, Any]]] = {
-    "activation": (
-        ("--act",),
-        {
-            "type": ActivationType(),
-            "required": True,
-            "metavar": "NAME",
-            "help": "Activation: tanh, leaky_relu(0.1), my_module:phi; docs/activations.md lists all.",
-        },
+_OPTIONS = {
+    "activation": _option(
+        "--act",
+        type=ActivationType(),
+        required=True,
+        metavar="NAME",
+        help="Activation: tanh, leaky_relu(0.1), my_module:phi; docs/activations.md lists all.",
     ),
-    "sigma_w": (
-        ("--sw",),
-        {
-            "type": Real(NUMBERS["sigma_w"]),
-            "required": True,
-            "metavar": "S",
-            "help": "Standard deviation of the weights, times sqrt(fan-in).",
-        },
+    "sigma_w": _option(
+        "--sw",
+        type=Real(NUMBERS["sigma_w"]),
+        required=True,
+        metavar="S",
+        help="Standard deviation of the weights, times sqrt(fan-in).",
     ),
-    "sigma_b": (
-        ("--sb",),
-        {
-            "type": Real(NUMBERS["sigma_b"]),
-            "default": SIGMA_B,
-            "show_default": True,
-            "metavar": "S",
-            "help": "Standard deviation of the biases.",
-        },
+    "sigma_b": _option(
+        "--sb", type=Real(NUMBERS["sigma_b"]), default=SIGMA_B, metavar="S", help="Standard deviation of the biases."
     ),
-    "sigma_noise": (
-        ("--sn",),
-        {
-            "type": Real(NUMBERS["sigma_noise"]),
-            "default": SIGMA_NOISE,
-            "show_default": True,
-            "metavar": "S",
-            "help": "Standard deviation of the noise.",
-        },
+    "sigma_noise": _option(
+        "--sn",
+        type=Real(NUMBERS["sigma_noise"]),
+        default=SIGMA_NOISE,
+        metavar="S",
+        help="Standard deviation of the noise.",
     ),
-    "noise_at": (
-        ("--noise-at",),
-        {
-            "type": Word(NOISE_PLACEMENTS),
-            "default": "output",
-            "show_default": True,
-            "help": "Noise where the layer is observed, or in every layer.",
-        },
+    "noise_at": _option(
+        "--noise-at",
+        type=Word(NOISE_PLACEMENTS),
+        default="output",
+        help="Noise where the layer is observed, or in every layer.",
     ),
-    "weights": (
-        ("--weights",),
-        {"type": Word(WEIGHTS), "default": "gaussian", "show_default": True, "help": "Weight ensemble."},
+    "weights": _option("--weights", type=Word(WEIGHTS), default="gaussian", help="Weight ensemble."),
+    "ensembles": _option(
+        "--weights",
+        type=WeightsType(),
+        default="gaussian",
+        metavar="NAME[,NAME...]",
+        help="gaussian, orthogonal, spectrum:FILE of eigenvalues of W^T W or matrix:FILE, at the scale of --sw;"
+        " or one for each layer, the last for all after it.",
     ),
-    "ensembles": (
-        ("--weights",),
-        {
-            "type": WeightsType(),
-            "default": "gaussian",
-            "show_default": True,
-            "metavar": "NAME[,NAME...]",
-            "help": "gaussian, orthogonal, spectrum:FILE of eigenvalues of W^T W or matrix:FILE, at the scale of --sw;"
-            " or one for each layer, the last for all after it.",
-        },
+    "depth": _option("--depth", type=Count(1, DEEPEST), default=DEPTH, metavar="N", help="Number of layers."),
+    "input_variance": _option(
+        "--qx",
+        type=Real(NUMBERS["input_variance"]),
+        default=INPUT_VARIANCE,
+        metavar="V",
+        help="Variance of an input entry.",
     ),
-    "depth": (
-        ("--depth",),
-        {
-            "type": Count(1, DEEPEST),
-            "default": DEPTH,
-            "show_default": True,
-            "metavar": "N",
-            "help": "Number of layers.",
-        },
+    "correlation": _option(
+        "--c0",
+        type=Real(NUMBERS["correlation"]),
+        default=CORRELATION,
+        metavar="C",
+        help="Correlation of the tracked pair of inputs.",
     ),
-    "input_variance": (
-        ("--qx",),
-        {
-            "type": Real(NUMBERS["input_variance"]),
-            "default": INPUT_VARIANCE,
-            "show_default": True,
-            "metavar": "V",
-            "help": "Variance of an input entry.",
-        },
+    "estimators": _option(
+        "--estimator",
+        type=Word(ESTIMATORS),
+        multiple=True,
+        callback=_estimators,
+        metavar="NAME",
+        help=f"Repeatable: {', '.join(ESTIMATORS)}.  [default: {', '.join(DEFAULT_ESTIMATORS)}]",
     ),
-    "correlation": (
-        ("--c0",),
-        {
-            "type": Real(NUMBERS["correlation"]),
-            "default": CORRELATION,
-            "show_default": True,
-            "metavar": "C",
-            "help": "Correlation of the tracked pair of inputs.",
-        },
+    "optional": _option(
+        "--column",
+        type=Word(OPTIONAL_NAMES),
+        multiple=True,
+        callback=_further,
+        metavar="NAME",
+        help=f"Add a column; repeatable: {', '.join(OPTIONAL_NAMES)}.",
     ),
-    "estimators": (
-        ("--estimator",),
-        {
-            "type": Word(ESTIMATORS),
-            "multiple": True,
-            "callback": _estimators,
-            "metavar": "NAME",
-            "help": f"Repeatable: {', '.join(ESTIMATORS)}.  [default: {', '.join(DEFAULT_ESTIMATORS)}]",
-        },
-    ),
-    "optional": (
-        ("--column",),
-        {
-            "type": Word(OPTIONAL_NAMES),
-            "multiple": True,
-            "callback": _further,
-            "metavar": "NAME",
-            "help": f"Add a column; repeatable: {', '.join(OPTIONAL_NAMES)}.",
-        },
-    ),
-    "unit": (
-        ("--unit",),
-        {"type": Word(UNITS), "default": "nats", "show_default": True, "help": "Unit of information."},
-    ),
+    "unit": _option("--unit", type=Word(UNITS), default="nats", help="Unit of information."),
 }
 
 
-class InitialiserType(InitialiserBase):
+class InitialiserType(ParamType["Preset"]):
     """The name of a library's initialiser, with a version and sizes where they matter."""
 
     name = "initialiser"
@@ -365,8 +317,8 @@ def scale_options(function: Callable[..., Any]) -> Callable[..., Any]:
 
 def network_option(argument: str, **changes: Any) -> Callable[[Function], Function]:
     """Return the shared option that fills `argument`, with `changes` to its definition where a command needs any."""
-    flags, settings = _OPTIONS[argument]
-    return click.option(*flags, argument, **{**settings, **changes})
+    flag, settings = _OPTIONS[argument]
+    return click.option(flag, argument, **{**settings, **changes})
 
 
 def network_options(*arguments: str) -> Callable[[Function], Function]:

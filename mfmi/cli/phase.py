@@ -16,7 +16,7 @@ from mfmi.cli.numbers import as_far_as
 from mfmi.cli.options import initialiser_option, network_option, network_options, refuse_beside_init
 from mfmi.cli.progress import showing
 from mfmi.cli.sink import Sink, output_options
-from mfmi.cli.structure_options import NOISE, noise_text, structure_options, usage_errors, with_structure
+from mfmi.cli.structure_options import noise_option, noise_text, structure_options, usage_errors, with_structure
 from mfmi.cli.terminal import terminal
 from mfmi.cli.values import Values
 
@@ -58,11 +58,7 @@ MAP_LEAST = 4
     "--sb", "sigma_b", type=Values(DEVIATION), metavar="S", help="Standard deviation of the biases, likewise."
 )
 @initialiser_option
-@network_option(
-    "sigma_noise",
-    type=NOISE,
-    help="Standard deviation of the noise, or a number format whose rounding it stands for.",
-)
+@noise_option
 @network_option(
     "noise_at", help="Noise of the hidden layers changes the maps; noise at the output, the default, does not."
 )

@@ -14,7 +14,7 @@ from mfmi.cli.model_options import convolution_options, say_white
 from mfmi.cli.options import InitialiserType, Real, Word, network_option, network_options
 from mfmi.cli.progress import ProgressDisplay
 from mfmi.cli.sink import Sink, raw_output_options
-from mfmi.cli.structure_options import NOISE, structure_options, usage_errors
+from mfmi.cli.structure_options import noise_option, structure_options, usage_errors
 from mfmi.cli.terminal import terminal
 from mfmi.cli.values import Values
 from mfmi.cli.waiting import announce_tables
@@ -63,11 +63,7 @@ STREAM_HEADINGS |= {"mi_lower": "at least", "mi_upper": "at most", "variance_rat
     "[default: searched for, 0 to 1]",
 )
 @network_options("weights")
-@network_option(
-    "sigma_noise",
-    type=NOISE,
-    help="Standard deviation of the noise, or a number format whose rounding it stands for.",
-)
+@noise_option
 @network_options("noise_at", "input_variance")
 @structure_options
 @convolution_options

@@ -11,22 +11,20 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import click
 
 from mfmi.arguments.ranges import NUMBERS
+from mfmi.cli.generic import ParamType
 from mfmi.cli.numbers import number
-from mfmi.cli.options import Count, Real, Word
+from mfmi.cli.options import Count, Real, Word, network_option
 from mfmi.errors import ArgumentError, did_you_mean
 from mfmi.names import BY_DEPTH, NOISE_PATHS, NOISE_SCALES, NORM_PLACES, NORMALIZATIONS, NUMBER_FORMATS, STRUCTURE
 
 if TYPE_CHECKING:
     from mfmi.networks.points import Points
 
-    NumberOrWordBase = click.ParamType[float | str]
-else:  # generic only in recent versions of click
-    NumberOrWordBase = click.ParamType
 
 Function = TypeVar("Function", bound=Callable[..., Any])
 
 
-class NumberOrWord(NumberOrWordBase):
+class NumberOrWord(ParamType[float | str]):
     """A number of an argument's range, or one of a few words in its place.
 
     Parameters
@@ -59,6 +57,11 @@ class NumberOrWord(NumberOrWordBase):
 
 NOISE = NumberOrWord("sigma_noise", NUMBER_FORMATS)
 """Standard deviation of the noise, or a number format whose rounding it stands for."""
+noise_option = network_option(
+    "sigma_noise",
+    type=NOISE,
+    help="Standard deviation of the noise, or a number format whose rounding it stands for.",
+)
 
 
 def _real(argument: str) -> Callable[[Function], Function]:

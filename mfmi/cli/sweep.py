@@ -14,6 +14,7 @@ import click
 from mfmi.cli.command import command as make_command
 from mfmi.cli.exits import STRICT
 from mfmi.cli.following import following
+from mfmi.cli.generic import ParamType
 from mfmi.cli.numbers import counted
 from mfmi.cli.options import Count, network_option
 from mfmi.cli.progress import ProgressDisplay
@@ -32,18 +33,13 @@ if TYPE_CHECKING:
     from mfmi.sweep.plan import Plan
     from mfmi.sweep.progress import SweepResult
 
-    JobsBase = click.ParamType[int]
-    ShardBase = click.ParamType[tuple[int, int]]
-else:  # generic only in recent versions of click
-    JobsBase = ShardBase = click.ParamType
-
 
 # Seconds of a processor that the replica value takes, at least and at most: a layer without tables, one with them, and
 # the tables of an activation. Measured, see docs/performance.md.
 _LAYER, _LAYER_BY_TABLES, _TABLES = (5e-3, 16e-3), (6e-4, 3e-3), (1.0, 60.0)
 
 
-class Jobs(JobsBase):
+class Jobs(ParamType[int]):
     """A number of processes, or auto for as many as there are processors."""
 
     name = "jobs"
@@ -63,7 +59,7 @@ class Jobs(JobsBase):
         return jobs
 
 
-class Shard(ShardBase):
+class Shard(ParamType[tuple[int, int]]):
     """A share of the work, such as 2/8: the second of eight."""
 
     name = "shard"

@@ -2,22 +2,18 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import click
 
 from mfmi.arguments.ranges import Range
+from mfmi.cli.generic import ParamType
 from mfmi.cli.options import Real
-
-if TYPE_CHECKING:
-    ValuesBase = click.ParamType[tuple[float, ...]]
-else:  # generic only in recent versions of click
-    ValuesBase = click.ParamType
 
 MOST_VALUES = 100_000
 
 
-class Values(ValuesBase):
+class Values(ParamType[tuple[float, ...]]):
     """Numbers as 1.5, as 1,1.5,2 or as start:stop:num, a range that holds both ends.
 
     Parameters

@@ -14,12 +14,13 @@ from mfmi.arguments.ranges import MOST_NETWORKS, MOST_POSITIONS, MOST_SAMPLES, M
 from mfmi.cli.command import command as make_command
 from mfmi.cli.exits import STRICT
 from mfmi.cli.following import following
+from mfmi.cli.generic import ParamType
 from mfmi.cli.model_options import convolution_options, convolution_text, with_weights
 from mfmi.cli.numbers import number
-from mfmi.cli.options import Count, network_option, network_options, scale_options
+from mfmi.cli.options import Count, network_options, scale_options
 from mfmi.cli.progress import ProgressDisplay
 from mfmi.cli.sink import Sink, output_options
-from mfmi.cli.structure_options import NOISE, noise_text, structure_options, structure_text, usage_errors
+from mfmi.cli.structure_options import noise_option, noise_text, structure_options, structure_text, usage_errors
 from mfmi.cli.sweep import Jobs
 from mfmi.cli.terminal import can_show, terminal
 from mfmi.errors import shown
@@ -32,9 +33,6 @@ if TYPE_CHECKING:
     from mfmi.networks.convolution import Convolution
     from mfmi.verification import Effort, Row, Setting
 
-    WidthsBase = click.ParamType[tuple[int, ...]]
-else:  # generic only in recent versions of click
-    WidthsBase = click.ParamType
 
 LEAST_WIDTH = 2
 SIGNS = {"equal": "=", "at most": "≤", "at least": "≥"}
@@ -43,7 +41,7 @@ SIGNS_ASCII = {"equal": "=", "at most": "<=", "at least": ">="}
 LABELS = {"jacobian_mean": "Jacobian mean", "jacobian_relative_variance": "Jacobian var/mean²"}
 
 
-class Widths(WidthsBase):
+class Widths(ParamType[tuple[int, ...]]):
     """Different widths, such as 100,200,400."""
 
     name = "widths"
@@ -73,15 +71,9 @@ class Widths(WidthsBase):
         "mfmi verify --act relu --sw 1.4 --positions 8 --input-correlation 0.6 --depth 3 --width 64",
     ),
 )
-@network_options(
-    "activation",
-)
+@network_options("activation")
 @scale_options
-@network_option(
-    "sigma_noise",
-    type=NOISE,
-    help="Standard deviation of the noise, or a number format whose rounding it stands for.",
-)
+@noise_option
 @network_options("noise_at", "ensembles")
 @structure_options
 @convolution_options
@@ -91,13 +83,7 @@ class Widths(WidthsBase):
     metavar="K",
     help="Taps of gaussian kernels along each axis; others have one.  [default: 3, or all positions]",
 )
-@network_options(
-    "depth",
-    "input_variance",
-    "correlation",
-    "estimators",
-    "unit",
-)
+@network_options("depth", "input_variance", "correlation", "estimators", "unit")
 @click.option(
     "--width",
     type=Count(2 * LEAST_WIDTH, WIDEST_SQUARE),
