@@ -4,10 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
-
-if TYPE_CHECKING:  # the names of the columns are part of --help, which must not wait for numpy
-    pass
 
 
 @dataclass(frozen=True)

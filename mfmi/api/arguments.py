@@ -16,7 +16,7 @@ from mfmi.arguments.ranges import NUMBERS
 from mfmi.errors import shown
 from mfmi.initialisers import Preset
 from mfmi.initialisers import get as get_initialiser
-from mfmi.names import ESTIMATORS, NOISE_PLACEMENTS, SIGMA_B, WEIGHTS, usual_estimators
+from mfmi.names import ESTIMATORS, NOISE_PLACEMENTS, SIGMA_B, STRUCTURE, WEIGHTS, usual_estimators
 from mfmi.networks.model import Model
 from mfmi.networks.points import Points
 from mfmi.networks.settings import noise_of, with_settings
@@ -110,6 +110,11 @@ def one_noise(sigma_noise: object) -> float | str:
         raise ValueError(f"sigma_noise: {shown(sigma_noise)} is not a single number or number format")
     formats, deviation = noise_of(sigma_noise)
     return formats.item() or float(deviation)
+
+
+def structure_of(arguments: Mapping[str, object]) -> dict[str, object]:
+    """Norms and skips among the arguments of a function."""
+    return {name: arguments[name] for name in STRUCTURE}
 
 
 def one_structure(given: Mapping[str, object]) -> dict[str, object]:

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from mfmi.activations import Activation
-from mfmi.api.arguments import activation_names, estimators_of, scales_of, weights_of
+from mfmi.api.arguments import activation_names, estimators_of, scales_of, structure_of, weights_of
 from mfmi.arguments.checks import broadcast_arrays, listed, number, numbers, whole_number, whole_numbers, word, words
 from mfmi.arguments.ranges import DEEPEST, MOST_SEED, NUMBERS, WIDEST, WIDEST_DRAWN
 from mfmi.bounds.evaluate import evaluate_points
@@ -208,21 +208,7 @@ def evaluate(
     )
     labels, model = weights_of(weights, model)
     names, sigma_w, sigma_b = scales_of(sigma_w, sigma_b, init)
-    settings, noise = Settings.of(
-        sigma_noise,
-        normalization=normalization,
-        norm_at=norm_at,
-        skip=skip,
-        branch=branch,
-        branch_matrices=branch_matrices,
-        hidden_ratio=hidden_ratio,
-        sigma_w_in=sigma_w_in,
-        sigma_b_in=sigma_b_in,
-        sigma_w_out=sigma_w_out,
-        sigma_b_out=sigma_b_out,
-        noise_scale=noise_scale,
-        noise_in=noise_in,
-    )
+    settings, noise = Settings.of(sigma_noise, **structure_of(locals()))
     points = _points(
         settings,
         activation=activation_names(activation),

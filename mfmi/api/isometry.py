@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from numpy.typing import ArrayLike
 
 from mfmi.activations import Activation
-from mfmi.api.arguments import one_network
+from mfmi.api.arguments import one_network, structure_of
 from mfmi.arguments.checks import flag, whole_number, word
 from mfmi.arguments.ranges import DEEPEST
 from mfmi.jacobian import COLUMNS, Isometry
@@ -128,12 +128,7 @@ def isometry(
     >>> print(density.mass.sum().round(6))
     1.0
     """
-    structure = {
-        **{"normalization": normalization, "norm_at": norm_at, "skip": skip, "branch": branch},
-        **{"branch_matrices": branch_matrices, "hidden_ratio": hidden_ratio},
-        **{"sigma_w_in": sigma_w_in, "sigma_b_in": sigma_b_in, "sigma_w_out": sigma_w_out},
-        **{"sigma_b_out": sigma_b_out, "noise_scale": noise_scale, "noise_in": noise_in},
-    }
+    structure = structure_of(locals())
     convolution_of(positions, input_correlation)
     points = one_network(
         activation,

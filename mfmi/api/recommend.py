@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from numpy.typing import ArrayLike
 
 from mfmi.activations import Activation, get, names
-from mfmi.api.arguments import activations_of, one_noise, one_structure, presets_of
+from mfmi.api.arguments import activations_of, one_noise, one_structure, presets_of, structure_of
 from mfmi.arguments.checks import flag, number, numbers, whole_number, word
 from mfmi.arguments.ranges import DEEPEST, NUMBERS
 from mfmi.errors import ArgumentError
@@ -274,12 +274,7 @@ def recommend(
     >>> print(mfmi.recommend("erf", depth=3, sigma_b=0.0, emit="numpy").attrs["code"][:41])
     \"\"\"Most linearly readable information for
     """
-    structure = {
-        **{"normalization": normalization, "norm_at": norm_at, "skip": skip, "branch": branch},
-        **{"branch_matrices": branch_matrices, "hidden_ratio": hidden_ratio},
-        **{"sigma_w_in": sigma_w_in, "sigma_b_in": sigma_b_in, "sigma_w_out": sigma_w_out},
-        **{"sigma_b_out": sigma_b_out, "noise_scale": noise_scale, "noise_in": noise_in},
-    }
+    structure = structure_of(locals())
     chosen = None if activation is None else activations_of(activation)
     biases = None
     if sigma_b is not None:

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from mfmi.activations import Activation, get
-from mfmi.api.arguments import estimators_of, one_network, table_of, weights_of
+from mfmi.api.arguments import estimators_of, one_network, structure_of, table_of, weights_of
 from mfmi.arguments.checks import number, objects, whole_number, whole_numbers, word
 from mfmi.arguments.ranges import (
     DEEPEST,
@@ -179,12 +179,7 @@ def verify(
     >>> bool((limits.z.abs() < 3).all())
     True
     """
-    structure = {
-        **{"normalization": normalization, "norm_at": norm_at, "skip": skip, "branch": branch},
-        **{"branch_matrices": branch_matrices, "hidden_ratio": hidden_ratio},
-        **{"sigma_w_in": sigma_w_in, "sigma_b_in": sigma_b_in, "sigma_w_out": sigma_w_out},
-        **{"sigma_b_out": sigma_b_out, "noise_scale": noise_scale, "noise_in": noise_in},
-    }
+    structure = structure_of(locals())
     labels, model = weights_of(weights, SQUARE)
     if labels.ndim:
         raise ValueError(f"weights: {shown(weights)} are not those of a single network")

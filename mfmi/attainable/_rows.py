@@ -38,9 +38,7 @@ def layer_block_of(found: Capacity, unit: str) -> Block:
     return {
         "layer": np.array([layer.layer for layer in found.layers], dtype=np.int32),
         "kind": np.array([layer.kind for layer in found.layers], dtype=object),
-        "width": np.array([layer.width for layer in found.layers]),
-        "rank": np.array([layer.rank for layer in found.layers]),
-        "gain": np.array([layer.gain for layer in found.layers]),
+        **{name: np.array([getattr(layer, name) for layer in found.layers]) for name in ("width", "rank", "gain")},
         "limit": np.array([layer.limit for layer in found.layers]) / scale_of(unit),
         "bottleneck": np.array([layer.layer == found.bottleneck for layer in found.layers]),
     }

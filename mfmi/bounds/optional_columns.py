@@ -42,47 +42,21 @@ def mmse(problem: Problem) -> Estimate:
     return found._replace(value=found.mmse)
 
 
-def mi_replica_error(problem: Problem) -> Estimate:
-    """Estimated numerical error of the replica value, nats per input dimension.
+def error_of(estimator: Callable[[Problem], Estimate]) -> Callable[[Problem], Estimate]:
+    """Estimated numerical error of an estimator, nats per input dimension, by which a bound has been moved already.
 
-    At the stationary point the error of every channel enters as it is: those of the exact channel's tables, as their
-    quadrature estimates them, that of an observed activation, and rounding, of both potentials where there is hidden
-    noise. What the conjecture and finite widths make of the value is another matter.
+    At the stationary point the error of every channel enters as it is: those of the tables of closed channels, between
+    their sites and by their quadrature, of those of the exact channel, as their quadrature estimates them, and of an
+    observed activation; then rounding, of both potentials where there is hidden noise, and what the search has left.
+    It is 0 where a bound without tables is the better one. What the conjecture and finite widths make of the replica
+    value is another matter.
     """
-    return _error_of(replica(problem))
 
+    def error(problem: Problem) -> Estimate:
+        found = estimator(problem)
+        return found._replace(value=found.error)
 
-def mi_layerwise_error(problem: Problem) -> Estimate:
-    """Estimated numerical error of `mi_layerwise`, nats per input dimension, by which that has been lowered.
-
-    What the tables of closed channels miss, between their sites and by their quadrature, and rounding, of both
-    potentials where there is hidden noise. 0 where a bound without tables is the better one.
-    """
-    return _error_of(layerwise(problem))
-
-
-def mi_linear_error(problem: Problem) -> Estimate:
-    """Estimated numerical error of `mi_linear`, nats per input dimension: rounding and what the search has left."""
-    return _error_of(linear(problem))
-
-
-def mi_fisher_error(problem: Problem) -> Estimate:
-    """Estimated numerical error of `mi_fisher`, as `mi_layerwise_error`."""
-    return _error_of(fisher(problem))
-
-
-def mi_gaussian_upper_error(problem: Problem) -> Estimate:
-    """Estimated numerical error of `mi_gaussian_upper`, by which that has been raised; as `mi_layerwise_error`."""
-    return _error_of(gaussian_upper(problem))
-
-
-def mi_covariance_upper_error(problem: Problem) -> Estimate:
-    """Estimated numerical error of `mi_covariance_upper`, by which that has been raised."""
-    return _error_of(covariance_upper(problem))
-
-
-def _error_of(found: Estimate) -> Estimate:
-    return found._replace(value=found.error)
+    return error
 
 
 def jacobian_mean(problem: Problem) -> Estimate:
@@ -157,12 +131,12 @@ def _largest_gains(weights: Weights, alpha: FloatArray) -> FloatArray:
 
 REGISTRY: dict[str, Callable[[Problem], Estimate]] = {
     "mmse": mmse,
-    "mi_replica_error": mi_replica_error,
-    "mi_layerwise_error": mi_layerwise_error,
-    "mi_fisher_error": mi_fisher_error,
-    "mi_gaussian_upper_error": mi_gaussian_upper_error,
-    "mi_linear_error": mi_linear_error,
-    "mi_covariance_upper_error": mi_covariance_upper_error,
+    "mi_replica_error": error_of(replica),
+    "mi_layerwise_error": error_of(layerwise),
+    "mi_fisher_error": error_of(fisher),
+    "mi_gaussian_upper_error": error_of(gaussian_upper),
+    "mi_linear_error": error_of(linear),
+    "mi_covariance_upper_error": error_of(covariance_upper),
     "jacobian_mean": jacobian_mean,
     "jacobian_variance": jacobian_variance,
 }

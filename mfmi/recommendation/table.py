@@ -15,6 +15,9 @@ from mfmi.recommendation.results import Baseline, NetworkFamily, Optimum, Recomm
 
 Block = dict[str, np.ndarray[Any, Any]]
 
+# Columns of the rows of optima and baselines that are attributes of theirs by the same names.
+_OF_BOTH = ("sigma_w", "sigma_b", "phase", "chi_1", "xi_c", "trainable_depth", "gradient", "replica")
+
 
 def columns_of(unit: str) -> tuple[Column, ...]:
     """Columns of the rows, with the information in "nats" or "bits"."""
@@ -46,38 +49,22 @@ def columns_of(unit: str) -> tuple[Column, ...]:
 
 
 def _network_row(network: NetworkFamily, weights: str) -> dict[str, Any]:
-    return {
-        "activation": network.activation.name,
-        "weights": weights,
-        "noise_at": network.noise_at,
-        "sigma_noise": network.deviation,
-        "input_variance": network.input_variance,
-        "depth": network.depth,
-    }
+    own = {name: getattr(network, name) for name in ("noise_at", "input_variance", "depth")}
+    return own | {"activation": network.activation.name, "weights": weights, "sigma_noise": network.deviation}
 
 
 def _optimum_row(network: NetworkFamily, best: Optimum, role: str) -> dict[str, Any]:
     low, high = best.plateau or (math.nan, math.nan)
     return {
         **_network_row(network, network.weights),
+        **{name: getattr(best, name) for name in (*_OF_BOTH, "quantity", "edge", "swing")},
         "role": role,
         "name": best.quantity,
-        "sigma_w": best.sigma_w,
-        "sigma_b": best.sigma_b,
-        "quantity": best.quantity,
         "information": best.value,
         "of_best": 1.0 if role == "best" else math.nan,
         "plateau_low": low,
         "plateau_high": high,
-        "phase": best.phase,
-        "chi_1": best.chi_1,
-        "xi_c": best.xi_c,
-        "trainable_depth": best.trainable_depth,
-        "edge": best.edge,
-        "swing": best.swing,
-        "gradient": best.gradient,
         "limits": " ".join(best.limits),
-        "replica": best.replica,
         **_given(best.sigma_w, network.weights),
     }
 
@@ -91,18 +78,12 @@ def _given(sigma_w: float, weights: str) -> dict[str, float]:
 
 
 def _baseline_rows(network: NetworkFamily, baseline: Baseline, best: Optimum) -> list[dict[str, Any]]:
-    place = {"role": "baseline", "name": baseline.name, "sigma_w": baseline.sigma_w, "sigma_b": baseline.sigma_b}
     return [
         {
             **_network_row(network, baseline.weights),
-            **place,
             **_given(baseline.sigma_w, baseline.weights),
-            "phase": baseline.phase,
-            "chi_1": baseline.chi_1,
-            "xi_c": baseline.xi_c,
-            "trainable_depth": baseline.trainable_depth,
-            "gradient": baseline.gradient,
-            "replica": baseline.replica,
+            **{name: getattr(baseline, name) for name in (*_OF_BOTH, "name")},
+            "role": "baseline",
             "quantity": quantity,
             "information": value,
             "of_best": value / best.value if quantity == best.quantity else math.nan,
