@@ -65,7 +65,11 @@ def sweep_block(activations: tuple[str, ...] = ("erf", "tanh")) -> dict[str, Any
 
 def write_sweep(path: Path, activations: tuple[str, ...] = ("erf", "tanh")) -> dict[str, Any]:
     """Write a sweep whose config and messages mean harm; returns its rows."""
-    block = sweep_block(activations)
+    return write_rows(path, sweep_block(activations))
+
+
+def write_rows(path: Path, block: dict[str, Any]) -> dict[str, Any]:
+    """Write rows with such a config; returns them."""
     origin = provenance({"seed": 7}, f"version: 1  # {HARM}\n", "ab" * 32, ["linear", "entropy_power", "replica"])
     with open(path, "wb") as file:
         write_blocks(file, [block], columns_in("nats"), origin)

@@ -113,7 +113,7 @@ def command(
     path = None if in_terminal else _figure_path(file, output, force)
     is_page = path is not None and path.suffix.lower() == plot_page.SUFFIX
     if is_page:
-        plot_page.refuse_choices(kind, width)
+        plot_page.refuse_width(width)
     sink = Sink.of("auto", data, force) if data is not None else None
     if sink is not None:
         sink.check()

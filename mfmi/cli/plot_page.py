@@ -29,10 +29,8 @@ def refuse_without_library() -> None:
         raise click.UsageError("a page needs Bokeh: pip install 'mfmi[web]'. PNG, SVG and PDF do not.")
 
 
-def refuse_choices(kind: str, width: float | None) -> None:
-    """Refuse options that mean nothing for a page."""
-    if kind == "ranking":
-        raise click.UsageError("a page has heat maps and curves: --kind ranking draws into PNG, SVG or PDF.")
+def refuse_width(width: float | None) -> None:
+    """Refuse an option that means nothing for a page."""
     if width is not None:
         raise click.UsageError("a page is as wide as its window: --width is for PNG, SVG and PDF.")
 

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 # Signs differ in shape as well as in colour.
 _MARKERS = {LOWER: "^", REPLICA: "s"}
 # A logarithmic scale where the values span more than this.
-_WIDE = 20.0
+WIDE = 20.0
 
 
 def _sign(name: str, place: int) -> dict[str, Any]:
@@ -56,7 +56,7 @@ def _values(figure: Figure) -> Any:
 
 def _wide(figure: Figure) -> bool:
     values = _values(figure)
-    return bool(values.min() > 0.0 and values.max() > _WIDE * values.min())
+    return bool(values.min() > 0.0 and values.max() > WIDE * values.min())
 
 
 def _low(figure: Figure) -> float:

@@ -199,6 +199,38 @@ def test_the_axes_and_pictures_are_those_of_the_figure(
     assert [(one["low"], one["high"]) for one in panel["areas"]] == [("mi_lower", "mi_upper")]
 
 
+def test_a_ranking_looks_for_the_largest_over_standard_deviations(
+    command_line: CommandLine, sweep: tuple[Path, dict[str, Any]], tmp_path: Path
+) -> None:
+    args = ("plot", sweep[0], "-o", tmp_path / "page.html", "--kind", "ranking")
+    assert command_line(*args, "--quantity", "mi_replica").code == 0
+    content = Unpacked((tmp_path / "page.html").read_text()).content
+    ranking, *others = content["pictures"]
+    assert (ranking["label"], ranking["over"]) == ("activations ranked", ["sigma_w", "sigma_b"])
+    assert "heat map of sigma_w and sigma_b" in [one["label"] for one in others]
+    entry = content["entries"][content["start"]["entry"]]
+    assert entry["column"] == "mi_replica"
+    assert [one["column"] for one in entry["ranking"]["series"]] == ["mi_replica", "mi_linear"]
+    assert [(one["low"], one["high"]) for one in entry["ranking"]["areas"]] == [("mi_lower", "mi_upper")]
+    alone = next(one for one in content["entries"] if one["column"] == "chi_1")["ranking"]
+    assert ([one["column"] for one in alone["series"]], alone["areas"]) == (["chi_1"], [])
+    one = ("--where", "activation == 'tanh' and sigma_w == 0.6 and sigma_b == 0 and depth == 1")
+    assert command_line(*args, "--force", *one).code == 0
+    content = Unpacked((tmp_path / "page.html").read_text()).content
+    assert [axis["name"] for axis in content["axes"]] == ["activation", "weights"]
+    assert content["pictures"][0]["over"] == []
+    refused = command_line(*args, "--force", "--x", "sigma_w")
+    assert (refused.code, "a ranking has no --x" in refused.err) == (2, True)
+
+
+def test_the_longest_reasons_end_with_a_whole_word(command_line: CommandLine, tmp_path: Path) -> None:
+    write_sweep(tmp_path / "rows.parquet", ("nope",))
+    done = command_line("plot", tmp_path / "rows.parquet", "-o", tmp_path / "page.html")
+    note = " ".join(done.err.split())
+    assert "no edge of chaos is drawn for 'nope': unknown activation 'nope'. Known: tanh, relu," in note
+    assert re.search(r", \w+, \.\.\.$", note)
+
+
 def test_a_condition_is_met_and_named(
     command_line: CommandLine, sweep: tuple[Path, dict[str, Any]], tmp_path: Path
 ) -> None:
@@ -302,7 +334,6 @@ def test_an_existing_page_is_refused(
 @pytest.mark.parametrize(
     ("options", "reason"),
     [
-        (["--kind", "ranking"], "a page has heat maps and curves: --kind ranking draws into PNG, SVG or PDF."),
         (["--width", "5"], "a page is as wide as its window: --width is for PNG, SVG and PDF."),
         (["--terminal"], "--terminal draws here; -o draws into a file."),
     ],
@@ -346,6 +377,8 @@ def test_rows_are_left_out_of_sliders_before_the_picture() -> None:
     assert "The largest values that are marked are those of the rows on this page." in notes
     keep, notes = thinned(rows, choice, len(rows))
     assert (keep.all(), notes) == (True, ())
+    keep, notes = thinned(rows, choose(rows, Wishes("ranking")), len(base) * 10)
+    assert len(rows[keep][["sigma_w", "sigma_b"]].drop_duplicates()) == len(SIGMA_W) * len(SIGMA_B)
 
 
 def test_a_page_that_would_be_too_large_says_what_it_leaves_out(

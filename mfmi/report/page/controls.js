@@ -16,6 +16,7 @@ class Explorer {
     this.scale = "auto";
     this.sameColours = false;
     this.cursor = null; // { place, rank } in the picture
+    this.best = null; // the same, of the largest value
     this.views = [];
     this.printing = false;
     this.drawn = 0; // pictures so far
@@ -33,12 +34,20 @@ class Explorer {
     return this.shape.kind === "heat";
   }
 
+  get isRanking() {
+    return this.shape.kind === "ranking";
+  }
+
+  get isCurves() {
+    return this.shape.kind === "curves";
+  }
+
   get quantity() {
     return CONTENT.entries[this.entry];
   }
 
   get other() {
-    return this.isHeat ? this.shape.y : this.by;
+    return this.isCurves ? this.by : this.shape.y;
   }
 
   get theme() {
@@ -46,12 +55,21 @@ class Explorer {
   }
 
   get told() {
-    return toldOf(this.table, this.quantity, [this.shape.x, this.other]);
+    return toldOf(this.table, this.drawnColumns, this.shownAxes);
+  }
+
+  get drawnColumns() {
+    return columnsOf(this.isRanking ? [this.quantity.ranking] : this.quantity.panels, this.quantity.column);
+  }
+
+  // Those of the picture, and those along which it shows the place of the largest value.
+  get shownAxes() {
+    return [this.shape.x, this.other, ...(this.shape.over ?? [])].filter((name) => name !== null);
   }
 
   // Axes of which the picture shows one value.
   get held() {
-    return CONTENT.axes.filter((axis) => axis.name !== this.shape.x && axis.name !== this.other);
+    return CONTENT.axes.filter((axis) => !this.shownAxes.includes(axis.name));
   }
 
   listen() {
@@ -81,25 +99,26 @@ class Explorer {
   }
 
   menus() {
+    const select = (...choices) => this.form.append(menuOf(...choices));
     this.form.replaceChildren();
-    this.select("picture", "picture", CONTENT.pictures.map((one) => one.label), this.picture, (at) => {
+    select("picture", "picture", CONTENT.pictures.map((one) => one.label), this.picture, (at) => {
       this.followCursor();
       this.picture = at;
-      if (this.isHeat && this.quantity.column === null) this.entry = CONTENT.start.column;
+      if (!this.isCurves && this.quantity.column === null) this.entry = CONTENT.start.column;
       if (this.by === this.shape.x) this.by = null;
       this.anew();
     });
-    const entries = CONTENT.entries.map((one, at) => [at, one]).filter(([, one]) => !this.isHeat || one.column !== null);
+    const entries = CONTENT.entries.map((one, at) => [at, one]).filter(([, one]) => this.isCurves || one.column !== null);
     const labels = entries.map(([, one]) => one.label);
-    this.select("quantity", "quantity", labels, entries.findIndex(([at]) => at === this.entry), (at) => {
+    select("quantity", "quantity", labels, entries.findIndex(([at]) => at === this.entry), (at) => {
       this.entry = entries[at][0];
       this.scale = "auto";
       this.redraw();
     });
-    if (!this.isHeat) {
+    if (this.isCurves) {
       const names = [null, ...CONTENT.axes.map((axis) => axis.name).filter((name) => name !== this.shape.x)];
       if (names.length > 1) {
-        this.select("by", "a curve for each", names.map((name) => name ?? "(one curve)"), names.indexOf(this.by), (at) => {
+        select("by", "a curve for each", names.map((name) => name ?? "(one curve)"), names.indexOf(this.by), (at) => {
           this.followCursor();
           this.by = names[at];
           this.anew();
@@ -107,7 +126,7 @@ class Explorer {
       }
     }
     const scales = ["auto", "linear", "logarithmic"];
-    this.select("scale", this.isHeat ? "colours" : "scale", scales, scales.indexOf(this.scale), (at) => {
+    select("scale", this.isHeat ? "colours" : "scale", scales, scales.indexOf(this.scale), (at) => {
       this.scale = scales[at];
       this.redraw();
     });
@@ -122,36 +141,9 @@ class Explorer {
       this.form.append(element("div", { class: "check" }, box, label));
     }
     for (const axis of this.held) {
-      if (axis.words) this.select(axis.name, axis.short, axis.labels, this.chosen.get(axis.name), (at) => this.choose(axis, at));
-      else this.slider(axis);
+      if (axis.words) select(axis.name, axis.short, axis.labels, this.chosen.get(axis.name), (at) => this.choose(axis, at));
+      else this.form.append(sliderOf(axis, this.chosen.get(axis.name), (at) => this.choose(axis, at)));
     }
-  }
-
-  select(id, label, options, chosen, act) {
-    const menu = element("select", { id: `choose-${id}` });
-    menu.append(...options.map((text, at) => element("option", { value: at }, text)));
-    menu.selectedIndex = chosen;
-    menu.addEventListener("change", () => act(menu.selectedIndex));
-    this.form.append(element("div", {}, element("label", { for: menu.id }, label), menu));
-  }
-
-  slider(axis) {
-    const value = element("output", { for: `choose-${axis.name}` });
-    const most = axisLength(axis) - 1;
-    const input = element("input", { type: "range", id: `choose-${axis.name}`, min: 0, max: most, step: 1 });
-    const show = () => {
-      const text = labelAt(axis, Number(input.value));
-      value.textContent = text;
-      input.setAttribute("aria-valuetext", `${axis.name} ${text}`);
-    };
-    input.value = this.chosen.get(axis.name);
-    show();
-    input.addEventListener("input", () => {
-      show();
-      this.choose(axis, Number(input.value));
-    });
-    const label = element("label", { for: input.id }, axis.short);
-    this.form.append(element("div", {}, element("span", {}, label, " ", value), input));
   }
 
   choose(axis, place) {
@@ -161,8 +153,7 @@ class Explorer {
 
   // What the cursor stands on, or else the largest value, stays in view when the picture changes.
   followCursor() {
-    const best = this.isHeat ? this.current.cells[this.best] : this.best?.row;
-    const row = this.cursorRow() ?? best ?? null;
+    const row = this.cursorRow() ?? this.rowAt(this.best);
     if (row !== null) for (const axis of CONTENT.axes) this.chosen.set(axis.name, this.table.places(axis.name)[row]);
   }
 
@@ -191,6 +182,7 @@ class Explorer {
 
   slice() {
     const held = this.held.map((axis) => axis.name);
+    if (this.isRanking) return ranksOf(this.table, this.shape, held, this.chosen, this.quantity.column);
     if (this.shape.raster) return rasterOf(this.table, this.shape.raster, held, this.chosen);
     return cellsOf(this.table, this.shape.x, this.other, held, this.chosen);
   }
@@ -202,7 +194,11 @@ class Explorer {
 
   // What of a scale the picture is made for; another needs another picture.
   wanted(slice) {
-    if (!this.isHeat) {
+    if (this.isRanking) {
+      const auto = this.scale === "auto" && ranksWantLogarithm(this.table, this.quantity.ranking, slice);
+      return { logarithmic: auto || this.scale === "logarithmic" };
+    }
+    if (this.isCurves) {
       const lines = this.linesOf(slice);
       const rows = lines.flatMap((one) => Array.from(slice.cells.subarray(one * slice.width, (one + 1) * slice.width)));
       const auto = (panel) => wantsLogarithm(this.table, panel, this.shape.x, rows);
@@ -225,10 +221,7 @@ class Explorer {
     for (const view of this.views) view.remove();
     Bokeh.documents.splice(0);
     this.skin = new Skin(this.theme);
-    const { panels } = this.quantity;
-    this.made = this.isHeat
-      ? new HeatPicture(this.table, this.shape, wanted.logarithmic, this.skin)
-      : new CurvePicture(this.table, this.shape, panels, this.other, wanted.lines, wanted.logarithmic, this.skin);
+    this.made = this.emptyPicture(slice, wanted);
     this.made.for = JSON.stringify([wanted.logarithmic, wanted.lines]);
     this.fill(slice, wanted);
     const { figures } = this.made;
@@ -237,12 +230,19 @@ class Explorer {
     this.views = await Bokeh.Plotting.show(figures, plots);
     figures.forEach((figure, at) => {
       const { el } = this.views[at];
-      figure.on_event("mousemove", (event) => this.hover(this.at(at, event.x, event.y), event, el));
+      figure.on_event("mousemove", (event) => this.hover(this.made.at(at, event.x, event.y), event, el));
       figure.on_event("mouseleave", () => this.hover(null));
-      figure.on_event("tap", (event) => this.moveCursor(this.at(at, event.x, event.y)));
+      figure.on_event("tap", (event) => this.moveCursor(this.made.at(at, event.x, event.y)));
     });
     this.mark();
     document.getElementById("plots").dataset.drawn = String(++this.drawn);
+  }
+
+  emptyPicture(slice, { logarithmic, lines }) {
+    const { panels, ranking } = this.quantity;
+    if (this.isRanking) return new RankPicture(this.table, this.shape, ranking, slice.height, logarithmic, this.skin);
+    if (this.isHeat) return new HeatPicture(this.table, this.shape, logarithmic, this.skin);
+    return new CurvePicture(this.table, this.shape, panels, this.other, lines, logarithmic, this.skin);
   }
 
   async update() {
@@ -256,35 +256,60 @@ class Explorer {
   }
 
   fill(slice, wanted) {
+    const before = this.current;
     this.current = slice;
     this.reading.tipAt(null);
-    const edges = edgesAt(this.shape, this.isHeat ? null : this.other, this.chosen);
-    if (this.isHeat) {
-      const phases = Array.from(slice.cells, (row) => (row < 0 || !CONTENT.phase ? null : this.table.cell(CONTENT.phase, row)));
-      const { best, ridge } = this.made.update(slice, wanted.values, phases, wanted.scale, edges);
-      this.best = best;
-      const facts = { edges, ridge, best: best >= 0, unbounded: phases.includes("unbounded") };
-      this.legend(heatSigns(this.shape, { ...facts, missing: wanted.values.some(Number.isNaN) }, this.theme));
-      this.caption(best < 0 ? null : slice.cells[best], [this.quantity.column], wanted.scale);
-    } else {
-      const trainable = this.trainable(slice);
-      const { best } = this.made.update(slice, edges, trainable);
-      this.best = this.bestOfCurves(slice, wanted.lines);
-      this.legend(curveSigns(this.made, edges, trainable, best, this.theme));
-      this.caption(this.best === null ? null : this.best.row, columnsOf(this.quantity), null);
-    }
+    if (this.isRanking) this.fillRanking(slice, before);
+    else if (this.isHeat) this.fillHeat(slice, wanted);
+    else this.fillCurves(slice, wanted);
+  }
+
+  fillRanking(slice, before) {
+    this.made.update(slice);
+    // The cursor stays with its activation.
+    if (this.cursor !== null) this.cursor = { place: 0, rank: slice.order.indexOf(before.order[this.cursor.rank]) };
+    const top = slice.height - 1;
+    this.best = slice.cells[top] < 0 ? null : { place: 0, rank: top };
+    this.legend(rankSigns(this.made, this.theme));
+    const over = this.shape.over.join(" and ");
+    const more = over ? [`Each activation is at its best ${over} of those on this page`] : [];
+    if (this.made.atEnd) more.push("*: at an end of what was swept, so that its maximum may lie beyond");
+    if (slice.leftOut) more.push("Networks whose variance grows without bound are not ranked");
+    this.caption([this.quantity.column], more);
+  }
+
+  fillHeat(slice, { values, scale }) {
+    const edges = edgesAt(this.shape, null, this.chosen);
+    const phases = Array.from(slice.cells, (row) => (row < 0 || !CONTENT.phase ? null : this.table.cell(CONTENT.phase, row)));
+    const { best, ridge } = this.made.update(slice, values, phases, scale, edges);
+    this.best = best < 0 ? null : { place: best % slice.width, rank: Math.floor(best / slice.width) };
+    const facts = { edges, ridge, best: best >= 0, unbounded: phases.includes("unbounded") };
+    this.legend(heatSigns(this.shape, { ...facts, missing: values.some(Number.isNaN) }, this.theme));
+    const more = this.shape.raster ? ["Each place has the colour of the nearest point"] : [];
+    if (scale.cut) more.push(`Smaller values have the colour of ${shown(scale.low)}`);
+    this.caption([this.quantity.column], more);
+  }
+
+  fillCurves(slice, { lines }) {
+    const edges = edgesAt(this.shape, this.other, this.chosen);
+    const trainable = this.trainable(slice);
+    const { best } = this.made.update(slice, edges, trainable);
+    this.best = this.bestOfCurves(slice, lines);
+    this.legend(curveSigns(this.made, edges, trainable, best, this.theme));
+    this.caption(this.drawnColumns, []);
   }
 
   bestOfCurves(slice, lines) {
     const series = this.quantity.panels[0].series[0];
     if (!series.marked || !this.shape.marked) return null;
     const column = this.table.numbers(series.column);
-    let best = null;
+    let best = null, most = -Infinity;
     lines.forEach((line, rank) => {
       for (let place = 0; place < slice.width; place++) {
         const row = slice.cells[line * slice.width + place];
-        if (row >= 0 && Number.isFinite(column[row]) && (best === null || column[row] > column[best.row])) {
-          best = { row, rank, place };
+        if (row >= 0 && Number.isFinite(column[row]) && (best === null || column[row] > most)) {
+          best = { rank, place };
+          most = column[row];
         }
       }
     });
@@ -305,29 +330,17 @@ class Explorer {
     document.getElementById("legend").replaceChildren(...signs);
   }
 
-  caption(row, names, scale) {
+  caption(names, more) {
     const words = [this.quantity.label];
     if (this.quantity.unit) words[0] += ` (${this.quantity.unit})`;
-    if (row !== null) {
-      const axes = [this.shape.x, this.other].filter((name) => name !== null);
-      words.push(`Largest: ${this.reading.phrases(row, [names[0], ...axes]).join(", ")}`);
-    } else if (this.isHeat) words.push("No row with these choices has a value");
-    if (this.shape.raster) words.push("Each place has the colour of the nearest point");
-    if (scale?.cut) words.push(`Smaller values have the colour of ${shown(scale.low)}`);
-    document.getElementById("caption").textContent = words.join(". ");
-  }
-
-  at(number, x, y) {
-    const place = placeOf(this.made.x, x);
-    if (place < 0) return null;
-    const rank = this.isHeat ? placeOf(this.made.y, y) : this.made.nearest(number, place, y);
-    return rank < 0 ? null : { rank, place };
+    const row = this.rowAt(this.best);
+    if (row !== null) words.push(`Largest: ${this.reading.phrases(row, [names[0], ...this.shownAxes]).join(", ")}`);
+    else if (!this.isCurves) words.push("No row with these choices has a value");
+    document.getElementById("caption").textContent = [...words, ...more].join(". ");
   }
 
   rowAt(cursor) {
-    if (cursor === null) return null;
-    const line = this.isHeat ? cursor.rank : this.made.lines[cursor.rank];
-    const row = this.current.cells[line * this.current.width + cursor.place];
+    const row = cursor === null ? -1 : this.made.cell(cursor);
     return row < 0 || row === undefined ? null : row;
   }
 
@@ -349,22 +362,16 @@ class Explorer {
   }
 
   mark() {
-    const { cursor } = this;
-    if (this.isHeat) this.made.markCursor(cursor === null ? null : cursor.rank * this.current.width + cursor.place);
-    else this.made.markCursor(cursor?.rank ?? null, cursor?.place);
+    this.made.markCursor(this.cursor);
     this.reading.show(this.cursorRow());
   }
 
   key(event) {
     const width = this.current.width;
-    const height = this.isHeat ? this.current.height : this.made.lines.length;
-    const { place, rank } = this.cursor ?? { place: (width - 1) >> 1, rank: (height - 1) >> 1 };
-    const tenth = Math.max(1, Math.round(width / 10));
-    const moves = {
-      ArrowLeft: [place - 1, rank], ArrowRight: [place + 1, rank], ArrowUp: [place, rank + 1], ArrowDown: [place, rank - 1],
-      Home: [0, rank], End: [width - 1, rank], PageUp: [place + tenth, rank], PageDown: [place - tenth, rank],
-      Enter: [place, rank], " ": [place, rank],
-    };
+    const height = this.isCurves ? this.made.lines.length : this.current.height;
+    const first = { place: (width - 1) >> 1, rank: this.isRanking ? height - 1 : (height - 1) >> 1 };
+    const { place, rank } = this.cursor ?? first;
+    const moves = movesFrom(place, rank, width, height);
     if (event.ctrlKey || event.metaKey || event.altKey) return;
     if (event.key === "Escape") this.moveCursor(null);
     else if (event.key === "m" || event.key === "M") this.toBest();
@@ -377,27 +384,6 @@ class Explorer {
   }
 
   toBest() {
-    if (!this.isHeat) {
-      if (this.best !== null) this.moveCursor({ place: this.best.place, rank: this.best.rank });
-      return;
-    }
-    const { width } = this.current;
-    if (this.best >= 0) this.moveCursor({ place: this.best % width, rank: Math.floor(this.best / width) });
+    if (this.best !== null) this.moveCursor(this.best);
   }
 }
-
-function fail(error) {
-  const place = document.getElementById("trouble");
-  place.hidden = false;
-  place.textContent = `This page could not be drawn: ${error.message}`;
-  console.error(error);
-}
-
-async function start() {
-  if (typeof DecompressionStream === "undefined") throw new Error("it needs a browser of 2023 or later");
-  const bytes = await inflated(document.getElementById("packed").textContent.trim());
-  Bokeh.set_log_level("error");
-  window.explorer = new Explorer(new Table(CONTENT, bytes));
-}
-
-start().catch(fail);

@@ -187,9 +187,20 @@ class CurvePicture {
     return best;
   }
 
-  markCursor(rank, place) {
+  at(number, x, y) {
+    const place = placeOf(this.x, x);
+    const rank = place < 0 ? -1 : this.nearest(number, place, y);
+    return rank < 0 ? null : { place, rank };
+  }
+
+  cell({ place, rank }) {
+    return this.curveRows[rank][place];
+  }
+
+  markCursor(cursor) {
+    const { rank, place } = cursor ?? {};
     for (const panel of this.panels) {
-      const row = rank === null ? -1 : this.curveRows[rank][place];
+      const row = cursor === null ? -1 : this.cell(cursor);
       const found = { x: [], y: [] };
       for (const { series } of row < 0 ? [] : panel.curves[rank].lines) {
         const value = this.table.numbers(series.column)[row];

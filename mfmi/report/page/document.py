@@ -16,7 +16,17 @@ from mfmi.report.page.parts import Page
 LIBRARY = ("bokeh", "bokeh-api")
 """Parts of BokehJS that a page carries."""
 
-SCRIPTS = ("unpack.js", "slices.js", "drawing.js", "curves.js", "legend.js", "reading.js", "controls.js")
+SCRIPTS = (
+    "unpack.js",
+    "slices.js",
+    "drawing.js",
+    "curves.js",
+    "ranking.js",
+    "legend.js",
+    "reading.js",
+    "menus.js",
+    *("controls.js", "start.js"),
+)
 
 _KEYS = (
     ("arrow keys", "move the cursor"),

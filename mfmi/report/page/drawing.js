@@ -142,6 +142,7 @@ class HeatPicture {
   }
 
   update(slice, values, phases, scale, edges) {
+    this.slice = slice;
     const places = Array.from(values.keys());
     const known = places.filter((i) => Number.isFinite(values[i]));
     this.mapper.low = scale.low;
@@ -165,8 +166,17 @@ class HeatPicture {
     return { best, ridge: shownRidge.length > 0 };
   }
 
-  markCursor(place) {
-    this.cursor.data = this.box(place === null ? [] : [place]);
+  at(number, x, y) {
+    const place = placeOf(this.x, x), rank = placeOf(this.y, y);
+    return place < 0 || rank < 0 ? null : { place, rank };
+  }
+
+  cell({ place, rank }) {
+    return this.slice.cells[rank * this.slice.width + place];
+  }
+
+  markCursor(cursor) {
+    this.cursor.data = this.box(cursor === null ? [] : [cursor.rank * this.slice.width + cursor.place]);
   }
 }
 

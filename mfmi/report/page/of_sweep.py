@@ -21,6 +21,8 @@ from mfmi.report.network_words import NETWORK, with_words
 from mfmi.report.page.edges import edges_of
 from mfmi.report.page.packing import DIGITS, LEAST_EXPONENT, Packer, packed_column
 from mfmi.report.page.parts import Page, number_axis, word_axis
+from mfmi.report.rank_panels import WIDE as RANKS_WIDE
+from mfmi.report.ranks import DEVIATIONS
 from mfmi.report.scattered import even_axis
 
 if TYPE_CHECKING:
@@ -28,6 +30,7 @@ if TYPE_CHECKING:
 
 _AXIS_NAMES = {"activation": "activation", "weights": "weights", "noise_at": "noise", NETWORK: "norms and noise"}
 _DASHES = {"-": "solid", "--": "dashed", ":": "dotted", "-.": "dashdot"}
+_RANK_MARKERS = {LINEAR: "circle", REPLICA: "square", LOWER: "triangle", UPPER: "inverted_triangle"}
 # Cells along each axis of a picture of points that fill no grid.
 _RASTER = 120
 # Panels whose values span more than this have a logarithmic axis.
@@ -41,6 +44,7 @@ RULES: dict[str, Any] = {
     "decay": DECAY,
     "curve_floor": CURVE_FLOOR,
     "wide": _WIDE,
+    "ranks_wide": RANKS_WIDE,
     "named_ticks": _NAMED_TICKS,
     "best_colour": BEST_COLOR,
     "ridge_colour": RIDGE_COLOR,
@@ -77,7 +81,7 @@ def sweep_page(
     """
     raw = without_missed(rows, [f"mi_{name}" for name in SEARCHED if f"mi_{name}" in rows])
     worded = with_words(raw)
-    varying = [name for name in (*WORDS, *NUMBERS) if worded[name].nunique() > 1]
+    varying = [name for name in (*WORDS, *NUMBERS) if worded[name].nunique() > 1 or name in _always(choice)]
     words = {name: list(dict.fromkeys(worded[name])) for name in varying if name in WORDS}
     order = _order(worded, varying, choice)
     raw, worded = raw.iloc[order], worded.iloc[order]
@@ -110,6 +114,11 @@ def sweep_page(
     return Page(
         title, (said, *summary) if said else tuple(summary), content, packer.text(), (*notes, *more), (), origin
     )
+
+
+def _always(choice: Choice) -> tuple[str, ...]:
+    """Axes that a page has even if they have a single value: what is ranked."""
+    return (choice.x,) if choice.kind == "ranking" else ()
 
 
 def _order(rows: pd.DataFrame, varying: Sequence[str], choice: Choice) -> np.ndarray[Any, np.dtype[np.intp]]:
@@ -164,7 +173,7 @@ def _plain(rows: pd.DataFrame) -> Any:
 
 
 def _pictures(rows: pd.DataFrame, choice: Choice, varying: Sequence[str]) -> Iterator[dict[str, Any]]:
-    """The chosen picture, then all heat maps of two axes, then curves along each axis of numbers."""
+    """The chosen picture, then all heat maps of two axes, curves along each axis of numbers, activations ranked."""
     numbers = [name for name in NUMBERS if name in varying]
     values = {name: np.unique(rows[name].to_numpy(np.float64)) for name in numbers}
     long = [name for name in numbers if len(values[name]) >= LONG]
@@ -173,13 +182,24 @@ def _pictures(rows: pd.DataFrame, choice: Choice, varying: Sequence[str]) -> Ite
     first: tuple[str, str | None] = (choice.x, choice.y)
     pairs = [pair for pair in pairs if set(pair) != set(first)]
     shapes = [first, *pairs, *((name, None) for name in numbers if (name, None) != first)]
+    if "activation" in varying and first != ("activation", None):
+        shapes.append(("activation", None))
     picture: dict[str, Any]
     for x, y in shapes:
+        if x == "activation":
+            yield _ranking([name for name in DEVIATIONS if name in varying])
+            continue
         label = f"curves along {x}" if y is None else f"heat map of {x} and {y}"
         picture = {"kind": "curves" if y is None else "heat", "x": x, "y": y, "label": label, "marked": x != "depth"}
         if y is not None and not {x, y}.isdisjoint(choice.refined) and not fills(rows, (x, y), values, 1.0):
             picture["raster"] = [_numbers(even_axis(axis_of(choice, rows, name), _RASTER)) for name in (x, y)]
         yield picture
+
+
+def _ranking(over: Sequence[str]) -> dict[str, Any]:
+    """Activations, each at those standard deviations at which a quantity is largest."""
+    label = "activations ranked"
+    return {"kind": "ranking", "x": "activation", "y": None, "over": list(over), "label": label, "marked": True}
 
 
 def _entries(rows: pd.DataFrame, choice: Choice, columns: Sequence[Column]) -> Iterator[dict[str, Any]]:
@@ -201,7 +221,9 @@ def _entries(rows: pd.DataFrame, choice: Choice, columns: Sequence[Column]) -> I
     for name in dict.fromkeys((*first, *known)):
         unit = units[name] if units[name] != "1" else ""
         shared = {"label": quantity_name(name), "column": name, "unit": unit, "information": name.startswith("mi_")}
-        yield {**shared, "panels": [_panel((name,), units)]}
+        beside = (LINEAR, REPLICA, LOWER, UPPER) if name in SANDWICH else ()
+        together = tuple(dict.fromkeys((name, *(one for one in beside if one in known))))
+        yield {**shared, "panels": [_panel((name,), units)], "ranking": _rank_panel(together, units)}
 
 
 def _panel(names: Sequence[str], units: Mapping[str, str]) -> dict[str, Any]:
@@ -232,6 +254,16 @@ def _series(name: str, place: int, names: Sequence[str]) -> dict[str, Any]:
         "single": len(names) > 1 and LINEAR in names and name in (LOWER, UPPER, MEAN_FIELD),
         "marked": name in (LINEAR, REPLICA) or (name == LOWER and REPLICA not in names) or len(names) == 1,
     }
+
+
+def _rank_panel(names: Sequence[str], units: Mapping[str, str]) -> dict[str, Any]:
+    """Signs of an activation, that by which it is ranked first, and the bounds as a bar in place of their signs."""
+    panel = _panel(names, units)
+    signs = [one for one in panel["series"] if one["column"] not in (LOWER, UPPER) or one["column"] == names[0]]
+    for sign in signs:
+        sign |= {"label": quantity_name(sign["column"]), "marker": _RANK_MARKERS.get(sign["column"], "diamond")}
+    unit = units[names[0]] if units[names[0]] not in ("", "1") else "dimensionless"
+    return {**panel, "axis": plain(f"{quantity_name(names[0])} ({unit})"), "series": signs}
 
 
 def _first(entries: Sequence[Mapping[str, Any]], choice: Choice) -> int:

@@ -7,16 +7,16 @@ function element(name, attributes = {}, ...children) {
   return made;
 }
 
-// Columns that a quantity draws.
-function columnsOf(quantity) {
-  const names = quantity.panels.flatMap(({ series, areas }) => [
+// Columns that panels draw, a chosen one first.
+function columnsOf(panels, chosen) {
+  const names = panels.flatMap(({ series, areas }) => [
     ...series.map((one) => one.column), ...areas.flatMap((one) => [one.low, one.high])]);
-  return [...new Set(quantity.column === null ? names : [quantity.column, ...names])];
+  return [...new Set(chosen === null ? names : [chosen, ...names])];
 }
 
 // Columns that are named with a row: those of the axes and of the quantity, and the phase.
-function toldOf(table, quantity, axes) {
-  const names = [...axes.filter((name) => name !== null), ...columnsOf(quantity), CONTENT.phase];
+function toldOf(table, drawn, axes) {
+  const names = [...axes, ...drawn, CONTENT.phase];
   return [...new Set(names)].filter((name) => table.columns.has(name));
 }
 

@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from mfmi.report.figure_choice import NUMBERS, Choice
 from mfmi.report.network_words import with_words
 from mfmi.report.page.parts import spread
+from mfmi.report.ranks import DEVIATIONS
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -55,7 +56,7 @@ def thinned(rows: pd.DataFrame, choice: Choice, most: int) -> tuple[NDArray[np.b
         name = _next(kept, choice)
         if name is None:
             raise ValueError(f"there is no room for {count:,} rows on a page, with few values of every number")
-        kept[name] = _fewer(kept[name], most / count, name in (choice.x, choice.y))
+        kept[name] = _fewer(kept[name], most / count, name in _own(choice))
         keep &= np.isin(columns[name], values[name][kept[name]])
     notes = [
         f"{len(places)} of the {len(values[name])} values of {name} are on this page, for it has no room for all "
@@ -63,7 +64,7 @@ def thinned(rows: pd.DataFrame, choice: Choice, most: int) -> tuple[NDArray[np.b
         for name, places in kept.items()
         if len(places) < len(values[name])
     ]
-    if any(len(kept[name]) < len(values[name]) for name in (choice.x, choice.y) if name in kept):
+    if any(len(kept[name]) < len(values[name]) for name in _own(choice) if name in kept):
         notes.append("The largest values that are marked are those of the rows on this page.")
     return keep, tuple(notes)
 
@@ -103,9 +104,14 @@ def thinned_audit(rows: pd.DataFrame, most: int) -> tuple[NDArray[np.bool_], tup
     return keep, tuple(notes)
 
 
+def _own(choice: Choice) -> tuple[str | None, ...]:
+    """Axes of the first picture: of a ranking those over which the largest value is looked for."""
+    return DEVIATIONS if choice.kind == "ranking" else (choice.x, choice.y)
+
+
 def _next(kept: dict[str, NDArray[np.intp]], choice: Choice) -> str | None:
     """The axis of which values are left out next, None where all are short."""
-    shown = [name for name in (choice.x, choice.y) if name in kept]
+    shown = [name for name in _own(choice) if name in kept]
     sliders = [name for name in kept if name not in shown and len(kept[name]) > _FEWEST]
     own = [name for name in shown if len(kept[name]) > 2]
     rest = [name for name in kept if name not in shown and len(kept[name]) > 2]
