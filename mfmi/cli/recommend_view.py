@@ -21,6 +21,8 @@ MEANINGS = {"linear": "linearly readable information", "total": "total informati
 
 # Gradients that change by more than that over the depth are a warning.
 UNEVEN = 4.0
+# Of orthogonal weights beside gaussian ones; the tests of the study count again.
+TRAINED = "less test loss in 16 of 17 cases of digits, 15 of 25 others (docs/evidence.md)"
 # More information by that factor is worth a remark.
 _WORTH = 1.05
 
@@ -45,10 +47,10 @@ def draw(found: Recommendation, console: Console) -> None:
         ratio = found.rotated / found.best.value
         say(
             console,
-            f"orthogonal weights there: {_information(found.rotated)}, {ratio:.3g} times as much; such networks",
+            f"orthogonal weights there: {_information(found.rotated)}, {ratio:.3g} times as much: --weights orthogonal",
             "yellow",
         )
-        say(console, "train better more often (docs/evidence.md): --weights orthogonal", "yellow")
+        say(console, TRAINED, "yellow")
     if any(one.weights != network.weights for one in found.baselines):
         say(console, "orthogonal has orthogonal weights, the others independent ones: see --weights", "dim")
     if _only_linear(found) and not network.model.mixes:

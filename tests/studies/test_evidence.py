@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 from scipy import stats
 
+from mfmi.cli.recommend_view import TRAINED
 from studies.evidence import account, ranking, runs
 from studies.evidence.data import load, split
 from studies.evidence.design import ACTIVATIONS, BIASES, DATA_SETS, GROUPS, WEIGHTS, Case, Design, work
@@ -292,6 +293,60 @@ def test_the_page_says_what_its_tables_say(kept_runs: list[Run]) -> None:
     comparison = account.read_findings(DOCS / "data" / account.COMPARISON, Compared)
     assert account.fill(page, order, comparison, kept_runs) == page
     assert page.count("<!-- table") == 6
+
+
+def below(comparison: list[Compared], held_out: bool, one: str, other: str) -> str:
+    """In how many cases the test loss of a start is below that of another."""
+    losses = {(found.case, found.start): found.loss for found in comparison if found.case.held_out == held_out}
+    cases = {case for case, _ in losses}
+    return f"{sum(losses[case, one] < losses[case, other] for case in cases)} of {len(cases)}"
+
+
+def share(comparison: list[Compared], start: str, verdicts: set[str], held_out: bool | None = None) -> tuple[int, int]:
+    found = [one for one in comparison if one.start == start and held_out in (None, one.case.held_out)]
+    return sum(one.verdict in verdicts for one in found), len(found)
+
+
+def test_the_sentences_say_what_the_tables_say() -> None:
+    comparison = account.read_findings(DOCS / "data" / account.COMPARISON, Compared)
+    order = account.read_findings(DOCS / "data" / account.RANKING, Ranked)
+    said = {name: " ".join((DOCS / name).read_text().split()) for name in ("evidence.md", "howto/gain.md")}
+    page = said["evidence.md"]
+    well, far = {"better", "within"}, {"far worse"}
+
+    def percent(start: str, verdicts: set[str], held_out: bool | None = None) -> str:
+        count, total = share(comparison, start, verdicts, held_out)
+        return f"{100 * count / total:.0f} %"
+
+    both = below(comparison, False, "any, orthogonal", "any"), below(comparison, True, "any, orthogonal", "any")
+    assert f"is below that of `any` in {both[0]} cases of the digits, but in {both[1]} held out" in page
+    kept = below(comparison, False, "kept, orthogonal", "kept"), below(comparison, True, "kept, orthogonal", "kept")
+    assert f"that of `kept, orthogonal` below that of `kept` in {kept[0]}, and in {kept[1]}" in page
+    safe = [share(comparison, start, well, False) for start in ("kept, orthogonal", "any")]
+    assert safe[0] == (17, 17)
+    assert f"in all 17 cases of the digits, the default in {safe[1][0]}; held out" in page
+    held = {share(comparison, start, well, True) for start in ("kept, orthogonal", "any")}
+    assert [f"held out, both are in {count} of {total}" in page for count, total in held] == [True]
+    assert f"is in {percent('any', well, True)} of them, and better in {percent('any', {'better'}, True)}" in page
+    assert share(comparison, "lsuv", well) == (28, 42)
+    assert f"or better, in two thirds and far worse in {percent('lsuv', far)}" in page
+    orthogonal = [percent(start, far) for start in ("any, orthogonal", "kept, orthogonal")]
+    assert f"far worse in {orthogonal[0].split()[0]} to {orthogonal[1]}, the default in {percent('any', far)}" in page
+    plain = below(comparison, False, "kept", "any"), below(comparison, True, "kept", "any")
+    turned = [below(comparison, held_out, "kept, orthogonal", "any, orthogonal") for held_out in (False, True)]
+    assert f"`kept` is below `any` in {plain[0]} cases of the digits and in {plain[1]} held out" in page
+    assert f"of orthogonal weights in {turned[0]} and in {turned[1]}" in page
+    lost = {name: [one.regret for one in order if one.predictor == name] for name in ("kept", "linear", "gradient")}
+    mean, most = ({name: f"{way(regrets):.2f}" for name, regrets in lost.items()} for way in (np.mean, np.max))
+    assert f"costs {mean['kept']} of test loss on average, at most {most['kept']}" in page
+    assert f"by information alone {mean['linear']} and at most {most['linear']}" in page
+    assert f"by the gradients alone {mean['gradient']} and at most {most['gradient']}" in page
+    assert (
+        f"test loss below in {plain[0]} cases of the digits and in {plain[1]} of two smaller data"
+        in said["howto/gain.md"]
+    )
+    assert f"Orthogonal weights had it below in {both[0]} and in {both[1]}" in said["howto/gain.md"]
+    assert f"in {both[0]} cases of digits, {both[1]} others" in TRAINED
 
 
 def test_comparisons_follow_from_the_raw_table(kept_runs: list[Run]) -> None:
