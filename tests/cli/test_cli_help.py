@@ -10,8 +10,12 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import click
+import numpy as np
 import pytest
+from checkpoint_files import normal, save, save_h5, save_onnx, uniform
 from conftest import Outcome
+from onnx import helper
+from sklearn.datasets import load_digits
 
 import mfmi
 from mfmi.cli import reference
@@ -120,6 +124,28 @@ def run_in_shell(script: str, folder: Path) -> None:
     assert done.returncode == 0, done.stderr
 
 
+def write_models(folder: Path) -> None:
+    """The data and checkpoints that examples name: digits, a network of 64, 48 and 10 units, MLP blocks of GPT-2."""
+    np.save(folder / "digits.npy", load_digits().data)
+    inner, outer = uniform((48, 64), 64, 1.0), uniform((10, 48), 48, 1.0, seed=1)
+    layers = {"0.weight": inner, "2.weight": outer}
+    save(folder / "model.safetensors", layers)
+    np.savez(folder / "mlp.npz", **layers)
+    save_h5(folder / "model.h5", {"dense/dense/kernel:0": inner.T, "dense_1/dense_1/kernel:0": outer.T})
+    nodes = [
+        helper.make_node("Gemm", ["x", "0.weight"], ["h"], transB=1),
+        helper.make_node("Tanh", ["h"], ["phi"]),
+        helper.make_node("Gemm", ["phi", "2.weight"], ["y"], transB=1),
+    ]
+    save_onnx(folder / "model.onnx", nodes, layers)
+    (folder / "checkpoints").mkdir()
+    for step in (0, 100):
+        save(folder / "checkpoints" / f"step-{step}.safetensors", layers)
+    blocks = {f"h.{block}.mlp.c_fc.weight": normal((32, 128), 0.02, seed=block) for block in range(3)}
+    blocks |= {f"h.{block}.mlp.c_proj.weight": normal((128, 32), 0.02, seed=9 + block) for block in range(3)}
+    save(folder / "gpt2.safetensors", blocks)
+
+
 @pytest.fixture(scope="session")
 def demo(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder as the examples expect it, the demo's sweep replaced by a small one."""
@@ -128,6 +154,7 @@ def demo(tmp_path_factory: pytest.TempPathFactory) -> Path:
     shutil.copy(folder / "configs" / "tiny.yaml", folder / "configs" / "edge_of_chaos.yaml")
     (folder / "build").mkdir()
     (folder / ".config" / "fish" / "completions").mkdir(parents=True)
+    write_models(folder)
     run_in_shell("mfmi -q sweep configs/tiny.yaml -o build/demo.parquet", folder)
     return folder
 
