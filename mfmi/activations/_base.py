@@ -112,7 +112,9 @@ class Activation(ABC):
     _digest: str = ""
 
     def __init__(self, name: str, **properties: Any) -> None:
-        object.__setattr__(self, "name", name)
+        self._set(name=name, **properties)
+
+    def _set(self, **properties: Any) -> None:
         for key, value in properties.items():
             object.__setattr__(self, key, value)
 

@@ -46,11 +46,8 @@ _LEAST_AROUND_ZERO = 1e-6
 _SAME_PLACE = 1e-9
 
 # V' = E[phi phi' u] / s is evaluated no closer to s = 0: where phi(0) is not 0 rounding grows as 1/sqrt(s).
-_SMALLEST_VARIANCE = 1e-200
+SMALLEST_VARIANCE = 1e-200
 _SMALLEST_VARIANCE_OFFSET = 1e-14
-
-# Distance from a jump, relative to its place, at which the function is taken to be beside it.
-_BESIDE = 1e-9
 
 
 class Integrand(Protocol):
@@ -73,12 +70,6 @@ class Integrand(Protocol):
     def _conditional(self, m: FloatArray, v: FloatArray, refine: float = 1.0, /) -> FloatArray: ...
 
 
-class Jumping(Integrand, Protocol):
-    """Interface of one that jumps at some of its kinks."""
-
-    jumps: tuple[float, ...]
-
-
 def second_moment(phi: Integrand, s: FloatArray, refine: float) -> FloatArray:
     """V(s) = E phi^2."""
     return one_dimension(phi, s, lambda x, rows: phi(x) ** 2, refine)
@@ -92,38 +83,13 @@ def second_moment_slope(phi: Integrand, s: FloatArray, refine: float) -> FloatAr
     """
     offset = float(phi(0.0))
     slope = float(phi.derivative(0.0))
-    at = np.maximum(s, _SMALLEST_VARIANCE if offset == 0.0 else _SMALLEST_VARIANCE_OFFSET)
+    at = np.maximum(s, SMALLEST_VARIANCE if offset == 0.0 else _SMALLEST_VARIANCE_OFFSET)
 
     def integrand(x: FloatArray, rows: RowArray) -> FloatArray:
         derivative = phi.derivative(x)
         return ((phi(x) - offset) * derivative + offset * (derivative - slope)) * (x / at[rows, None])
 
     return one_dimension(phi, at, integrand, refine)
-
-
-def jumping_moment_slope(phi: Jumping, s: FloatArray, refine: float) -> FloatArray:
-    """V'(s) of a function that jumps.
-
-    It is `second_moment_slope` and, for the rise d of phi^2 at each jump t, d t exp(-t^2 / 2 s) / sqrt(8 pi s^3): the
-    part of E[(phi^2)' u] / 2 s that the slope beside a jump does not have. As V itself it ignores phi(t).
-    """
-    places = np.asarray(phi.jumps)
-    below, above = (_beside(phi, places, sign) for sign in (-1.0, 1.0))
-    rise = places * (above * above - below * below)
-    # Without rise there is nothing to add, however narrow the density at 0.
-    places, rise = places[rise != 0.0], rise[rise != 0.0]
-    at = np.maximum(s, _SMALLEST_VARIANCE)[:, None]
-    with np.errstate(under="ignore", over="ignore"):
-        jumped = rise * np.exp(-0.5 * places * (places / at)) / np.sqrt(8.0 * np.pi * at) / at
-    # exp(-t^2 / 2 s) is 0 long before 1 / s overflows.
-    added: FloatArray = np.nan_to_num(jumped, nan=0.0, posinf=0.0, neginf=0.0).sum(axis=1)
-    return second_moment_slope(phi, s, refine) + added
-
-
-def _beside(phi: Jumping, places: FloatArray, sign: float) -> FloatArray:
-    """Limits of phi towards places from one side, extrapolated from outside the error that a place was found with."""
-    step = sign * _BESIDE * np.maximum(np.abs(places), 1.0)
-    return np.asarray(2.0 * phi(places + step) - phi(places + 2.0 * step))
 
 
 def slope_moment(phi: Integrand, s: FloatArray, k: float, refine: float) -> FloatArray:

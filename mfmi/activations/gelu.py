@@ -11,7 +11,8 @@ from scipy.special import ndtr
 from mfmi.activations._arguments import PAIR_MOMENTS
 from mfmi.activations._base import Activation, Piece
 from mfmi.arguments.arrays import FloatArray
-from mfmi.quadrature.normal import density, inverse_mills
+from mfmi.quadrature.normal import inverse_mills
+from mfmi.quadrature.panels import normal_density
 
 _MINIMUM_AT = -0.75179152469356445
 _STEEPEST = 1.1289041451202054
@@ -27,7 +28,7 @@ _SMALL_ANGLE = 0.05
 class Gelu(Activation):
     """phi(u) = u Phi(u), Phi the normal distribution function.
 
-    With a = 1 + s, P = E density(u) density(v) = 1 / (2 pi sqrt(a^2 - k^2)) and E Phi(u) Phi(v) =
+    With a = 1 + s, P = E normal_density(u) normal_density(v) = 1 / (2 pi sqrt(a^2 - k^2)) and E Phi(u) Phi(v) =
     arccos(-k / a) / (2 pi), Stein's lemma gives
 
         K   = k E Phi Phi + P [s^2 + k^2 + s (s^2 - k^2)] / a
@@ -56,9 +57,9 @@ class Gelu(Activation):
         return x * ndtr(x)
 
     def derivative(self, u: ArrayLike) -> FloatArray:
-        """Return Phi(u) + u density(u)."""
+        """Return Phi(u) + u normal_density(u)."""
         x = np.asarray(u, dtype=np.float64)
-        return ndtr(x) + x * density(x)
+        return ndtr(x) + x * normal_density(x)
 
     def log_abs_derivative(self, u: ArrayLike) -> FloatArray:
         """Return ln|phi'(u)|, in the lower tail from the ratio of Phi to the density."""

@@ -11,7 +11,7 @@ from scipy.special import erf, ndtr
 from mfmi.activations._arguments import CLOSED
 from mfmi.activations._base import Activation, Piece
 from mfmi.arguments.arrays import FloatArray
-from mfmi.quadrature.normal import density
+from mfmi.quadrature.panels import normal_density
 
 
 class Sign(Activation):
@@ -69,9 +69,9 @@ class Sign(Activation):
         sigma = np.sqrt(v)
         with np.errstate(divide="ignore", invalid="ignore", over="ignore"):
             t = np.where(v > 0.0, m / sigma, np.inf * self(m))
-            kappa = np.where(v > 0.0, 2.0 * density(t) / sigma, 0.0)
+            kappa = np.where(v > 0.0, 2.0 * normal_density(t) / sigma, 0.0)
         variance = 4.0 * ndtr(t) * ndtr(-t)
-        residual = np.maximum(variance - 4.0 * density(t) ** 2, 0.0)
+        residual = np.maximum(variance - 4.0 * normal_density(t) ** 2, 0.0)
         return np.stack([erf(t / math.sqrt(2.0)), variance, kappa, residual])
 
     def _conditional_log_slope(self, m: FloatArray, v: FloatArray, refine: float = 1.0) -> FloatArray:

@@ -11,7 +11,7 @@ from typing import Any, ClassVar
 import numpy as np
 from numpy.typing import ArrayLike
 
-from mfmi.activations import _choice, _identity, _probe, _quadrature, _resolution, _steepness, _uniform, _waves
+from mfmi.activations import _choice, _identity, _jumps, _probe, _quadrature, _resolution, _steepness, _uniform, _waves
 from mfmi.activations._arguments import PAIR_MOMENTS
 from mfmi.activations._base import Activation, Piece
 from mfmi.activations._vectorised import RANGE, SINGLE, check_vectorised, values
@@ -126,10 +126,6 @@ class UserActivation(Activation):
             size = np.where(distance < _LINEAR, edge * distance, size)
         with np.errstate(divide="ignore"):
             return np.log(size)[()]
-
-    def _set(self, **properties: Any) -> None:
-        for key, value in properties.items():
-            object.__setattr__(self, key, value)
 
     def _places(self) -> _resolution.Panels:
         """Find kinks and a period; return panels on which the function is smooth."""
@@ -333,7 +329,7 @@ class UserActivation(Activation):
         return self.wave.joined(s, far, lambda near: self._near_second_moment_slope(near, refine))
 
     def _near_second_moment_slope(self, s: FloatArray, refine: float) -> FloatArray:
-        of_kind = _quadrature.jumping_moment_slope if self.jumps else _quadrature.second_moment_slope
+        of_kind = _jumps.jumping_moment_slope if self.jumps else _quadrature.second_moment_slope
         return of_kind(self, s, refine)
 
     def _slope_moment(self, s: FloatArray, k: float, refine: float = 1.0) -> FloatArray:
@@ -380,8 +376,7 @@ class UserActivation(Activation):
 
     def _conditional(self, m: FloatArray, v: FloatArray, refine: float = 1.0) -> FloatArray:
         stein_from = _STEIN_FROM if self._slope is None else math.inf
-        split = bool(self.jumps)
-        wave = self.wave
+        wave, split = self.wave, bool(self.jumps)
         if wave is None:
             return _quadrature.conditional(self, m, v, refine, stein_from=stein_from, stein_split=split)
         result = wave.conditional(m, v)

@@ -11,7 +11,8 @@ import numpy as np
 
 from mfmi.bounds import estimators
 from mfmi.bounds.estimate import Estimate, closed, mean_of
-from mfmi.bounds.problem import Channels, Problem, phi_full, phi_known
+from mfmi.bounds.noise import phi_known
+from mfmi.bounds.problem import Channels, Problem, phi_full
 
 
 def mean_field(problem: Problem) -> Estimate:

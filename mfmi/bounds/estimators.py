@@ -12,7 +12,8 @@ from numpy.typing import NDArray
 
 from mfmi.arguments.arrays import FloatArray
 from mfmi.bounds.estimate import FAINT, NODES, Estimate, closed, smaller
-from mfmi.bounds.problem import Channels, Problem, chain_of, less_noise, phi_full, phi_known
+from mfmi.bounds.noise import less_noise, phi_known
+from mfmi.bounds.problem import Channels, Problem, chain_of, phi_full
 from mfmi.chain.potential import carries
 from mfmi.chain.search import solve
 from mfmi.channels.closed.bounds import EntropyPowerLower, FisherLower, GaussianUpper, LinearLower

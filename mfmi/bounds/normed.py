@@ -151,10 +151,9 @@ REGISTRY: dict[str, Callable[[Problem], Estimate]] = {
     "mi_fisher": fisher,
     "mi_gaussian_upper": gaussian_upper,
     "mi_replica": replica,
-    "mi_replica_error": OPTIONAL_REGISTRY["mi_replica_error"],
-    "mi_layerwise_error": OPTIONAL_REGISTRY["mi_layerwise_error"],
-    "mi_fisher_error": OPTIONAL_REGISTRY["mi_fisher_error"],
-    "mi_gaussian_upper_error": OPTIONAL_REGISTRY["mi_gaussian_upper_error"],
-    "mmse": OPTIONAL_REGISTRY["mmse"],
+    **{
+        name: OPTIONAL_REGISTRY[name]
+        for name in ("mi_replica_error", "mi_layerwise_error", "mi_fisher_error", "mi_gaussian_upper_error", "mmse")
+    },
 }
 """Columns of plain networks with norms or relative noise that are not known of streams, or of these by other means."""

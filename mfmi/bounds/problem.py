@@ -31,7 +31,7 @@ from mfmi.channels.layers import Direct, Surrogate, Tabulated
 from mfmi.channels.observed.activation import is_step
 from mfmi.channels.observed.outputs import ActivationOutput, GaussianOutput, LinearOutput, Output
 from mfmi.channels.protocols import ChannelValues, LayerChannel, Source
-from mfmi.channels.sources import CorrelatedInput, FirstLayer, GaussianInput, PriorInput
+from mfmi.channels.sources import FirstLayer, source_of
 from mfmi.meanfield import Trajectory
 from mfmi.networks.model import GAUSSIAN, SQUARE, Model
 from mfmi.networks.priors import MixturePrior
@@ -162,13 +162,7 @@ class Problem:
 
     def source(self, variance: FloatArray) -> Source:
         """The input's channel, its entries of the given variance."""
-        prior = self.model.prior
-        if isinstance(prior, MixturePrior):
-            return PriorInput(prior, variance)
-        if prior.is_white:
-            return GaussianInput(variance)
-        values, counts = np.unique(np.asarray(prior.eigenvalues), return_counts=True)
-        return CorrelatedInput(variance, values, counts / len(prior.eigenvalues))
+        return source_of(self.model.prior, variance)
 
     @cached_property
     def by_mode(self) -> Problem:
@@ -327,32 +321,8 @@ class Problem:
 
     def take(self, chosen: NDArray[np.intp]) -> Problem:
         """The problem of some of the points."""
-        return Problem(
-            self.propagation,
-            self.rows[chosen],
-            self.weights,
-            self.sigma_w2[chosen],
-            self.output_noise[chosen],
-            self.input_variance[chosen],
-            self.depth[chosen],
-            self.model,
-        )
-
-
-def less_noise(problem: Problem, channels: Channels, full: Estimate, unique: bool = False) -> Estimate:
-    """`Phi_full - Phi_known`: what the observed layer knows of everything, less what it knows of the noise."""
-    noisy = np.flatnonzero(channels.hidden.has_noise & (problem.depth > 1))
-    if not len(noisy):
-        return full
-    value, residual, converged = full.value.copy(), full.residual.copy(), full.converged.copy()
-    noise = phi_known(problem.take(noisy), channels.take(noisy), unique=unique)
-    value[noisy] = np.maximum(value[noisy] - noise.value, 0.0)
-    residual[noisy] = np.maximum(residual[noisy], noise.residual)
-    converged[noisy] &= noise.converged
-    coexisting, error = full.coexisting.copy(), full.error.copy()
-    coexisting[noisy] |= noise.coexisting
-    error[noisy] += noise.error
-    return full._replace(value=value, residual=residual, converged=converged, coexisting=coexisting, error=error)
+        arrays = ("rows", "sigma_w2", "output_noise", "input_variance", "depth")
+        return replace(self, **{name: getattr(self, name)[chosen] for name in arrays})
 
 
 def phi_full(problem: Problem, *rivals: Channels, unique: bool = False) -> Estimate:
@@ -377,7 +347,7 @@ def phi_full(problem: Problem, *rivals: Channels, unique: bool = False) -> Estim
     )
     deep = np.flatnonzero(problem.length > 1)
     if len(deep):
-        rest = _after(1, problem.take(deep), [channels.take(deep) for channels in rivals], first[deep], unique)
+        rest = phi_after(1, problem.take(deep), [channels.take(deep) for channels in rivals], first[deep], unique)
         # The chain begins after the matrix: its error is one of the layer's pre-activations, and that of the input is
         # `q_x (1 - alpha_1 A_1 V_1)`, as theory (12) gives it where V_1 is the prior variance.
         rest = rest._replace(mmse=problem.input_variance[deep] * (1.0 - wide + wide * rest.mmse))
@@ -386,15 +356,7 @@ def phi_full(problem: Problem, *rivals: Channels, unique: bool = False) -> Estim
     return found
 
 
-def phi_known(problem: Problem, *rivals: Channels, unique: bool = False) -> Estimate:
-    """`Phi_known`: information about the noise on the way, the input being given; all depths above 1.
-
-    The largest by any of the channels, as in `phi_full`.
-    """
-    return _after(int(problem.factors.last[0]) + 1, problem, rivals, np.zeros(len(problem.rows)), unique)
-
-
-def _after(gone: int, problem: Problem, rivals: Sequence[Channels], variance: FloatArray, unique: bool) -> Estimate:
+def phi_after(gone: int, problem: Problem, rivals: Sequence[Channels], variance: FloatArray, unique: bool) -> Estimate:
     """Potential of networks with a given variance after the first `gone` of their matrices; all longer than that.
 
     The `mmse` of the result is the share `1 - A V` that is left of that variance, NaN for a bound.

@@ -11,7 +11,7 @@ from mfmi.channels.closed.coordinates import remaining
 from mfmi.channels.elementwise import gaussian_input, information_of
 from mfmi.channels.priors import InputChannel, input_channel
 from mfmi.channels.protocols import ClosedForm, LayerChannel, Rows
-from mfmi.networks.priors import InputPrior
+from mfmi.networks.priors import InputPrior, MixturePrior
 
 
 @dataclass(frozen=True)
@@ -92,6 +92,16 @@ class PriorInput(ClosedForm):
     def take(self, rows: Rows) -> PriorInput:
         """See `Source.take`."""
         return PriorInput(self.prior, self.variance[rows])
+
+
+def source_of(prior: InputPrior, variance: FloatArray) -> GaussianInput | CorrelatedInput | PriorInput:
+    """The channel of an input of a law, its entries of the given variance, shape (n,)."""
+    if isinstance(prior, MixturePrior):
+        return PriorInput(prior, variance)
+    if prior.is_white:
+        return GaussianInput(variance)
+    values, counts = np.unique(np.asarray(prior.eigenvalues), return_counts=True)
+    return CorrelatedInput(variance, values, counts / len(prior.eigenvalues))
 
 
 @dataclass(frozen=True)

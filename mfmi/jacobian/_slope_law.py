@@ -17,6 +17,7 @@ from mfmi.activations._uniform import FAR, wrapped
 from mfmi.arguments.arrays import FloatArray
 from mfmi.errors import NumericsError
 from mfmi.quadrature.gaussian import legendre_rule
+from mfmi.quadrature.panels import normal_density
 
 Complex = NDArray[np.complex128]
 
@@ -299,13 +300,9 @@ def _line(phi: Activation, deviation: float, cells: int) -> _Line:
             raise NumericsError(
                 f"the slopes of {phi.name} vary too fast at a variance of {deviation * deviation:.4g} for their law"
             )
-        return _Line(np.linspace(-_TAIL, _TAIL, 2 * max(count, cells) + 1), _TAIL, _normal)
+        return _Line(np.linspace(-_TAIL, _TAIL, 2 * max(count, cells) + 1), _TAIL, normal_density)
     grid = scale * np.sinh(np.linspace(-1.0, 1.0, 2 * cells + 1) * np.arcsinh(_TAIL / scale))
-    return _Line(grid, _TAIL, _normal)
-
-
-def _normal(z: FloatArray) -> FloatArray:
-    return np.asarray(np.exp(-0.5 * z * z) / np.sqrt(2.0 * np.pi))
+    return _Line(grid, _TAIL, normal_density)
 
 
 def _cells(

@@ -9,18 +9,11 @@ from mfmi.arguments.arrays import FloatArray
 from mfmi.quadrature.panels import REACH, ScalarFunction, normal_density
 
 _SQRT_HALF_PI = float(np.sqrt(0.5 * np.pi))
-_SQRT_TWO_PI = float(np.sqrt(2.0 * np.pi))
 
 # From here down the continued fraction below, started from the fixed point of its last step, converges to rounding
 # error within its depth.
 _FRACTION_FROM = -2.5
 _FRACTION_DEPTH = 50
-
-
-def density(t: FloatArray) -> FloatArray:
-    """Density of the standard normal law, elementwise."""
-    peak: FloatArray = np.exp(-0.5 * t * t) / _SQRT_TWO_PI
-    return peak
 
 
 def inverse_mills(t: FloatArray) -> FloatArray:
@@ -45,7 +38,7 @@ def ramp_moments(t: FloatArray) -> tuple[FloatArray, FloatArray, FloatArray]:
     tuple of three ndarrays, shape of t
     """
     zeroth = ndtr(t)
-    peak = density(t)
+    peak = normal_density(t)
     first = t * zeroth + peak
     second = t * first + zeroth
     low = t < _FRACTION_FROM
@@ -133,8 +126,8 @@ def _truncated_terms(a: FloatArray, b: FloatArray) -> tuple[FloatArray, FloatArr
     With the upper end in the lower tail both are taken relative to the density there, which may underflow.
     """
     finite_a, finite_b = np.where(np.isfinite(a), a, 0.0), np.where(np.isfinite(b), b, 0.0)
-    a_peak = np.where(np.isfinite(a), finite_a * density(finite_a), 0.0)
-    b_peak = np.where(np.isfinite(b), finite_b * density(finite_b), 0.0)
+    a_peak = np.where(np.isfinite(a), finite_a * normal_density(finite_a), 0.0)
+    b_peak = np.where(np.isfinite(b), finite_b * normal_density(finite_b), 0.0)
     p = ndtr(b) - ndtr(a)
     log_p, exponent = np.log(p), (a_peak - b_peak) / p
     tail = b < 0.0
