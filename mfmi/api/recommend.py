@@ -33,8 +33,8 @@ from mfmi.processes.reporting import reporting
 from mfmi.recommendation.branches import StreamRecommendation, is_stream, recommend_branch
 from mfmi.recommendation.code import code
 from mfmi.recommendation.ranking import Ranking, rank
+from mfmi.recommendation.recommend import recommend as search
 from mfmi.recommendation.results import NetworkFamily, Recommendation
-from mfmi.recommendation.search import recommend as search
 from mfmi.recommendation.table import columns_of, columns_of_stream, rows_of, rows_of_ranking, rows_of_stream
 from mfmi.storage.frames import Answer
 from mfmi.storage.provenance import information_unit, provenance_of_command

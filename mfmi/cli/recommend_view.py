@@ -14,7 +14,7 @@ from mfmi.names import STATUS
 if TYPE_CHECKING:
     from rich.console import Console
 
-    from mfmi.recommendation.results import NetworkFamily, Optimum, Recommendation
+    from mfmi.recommendation.results import Beyond, NetworkFamily, Optimum, Recommendation
 
 MEANINGS = {"linear": "linearly readable information", "total": "total information (best lower bound)"}
 
@@ -25,6 +25,9 @@ UNEVEN = 4.0
 TRAINED = "less test loss in 16 of 17 cases of digits, 15 of 25 others (docs/evidence.md)"
 # More information by that factor is worth a remark.
 _WORTH = 1.05
+# Beyond a limit: what is less than that share above the best is no more; a larger factor is no number; variances that
+# are larger by that are the reason.
+_MORE, _FACTOR, _LARGER = 1.001, 1e3, 2.0
 
 
 def draw(found: Recommendation, console: Console) -> None:
@@ -184,6 +187,9 @@ def _draw_optimum(
         say(console, f"  what this rests on: {STATUS[best.quantity]}", "dim")
     if best.limits:
         say(console, f"  {_limit_words(best)}", "yellow")
+    for one in best.beyond:
+        for words in _beyond_words(network, best, one):
+            say(console, f"    {words}", "yellow")
     if not best.steady:
         say(console, "  held by a variance that repels, which networks of finite width leave:", "yellow")
         say(console, f"  an error of it grows {best.swing:.3g}-fold up to layer {network.depth}", "yellow")
@@ -224,6 +230,20 @@ def _limit_words(best: Optimum) -> str:
         "unbounded": "just above, variances grow without bound",
     }
     return "; ".join(words[limit] for limit in best.limits)
+
+
+def _beyond_words(network: NetworkFamily, best: Optimum, one: Beyond) -> list[str]:
+    """Say what is to be had beyond a limit, and at what price."""
+    if one.value <= _MORE * best.value:
+        return ["beyond it there is no more"]
+    ratio = one.value / best.value
+    times = f"{ratio:.3g} times as much" if ratio < _FACTOR else "far more"
+    still = ", rising" if one.rises else ""
+    place = f"sigma_w {one.sigma_w:.4g}, sigma_b {one.sigma_b:.3g}"
+    words = [f"beyond it, {place}: {_information(one.value)} {network.unit}, {times}{still}"]
+    if one.growth >= _LARGER:
+        words.append(f"where variances are {one.growth:.3g} times as large beside the noise")
+    return words
 
 
 def _phase(best: Optimum) -> str:

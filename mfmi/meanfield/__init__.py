@@ -2,7 +2,7 @@
 
 from mfmi.meanfield._architecture import Architecture
 from mfmi.meanfield._edge import EdgeCurve, EdgeOfChaos, edge_curve, edge_of_chaos
-from mfmi.meanfield._fixed_points import FixedPoint, FixedPoints, fixed_point, fixed_points
+from mfmi.meanfield._fixed_points import FixedPoint, FixedPoints, fixed_point, fixed_points, is_bounded
 from mfmi.meanfield._maps import Trajectory, pair_gaps, trajectory
 from mfmi.meanfield._power_laws import PowerLaws, power_laws
 from mfmi.meanfield._rounding import NUMBER_FORMATS, NumberFormat
@@ -26,6 +26,7 @@ __all__ = [
     "edge_of_chaos",
     "fixed_point",
     "fixed_points",
+    "is_bounded",
     "pair_gaps",
     "power_laws",
     "propagate",

@@ -123,6 +123,31 @@ def fixed_point(
     return FixedPoint(**{name: values.reshape(shape)[()] for name, values in joined(parts).items()})
 
 
+@np.errstate(over="ignore", invalid="ignore")
+def is_bounded(
+    phi: Activation,
+    sigma_w: ArrayLike,
+    sigma_b: ArrayLike = 0.0,
+    sigma_noise: ArrayLike = 0.0,
+    input_variance: ArrayLike = 1.0,
+) -> NDArray[np.bool_]:
+    """Whether variances stay bounded over the depth: `fixed_point` has a finite `q_star`, at a part of its cost.
+
+    Parameters
+    ----------
+    phi : the activation.
+    sigma_w, sigma_b, sigma_noise, input_variance : as in `fixed_point`.
+
+    Returns
+    -------
+    numpy.ndarray
+        Of the broadcast shape.
+    """
+    shape, w2, b2, h2, s_1 = _variances(sigma_w, sigma_b, sigma_noise, input_variance)
+    parts = [reached(phi, w2[rows], (b2 + h2)[rows], s_1[rows]).s for rows in in_parts("fixed points", len(w2))]
+    return np.isfinite(np.concatenate(parts)).reshape(shape)
+
+
 def _of_part(
     phi: Activation, w2: FloatArray, b2: FloatArray, h2: FloatArray, s_1: FloatArray
 ) -> dict[str, NDArray[Any]]:

@@ -54,9 +54,12 @@ def gradient_factor(
     s, log_squared = w2 * input_variance + shift, np.zeros_like(w2)
     with np.errstate(over="ignore", invalid="ignore", divide="ignore"):
         for _ in range(depth - 1):
-            slope = w2 * np.asarray(phi.slope_moment(s))
-            log_squared += np.log(slope)
-            s = w2 * np.asarray(phi.second_moment(s)) + shift
+            # Where variances have left the numbers slopes on the way there were far above 1: so have gradients.
+            here = np.isfinite(s)
+            finite = np.where(here, s, 1.0)
+            slope = w2 * np.asarray(phi.slope_moment(finite))
+            log_squared += np.where(here, np.log(slope), np.inf)
+            s = np.where(here, w2 * np.asarray(phi.second_moment(finite)) + shift, np.inf)
         return np.exp(0.5 * log_squared)
 
 

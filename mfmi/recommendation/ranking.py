@@ -46,7 +46,7 @@ def rank(
     before_each
         Called with the place of a network and the network before it is looked at.
     gradients
-        "any" or "kept", as of `mfmi.recommendation.search.recommend`.
+        "any" or "kept", as of `mfmi.recommendation.recommend.recommend`.
     """
     found: list[tuple[NetworkFamily, Optimum]] = []
     missing: dict[str, None] = {}

@@ -9,12 +9,12 @@ from functools import cached_property
 from typing import Any
 
 import numpy as np
-from numpy.typing import ArrayLike
+from numpy.typing import ArrayLike, NDArray
 
 from mfmi.activations import Activation
 from mfmi.arguments.arrays import FloatArray
 from mfmi.bounds.evaluate import SEARCHED, evaluate_points, has_missed
-from mfmi.meanfield import NUMBER_FORMATS, FixedPoint, StreamEnds, fixed_point, stream_ends
+from mfmi.meanfield import NUMBER_FORMATS, FixedPoint, StreamEnds, fixed_point, is_bounded, stream_ends
 from mfmi.names import DEFAULT_ESTIMATORS, LOWER_BOUNDS, SIGMA_NOISE, TOTAL
 from mfmi.networks.convolution import Convolution
 from mfmi.networks.model import SQUARE, Model
@@ -116,6 +116,12 @@ class NetworkFamily:
             )
         return stream_ends(architecture(self.activation, self.points(sigma_w, sigma_b), self.depth))
 
+    def bounded(self, sigma_w: ArrayLike, sigma_b: ArrayLike) -> NDArray[np.bool_]:
+        """Whether variances stay bounded in networks of such layers without end, shape (n,)."""
+        if self.is_plain:
+            return np.atleast_1d(is_bounded(self.activation, sigma_w, sigma_b, self.hidden_noise, self.input_variance))
+        return np.asarray(np.isfinite(np.atleast_1d(self.ends(sigma_w, sigma_b).q_star)))
+
     def values(self, quantity: str, sigma_w: ArrayLike, sigma_b: ArrayLike) -> FloatArray:
         """Information at some standard deviations, shape (n,); NaN where there is no value."""
         return self.table((quantity,), sigma_w, sigma_b)[quantity]
@@ -126,6 +132,11 @@ class NetworkFamily:
         if not self.is_plain:
             return np.full(len(w), np.nan)
         return gradient_factor(self.activation, self.depth, w, b, self.hidden_noise, self.input_variance)
+
+    def variance(self, sigma_w: ArrayLike, sigma_b: ArrayLike) -> FloatArray:
+        """Pre-activation variance of the observed layer, shape (n,); inf where it leaves the numbers."""
+        points = self.points(sigma_w, sigma_b)
+        return np.asarray(evaluate_points(points, [self.depth], ("linear",), self.unit, model=self.model)["q"])
 
     def table(
         self, quantities: Sequence[str], sigma_w: ArrayLike, sigma_b: ArrayLike, weights: str | Sequence[str] = ""
@@ -140,6 +151,27 @@ class NetworkFamily:
         found = evaluate_points(points, [self.depth], estimators, self.unit, model=self.model)
         table = {q: np.asarray(found["mi_lower" if q == TOTAL else f"mi_{q}"]) for q in quantities}
         return {q: np.where(has_missed(q, found["message"]), np.nan, values) for q, values in table.items()}
+
+
+@dataclass(frozen=True)
+class Beyond:
+    """A place beyond a limit of the search: said, never recommended.
+
+    Attributes
+    ----------
+    limits : the limits of the search that it lies beyond, as in `Optimum`.
+    sigma_w, sigma_b : the standard deviations.
+    value : the quantity there.
+    rises : whether it still rises where looking beyond ends too; without meaning beyond "unbounded".
+    growth : variance of the observed layer over that at the recommended place.
+    """
+
+    limits: tuple[str, ...]
+    sigma_w: float
+    sigma_b: float
+    value: float
+    rises: bool
+    growth: float
 
 
 @dataclass(frozen=True)
@@ -161,6 +193,7 @@ class Optimum:
         observed layer. Beside a repelling fixed point it is large, and no finite width stays there.
     gradient : factor by which gradients change from the last layer to the first; NaN where it is not known.
     replica : all information there, by the replica value; NaN where it is not known or the network is a deep one.
+    beyond : what lies beyond `limits`, where it was looked for.
     """
 
     quantity: str
@@ -176,6 +209,7 @@ class Optimum:
     swing: float
     gradient: float
     replica: float = math.nan
+    beyond: tuple[Beyond, ...] = ()
 
     @property
     def trainable_depth(self) -> float:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 import numpy as np
@@ -13,26 +12,14 @@ from mfmi.activations import Activation
 from mfmi.arguments.arrays import FloatArray
 from mfmi.bounds.convolutional import KNOWN as OF_CORRELATED
 from mfmi.bounds.structured import COUPLED
-from mfmi.initialisers import Preset
-from mfmi.initialisers import get as preset
 from mfmi.meanfield import edge_of_chaos
-from mfmi.names import QUANTITIES, STRUCTURED_ESTIMATORS, TOTAL, usual_estimators
+from mfmi.names import QUANTITIES, STRUCTURED_ESTIMATORS, TOTAL
 from mfmi.networks.ends import edge_of_normalised
 from mfmi.networks.structure import ratio_alone, unused
 from mfmi.processes.progress import Stage, stage
 from mfmi.recommendation.gradients import kept, places_that_keep, swing_of
-from mfmi.recommendation.results import (
-    Baseline,
-    NetworkFamily,
-    NoOptimumError,
-    Optimum,
-    Recommendation,
-)
+from mfmi.recommendation.results import NetworkFamily, NoOptimumError, Optimum
 from mfmi.recommendation.stencil import Stencil
-
-# What recipes and libraries start with, by the names of `mfmi.initialisers`. In square layers lecun, keras.layers.Dense
-# and flax.linen.Dense are what glorot is.
-BASELINES = ("he", "glorot", "orthogonal", "torch.nn.Linear", "haiku.Linear")
 
 # The search: sigma_w between these multiples of what keeps the largest slope at 1, and sigma_b up to this.
 WEIGHTS_WITHIN = (0.1, 5.0)
@@ -48,7 +35,7 @@ _RIDGE_DEPTH = 200
 _PEAKS = 3
 # A peak is followed while it reaches this share of the highest; a stencil near a peak misses less than that.
 FOLLOWED = 0.9
-_TOLERANCE, _ROUGH = 1e-4, 2e-3
+_TOLERANCE, ROUGH = 1e-4, 2e-3
 _MOST_ROUNDS = 40
 
 # After an even activation what is not more than this is rounding.
@@ -59,7 +46,7 @@ PLATEAU = 0.01
 
 
 @dataclass
-class _Search:
+class Search:
     """A quantity over (sigma_w, sigma_b) with memory; -inf where it has no value or variances grow without bound.
 
     `known` is what counts of it, the whole or what `kept` leaves of it; `whole` is the quantity itself.
@@ -72,6 +59,7 @@ class _Search:
     whole: dict[tuple[float, float], float] = field(default_factory=dict)
 
     def __call__(self, sigma_w: ArrayLike, sigma_b: ArrayLike) -> FloatArray:
+        """What counts of the quantity at some places, shape (n,)."""
         w, b = (np.atleast_1d(part).astype(float) for part in np.broadcast_arrays(sigma_w, sigma_b))
         keys = list(zip(w.tolist(), b.tolist(), strict=True))
         new = [key for key in dict.fromkeys(keys) if key not in self.known]
@@ -89,8 +77,7 @@ class _Search:
     def _values(self, places: FloatArray) -> FloatArray:
         w, b = places.T
         net = self.network
-        end = net.ends(w, b)
-        bounded = np.flatnonzero(np.isfinite(end.q_star))
+        bounded = np.flatnonzero(net.bounded(w, b))
         values = np.full(len(w), -np.inf)
         if len(bounded):
             found = net.values(self.quantity, w[bounded], b[bounded])
@@ -101,94 +88,6 @@ class _Search:
     def best(self) -> tuple[float, float]:
         """The point of largest value among all seen; of several that of the smallest standard deviations."""
         return min(self.known, key=lambda place: (-self.known[place], place))
-
-
-def recommend(
-    network: NetworkFamily,
-    by: str = "linear",
-    sigma_b: float | None = None,
-    presets: Sequence[Preset] = (),
-    gradients: str = "any",
-) -> Recommendation:
-    """Find the initialisation that carries most information.
-
-    Parameters
-    ----------
-    network
-        What it is for.
-    by
-        What to maximise, of `mfmi.names.QUANTITIES`; the linearly readable information by default.
-    sigma_b
-        Standard deviation of the biases; searched for between 0 and `BIASES_UP_TO` where None.
-    presets
-        Initialisations to compare with, besides `BASELINES`.
-    gradients
-        "any": all of the information counts; "kept": as far as `mfmi.recommendation.gradients.kept` leaves it.
-
-    Returns
-    -------
-    Recommendation
-
-    Raises
-    ------
-    ValueError
-        The quantity is unknown, or has no value anywhere for this network.
-    """
-    best = optimum(network, by, sigma_b, gradients=gradients)
-    counterpart = "linear" if by != "linear" else TOTAL
-    try:
-        other = optimum(network, counterpart, sigma_b, tolerance=_ROUGH, plateau=False)
-    except NoOptimumError:
-        other = None
-    there = [(one.sigma_w, one.sigma_b, network.weights) for one in (best, other or best)]
-    others = {one.label: one for one in (*map(preset, BASELINES), *presets)}
-    # The weights of the others have their own law, also beside an orthogonal ensemble.
-    there += [(one.sigma_w, one.sigma_b, _ensemble(one)) for one in others.values()]
-    there.append((best.sigma_w, best.sigma_b, "orthogonal"))
-    w, b, weights = zip(*there, strict=True)
-    values = network.table((by, counterpart), w, b, weights)
-    if _hides_sign(network):
-        values["linear"] = np.zeros_like(values["linear"])
-    whole = _replica(network, by, (w[:-1], b[:-1], weights[:-1]), values)
-    crossed = {by: float(values[by][1]) if other else math.nan, counterpart: float(values[counterpart][0])}
-    end, gradient = network.ends(w, b), network.gradient(w, b)
-    baselines = tuple(
-        Baseline(
-            name,
-            w[i],
-            b[i],
-            weights[i],
-            end.phase[i] or "unknown",
-            float(end.chi_1[i]),
-            float(end.xi_c[i]),
-            {q: float(v[i]) for q, v in values.items()},
-            float(gradient[i]),
-            float(whole[i]),
-        )
-        for i, name in enumerate(others, 2)
-    )
-    best = replace(best, replica=float(whole[0]))
-    other = other and replace(other, replica=float(whole[1]))
-    rotated = float(values[by][-1]) if network.weights == "gaussian" else math.nan
-    return Recommendation(network, gradients, best, other, rotated, crossed, baselines)
-
-
-def _replica(
-    network: NetworkFamily,
-    by: str,
-    places: tuple[Sequence[float], Sequence[float], Sequence[str]],
-    values: Mapping[str, FloatArray],
-) -> FloatArray:
-    """The replica value at some places, NaN of networks that are not plain or so deep that it takes long."""
-    if by == "replica":
-        return values[by]
-    if "replica" not in usual_estimators(network.is_plain, not network.is_plain, len(places[0]) * network.depth):
-        return np.full(len(places[0]), math.nan)
-    return network.table(("replica",), *places)["replica"]
-
-
-def _ensemble(one: Preset) -> str:
-    return "orthogonal" if one.initialiser.law == "orthogonal" else "gaussian"
 
 
 def optimum(
@@ -209,13 +108,13 @@ def optimum(
     Parameters
     ----------
     network, quantity, sigma_b
-        As in `recommend`.
+        As in `mfmi.recommendation.recommend.recommend`.
     tolerance
         Relative accuracy of sigma_w, about; that of sigma_b is ten times coarser.
     plateau
         Whether to look for the plateau too.
     gradients
-        As in `recommend`.
+        As in `mfmi.recommendation.recommend.recommend`.
 
     Raises
     ------
@@ -224,7 +123,7 @@ def optimum(
     """
     if quantity not in QUANTITIES:
         raise ValueError(f"quantity must be one of {', '.join(QUANTITIES)}, not {quantity!r}")
-    if quantity == "linear" and _hides_sign(network):
+    if quantity == "linear" and hides_sign(network):
         # E phi' = 0: what comes out is uncorrelated with what goes in, and any value of it is rounding.
         raise NoOptimumError(
             f"no linear decoder reads anything after {network.activation.name}, which is even: maximise the total "
@@ -240,14 +139,14 @@ def optimum(
         raise NoOptimumError(
             "how far gradients are kept is known of plain networks of differentiable activations: search with any"
         )
-    search = _Search(network, quantity, gradients)
-    within, sigma_b = _searched(network, sigma_b)
+    search = Search(network, quantity, gradients)
+    within, sigma_b = searched(network, sigma_b)
     with stage(f"search {network.activation.name}, {quantity}", 1.0) as work:
         return _found(search, within, sigma_b, tolerance, plateau, work)
 
 
 def _found(
-    search: _Search, within: tuple[float, float], sigma_b: float | None, tolerance: float, plateau: bool, work: Stage
+    search: Search, within: tuple[float, float], sigma_b: float | None, tolerance: float, plateau: bool, work: Stage
 ) -> Optimum:
     """Look at the grid, climb its peaks and describe the highest."""
     network, quantity = search.network, search.quantity
@@ -257,15 +156,15 @@ def _found(
         raise NoOptimumError(
             f"{quantity} has no value for {network.activation.name} with {network.weights} weights at any sigma_w"
         )
-    if max(search.whole.values()) <= (_FAINT if _hides_sign(network) else 0.0):
+    if max(search.whole.values()) <= (_FAINT if hides_sign(network) else 0.0):
         raise NoOptimumError(
             f"{quantity} is 0 up to rounding after {network.activation.name} at any sigma_w: maximise by replica"
         )
-    _climb(search, probes, tolerance, work)
+    climb(search, probes, tolerance, work)
     return _described(search, within, sigma_b is None, tolerance, plateau)
 
 
-def _searched(network: NetworkFamily, sigma_b: float | None) -> tuple[tuple[float, float], float | None]:
+def searched(network: NetworkFamily, sigma_b: float | None) -> tuple[tuple[float, float], float | None]:
     """The sigma_w between which is searched, and the sigma_b; what changes nothing is 1, or 0, and not searched."""
     within = weight_range(network.activation)
     if network.is_plain:
@@ -280,7 +179,8 @@ def _searched(network: NetworkFamily, sigma_b: float | None) -> tuple[tuple[floa
     return within, sigma_b
 
 
-def _hides_sign(network: NetworkFamily) -> bool:
+def hides_sign(network: NetworkFamily) -> bool:
+    """Whether an even activation leaves nothing to read linearly."""
     return network.activation.even and network.depth > 1
 
 
@@ -305,7 +205,7 @@ def _edges(network: NetworkFamily, biases: FloatArray) -> tuple[FloatArray, Floa
     return edge.sigma_w[edge.reached], edge.sigma_b[edge.reached]
 
 
-def _probes(search: _Search, within: tuple[float, float], sigma_b: float | None) -> list[Stencil]:
+def _probes(search: Search, within: tuple[float, float], sigma_b: float | None) -> list[Stencil]:
     """Look at the grid and at the edge of chaos, and put a stencil on each of the highest peaks."""
     count_w, count_b = _GRID.get(search.quantity, _BROAD_GRID)
     biases = np.linspace(0.0, BIASES_UP_TO, count_b) if sigma_b is None else np.array([float(sigma_b)])
@@ -332,7 +232,7 @@ def _probes(search: _Search, within: tuple[float, float], sigma_b: float | None)
     return probes
 
 
-def _climb(search: _Search, probes: list[Stencil], tolerance: float, work: Stage) -> None:
+def climb(search: Search, probes: list[Stencil], tolerance: float, work: Stage) -> None:
     """Let all stencils move and shrink, except those that lag far below, until they are small."""
     first = max((probe.size for probe in probes), default=tolerance)
     for _ in range(_MOST_ROUNDS):
@@ -355,7 +255,7 @@ def _halvings(size: float, tolerance: float) -> float:
 
 
 def _described(
-    search: _Search, within: tuple[float, float], searched_b: bool, tolerance: float, plateau: bool
+    search: Search, within: tuple[float, float], searched_b: bool, tolerance: float, plateau: bool
 ) -> Optimum:
     w, b = search.best
     value = search.whole[w, b]
@@ -378,7 +278,7 @@ def _described(
     return Optimum(search.quantity, w, b, value, ends, phase, chi_1, xi_c, edge, tuple(limits), swing, gradient)
 
 
-def _plateau(search: _Search, within: tuple[float, float]) -> tuple[float, float]:
+def _plateau(search: Search, within: tuple[float, float]) -> tuple[float, float]:
     """The sigma_w on both sides up to which the value stays within `PLATEAU` of the best."""
     w, b = search.best
     least = (1.0 - PLATEAU) * search.known[w, b]
@@ -392,7 +292,7 @@ def _plateau(search: _Search, within: tuple[float, float]) -> tuple[float, float
         outer = np.where(fails.any(axis=1), fails.argmax(axis=1), shares.shape[1] - 1)
         inner = np.where(fails.any(axis=1), outer - 1, outer)
         ends = np.stack([np.take_along_axis(shares, at[:, None], axis=1)[:, 0] for at in (inner, outer)])
-        if np.max((ends[1] - ends[0]) * np.abs(far)) <= _ROUGH:
+        if np.max((ends[1] - ends[0]) * np.abs(far)) <= ROUGH:
             low, high = np.exp(here + ends[0] * far)
             return float(low), float(high)
         shares = np.linspace(ends[0], ends[1], 7, axis=1)

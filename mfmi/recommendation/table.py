@@ -11,7 +11,7 @@ import numpy as np
 from mfmi.columns import COLUMNS, Column
 from mfmi.initialisers import CUT_DEVIATION
 from mfmi.recommendation.branches import StreamRecommendation
-from mfmi.recommendation.results import Baseline, NetworkFamily, Optimum, Recommendation
+from mfmi.recommendation.results import Baseline, Beyond, NetworkFamily, Optimum, Recommendation
 
 Block = dict[str, np.ndarray[Any, Any]]
 
@@ -24,7 +24,12 @@ def columns_of(unit: str) -> tuple[Column, ...]:
     known = {column.name: column for column in COLUMNS}
     information = f"{unit} per input dimension"
     return (
-        Column("role", "string", "", "best, other (the optimum of the other kind of information) or baseline"),
+        Column(
+            "role",
+            "string",
+            "",
+            "best, beyond (a limit of the search), other (the optimum of the other kind of information) or baseline",
+        ),
         Column("name", "string", "", "what was maximised, or whose initialisation it is"),
         *(known[name] for name in ("activation", "weights", "noise_at", "sigma_w", "sigma_b", "sigma_noise")),
         *(known[name] for name in ("input_variance", "depth")),
@@ -40,7 +45,12 @@ def columns_of(unit: str) -> tuple[Column, ...]:
         Column("edge", "float64", "1", "sigma_w of the nearest edge of chaos that is reached at that sigma_b"),
         Column("swing", "float64", "1", "growth of a relative error of the first variance; large where it repels"),
         Column("gradient", "float64", "1", "factor by which gradients change from the last layer to the first"),
-        Column("limits", "string", "", "what stopped the search: sigma_w, sigma_b or unbounded; empty inside"),
+        Column(
+            "limits",
+            "string",
+            "",
+            "what stopped the search: sigma_w, sigma_b or unbounded; empty inside; of beyond, what it is beyond",
+        ),
         Column("gain", "float64", "1", "gain of torch.nn.init.xavier_normal_ or orthogonal_ in square layers: sigma_w"),
         Column("scale", "float64", "1", "scale of VarianceScaling by fan-in, of keras and jax: sigma_w^2"),
         Column("stddev_of_cut", "float64", "1", "stddev of TruncatedNormal, which is cut after, times sqrt(fan-in)"),
@@ -66,6 +76,21 @@ def _optimum_row(network: NetworkFamily, best: Optimum, role: str) -> dict[str, 
         "plateau_high": high,
         "limits": " ".join(best.limits),
         **_given(best.sigma_w, network.weights),
+    }
+
+
+def _beyond_row(network: NetworkFamily, best: Optimum, one: Beyond) -> dict[str, Any]:
+    return {
+        **_network_row(network, network.weights),
+        "role": "beyond",
+        "name": best.quantity,
+        "sigma_w": one.sigma_w,
+        "sigma_b": one.sigma_b,
+        "quantity": best.quantity,
+        "information": one.value,
+        "of_best": one.value / best.value,
+        "limits": " ".join(one.limits),
+        **_given(one.sigma_w, network.weights),
     }
 
 
@@ -95,6 +120,7 @@ def _baseline_rows(network: NetworkFamily, baseline: Baseline, best: Optimum) ->
 def rows_of(found: Recommendation) -> Block:
     """Rows of a recommendation: the best, the best by the other quantity, and the initialisations of others."""
     rows = [_optimum_row(found.network, found.best, "best")]
+    rows += [_beyond_row(found.network, found.best, one) for one in found.best.beyond]
     if found.other is not None:
         rows.append(_optimum_row(found.network, found.other, "other"))
     for baseline in found.baselines:

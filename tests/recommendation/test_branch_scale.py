@@ -20,8 +20,8 @@ from mfmi.errors import ArgumentError
 from mfmi.names import LIBRARIES
 from mfmi.recommendation.branches import Branch, StreamRecommendation, recommend_branch
 from mfmi.recommendation.code import code
+from mfmi.recommendation.recommend import recommend
 from mfmi.recommendation.results import NetworkFamily, Optimum, Recommendation
-from mfmi.recommendation.search import recommend
 
 CommandLine = Callable[..., Outcome]
 BLOCK = {

@@ -8,8 +8,8 @@ import pytest
 
 from mfmi.activations import get
 from mfmi.recommendation import code as initialisation
+from mfmi.recommendation.recommend import recommend
 from mfmi.recommendation.results import NetworkFamily, Recommendation
-from mfmi.recommendation.search import recommend
 
 pytestmark = pytest.mark.slow
 

@@ -12,8 +12,9 @@ from conftest import Outcome
 import mfmi
 from mfmi.activations import get
 from mfmi.recommendation.gradients import gradient_factor, kept, places_that_keep
+from mfmi.recommendation.recommend import recommend
 from mfmi.recommendation.results import NetworkFamily
-from mfmi.recommendation.search import _Search, optimum, recommend
+from mfmi.recommendation.search import Search, optimum
 
 CommandLine = Callable[..., Outcome]
 
@@ -130,6 +131,6 @@ def test_what_has_no_known_gradients_is_refused(command_line: CommandLine) -> No
 
 @pytest.mark.filterwarnings("error")
 def test_what_is_unbounded_stays_the_worst() -> None:
-    search = _Search(NetworkFamily(get("relu"), 300), "linear", "kept")
+    search = Search(NetworkFamily(get("relu"), 300), "linear", "kept")
     assert search([1.4, 3.0], [0.0, 0.0])[1] == -np.inf
     assert search.best == (1.4, 0.0)

@@ -28,8 +28,9 @@ from mfmi.cli.recommend_view import draw, draw_ranking
 from mfmi.names import LIBRARIES
 from mfmi.networks.model import Model
 from mfmi.recommendation import code as initialisation
-from mfmi.recommendation.results import NetworkFamily, Recommendation
-from mfmi.recommendation.search import BASELINES, BIASES_UP_TO, PLATEAU, optimum, recommend
+from mfmi.recommendation.recommend import BASELINES, recommend
+from mfmi.recommendation.results import Beyond, NetworkFamily, Recommendation
+from mfmi.recommendation.search import BIASES_UP_TO, PLATEAU, optimum
 
 CommandLine = Callable[..., Outcome]
 NETWORK = NetworkFamily(get("erf"), 5)
@@ -289,7 +290,8 @@ def test_what_does_not_train_so_deep_is_not_praised(command_line: CommandLine) -
 def test_tables_fit_80_columns(found: Recommendation) -> None:
     """Whatever the names and remarks; the indentation of what goes on below is kept."""
     limits, phase = ("sigma_w", "unbounded"), "unbounded"
-    best = replace(found.best, limits=limits, phase=phase, swing=1e9)
+    beyond = (Beyond(limits, 123.4567, 0.1234, 12.3456, True, 1e9),)
+    best = replace(found.best, limits=limits, phase=phase, swing=1e9, beyond=beyond)
     name = "a_package.with_a.long_name:and_a_function_of_a_long_name"
     long = replace(NETWORK, activation=Affine(name, get("erf"), 2.0, 1.0, citation=""))
     orthogonal = replace(NETWORK, weights="orthogonal")
