@@ -9,6 +9,7 @@ import signal
 import subprocess
 import sys
 import threading
+import time
 import traceback
 import warnings
 from collections.abc import Iterable, Iterator
@@ -19,9 +20,13 @@ from typing import Any, Protocol
 from mfmi.errors import MfmiError, MfmiWarning, OutputError, place_of
 from mfmi.processes.agenda import Agenda
 from mfmi.processes.cache_folder import cache_directory
+from mfmi.processes.progress import Relay, running, watching
 from mfmi.processes.threads import ONE_THREAD
 
 Result = tuple[int, bytes]
+
+# Seconds that work within a piece takes before it is told of, and between two reports of it.
+_TELL_EVERY = 0.5
 
 
 class Work(Protocol):
@@ -151,6 +156,7 @@ class _Pool:
         self._agenda = agenda
         self._jobs = jobs
         self._workers: list[_Worker] = []
+        self._relay = Relay()
 
     def results(self) -> Iterator[Result]:
         while True:
@@ -163,6 +169,10 @@ class _Pool:
                 number = worker.number
                 assert number is not None
                 kind, value = worker.receive()
+                if kind == "doing":
+                    self._relay.tell(worker, value)
+                    continue
+                self._relay.tell(worker, None)
                 if kind == "done":
                     worker.number = None
                     self._agenda.finish(number)
@@ -193,6 +203,7 @@ class _Pool:
             raise OutputError(f"the worker process {value} twice on {self._task.names(number)} (chunk {number})")
 
     def kill(self) -> None:
+        self._relay.close()
         for worker in self._workers:
             worker.process.kill()
         for worker in self._workers:
@@ -219,13 +230,40 @@ def serve(descriptor: int) -> None:
         try:
             work: Work = task or pickle.loads(pickled)
             task = work
-            outcome: tuple[str, Any] = ("done", work.run(piece))
+            with watching(_Teller(connection).notice):
+                outcome: tuple[str, Any] = ("done", work.run(piece))
         except MemoryError:
             outcome = ("lost", "ran out of memory")
         except Exception as error:
             outcome = ("raised", _portable(error, number))
         try:
             connection.send_bytes(pickle.dumps(outcome))
+        except OSError:
+            os._exit(0)  # nobody is there to receive it
+
+
+class _Teller:
+    """Tells the process at the other end of long work that goes on within a piece, such as a compilation."""
+
+    def __init__(self, connection: Connection) -> None:
+        self._connection = connection
+        self._told = 0.0
+        self._is_known = False
+
+    def notice(self, over: bool) -> None:
+        """Tell how far the innermost work is, not too often, and that it is over."""
+        work, now = running()[-1], time.monotonic()
+        if over:
+            if self._is_known:
+                self._send(None)
+        elif now - max(self._told, work.began) >= _TELL_EVERY:
+            self._told = now
+            self._send((work.name, work.total, work.unit, work.done, now - work.began))
+
+    def _send(self, work: tuple[Any, ...] | None) -> None:
+        self._is_known = work is not None
+        try:
+            self._connection.send_bytes(pickle.dumps(("doing", work)))
         except OSError:
             os._exit(0)  # nobody is there to receive it
 

@@ -133,6 +133,34 @@ def stage(name: str, total: float | None = None, unit: str = "") -> Iterator[Sta
         _running.remove(one)
 
 
+class Relay:
+    """Announces here what other processes say that they are doing: of several the last that has spoken."""
+
+    def __init__(self) -> None:
+        self._open = contextlib.ExitStack()
+        self._work: Stage | None = None
+        self._of: object = None
+
+    def tell(self, who: object, work: tuple[str, float | None, str, float, float] | None) -> None:
+        """Note the name, total, unit and state of somebody's work, and the seconds since it began; None: it is over."""
+        if work is None:
+            if who is self._of:
+                self.close()
+            return
+        name, total, unit, done, seconds = work
+        if self._work is None or (self._work.name, self._work.total) != (name, total):
+            self.close()
+            self._work = self._open.enter_context(stage(name, total, unit))
+            self._work.began -= seconds
+        self._of = who
+        self._work.reach(done)
+
+    def close(self) -> None:
+        """Announce nothing any more."""
+        self._open.close()
+        self._work, self._of = None, None
+
+
 def staged(name: str, items: Sequence[Item], unit: str) -> Iterator[Item]:
     """Iterate over the parts of long work, announced as a `stage` of that name; none is announced without parts."""
     if items:

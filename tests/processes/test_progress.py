@@ -1,6 +1,7 @@
 """Long work says what it is and how far it is, wherever it is done, and costs nothing where nobody looks."""
 
 import os
+import pickle
 import re
 import signal
 import subprocess
@@ -24,8 +25,8 @@ from mfmi.checkpoints import audit_files
 from mfmi.cli.progress import ProgressDisplay, showing
 from mfmi.cli.terminal import Terminal
 from mfmi.columns import COLUMNS
-from mfmi.processes import progress
-from mfmi.processes.progress import Clock, Progress, Stage, running, stage, staged, text_of
+from mfmi.processes import pool, progress
+from mfmi.processes.progress import Clock, Progress, Relay, Stage, running, stage, staged, text_of
 from mfmi.processes.reporting import reporting
 from mfmi.recommendation.results import NetworkFamily
 from mfmi.recommendation.search import optimum
@@ -203,6 +204,51 @@ def test_a_sweep_says_how_much_there_is_before_the_first_report() -> None:
         assert text_of(None, None).startswith("evaluate 3/20 chunks")
         now = Progress("evaluate", 4, 20, 9, 1.0)
         assert text_of(now, now) == "evaluate 4/20 chunks, 9 rows, 9 rows/s, 16 s left"
+
+
+class Compilation:
+    """Work of several pieces, within which a process of its own compiles."""
+
+    def pickled(self) -> bytes:
+        return pickle.dumps(self)
+
+    def names(self, number: int) -> str:
+        return str(number)
+
+    def piece(self, number: int) -> int:
+        return number
+
+    def run(self, piece: int) -> bytes:
+        pool._TELL_EVERY = 0.0
+        with stage("compile", 3, "functions") as work:
+            for _ in range(3):
+                work.advance()
+        return bytes([piece])
+
+
+def test_what_worker_processes_do_is_told_here(announced: list[Stage]) -> None:
+    seen: list[str] = []
+    with stage("evaluate", 2, "chunks"), progress.watching(lambda over: seen.append(text_of(None, None))):
+        found = [(number, data, running()) for number, data in pool.run_processes(Compilation(), range(2), 1)]
+    assert [one[:2] for one in found] == [(0, b"\0"), (1, b"\1")]
+    assert all([one.name for one in stages] == ["evaluate"] for *_, stages in found)
+    assert {one.name for one in announced} == {"evaluate", "compile"}
+    assert "evaluate 0/2 chunks; compile 0/3 functions" in seen
+    assert any(text.startswith("evaluate 0/2 chunks; compile 3/3 functions, ") for text in seen)
+
+
+def test_of_several_processes_one_is_told() -> None:
+    relay, one, other = Relay(), object(), object()
+    relay.tell(one, ("compile", 10.0, "functions", 4.0, 8.0))
+    relay.tell(other, ("compile", 10.0, "functions", 2.0, 8.0))
+    assert text_of(None, None) == "compile 4/10 functions, 12 s left"
+    relay.tell(one, None)  # the other goes on
+    assert [work.name for work in running()] == ["compile"]
+    relay.tell(one, ("tabulate gelu", 3.0, "tiles", 1.0, 2.0))
+    assert [work.name for work in running()] == ["tabulate gelu"]
+    relay.tell(one, None)
+    relay.tell(one, None)
+    assert running() == ()
 
 
 def test_a_search_comes_to_its_end(announced: list[Stage]) -> None:
