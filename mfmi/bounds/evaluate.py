@@ -17,10 +17,11 @@ from mfmi.bounds import convolutional
 from mfmi.bounds.estimate import Estimate
 from mfmi.bounds.estimators import REGISTRY
 from mfmi.bounds.modes import ModePropagation
+from mfmi.bounds.offsets import most_offsets
 from mfmi.bounds.optional_columns import DERIVED, pairwise
 from mfmi.bounds.optional_columns import REGISTRY as OPTIONAL_REGISTRY
 from mfmi.bounds.problem import Problem
-from mfmi.bounds.propagation import Propagation, most_offsets
+from mfmi.bounds.propagation import Propagation
 from mfmi.bounds.structured import COUPLED, EXPONENTS, PLAIN_TOO, evaluate_structured, reason_against
 from mfmi.bounds.view import OVERFLOW, TWO_MINIMA, UNBOUNDED, View
 from mfmi.columns import DATA_NAMES, INFORMATION, OPTIONAL_NAMES, TOTAL, columns_with
@@ -149,7 +150,7 @@ def _fill(
 
 def _together(phi: Activation, count: int, deepest: int) -> Iterator[NDArray[np.intp]]:
     """Positions of points whose offsets in all layers fit the memory: near kinks deep networks have many of them."""
-    size = max(1, OFFSETS_AT_ONCE // (deepest * most_offsets(deepest))) if phi.kinks else count
+    size = max(1, OFFSETS_AT_ONCE // (deepest * most_offsets(phi, deepest))) if phi.kinks else count
     return (np.arange(start, min(start + size, count)) for start in range(0, count, size))
 
 
@@ -186,6 +187,9 @@ class MeanFields:
         """
         scales = model.scales
         key = phi.name, settings.tobytes()
+        for other, (propagation, _) in self._known.items():
+            if other != key:
+                propagation.forget()
         if key not in self._known:
             w, b, h, q_x, c_0 = settings.T
             every: tuple[FloatArray, ...] = (w, b, h, q_x)

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from mfmi.arguments.arrays import FloatArray
 from mfmi.bounds.modes import mode_moments
-from mfmi.bounds.propagation import offset_moments
+from mfmi.bounds.offsets import linear_moments
 from mfmi.channels.layers import Surrogate
 from mfmi.meanfield import Architecture, Stream
 from mfmi.networks.convolution import Modes
@@ -53,9 +53,7 @@ def surrogates(network: Architecture, stream: Stream, modes: Modes | None) -> tu
     seen, inner = stream.seen[:, :-1], stream.seen_inner[:, :-1]
     blunt = None
     if modes is None:
-        moments, weight = offset_moments(network.phi, seen.ravel(), inner.ravel())
-        shape = (network.size, network.depth - 1, weight.shape[1])
-        gain, residual, weight = (a.reshape(shape) for a in (np.square(moments.kappa), moments.residual, weight))
+        gain, residual, weight = linear_moments(network.phi, seen, inner)
     else:
         with np.errstate(invalid="ignore", divide="ignore"):
             rho = 1.0 - stream.seen_pairs[:, :-1] / inner[:, :, None]
@@ -64,11 +62,14 @@ def surrogates(network: Architecture, stream: Stream, modes: Modes | None) -> tu
     in_front = stream.scale2[:, :-1] if network.matrices == 1 else np.ones_like(seen)
     noise = stream.hidden_noise[:, :-1] if network.matrices == 1 else np.zeros_like(seen)
     out, in_front, noise = (_repeated(a, modes)[:, :, None] for a in (stream.gain2[:, :-1], in_front, noise))
-    gain = gain * (out / in_front)
+    gain *= out / in_front
     none = np.zeros((len(gain), 1))
 
     def with_residual(values: FloatArray) -> Surrogate:
-        return Surrogate(gain, values * out + gain * noise, weight, none)
+        values *= out
+        if noise.any():
+            values += gain * noise
+        return Surrogate(gain, values, weight, none)
 
     return with_residual(residual), None if blunt is None else with_residual(blunt)
 

@@ -19,7 +19,8 @@ from numpy.typing import NDArray
 
 from mfmi.activations import Activation
 from mfmi.arguments.arrays import FloatArray
-from mfmi.bounds.propagation import Propagation, assembled, conditional, offset_rules
+from mfmi.bounds.offsets import assembled, conditional, offset_rules
+from mfmi.bounds.propagation import Propagation
 from mfmi.channels.layers import Surrogate
 from mfmi.networks.convolution import ROUNDING, Modes
 

@@ -18,6 +18,7 @@ from mfmi.activations.linear import Linear
 from mfmi.arguments.arrays import FloatArray
 from mfmi.bounds.estimate import Estimate, closed, largest, smaller
 from mfmi.bounds.factors import Factors, factors_of
+from mfmi.bounds.offsets import linear_moments
 from mfmi.bounds.propagation import Propagation
 from mfmi.chain.ensembles import Ensemble, ensemble_of
 from mfmi.chain.potential import POTENTIAL_ROUNDING, Chain, refined
@@ -268,9 +269,9 @@ class Problem:
         if self.hides_nothing:
             return Channels(layers, self.output)
         inner = self.observed(self.path.offset_gap) + self.output_noise
-        moments, weight = self.propagation.moments(self.observed(self.path.q) + self.output_noise, inner)
-        signal = np.square(moments.kappa)
-        noise = signal * self.output_noise[:, None] + moments.residual
+        total = self.observed(self.path.q) + self.output_noise
+        signal, residual, weight = linear_moments(self.propagation.phi, total, inner)
+        noise = signal * self.output_noise[:, None] + residual
         # Far out on a flat piece both vanish, and there is nothing to read.
         return Channels(layers, LinearOutput(signal / np.where(noise > 0.0, noise, np.inf), weight))
 

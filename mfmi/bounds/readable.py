@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from mfmi.arguments.arrays import FloatArray
 from mfmi.bounds.estimate import FAINT, NODES, Estimate, closed, mean_of, together
 from mfmi.bounds.frequencies import at_frequencies, surrogates
+from mfmi.bounds.offsets import most_offsets
 from mfmi.bounds.stacks import Readable, doubted, ensemble_of_kind, stacked
 from mfmi.chain.compiled import compiled_sites
 from mfmi.chain.links import Links, OneMatrixLinks, TwoMatrixLinks
@@ -87,7 +88,7 @@ def readable(
         groups.append((alive & ~plain & network.without_offset, _of_stream, 1))
         groups.append((alive & ~plain & ~network.without_offset, _of_stream, count))
     for members, method, number in groups:
-        size = number * depth * depth
+        size = number * depth * (max(depth, 2 * most_offsets(network.phi, depth)) if method is stacked else depth)
         parts = [None] if modes is None else [*modes.parts(max(1, _ELEMENTS // size))]
         for rows in _batches(np.flatnonzero(members), size * (1 if parts[0] is None else len(parts[0].share))):
             some = network.take(rows), weights, stream.take(rows), number

@@ -1,9 +1,13 @@
 """Means over the offsets of neurons, deep in a network: exact, and no dearer the deeper."""
 
+import tracemalloc
+
 import numpy as np
 import pytest
 
 from mfmi.activations import get
+from mfmi.bounds.evaluate import MeanFields
+from mfmi.bounds.offsets import linear_moments, most_offsets
 from mfmi.bounds.propagation import Propagation
 from mfmi.meanfield import trajectory
 
@@ -56,10 +60,38 @@ def test_a_row_has_its_own_nodes() -> None:
     assert not beside.weight[:, :4, count:].any()
 
 
-def test_moments_at_an_offset_are_all_there() -> None:
-    total, inner = np.array([2.0, 0.5]), np.array([0.7, 0.5])
-    moments, weight = propagation("relu", 3).moments(total, inner)
-    power = np.square(moments.kappa) * inner[:, None] + moments.residual
-    np.testing.assert_allclose(power, moments.variance, rtol=1e-12)
-    mean = np.sum(weight * moments.mean, axis=1)
-    np.testing.assert_allclose(mean, np.sqrt(total / (2.0 * np.pi)), rtol=1e-9)
+@pytest.mark.parametrize("activation", ["relu", "leaky_relu(0.1)", "hard_tanh", "relu6"])
+def test_few_nodes_of_a_piecewise_linear_activation_are_as_good_as_many(activation: str) -> None:
+    phi = get(activation)
+    inner = np.array([1e-4, 1e-6, 1e-9, 1e-14, 1e-20])
+    gain, residual, weight = linear_moments(phi, np.ones(5), inner)
+    assert weight.shape[1] <= most_offsets(phi, 10_000)
+    power = gain * inner[:, None] + residual
+    for snr in (1.0, 1e3):
+        found = np.sum(weight * np.log1p(snr / inner[:, None] * power), axis=1)
+        for rows, m, many in phi.offset_rules(1.0 - inner, np.sqrt(inner), tolerance=1e-12, refine=2.0):
+            moments = phi.conditional(m, np.broadcast_to(inner[rows, None], m.shape))
+            signal = np.square(moments.kappa) * inner[rows, None] + moments.residual
+            exact = np.sum(many * np.log1p(snr / inner[rows, None] * signal), axis=1)
+            np.testing.assert_allclose(found[rows], exact, rtol=1e-9)
+
+
+@pytest.mark.parametrize("activation", ["relu", "elu"])
+def test_the_memory_of_offsets_is_that_of_three_arrays_and_a_half(activation: str) -> None:
+    tracemalloc.start()
+    _, _, weight = linear_moments(get(activation), np.ones(4000), np.logspace(-20, -22, 4000))
+    _, peak = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert peak < 4.5 * weight.nbytes
+
+
+def test_offsets_of_networks_that_are_done_are_let_go() -> None:
+    fields, settings = MeanFields(3), np.array([[1.2, 0.3, 0.0, 1.0, 0.5]])
+    first, _ = fields.of(get("relu"), settings)
+    gain = first.surrogate.gain
+    second, _ = fields.of(get("relu"), 1.1 * settings)
+    assert "surrogate" not in first.__dict__
+    assert "surrogate" not in second.__dict__
+    np.testing.assert_array_equal(first.surrogate.gain, gain)
+    assert fields.of(get("relu"), 1.1 * settings)[0] is second
+    assert "surrogate" not in first.__dict__
