@@ -296,19 +296,24 @@ class Problem:
             return least if np.isfinite(known).any() else None
         settings = np.stack([self.rows, self.sigma_w2, self.input_variance])
         _, networks, which = np.unique(settings, axis=1, return_index=True, return_inverse=True)
-        for layer in range(1, self.deepest):
-            cut = self.take(networks)._cut_at(layer)
-            found = phi_full(cut, cut.exact())
+        different = self.take(networks)
+        for layer in range(1, self.deepest if quiet.any() else 1):
             rows = np.flatnonzero(quiet & (self.depth > layer))
-            for whole, part in zip(least, smaller(found.take(which.ravel()[rows]), least.take(rows)), strict=True):
+            found = different._cut_at(layer).take(which.ravel()[rows])
+            for whole, part in zip(least, smaller(found, least.take(rows)), strict=True):
                 whole[rows] = part
         return least
 
-    def _cut_at(self, layer: int) -> Problem:
-        """The same networks with the units of an earlier layer observed, without noise."""
-        depth = np.full_like(self.depth, layer)
-        model = replace(self.model, observe="activation")
-        return replace(self, depth=depth, output_noise=np.zeros_like(self.output_noise), model=model)
+    def _cut_at(self, layer: int) -> Estimate:
+        """Potential of the same networks with the units of an earlier layer observed without noise, for all depths."""
+        parts = self.rows, self.sigma_w2, self.input_variance
+        key = self.weights, self.model.prior, layer, *(part.tobytes() for part in parts)
+        if key not in self.propagation.cuts:
+            depth, noise = np.full_like(self.depth, layer), np.zeros_like(self.output_noise)
+            model = replace(self.model, observe="activation")
+            cut = replace(self, depth=depth, output_noise=noise, model=model)
+            self.propagation.cuts[key] = phi_full(cut, cut.exact())
+        return self.propagation.cuts[key]
 
     @cached_property
     def _found(self) -> dict[str, Estimate]:

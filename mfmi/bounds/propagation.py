@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Hashable
+from dataclasses import dataclass, field
 from functools import cached_property
 
 import numpy as np
 
 from mfmi.activations import Activation
 from mfmi.arguments.arrays import FloatArray
+from mfmi.bounds.estimate import Estimate
 from mfmi.bounds.offsets import linear_moments
 from mfmi.channels.layers import Surrogate
 from mfmi.meanfield import Trajectory
@@ -24,12 +26,14 @@ class Propagation:
     path : mean-field trajectory, fields of shape (u, D).
     hidden_noise : `sigma_h^2`, shape (u,).
     modes : the same at every frequency of a convolution of correlated inputs, see `bounds.modes`; None of others.
+    cuts : potentials of the networks cut at a layer of few values, see `Problem.decoded`, as they become known.
     """
 
     phi: Activation
     path: Trajectory
     hidden_noise: FloatArray
     modes: Propagation | None = None
+    cuts: dict[tuple[Hashable, ...], Estimate] = field(default_factory=dict, compare=False, repr=False)
 
     @cached_property
     def spread(self) -> FloatArray:

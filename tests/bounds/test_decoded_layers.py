@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 from mfmi.activations import get
+from mfmi.bounds import problem
 from mfmi.bounds.evaluate import evaluate_points
 from mfmi.channels.exact.channel import exact_channel
 from mfmi.channels.exact.table import LARGEST_RATIO, exact_table
@@ -142,3 +143,23 @@ def test_a_step_without_noise_tells_its_entropy():
     np.testing.assert_allclose(found.rest, 1.0 - found.a * v, rtol=1e-9)
     with pytest.raises(ValueError, match="noise is out of range"):
         observed_activation(get("relu"), v, 0.0, 1.0)
+
+
+def test_every_layer_is_cut_once_for_all_depths(monkeypatch):
+    """Depths are solved in batches; what lies before all of them is the same."""
+    solved, points = [], Points.of("sign", 1.3, sigma_b=0.2, sigma_noise=0.3)
+    phi_full = problem.phi_full
+
+    def counted(one, *rivals, **rules):
+        solved.append((one.model.observe, int(one.deepest)))
+        return phi_full(one, *rivals, **rules)
+
+    monkeypatch.setattr(problem, "phi_full", counted)
+    together = evaluate_points(points, [2, 3, 4], ["replica"])
+    assert sorted(depth for observe, depth in solved if observe == "activation") == [1, 2, 3]
+    alone = evaluate_points(points, [4], ["replica"])
+    assert together["mi_replica"][-1] == alone["mi_replica"][0]
+    noisy = Points.of("sign", 1.3, sigma_noise=0.3, noise_at="every")
+    solved.clear()
+    evaluate_points(noisy, [3], ["replica"])
+    assert "activation" not in {observe for observe, _ in solved}
