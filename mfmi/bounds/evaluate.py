@@ -267,7 +267,7 @@ def _evaluate_activation(
     out.note(
         "failed", unresolved(phi.name, phi.largest_variance), (row[~finite & ~overflows], column[~finite & ~overflows])
     )
-    messages = ends.message[own]
+    messages = np.where(ends.status[own] == "unconverged", ends.message[own], "")
     for message in sorted(set(messages) - {""}):
         noted = finite & (messages == message)
         out.note("unconverged", message, (row[noted], column[noted]))

@@ -12,7 +12,6 @@ from mfmi.arguments.ranges import DEVIATION
 from mfmi.cli.command import command as make_command
 from mfmi.cli.following import following
 from mfmi.cli.model_options import convolution_options, say_idle
-from mfmi.cli.numbers import as_far_as
 from mfmi.cli.options import initialiser_option, network_option, network_options, refuse_beside_init
 from mfmi.cli.progress import showing
 from mfmi.cli.sink import Sink, output_options
@@ -232,9 +231,10 @@ def _every_fixed_point(
     with showing("fixed points"):
         found = dict(fixed_points(activation, sigma_w=w, sigma_b=b, **given))
     index = found.pop("index")
-    columns = _columns(*NETWORK, *SCALES, "stable", "reached")
+    columns = _columns(*NETWORK, *SCALES, "stable", "reached", "status", "message")
     shown = ("sigma_w", "sigma_b", "q_star", "chi_q", "stable", "reached", "chi_1", "c_star", "phase")
     sink.write(_block(activation, w[index], b[index], network, found), columns, shown=shown)
+    _say_limits(found)
 
 
 def _grid(
@@ -293,12 +293,17 @@ def _curve(
         edge = edge_of_chaos(
             activation, sigma_b, _hidden(network), sigma_w=sigma_w, input_variance=network["input_variance"]
         )
-    asked = len(sigma_b or sigma_w or ())
-    if len(set(edge.index.tolist())) < asked and (limit := as_far_as(activation.largest_variance)):
-        terminal().note(f"the edge of chaos is looked for{limit}")
     block = _block(activation, edge.sigma_w, edge.sigma_b, network, dict(edge))
-    columns = _columns(*NETWORK, "q_star", "chi_q", "stable", "reached", "kind")
+    columns = _columns(*NETWORK, "q_star", "chi_q", "stable", "reached", "kind", "status", "message")
     sink.write(block, columns, table=functools.partial(draw_curve, activation, block, by_weight=sigma_w is not None))
+    _say_limits(dict(edge))
+
+
+def _say_limits(found: Mapping[str, Any]) -> None:
+    """Say up to which variance fixed points or an edge were looked for, where that is not everywhere."""
+    messages = {str(text) for text in found["message"] if text}
+    if messages:
+        terminal().note(max(messages))
 
 
 def _normalised_curve(

@@ -59,6 +59,8 @@ def draw_point(
     # One attracting point and zero, which repels, are what everyone expects.
     if sum(roots["stable"]) > 1 or any(roots["q_star"][~roots["stable"]] > 0.0):
         _draw_fixed_points(console, roots, row)
+    if known(row["q_star"]) and row["message"]:
+        console.print(row["message"], style="dim", soft_wrap=True)
 
 
 def _title(activation: Activation, row: Mapping[str, Any], noise: str) -> str:
@@ -74,7 +76,7 @@ def _state(activation: Activation, row: Mapping[str, Any]) -> str:
     if not activation.differentiable:
         return f"{phase}: a step has no finite slope, and no edge of chaos"
     hidden = float(row["sigma_noise"]) if row["noise_at"] == "every" else 0.0
-    edge = edge_of_chaos(activation, float(row["sigma_b"]), hidden, input_variance=row["input_variance"])
+    edge = edge_of_chaos(activation, float(row["sigma_b"]), hidden, input_variance=row["input_variance"]).found
     places = [
         f"{sigma_w:.4f}{'' if reached else ' (not reached)' if stable else ' (where it repels)'}"
         for sigma_w, stable, reached in zip(edge.sigma_w, edge.stable, edge.reached, strict=True)
@@ -177,7 +179,7 @@ def _draw_fixed_points(console: Console, roots: Block, row: Mapping[str, Any]) -
         console.print(f"{cells}  {roots['phase'][i]}, {kind}{here}", soft_wrap=True)
     if row["phase"] == "unbounded":
         console.print(f"An input of variance {row['input_variance']:g} grows without bound.")
-    elif not roots["stable"][-1]:
+    elif not roots["stable"][-1] and not roots["message"][-1]:
         console.print("Above the last of them variances grow without bound.")
 
 
@@ -256,7 +258,8 @@ def _edges(
         return []
     w, b = np.maximum(sigma_w, 0.0), np.maximum(sigma_b, 0.0)
     # Without biases lies the end of the edge, often the only point of it.
-    found = [edge_of_chaos(activation, np.append(b, 0.0), **network), edge_of_chaos(activation, sigma_w=w, **network)]
+    edges = edge_of_chaos(activation, np.append(b, 0.0), **network), edge_of_chaos(activation, sigma_w=w, **network)
+    found = [edge.found for edge in edges]
     return [
         (edge.sigma_w[edge.reached == reached], edge.sigma_b[edge.reached == reached], marks)
         for reached, marks in ((False, REPELLING_MARKS), (True, EDGE_MARKS))
@@ -267,7 +270,7 @@ def _edges(
 def draw_curve(activation: Activation, block: Block, console: Console, *, by_weight: bool) -> None:
     """Draw the edge of chaos as a table."""
     first, second = ("sigma_w", "sigma_b") if by_weight else ("sigma_b", "sigma_w")
-    if not len(block[first]):
+    if not any(block["status"] == "ok"):
         limit = as_far_as(activation.largest_variance)
         console.print(f"{activation.name}: there is no edge of chaos at any of these {first}{limit}", soft_wrap=True)
         return
@@ -275,6 +278,9 @@ def draw_curve(activation: Activation, block: Block, console: Console, *, by_wei
     console.print(f"Edge of chaos of {activation.name}{hidden}: chi_1 = 1", soft_wrap=True)
     console.print(f"{first:>12}{second:>12}{'q_star':>10}{'chi_q':>9}", style="bold")
     for i in range(len(block[first])):
+        if block["status"][i] != "ok":
+            console.print(f"{block[first][i]:>12.6g}{'?':>12}  not known", soft_wrap=True)
+            continue
         numbers = f"{block[first][i]:>12.6g}{block[second][i]:>12.6g}"
         numbers += f"{number(block['q_star'][i]):>10}{number(block['chi_q'][i]):>9}"
         console.print(

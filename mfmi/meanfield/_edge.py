@@ -43,6 +43,9 @@ _CURVE = (1e-8, 1e6)
 class EdgeOfChaos(PointTable):
     """Points of the edge of chaos, one entry per branch and argument, each field of shape (m,).
 
+    An argument without an entry has no edge. One whose edge is not known at all variances has at least one entry: where
+    nothing was found below, one without numbers and of the status "unconverged".
+
     Attributes
     ----------
     index : position of the argument (in the flattened broadcast arguments) that the entry answers.
@@ -51,7 +54,9 @@ class EdgeOfChaos(PointTable):
     chi_q : slope of the length map there. Above 1 the fixed point repels and a real network ends elsewhere.
     stable : whether the fixed point attracts (`chi_q <= 1`).
     reached : whether an input of the given variance ends there; with several fixed points another may be in its way.
-    kind : "interior", "zero" (limit of vanishing variance) or "continuum".
+    kind : "interior", "zero" (limit of vanishing variance) or "continuum"; None where there is no number.
+    status : "ok", or "unconverged" where there is no number.
+    message : that further branches are not known, and why; empty where all are.
     """
 
     index: NDArray[np.int64]
@@ -62,6 +67,14 @@ class EdgeOfChaos(PointTable):
     stable: NDArray[np.bool_]
     reached: NDArray[np.bool_]
     kind: NDArray[np.object_]
+    status: NDArray[np.object_]
+    message: NDArray[np.object_]
+
+    @property
+    def found(self) -> EdgeOfChaos:
+        """The points alone, without the entries that have no number."""
+        known = self.status == "ok"
+        return EdgeOfChaos(**{name: values[known] for name, values in self.items()})
 
 
 @dataclass(frozen=True)
@@ -98,7 +111,8 @@ def edge_of_chaos(
     Returns
     -------
     EdgeOfChaos
-        Sorted by argument, then by `q_star`; empty where there is no edge.
+        Sorted by argument, then by `q_star`; empty where there is no edge. Where moments are not known at all
+        variances every argument has an entry, and `message` says up to which one the edge was looked for.
 
     Raises
     ------
@@ -113,7 +127,7 @@ def edge_of_chaos(
     >>> edge.sigma_w.round(4).tolist()
     [1.0, 1.1934]
     >>> sorted(edge.to_frame().columns)
-    ['chi_q', 'index', 'kind', 'q_star', 'reached', 'sigma_b', 'sigma_w', 'stable']
+    ['chi_q', 'index', 'kind', 'message', 'q_star', 'reached', 'sigma_b', 'sigma_w', 'stable', 'status']
     """
     phi = get_activation(activation)
     if sigma_b is not None and sigma_w is not None:
@@ -130,7 +144,8 @@ def edge_of_chaos(
         parts = []
         for rows in in_parts("edge of chaos", len(target)):
             points = of_edge(phi, target[rows], h2[rows], by_weight)
-            part = dict(_table(phi, target[rows], h2[rows], q_x[rows], points, by_weight))
+            part = _table(phi, target[rows], h2[rows], q_x[rows], points, by_weight)
+            part = _with_unknown(phi, axis[rows], part, by_weight)
             parts.append(part | {"index": part["index"] + rows.start})
     return EdgeOfChaos(**joined(parts))
 
@@ -165,7 +180,8 @@ def edge_curve(activation: str | Activation, sigma_noise: float = 0.0, points: i
     Returns
     -------
     EdgeCurve
-        A single point where every variance lies on the same one (relu without noise); empty without an edge.
+        A single point where every variance lies on the same one (relu without noise); empty without an edge. It ends
+        where moments are not known.
 
     Raises
     ------
@@ -194,7 +210,7 @@ def edge_curve(activation: str | Activation, sigma_noise: float = 0.0, points: i
 
 def _table(
     phi: Activation, target: FloatArray, h2: FloatArray, q_x: FloatArray, points: _Points, by_weight: bool
-) -> EdgeOfChaos:
+) -> dict[str, NDArray[Any]]:
     index, s, kind = points.index, points.s, points.kind
     gain = np.full_like(s, phi.slope_at_zero_squared) if phi.homogeneous else slope_moment(phi, s)
     w2 = target[index] if by_weight else 1.0 / gain
@@ -210,16 +226,38 @@ def _table(
     w, b = np.sqrt(w2)[keep], np.sqrt(np.maximum(b2, 0.0))[keep]
     q_star, chi_q, kind, index = q_star[keep], chi_q[keep], kind[keep], index[keep]
     end = fixed_point(phi, sigma_w=w, sigma_b=b, sigma_noise=np.sqrt(h2[index]), input_variance=q_x[index])
-    return EdgeOfChaos(
-        index=index,
-        sigma_b=b,
-        sigma_w=w,
-        q_star=q_star,
-        chi_q=chi_q,
-        stable=np.abs(chi_q) <= _ATTRACTING,
-        reached=(kind == "continuum") | (np.abs(end.q_star - q_star) <= _SAME * q_star),
-        kind=kind,
-    )
+    return {
+        "index": index,
+        "sigma_b": b,
+        "sigma_w": w,
+        "q_star": q_star,
+        "chi_q": chi_q,
+        "stable": np.abs(chi_q) <= _ATTRACTING,
+        "reached": (kind == "continuum") | (np.abs(end.q_star - q_star) <= _SAME * q_star),
+        "kind": kind,
+    }
+
+
+def _with_unknown(
+    phi: Activation, axis: FloatArray, part: dict[str, NDArray[Any]], by_weight: bool
+) -> dict[str, NDArray[Any]]:
+    """Status and message of the points, and a row without numbers where none is known and not all was searched."""
+    known = np.inf if phi.homogeneous else _edge_grid(phi).known_up_to
+    silent = np.setdiff1d(np.arange(len(axis)) if np.isfinite(known) else (), part["index"]).astype(np.intp)
+    blank: dict[str, Any] = {"index": silent, "sigma_w" if by_weight else "sigma_b": axis[silent]}
+    empty = {"stable": False, "reached": False, "kind": None}
+    count = len(part["index"]) + len(silent)
+    order = np.argsort(np.append(part["index"], silent), kind="stable")
+    table = {
+        name: np.append(values, blank.get(name, np.full(len(silent), empty.get(name, np.nan), values.dtype)))[order]
+        for name, values in part.items()
+    }
+    status, message = np.full((2, count), "", dtype=object)
+    status[:] = np.where(order < len(part["index"]), "ok", "unconverged")
+    if np.isfinite(known):
+        limit = f" up to a variance of {known:.3g}, beyond which moments of {phi.name} are not known"
+        message[:] = np.where(status == "ok", f"the list has branches{limit}", f"no edge of chaos{limit}")
+    return table | {"status": status, "message": message}
 
 
 def _homogeneous(phi: Activation, target: FloatArray, h2: FloatArray, by_weight: bool) -> _Points:
@@ -235,7 +273,8 @@ def _homogeneous(phi: Activation, target: FloatArray, h2: FloatArray, by_weight:
 class _EdgeGrid:
     """`E phi'^2` and the biases `1 - V / (s E phi'^2)` of theory (7) on a grid, their turning points among the nodes.
 
-    `gain_noise` and `bias_noise` are what they may be off by: their sign counts beyond that.
+    `gain_noise` and `bias_noise` are what they may be off by: their sign counts beyond that. Beyond the variance
+    `known_up_to` moments have no value.
     """
 
     s: FloatArray
@@ -243,6 +282,7 @@ class _EdgeGrid:
     gain_noise: FloatArray
     bias: FloatArray
     bias_noise: FloatArray
+    known_up_to: float
 
 
 @lru_cache(maxsize=64)
@@ -255,7 +295,9 @@ def _edge_grid(phi: Activation) -> _EdgeGrid:
     s = np.unique(np.concatenate((s, *turns)))
     (gain, gain_error), (second, error) = phi.with_error("slope_moment", s), phi.with_error("second_moment", s)
     share = second / (s * gain)
-    return _EdgeGrid(s, gain, gain_error, 1.0 - share, share * (gain_error / gain + error / second))
+    lost = np.isnan(grid.slope_moment)
+    known = float(grid.s[max(int(np.argmax(lost)) - 1, 0)]) if lost.any() else grid.known_up_to
+    return _EdgeGrid(s, gain, gain_error, 1.0 - share, share * (gain_error / gain + error / second), known)
 
 
 def _gain(phi: Activation, s: FloatArray) -> FloatArray:

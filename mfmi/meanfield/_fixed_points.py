@@ -16,7 +16,7 @@ from mfmi.arguments.arrays import FloatArray
 from mfmi.arguments.checks import broadcast_arrays, numbers
 from mfmi.arguments.ranges import DEVIATION, LARGEST, SMALLEST, Range
 from mfmi.meanfield._correlation_map import CRITICAL, correlation_fixed_point
-from mfmi.meanfield._length_map import S_MIN, length_map_grid, reached, roots
+from mfmi.meanfield._length_map import S_MIN, length_map_grid, reached, roots, unsearched
 from mfmi.meanfield._table import PointTable, in_parts, joined
 from mfmi.processes.progress import OnProgress
 from mfmi.processes.reporting import reporting
@@ -39,7 +39,7 @@ class FixedPoint(PointTable):
     n_stable : number of attracting fixed points of the length map; above 1, another input variance may end elsewhere.
     residual : relative mismatch of the length map at the fixed point.
     status : "ok", "unbounded" or, where something of the above is not known, "unconverged".
-    message : what is not known and why; empty otherwise.
+    message : what is not known and why, of an "ok" point whether `n_stable` may miss some; empty otherwise.
     """
 
     q_star: Any
@@ -61,6 +61,9 @@ class FixedPoint(PointTable):
 class FixedPoints(PointTable):
     """All fixed points of the length map, attracting or not, each field of shape (m,).
 
+    A network without an entry has none. One whose map is not known at all variances has at least one entry: where
+    nothing was found below, one without numbers and of the status "unconverged".
+
     Attributes
     ----------
     index : position of the network (in the flattened broadcast arguments) that the entry belongs to.
@@ -69,6 +72,8 @@ class FixedPoints(PointTable):
     stable : whether it attracts its neighbourhood.
     reached : whether the input ends there.
     c_star, chi_1, chi_c, xi_q, xi_c, xi_grad, phase : as in `FixedPoint`, of a network whose variance is `q_star`.
+    status : "ok" or, where something of the above is not known, "unconverged".
+    message : what is not known and why, further fixed points of the network included; empty otherwise.
     """
 
     index: NDArray[np.intp]
@@ -83,6 +88,8 @@ class FixedPoints(PointTable):
     xi_c: FloatArray
     xi_grad: FloatArray
     phase: NDArray[np.object_]
+    status: NDArray[np.object_]
+    message: NDArray[np.object_]
 
 
 # What overflows is inf and reported as such.
@@ -154,7 +161,11 @@ def _of_part(
     ends = reached(phi, w2, b2 + h2, s_1)
     found = _scales(phi, w2, b2, h2, ends.s)
     found |= {"n_stable": ends.n_stable, "residual": _residual(phi, w2, b2 + h2, ends.s)}
-    return found | certainty(phi, ends.s, found)
+    certain = certainty(phi, ends.s, found)
+    known = unsearched(phi, w2, b2 + h2)
+    fewer = (certain["message"] == "") & np.isfinite(known)
+    certain["message"][fewer] = [f"n_stable counts fixed points{_as_far(phi, limit)}" for limit in known[fewer]]
+    return found | certain
 
 
 # What overflows is inf and reported as such.
@@ -178,7 +189,9 @@ def fixed_points(
     Returns
     -------
     FixedPoints
-        Sorted by network, then by `q_star`. Of a continuum (relu at `sigma_w^2 = 2`) the input's own.
+        Sorted by network, then by `q_star`; empty where there is none. Of a continuum (relu at `sigma_w^2 = 2`) the
+        input's own. Where the second moment is not known at all variances every network has an entry, and `message`
+        says up to which variance fixed points were looked for.
 
     Raises
     ------
@@ -205,12 +218,24 @@ def fixed_points(
 def _all_of_part(
     phi: Activation, w2: FloatArray, b2: FloatArray, h2: FloatArray, s_1: FloatArray
 ) -> dict[str, NDArray[Any]]:
-    found = roots(phi, w2, b2 + h2, s_1)
-    end = reached(phi, w2, b2 + h2, s_1).s[found.row]
-    scales = _scales(phi, w2[found.row], b2[found.row], h2[found.row], found.s)
+    found, known = roots(phi, w2, b2 + h2, s_1), unsearched(phi, w2, b2 + h2)
+    # Where nothing was found and not everything was searched, a row says so.
+    silent = np.setdiff1d(np.flatnonzero(np.isfinite(known)), found.row)
+    row, s = np.append(found.row, silent), np.append(found.s, np.full(len(silent), np.nan))
+    attracting = np.append(found.attracting, np.zeros(len(silent), dtype=np.bool_))
+    order = np.argsort(row, kind="stable")
+    row, s, attracting = row[order], s[order], attracting[order]
+    end = reached(phi, w2, b2 + h2, s_1).s[row]
+    scales = _scales(phi, w2[row], b2[row], h2[row], s)
     # Both come out of the same bracket, but for a continuum, which has one entry.
-    at_end = np.isfinite(end) & (np.abs(found.s - end) <= CRITICAL * end)
-    return {"index": found.row, "stable": found.attracting, "reached": at_end, **scales}
+    at_end = np.isfinite(end) & (np.abs(s - end) <= CRITICAL * end)
+    certain = certainty(phi, s, scales)
+    fewer = np.isfinite(known[row]) & (np.isnan(s) | (certain["message"] == ""))
+    words = np.where(np.isnan(s), "no fixed point", "the list has fixed points")
+    certain["message"][fewer] = [
+        f"{start}{_as_far(phi, limit)}" for start, limit in zip(words[fewer], known[row][fewer], strict=True)
+    ]
+    return {"index": row, "stable": attracting, "reached": at_end, **scales, **certain}
 
 
 # Of the mean field any number may be 0, also the variance of the input.
@@ -313,6 +338,10 @@ def certainty(phi: Activation, s: FloatArray, found: dict[str, NDArray[Any]]) ->
         new = unknown & (status == "ok")
         status[new], message[new] = "unconverged", words
     return {"status": status, "message": message}
+
+
+def _as_far(phi: Activation, known: float) -> str:
+    return f" up to a variance of {known:.3g}, beyond which the second moment of {phi.name} is not known"
 
 
 def _beyond(phi: Activation) -> str:

@@ -96,6 +96,29 @@ def length_map_grid(phi: Activation) -> LengthMapGrid:
     return LengthMapGrid(s[:end], second[:end], slope[:end], gain[:end], noise, increasing, beyond)
 
 
+def unsearched(phi: Activation, w2: FloatArray, shift: FloatArray) -> FloatArray:
+    """Variance from which on `s -> w2 V(s) + shift` may have fixed points that are not known; inf where it has none."""
+    none = np.full_like(w2, np.inf)
+    if phi.homogeneous:
+        return none
+    grid = length_map_grid(phi)
+    if np.isinf(grid.known_up_to):
+        return none
+    # Without weights the map is known everywhere; a shift beyond the last node is not looked at.
+    out_of_reach = _grows_on(grid, w2, shift) | (w2 == 0.0) & (shift <= grid.s[-1])
+    return np.where(out_of_reach, np.inf, grid.known_up_to)
+
+
+def _grows_on(grid: LengthMapGrid, w2: FloatArray, shift: FloatArray) -> NDArray[np.bool_]:
+    """Whether no variance between the last node and `S_MAX` is a fixed point, whatever V is there.
+
+    `sqrt(s) V(s)` increases, hence so much of V is left that the map lies above the diagonal up to the two thirds power
+    of `w2 V sqrt(s)` at the last node.
+    """
+    s, second = grid.s[-1], grid.second_moment[-1]
+    return np.asarray((w2 * second + shift > s) & (w2 * second * np.sqrt(s) > S_MAX**1.5))
+
+
 class Roots(NamedTuple):
     """Fixed points of length maps, sorted by row and then by s.
 
@@ -257,7 +280,8 @@ def _reached(
     has = np.flatnonzero(chosen >= 0)
     s[has] = _solved(phi, crossings.take(chosen[has]), w2, shift)
     # A start beyond what is known of V, or one that is led there.
-    s[np.isnan(start) | (start > grid.known_up_to)] = np.nan
+    lost = np.isnan(start) | (start > grid.known_up_to)
+    s[lost] = np.where(_grows_on(grid, w2, shift), np.inf, np.nan)[lost]
     # A variance of 0 that nothing raises, and a map that leaves every variance alone, up to rounding.
     nothing = (s_1 <= 0.0) & (w2 * float(phi.second_moment(0.0)) + shift == 0.0)
     idle = ~excess.any(axis=1)
@@ -268,7 +292,7 @@ def _far(
     phi: Activation, grid: LengthMapGrid, w2: FloatArray, shift: FloatArray, rising: NDArray[np.bool_]
 ) -> FloatArray:
     """Fixed point beyond the last node, where the map of a saturated V contracts; else what the grid says of beyond."""
-    s = np.full_like(w2, grid.beyond)
+    s = np.where(_grows_on(grid, w2, shift), np.inf, grid.beyond)
     if not grid.slope[-1] * grid.s[-1] <= _SATURATED * grid.second_moment[-1]:
         return s
     rows = np.flatnonzero(rising & ~np.isnan(s))

@@ -174,9 +174,9 @@ def edge_along(activation: str, moving: str, held: ArrayLike, hidden: ArrayLike)
         All branches, and their places along `moving`; NaN where there is none.
     """
     if moving == "sigma_w":
-        edge = edge_of_chaos(activation, held, hidden)
+        edge = edge_of_chaos(activation, held, hidden).found
         return edge, edge.sigma_w
-    edge = edge_of_chaos(activation, None, hidden, sigma_w=held)
+    edge = edge_of_chaos(activation, None, hidden, sigma_w=held).found
     return edge, edge.sigma_b
 
 

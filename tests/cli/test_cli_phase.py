@@ -99,13 +99,24 @@ def test_a_curve_that_does_not_exist_is_empty(command_line: CommandLine) -> None
     assert "no edge of chaos" in done.out
 
 
-def test_an_edge_beyond_the_known_variances_is_not_denied(command_line: CommandLine) -> None:
-    # The edge of exp at sigma_b^2 = s - 1 lies at a variance of 1.04, and its moments are known up to 1.
-    done = command_line("phase", "--act", "numpy:exp", "--curve", "--sb", "0.2", "--format", "jsonl")
-    assert done.out == ""
-    assert "looked for up to a variance of 1, beyond which the activation's moments are not known" in done.err
-    table = command_line("phase", "--act", "numpy:exp", "--sw", "0.3", "--sb", "0.2", "--format", "table").out
-    assert "no edge of chaos at this sigma_b up to a variance of 1, beyond which" in table
+def test_what_lies_beyond_the_known_variances_is_not_denied(
+    command_line: CommandLine, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "bells.py").write_text("import numpy as np\ndef bell(u): return np.exp(np.minimum(u * u / 20, 300))\n")
+    monkeypatch.syspath_prepend(tmp_path)
+    limit = "up to a variance of 1, beyond which"
+    for arguments in (["--curve", "--sb", "0.2"], ["--curve", "--sw", "0.2"], ["--all", "--sw", "3"]):
+        done = command_line("phase", "--act", "bells:bell", *arguments, "--format", "json")
+        (row,) = json.loads(done.out)
+        assert (row["status"], row["q_star"]) == ("unconverged", None)
+        assert row["message"].startswith("no ")
+        assert limit in row["message"]
+        assert row["message"] in done.err
+    table = command_line("phase", "--act", "bells:bell", "--curve", "--sb", "0.2", "--format", "table").out
+    assert f"no edge of chaos at any of these sigma_b {limit}" in table
+    table = command_line("phase", "--act", "bells:bell", "--sw", "0.3", "--sb", "0.2", "--format", "table").out
+    assert f"no edge of chaos at this sigma_b {limit}" in table
+    assert f"n_stable counts fixed points {limit}" in table
 
 
 # ---- what a person sees ----------------------------------------------------------------------------------------------

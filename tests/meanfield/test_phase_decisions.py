@@ -165,7 +165,44 @@ def test_what_lies_below_the_loss_is_known() -> None:
     found, whole = (fixed_point(phi, sigma_w=[0.6, 1.2], input_variance=0.1) for phi in (Forgetful(), get("tanh")))
     assert found.q_star == pytest.approx(whole.q_star, rel=1e-12)
     assert found.status.tolist() == ["ok", "ok"]
-    assert found.message.tolist() == ["", ""]
+    assert all("n_stable counts fixed points up to a variance of 0.4" in message for message in found.message)
+
+
+def test_no_fixed_point_is_told_from_none_that_could_be_looked_for() -> None:
+    known = fixed_points("tanh", sigma_w=[0.6, 1.6])
+    assert set(known.message) == {""}
+    assert len(fixed_points("relu", sigma_w=2.0, sigma_b=0.1)) == 0
+    # Between them the map of 1.6 with biases has no fixed point below the loss, nor has one without weights above it.
+    found = fixed_points(Forgetful(), sigma_w=[0.6, 1.6, 0.0, 0.0], sigma_b=[0.0, 1.0, 0.5, 1.0])
+    assert found.index.tolist() == [0, 1, 2, 3]
+    assert found.q_star.tolist() == pytest.approx([0.0, np.nan, 0.25, np.nan], nan_ok=True)
+    assert found.status.tolist() == ["ok", "unconverged", "ok", "unconverged"]
+    starts = [message.partition(" up to a variance of 0.4")[0] for message in found.message]
+    assert starts == ["the list has fixed points", "no fixed point", "", "no fixed point"]
+    assert found.phase[1] is None
+
+
+def test_no_edge_is_told_from_none_that_could_be_looked_for() -> None:
+    assert len(edge_of_chaos("relu", 0.1)) == 0
+    for name, values in (("sigma_b", [0.0, 1.0]), ("sigma_w", [1.0, 3.0])):
+        edge, whole = (edge_of_chaos(phi, **{name: values}) for phi in (Forgetful(), "tanh"))
+        assert edge.index.tolist() == [0, 1]
+        assert edge[name].tolist() == values
+        assert edge.status.tolist() == ["ok", "unconverged"]
+        starts = [message.partition(" up to a variance of 0.4")[0] for message in edge.message]
+        assert starts == ["the list has branches", "no edge of chaos"]
+        assert np.isnan(edge.q_star[1])
+        assert edge.kind[1] is None
+        assert edge.found.sigma_w == pytest.approx(edge.sigma_w[:1])
+        assert whole.status.tolist() == ["ok", "ok"]
+        assert whole.message.tolist() == ["", ""]
+
+
+def test_what_grows_faster_than_it_could_be_forgotten_is_unbounded() -> None:
+    # sqrt(s) V(s) increases: from a map that is this far above the diagonal no variance up to 1e12 comes back to it.
+    found = fixed_point(Forgetful(), sigma_w=[1e7, 1e10])
+    assert found.phase.tolist() == [None, "unbounded"]
+    assert fixed_points(Forgetful(), sigma_w=1e10).message.tolist() == [""]
 
 
 def test_an_edge_that_may_not_be_reached_is_not() -> None:
