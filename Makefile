@@ -112,7 +112,7 @@ bench: $(DEV)  ## timings on this machine
 
 docs: $(RUN)  ## what of docs/ is made: the references of commands, columns, configs and Python
 	set -e; for name in commands columns config; do $(BIN)/python -m mfmi.cli.reference $$name > docs/$$name.md; done
-	$(BIN)/python -m mfmi.api.reference > docs/python.md
+	$(BIN)/python tests/python_reference.py > docs/python.md
 
 clean:  ## remove all that make has made
 	rm -rf $(VENV) build dist .pytest_cache .hypothesis .mypy_cache .ruff_cache .coverage htmlcov

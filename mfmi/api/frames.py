@@ -23,12 +23,12 @@ class _ShownFrame(pd.DataFrame):
 
 
 class RecommendationFrame(_ShownFrame):
-    """What `mfmi.recommend` returns: a `pandas.DataFrame` that a notebook shows with the best initialisation on top."""
+    """Result of `mfmi.recommend`: a `pandas.DataFrame` that a notebook shows with the best initialisation on top."""
 
     _html = staticmethod(recommendation_html)
 
 
 class AuditFrame(_ShownFrame):
-    """What `mfmi.audit` returns: a `pandas.DataFrame` that a notebook shows below its findings."""
+    """Result of `mfmi.audit`: a `pandas.DataFrame` that a notebook shows below its findings."""
 
     _html = staticmethod(audit_html)

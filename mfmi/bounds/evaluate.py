@@ -22,12 +22,12 @@ from mfmi.bounds.optional_columns import DERIVED, pairwise
 from mfmi.bounds.optional_columns import REGISTRY as OPTIONAL_REGISTRY
 from mfmi.bounds.problem import Problem
 from mfmi.bounds.propagation import Propagation
-from mfmi.bounds.structured import COUPLED, EXPONENTS, PLAIN_TOO, evaluate_structured, reason_against
+from mfmi.bounds.structured import COUPLED, EXPONENTS, PLAIN_TOO, evaluate_structured
 from mfmi.bounds.view import OVERFLOW, TWO_MINIMA, UNBOUNDED, View
 from mfmi.columns import DATA_NAMES, INFORMATION, OPTIONAL_NAMES, TOTAL, columns_with
 from mfmi.meanfield import FixedPoint, fixed_point, pair_gaps, trajectory
 from mfmi.names import ESTIMATORS, LOWER_BOUNDS, NOISE_PLACEMENTS, OBSERVABLES, UNITS, UPPER_BOUNDS
-from mfmi.networks.model import SQUARE, Model
+from mfmi.networks.model import SQUARE, Model, reason_against
 from mfmi.networks.points import Points
 from mfmi.networks.structure import check as check_structure
 

@@ -25,9 +25,8 @@ from mfmi.bounds.view import OVERFLOW, TWO_MINIMA, UNBOUNDED, Entries, View
 from mfmi.channels.observed.activation import is_step
 from mfmi.jacobian import residual_moments
 from mfmi.meanfield import Architecture, Stream, propagate, stream_ends, units
-from mfmi.names import OBSERVABLES, WEIGHTS
 from mfmi.networks.convolution import Modes
-from mfmi.networks.model import Model
+from mfmi.networks.model import Model, reason_against
 from mfmi.networks.points import Points
 from mfmi.networks.scales import LayerScales
 from mfmi.networks.structure import SITES, architecture, flat_range, last_bit, notes
@@ -185,17 +184,6 @@ LAYERS = REGISTRY | {name: _of_layers(name, bound) for name, bound in normed.REG
 """Columns of networks without skips and with one matrix per layer."""
 PLAIN_TOO = ("mi_covariance_upper", "mi_covariance_upper_error")
 """Columns that come from here of plain networks as well, where `reason_against` has none."""
-
-
-def reason_against(weights: str, model: Model) -> str:
-    """Say what these bounds would need where they are not known, in words that follow "need"; "" where they are."""
-    if weights not in WEIGHTS:
-        return f"gaussian or orthogonal weights in all layers, not {weights}"
-    if any(ratio != 1.0 for ratio in model.alpha):
-        return "layers of one width"
-    if (not model.has_plain_input and not model.mixes) or model.data is not None:
-        return "a gaussian input of independent entries"
-    return f"an observed {OBSERVABLES[0]}" if model.observe != OBSERVABLES[0] else ""
 
 
 def evaluate_structured(

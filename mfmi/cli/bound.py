@@ -105,8 +105,8 @@ def command(
     """
     import numpy as np
 
-    from mfmi.bounds.structured import reason_against
     from mfmi.columns import columns_with
+    from mfmi.networks.model import reason_against
     from mfmi.networks.points import Points
     from mfmi.storage.parquet import columns_in
     from mfmi.storage.provenance import provenance_of_rows

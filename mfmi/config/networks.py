@@ -17,7 +17,7 @@ from mfmi.config.schema import STRUCTURE_KINDS
 from mfmi.config.values import Listed, Value
 from mfmi.names import NUMBER_FORMATS
 from mfmi.networks.convolution import IDLE
-from mfmi.networks.model import Model
+from mfmi.networks.model import Model, reason_against
 from mfmi.networks.points import Points
 from mfmi.networks.settings import OF_TWO
 from mfmi.networks.structure import contradictions, ratio_alone, sites_of, unused
@@ -192,8 +192,6 @@ def _report_unknown(points: Points, model: Model, argument: str, places: _Places
     others = np.flatnonzero(~points.is_plain)
     if not len(others):
         return
-    from mfmi.bounds.structured import reason_against  # loads what most configs do not need
-
     for label in dict.fromkeys(points.weights[others]):
         against = reason_against(label, model)
         if against:

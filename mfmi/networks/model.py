@@ -315,4 +315,15 @@ def ratios_of(widths: Sequence[int]) -> tuple[float, ...]:
     return tuple(after / before for before, after in pairwise(widths))
 
 
+def reason_against(weights: str, model: Model) -> str:
+    """Say what bounds on networks with norms and skips need beyond a model, in words after "need"; "" where nothing."""
+    if weights not in WEIGHTS:
+        return f"gaussian or orthogonal weights in all layers, not {weights}"
+    if any(ratio != 1.0 for ratio in model.alpha):
+        return "layers of one width"
+    if (not model.has_plain_input and not model.mixes) or model.data is not None:
+        return "a gaussian input of independent entries"
+    return f"an observed {OBSERVABLES[0]}" if model.observe != OBSERVABLES[0] else ""
+
+
 SQUARE = Model()

@@ -13,7 +13,7 @@ import pyarrow.parquet as pq
 from mfmi.columns import Column
 from mfmi.errors import OutputError
 from mfmi.storage.parquet import read_provenance
-from mfmi.sweep.parts import PLAN
+from mfmi.storage.provenance import PLAN
 
 
 def read_columns(path: str | os.PathLike[str]) -> tuple[Column, ...]:

@@ -12,6 +12,8 @@ from mfmi.networks.model import Model
 from mfmi.networks.points import Points
 
 SCHEMA_VERSION = 1
+PLAN = "_plan.json"
+"""File of a folder of chunks that says where they come from; readers of Parquet folders pass over names with _."""
 
 
 def provenance(

@@ -16,10 +16,10 @@ from typing import Any
 
 from mfmi.errors import OutputError, ResumeError
 from mfmi.storage.atomic import atomic_path
+from mfmi.storage.provenance import PLAN
 from mfmi.sweep.chunks import digest
 
 LAYOUT = 1
-PLAN = "_plan.json"  # readers of Parquet folders pass over names with _ or .
 LOCK = ".lock"
 SHARD_LOCK = ".shard-{}-of-{}.lock"
 

@@ -11,7 +11,6 @@ import numpy as np
 
 from mfmi.activations import Activation
 from mfmi.arguments.arrays import FloatArray
-from mfmi.bounds.structured import reason_against
 from mfmi.errors import ArgumentError
 from mfmi.meanfield import Architecture
 from mfmi.names import (
@@ -22,7 +21,7 @@ from mfmi.names import (
     SIGMA_NOISE,
 )
 from mfmi.networks.convolution import Convolution
-from mfmi.networks.model import SQUARE, Model
+from mfmi.networks.model import SQUARE, Model, reason_against
 from mfmi.networks.points import Points
 from mfmi.networks.settings import with_settings
 from mfmi.networks.structure import architecture

@@ -6,9 +6,9 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from python_reference import page
 
 import mfmi
-from mfmi.api.reference import page
 
 ROOT = Path(__file__).parents[2]
 PUBLIC = {name: getattr(mfmi, name) for name in mfmi.__all__ if name != "initialisers"}

@@ -21,7 +21,8 @@ from fake_sweep import FakePlan, rows, seconds_until_dead, start
 from mfmi.errors import OutputError, ResumeError
 from mfmi.processes import progress as progress_module
 from mfmi.processes.progress import Progress
-from mfmi.sweep.parts import PLAN, folder_of
+from mfmi.storage.provenance import PLAN
+from mfmi.sweep.parts import folder_of
 from mfmi.sweep.run import SweepInterrupted, run_sweep
 
 PLAN_SIZE = {"n_grid": 120}

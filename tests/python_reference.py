@@ -1,6 +1,6 @@
 """The page docs/python.md, made of the docstrings of what is public.
 
-Run as ``python -m mfmi.api.reference``, it prints the page.
+Run as ``python tests/python_reference.py``, it prints the page.
 """
 
 from __future__ import annotations
