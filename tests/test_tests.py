@@ -84,7 +84,7 @@ class Body:
 
 
 def constants(body: list[ast.stmt]) -> dict[str, ast.expr | None]:
-    """What names are bound to by the statements of a module or a function; nothing where it is by two of them."""
+    """Values of the names that statements of a module or a function bind; nothing where two of them do."""
     found: dict[str, ast.expr | None] = {}
     for node in body:
         targets = node.targets if isinstance(node, ast.Assign) else [getattr(node, "target", None)]

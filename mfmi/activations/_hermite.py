@@ -19,7 +19,7 @@ _TAIL = 10.0
 _STEP, _STEP_PER_POLE = 0.4, 0.2
 # From so many equal steps on, nodes that are dense around the origin alone are fewer.
 _MOST_EQUAL = 400
-# Deviation in periods from which on a wave has no coefficients.
+# Standard deviation in periods from which on a wave has no coefficients.
 _PERIODS = 2.5
 # Steps of t for those, u = pole sinh(t).
 _GRADED_STEP = 0.06

@@ -45,7 +45,7 @@ def layer_block_of(found: Capacity, unit: str) -> Block:
 
 
 def columns_of(block: Block, unit: str) -> tuple[Column, ...]:
-    """What the columns of a block are."""
+    """Columns of a block, described."""
     known = [
         Column("layer", "int32", "1", "number of the layer; 0 is the input"),
         Column("kind", "string", "", "input, dense or convolution"),

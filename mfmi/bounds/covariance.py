@@ -183,8 +183,8 @@ def piece_entropy(phi: Activation, total: FloatArray, noise: FloatArray) -> Floa
         return infinite
     half, first = 0.5 * phi.period, phi.wave_turning
     reach = np.sqrt(noise) / half
-    # A whole number of deviation d has at most the entropy of a gaussian of variance d^2 + 1/12 (Massey); rounding
-    # adds at most a half to a deviation.
+    # A whole number of standard deviation d has at most the entropy of a gaussian of variance d^2 + 1/12 (Massey);
+    # rounding adds at most a half to d.
     bound = 0.5 * np.log(2.0 * math.pi * math.e * ((reach + 0.5) ** 2 + 1.0 / 12.0))
     few = 2.0 * _REACH * reach + 2.0 < _MOST_PIECES
     found = bound.copy()

@@ -100,7 +100,7 @@ def readable(
 
 
 def _of_part(found: Readable, part: Modes | None) -> Readable:
-    """What some of the frequencies add to a mean."""
+    """Contribution of some of the frequencies to a mean."""
     return found if part is None else Readable(*(mean_of(one, part.share) for one in found))
 
 

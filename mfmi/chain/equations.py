@@ -132,7 +132,7 @@ def damping(rules: Rules, step: int, largest: Number) -> Number:
 
 
 def lead(rules: Rules, passes: Any, longest: Number) -> Number:
-    """How many times as far as a pass of plain iteration to go after it, the `passes`-th in a row."""
+    """Length of the step after a pass of plain iteration, in steps of that pass, the `passes`-th in a row."""
     ahead: Any = np.maximum(np.minimum(2.0 ** (passes - rules.passes), rules.largest_step / longest), 1.0)
     found: Number = ahead
     return found

@@ -42,7 +42,7 @@ class Links(Protocol):
         ...
 
     def error(self, ends: Ends) -> FloatArray:
-        """What the channels of hidden units may be off by, in nats per unit of the stream, shape (n,)."""
+        """Estimated error of the channels of hidden units, in nats per unit of the stream, shape (n,)."""
         ...
 
 

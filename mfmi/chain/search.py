@@ -286,7 +286,7 @@ def _refined(chain: Chain, rough: Solution, share: float) -> Solution:
 
 
 def _solution_of(found: Found) -> Solution:
-    """What a search has found, NaN where it has not ended at a minimum."""
+    """The result of a search, NaN where it has not ended at a minimum."""
     converged = np.isfinite(found.residual) & np.isfinite(found.value) & (found.pivot > 0.0) & (found.rest > 0.0)
     value, nowhere = np.where(converged, found.value, np.nan), np.zeros(len(converged), dtype=bool)
     return Solution(value, found.error, found.mmse, found.residual, converged, found.r, found.v, nowhere)

@@ -1,4 +1,4 @@
-"""What ``mfmi bound`` shows to people: the headline, a row and bars for each layer, and remarks."""
+"""The table of ``mfmi bound`` for people: the headline, a row and bars for each layer, and remarks."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What to do next: the last line of a command, for a person at a terminal."""
+"""Suggestion of a next command: the last line of a command, for a person at a terminal."""
 
 from __future__ import annotations
 

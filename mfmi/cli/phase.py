@@ -172,7 +172,7 @@ def _block(activation: Activation, sigma_w: Any, sigma_b: Any, network: Mapping[
 
 
 def _one(activation: Activation, network: Mapping[str, Any]) -> Points:
-    """What all networks of the command have in common, as a point of sigma_w 1."""
+    """The properties that all networks of the command share, as a point of sigma_w 1."""
     from mfmi.networks.points import Points
 
     alike = {name: network[name] for name in ("noise_at", "input_variance")}

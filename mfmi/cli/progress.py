@@ -84,7 +84,7 @@ class ProgressDisplay:
                     return
 
     def _share(self) -> tuple[float, float | None]:
-        """How much of how much is done: of what reports, else of the outermost work that knows."""
+        """Amount done, and that of all: of what reports, else of the outermost work that knows."""
         if self._latest is not None:
             return self._latest.chunks_done, self._latest.n_chunks
         known = next((one for one in running() if one.total), None)

@@ -22,7 +22,7 @@ MOST_AXES, LEAST_VALUES = 3, 3
 
 @dataclass(frozen=True)
 class Adaptive:
-    """How a sweep is refined.
+    """Rules by which a sweep is refined.
 
     Attributes
     ----------
@@ -173,7 +173,7 @@ def _report_excluded(section: Entry, axes: Sequence[SweepAxis], report: Report) 
 
 
 def _level(axes: Sequence[SweepAxis], tolerance: float, whole: Entry, report: Report) -> int:
-    """How often the cells have to be halved to be as small as the tolerance along every axis."""
+    """Number of halvings after which the cells are as small as the tolerance along every axis."""
     largest = max(1.0 / (len(axis) - 1) for axis in axes)
     level = math.ceil(math.log2(largest / tolerance) - 1e-9)
     if level < 1:

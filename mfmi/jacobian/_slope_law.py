@@ -280,7 +280,7 @@ class _Line(NamedTuple):
 
 
 def _line(phi: Activation, deviation: float, cells: int) -> _Line:
-    """Cells over 9 deviations, graded to 0 or, of a function that varies everywhere, equal; of a wave over a period.
+    """Cells over 9 standard deviations, graded to 0; equal where phi varies everywhere, and over a period of a wave.
 
     Raises
     ------

@@ -45,7 +45,7 @@ class Progress:
 
     @property
     def kind(self) -> str:
-        """What is being done, whatever it is done with: the pace of "rank tanh" is that of "rank relu"."""
+        """The kind of work, whatever it is done with: the pace of "rank tanh" is that of "rank relu"."""
         return self.stage.partition(" ")[0]
 
 
@@ -84,7 +84,7 @@ class Stage:
 
     @property
     def text(self) -> str:
-        """What is done, how far it is, and the time that the rest takes at this pace."""
+        """The work, how far it is, and the time that the rest takes at this pace."""
         if not self.total:
             return self.name
         done = f"{self.done:,.0f}/{self.total:,.0f} {self.unit}" if self.unit else f"{self.done / self.total:.0%}"

@@ -154,7 +154,7 @@ _LAYERS = (
 
 
 def block_of(norm: str, norm_at: str, matrices: int, skip: str) -> str:
-    """What a block makes of the stream h, in the words of the code."""
+    """The result of a block for the stream h, in the words of the code."""
     seen = f"{norm}(h)" if norm and norm_at == "activation" else "h"
     inner = seen if matrices == 1 else f"{seen} @ weights_1 + biases_1"
     unit = f"{norm}(phi({inner}))" if norm and norm_at == "output" else f"phi({inner})"

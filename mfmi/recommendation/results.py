@@ -57,7 +57,7 @@ class NetworkFamily:
 
     @cached_property
     def model(self) -> Model:
-        """What all networks of the family have in common besides."""
+        """The other properties that all networks of the family share."""
         return SQUARE if self.convolution is None else SQUARE.with_convolution(self.convolution)
 
     @property

@@ -250,7 +250,7 @@ def climb(search: Search, probes: list[Stencil], tolerance: float, work: Stage) 
 
 
 def _halvings(size: float, tolerance: float) -> float:
-    """How often a stencil has to be halved to be as small as the tolerance."""
+    """Number of halvings after which a stencil is as small as the tolerance."""
     return math.log2(max(size, tolerance) / tolerance)
 
 

@@ -122,7 +122,7 @@ def number(value: float) -> str:
 
 
 def phrase(name: str, word: Any, *, short: bool = False) -> str:
-    """What a word of a column says of a network."""
+    """Phrase for a word of a column about a network."""
     if name == NETWORK:
         return str(word) or "no norm"
     if name == "weights":

@@ -63,7 +63,7 @@ class ConvolutionStreamNetwork(StreamNetwork):
         return waves
 
     def _through(self, matrix: FloatArray, signal: FloatArray) -> FloatArray:
-        """What a kernel makes of signals, by their frequencies."""
+        """Signals after a kernel, by their frequencies."""
         if matrix.ndim == 2:
             return super()._through(matrix, signal)
         waves = self._waves(signal).swapaxes(0, 1) @ matrix.swapaxes(1, 2)

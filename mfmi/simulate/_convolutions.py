@@ -232,7 +232,7 @@ class _Moments:
         return np.array(rates)
 
     def _bias(self, size: int, inputs: int, alone: bool) -> float:
-        """What sampling adds to the difference of the logarithms, of a real or of a complex frequency."""
+        """Bias that sampling adds to the difference of the logarithms, of a real or of a complex frequency."""
         degrees = self.count - 1
         if alone:
             return wishart_log_det(size, degrees) - wishart_log_det(size, degrees - inputs)

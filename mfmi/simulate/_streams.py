@@ -129,7 +129,7 @@ class StreamNetwork:
         yield Step(h, np.empty((len(h), 0)), np.ones((1, 1)))
 
     def _through(self, matrix: FloatArray, signal: FloatArray) -> FloatArray:
-        """What a matrix makes of signals whose last axis is its input."""
+        """Signals after a matrix, of signals whose last axis is its input."""
         return np.asarray(signal @ matrix.T)
 
     def _normed(

@@ -53,7 +53,7 @@ class AdaptivePlan(Plan):
 
     @property
     def adaptive(self) -> Adaptive:
-        """How it is refined."""
+        """Rules by which it is refined."""
         found = self.config.adaptive
         assert found is not None
         return found

@@ -140,14 +140,14 @@ def _require_complete(folders: Sequence[Parts]) -> None:
     if not missing:
         return
     shares = sorted({shard for parts in folders for shard in parts.shards()})
-    behind = [
+    incomplete = [
         f"{i}/{n}"
         for n in sorted({n for _, n in shares})
         for i in range(1, n + 1)
         if not set(chunk_numbers(n_chunks, (i, n))).isdisjoint(missing)
     ]
     what = f"{len(missing)} of {n_chunks} chunks are missing ({_some(missing)})"
-    whose = f", those of shard {_some(behind)}" if behind else ""
+    whose = f", those of shard {_some(incomplete)}" if incomplete else ""
     raise OutputError(f"cannot merge {folders[0].folder}: {what}{whose}")
 
 

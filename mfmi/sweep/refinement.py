@@ -303,7 +303,7 @@ class Refinement:
         return largest, peaks
 
     def _bends(self) -> Floats:
-        """What straight lines miss of each quantity in each cell, along each axis: an eighth of the second difference.
+        """Error of straight lines for each quantity in each cell, along each axis: an eighth of the second difference.
 
         Shape (cells, axes, quantities), of the lines through corners the one that bends most; 0 where nothing is known.
         """

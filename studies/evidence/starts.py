@@ -24,7 +24,7 @@ LSUV_TOLERANCE, LSUV_ROUNDS = 0.1, 10
 
 @dataclass(frozen=True)
 class Start:
-    """Where networks start from.
+    """Starting points of networks.
 
     Attributes
     ----------

@@ -100,7 +100,7 @@ def theory(found: Sequence[Summary]) -> str:
 
 
 def course(found: Sequence[Summary]) -> str:
-    """What the information of the last layer does in each wide network."""
+    """Course of the information of the last layer in each wide network."""
     lines = []
     for one in sorted(found, key=lambda s: (s.data_set, ACTIVATIONS.index(s.activation), s.depth, s.gain, s.weights)):
         if one.data_set == SMALL:

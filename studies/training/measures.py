@@ -1,4 +1,4 @@
-"""What is measured of a training: the audit of its checkpoints, and values that owe nothing to the theory beside."""
+"""Measurements of a training: the audit of its checkpoints, and values that owe nothing to the theory beside."""
 
 from __future__ import annotations
 

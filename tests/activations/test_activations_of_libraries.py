@@ -1,4 +1,4 @@
-"""What a name means in PyTorch, JAX and Keras: their values on a grid, of data/make_library_activations.py."""
+"""Meaning of names in PyTorch, JAX and Keras: their values on a grid, of data/make_library_activations.py."""
 
 import json
 import re

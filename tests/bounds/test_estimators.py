@@ -204,7 +204,7 @@ def test_what_no_linear_decoder_reads_is_zero(weights, noise_at):
 
 @pytest.mark.parametrize("noise", [1e-6, 1e-9, 1e-30, 1e-100])
 def test_mean_field_at_faint_noise_is_that_of_the_noise(noise):
-    """Where nothing is bent all but the signal is the noise, however far below the signal's last digit it lies."""
+    """If nothing is bent, all but the signal is the noise, however far below the signal's last digit it lies."""
     found = evaluate_points(Points.of("tanh", 1.5, sigma_noise=noise), [1], ["mean_field"])
     assert found["mi_mean_field"][0] == pytest.approx(0.5 * np.log1p(2.25 / noise**2), rel=1e-12)
     found = evaluate_points(Points.of("linear", 0.7, sigma_noise=noise), [6], ["mean_field"])

@@ -61,7 +61,7 @@ def information(finite: FiniteStream) -> tuple[float, float]:
 @pytest.mark.slow
 @pytest.mark.parametrize("case", CASES)
 def test_the_replica_value_is_the_total_of_small_networks(case: str) -> None:
-    """What a network's determinant differs from its mean by is taken off: it varies with the total."""
+    """The difference of a network's determinant from its mean is taken off: it varies with the total."""
     name, depth, weights, settings = CASES[case]
     network = Architecture.of(get(name), depth, sigma_w2=[1.5], output_noise=0.3, skip=1.0, **settings)
     found, _ = replica(network, weights, propagate(network), (np.array([-np.inf]), np.array([np.inf])), tables=False)

@@ -1,4 +1,4 @@
-"""What a table says of its columns on request, and what a command says comes next."""
+"""The words of a table about its columns on request, and the command that is suggested next."""
 
 import re
 import shlex

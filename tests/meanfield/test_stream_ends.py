@@ -1,4 +1,4 @@
-"""Where networks with norms, skips and relative noise end, beside long recursions and values of theory (24)-(33)."""
+"""Ends of networks with norms, skips and relative noise, beside long recursions and values of theory (24)-(33)."""
 
 import itertools
 from typing import Any

@@ -39,7 +39,7 @@ def check_bias(bias: Any) -> None:
 
 
 def left(capsys: pytest.CaptureFixture[str]) -> list[str]:
-    """What the code has said, without shapes."""
+    """The output of the code, without shapes."""
     return [line.rpartition(" (")[0] if line.endswith(")") else line for line in capsys.readouterr().err.splitlines()]
 
 

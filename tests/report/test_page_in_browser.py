@@ -142,7 +142,7 @@ class Open:
             self.tab.keyboard.press(key)
 
     def row(self) -> dict[str, str]:
-        """What is shown of the row under the pointer or cursor, by column."""
+        """The cells shown of the row under the pointer or cursor, by column."""
         cells = self.tab.locator("#row tr").evaluate_all(
             "rows => rows.map(r => [r.dataset.column, r.cells[1].textContent])"
         )

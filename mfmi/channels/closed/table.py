@@ -205,7 +205,7 @@ class ChannelTable:
         )
 
     def _tile(self, s: FloatArray) -> Tile:
-        """Where total variances lie in the table; tiles that are not there yet are added."""
+        """Places of total variances in the table; tiles that are not there yet are added."""
         whole = np.ones_like(s) if self.phi.homogeneous else np.maximum(s, S_LEAST)
         slot, column, at_s = self._place(whole)
         return Tile(slot, column, at_s, np.broadcast_arrays(*share_frame(whole)), self._unit(s))

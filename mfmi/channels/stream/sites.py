@@ -163,7 +163,7 @@ def _at_frequencies(
 
 
 def _covariances(orders: FloatArray, root: FloatArray, rho: FloatArray) -> FloatArray:
-    """What no linear function explains, at correlations of the layers; the roots are of the tail's variance."""
+    """Covariances beyond linear functions, at correlations of the layers; the roots are of the tail's variance."""
     found = root[..., :, None] * root[..., None, :] * rho[:, None]
     for order in range(orders.shape[2] - 1, -1, -1):
         c = orders[:, :, order]

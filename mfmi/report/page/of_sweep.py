@@ -161,7 +161,7 @@ def _hidden(name: str, values: Any, packer: Packer) -> dict[str, Any]:
 
 
 def basis(name: str) -> str:
-    """What a column rests on: a theorem, a formula, an approximation."""
+    """The basis of a column: a theorem, a formula, an approximation."""
     column = BY_NAME.get(name)
     if isinstance(column, OptionalColumn):
         return column.status

@@ -1,4 +1,4 @@
-"""What a page consists of, before it is a document."""
+"""The parts of a page, before it is a document."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What the makers have in common: where a layer is saved, and the list of what was saved.
+"""Shared by the makers: where a layer is saved, and the list of what was saved.
 
 The makers run where their library is installed, which need not be where mfmi is; they import nothing of it.
 """
