@@ -175,15 +175,10 @@ class Problem:
         count = len(waves.share)
         repeated = np.repeat(np.arange(len(self.rows)), count)
         which = np.tile(np.arange(count), len(self.rows))
-        return Problem(
-            propagation,
-            self.rows[repeated] * count + which,
-            self.weights,
-            self.sigma_w2[repeated],
-            self.output_noise[repeated],
-            self.input_variance[repeated] * waves.eigenvalue[which],
-            self.depth[repeated],
-            replace(self.model, convolution=None, prior=GAUSSIAN),
+        model = replace(self.model, convolution=None, prior=GAUSSIAN)
+        each = replace(self.take(repeated), propagation=propagation, model=model)
+        return replace(
+            each, rows=each.rows * count + which, input_variance=each.input_variance * waves.eigenvalue[which]
         )
 
     @property

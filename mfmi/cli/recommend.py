@@ -129,7 +129,8 @@ def command(
     By default the linearly readable information is maximised, which is largest near the edge of chaos; the total
     information is largest elsewhere, often deep in chaos, and is shown beside it. Networks whose variances grow without
     bound are never recommended. What recipes and libraries start with is shown in the same units, and the numbers that
-    the initialisers of libraries have to be given for it: gains, scales with the truncation counted in, standard deviations.
+    the initialisers of libraries have to be given for it: gains, scales with the truncation counted in, standard
+    deviations.
 
     Of a residual network, the branch scale is found instead: the largest that keeps a share of what the first layer
     tells, for the less a branch does the more is left. What a norm makes of no effect is not searched.
