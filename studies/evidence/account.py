@@ -12,9 +12,10 @@ from typing import Any, get_type_hints
 import numpy as np
 
 from mfmi.storage.atomic import atomic_path
+from studies.evidence.chance import same_law
 from studies.evidence.data import load
 from studies.evidence.design import Case
-from studies.evidence.findings import VERDICTS, Compared, Ranked, compared, ranked
+from studies.evidence.findings import VERDICTS, Compared, Ranked, compared, ranked, verdicts
 from studies.evidence.predictors import PREDICTORS
 from studies.evidence.recommended import RECOMMENDED
 from studies.evidence.runs import Run, by_case, write
@@ -80,7 +81,8 @@ def fill(page: str, order: Sequence[Ranked], comparison: Sequence[Compared], run
     """The page with its marked places filled: what stands between `<!-- table NAME -->` and `<!-- end -->`."""
     tables = {
         "trained": lambda: trained(runs),
-        "targets": lambda: targets(comparison),
+        "targets": lambda: targets(comparison, runs),
+        "pairs": lambda: pairs(comparison),
         "cases": lambda: cases_table(comparison),
         "predictors": lambda: predictors(order),
         "ranking": lambda: ranking(order),
@@ -115,17 +117,55 @@ def _share(found: Sequence[Compared], verdicts: Sequence[str]) -> str:
     return f"{count} of {len(found)} ({100 * count / len(found):.0f} %)" if found else ""
 
 
-def targets(comparison: Sequence[Compared]) -> str:
-    """Of every recommendation, in how many cases it is as good as the best recipe, better, and far worse."""
+def targets(comparison: Sequence[Compared], runs: Sequence[Run]) -> str:
+    """Of every recommendation, in how many cases it is as good as the best recipe, better, and far worse.
+
+    Then the same of the best recipe itself, as chance has it.
+    """
     lines = []
+    cases = by_case(runs)
     for words, held in (("held out", True), ("all", None)):
         for name in RECOMMENDED:
             found = [one for one in comparison if one.start == name and (held is None or one.case.held_out)]
             if found:
                 shares = (_share(found, VERDICTS[:2]), _share(found, VERDICTS[:1]), _share(found, VERDICTS[3:]))
                 lines.append([f"`{name}`, {words}", *shares])
-    header = ["recommendation", "below the best recipe or within the scatter", "better", "far worse"]
+        there = dict.fromkeys(one.case for one in comparison if held is None or one.case.held_out)
+        chance = np.array([same_law(case, cases[case]) for case in there])
+        if len(chance):
+            count = (chance[:, :2].sum(), chance[:, 0].sum(), chance[:, 3].sum())
+            expected = (f"{one:.1f} of {len(chance)} ({100.0 * one / len(chance):.0f} %)" for one in count)
+            lines.append([f"the best recipe's own law, {words}", *expected])
+    header = ["start", "below the best recipe or within the scatter", "better", "far worse"]
     return _markdown(header, lines)
+
+
+def pairs(comparison: Sequence[Compared]) -> str:
+    """Recommendations of orthogonal weights beside those of gaussian ones: in how many cases they are better."""
+    lines = []
+    for name in ("any", "kept"):
+        for words, held in (("held out", True), ("digits", False), ("all", None)):
+            two = paired(comparison, name, held)
+            if two:
+                apart = [VERDICTS[int(verdicts(a.loss, a.scatter, b.loss, b.scatter))] for a, b in two]
+                counts = (
+                    sum(a.loss < b.loss for a, b in two),
+                    apart.count("better"),
+                    sum(one in VERDICTS[2:] for one in apart),
+                )
+                lines.append([f"`{name}`, {words}", *(f"{count} of {len(two)}" for count in counts)])
+    header = ["recommendation", "lower test loss", "lower by more than the scatter", "higher by more than the scatter"]
+    return _markdown(header, lines)
+
+
+def paired(comparison: Sequence[Compared], name: str, held: bool | None = None) -> list[tuple[Compared, Compared]]:
+    """A recommendation of orthogonal weights and the one of gaussian weights of the same case, of every case."""
+    here = {(one.case, one.start): one for one in comparison if held in (None, one.case.held_out)}
+    return [
+        (one, here[case, name])
+        for (case, start), one in here.items()
+        if start == f"{name}, orthogonal" and (case, name) in here
+    ]
 
 
 def cases_table(comparison: Sequence[Compared]) -> str:

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from typing import NamedTuple
 
 import numpy as np
+from numpy.typing import ArrayLike, NDArray
 
 from mfmi.arguments.arrays import FloatArray
 from studies.evidence.design import Case
@@ -60,19 +61,20 @@ class Compared(NamedTuple):
     their_scatter: float
 
     @property
-    def difference(self) -> float:
-        """Loss less that of the recipe, in scatters of a difference of two networks."""
-        apart = self.loss - self.theirs
-        both = float(np.hypot(self.scatter, self.their_scatter))
-        return apart / both if both > 0.0 else float(np.sign(apart)) * np.inf if apart else 0.0
-
-    @property
     def verdict(self) -> str:
-        """Of `VERDICTS`, by that difference."""
-        return VERDICTS[int(np.searchsorted([-1.0, 1.0, 2.0], self.difference, side="left"))]
+        """Of `VERDICTS`."""
+        return VERDICTS[int(verdicts(self.loss, self.scatter, self.theirs, self.their_scatter))]
 
 
 VERDICTS = ("better", "within", "worse", "far worse")
+
+
+def verdicts(loss: ArrayLike, scatter: ArrayLike, theirs: ArrayLike, their_scatter: ArrayLike) -> NDArray[np.intp]:
+    """Verdicts as places in `VERDICTS`: a loss less another, in scatters of a difference of two networks."""
+    apart = np.subtract(loss, theirs)
+    with np.errstate(divide="ignore", invalid="ignore"):
+        difference = np.where(apart == 0.0, 0.0, apart / np.hypot(scatter, their_scatter))
+    return np.searchsorted([-1.0, 1.0, 2.0], difference, side="left")
 
 
 def losses(runs: Sequence[Run], guess: float) -> dict[tuple[str, float, float], FloatArray]:

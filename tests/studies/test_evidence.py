@@ -12,6 +12,7 @@ from scipy import stats
 
 from mfmi.cli.recommend_view import TRAINED
 from studies.evidence import account, ranking, runs
+from studies.evidence.chance import same_law
 from studies.evidence.data import load, split
 from studies.evidence.design import ACTIVATIONS, BIASES, DATA_SETS, GROUPS, WEIGHTS, Case, Design, work
 from studies.evidence.findings import Compared, Ranked, compared, losses, ranked
@@ -263,6 +264,27 @@ def test_a_verdict_is_in_scatters_of_a_difference(loss: float, verdict: str) -> 
     assert Compared(Case("digits", "relu", 5), "kept", loss, 0.16, "he", 1.0, 0.12).verdict == verdict
 
 
+def test_chance_is_that_of_the_best_recipe_drawn_again() -> None:
+    case, random = Case("digits", "relu", 5), np.random.default_rng(4)
+
+    def ran(start: str, mean: float, scatter: float, seeds: int) -> list[Run]:
+        values = mean + scatter * stats.zscore(random.standard_normal(seeds), ddof=1)
+        return [Run(*case, start, 1.0, 0.0, j, 0.1, 0.5, 0.5, float(v), 0.9) for j, v in enumerate(values)]
+
+    # One recipe: two means of n seeds, over the root of the sum of two variances, is t / sqrt(n).
+    for seeds in (3, 8):
+        expected = stats.t.sf(math.sqrt(seeds), 2 * (seeds - 1))
+        better, _, worse, far = same_law(case, ran("he", 1.0, 0.1, seeds))
+        assert (better, worse + far) == pytest.approx((expected, expected), abs=0.03)
+    # Rivals that are as good are lucky at its cost, those far behind never are.
+    alone, crowd = ran("he", 1.0, 0.1, 3), [run for k in ("glorot", "torch") for run in ran(k, 1.0, 0.1, 3)]
+    behind = [run for k in ("lecun", "lsuv") for run in ran(k, 2.0, 0.1, 3)]
+    assert same_law(case, alone + crowd)[0] < 0.6 * same_law(case, alone)[0]
+    assert same_law(case, alone + behind) == pytest.approx(same_law(case, alone), abs=0.05)
+    # All at the loss of guessing: nothing is better or worse.
+    assert same_law(case, ran("he", 9.0, 0.1, 3)).tolist() == [0.0, 1.0, 0.0, 0.0]
+
+
 def test_predictors_come_from_the_evaluator() -> None:
     w, b = np.array([1.0, math.sqrt(2.0), 2.0]), np.zeros(3)
     found = predictions(Case("digits", "relu", 4), w, b)
@@ -292,7 +314,7 @@ def test_the_page_says_what_its_tables_say(kept_runs: list[Run]) -> None:
     order = account.read_findings(DOCS / "data" / account.RANKING, Ranked)
     comparison = account.read_findings(DOCS / "data" / account.COMPARISON, Compared)
     assert account.fill(page, order, comparison, kept_runs) == page
-    assert page.count("<!-- table") == 6
+    assert page.count("<!-- table") == 7
 
 
 def below(comparison: list[Compared], held_out: bool, one: str, other: str) -> str:
@@ -307,7 +329,7 @@ def share(comparison: list[Compared], start: str, verdicts: set[str], held_out: 
     return sum(one.verdict in verdicts for one in found), len(found)
 
 
-def test_the_sentences_say_what_the_tables_say() -> None:
+def test_the_sentences_say_what_the_tables_say(kept_runs: list[Run]) -> None:
     comparison = account.read_findings(DOCS / "data" / account.COMPARISON, Compared)
     order = account.read_findings(DOCS / "data" / account.RANKING, Ranked)
     said = {name: " ".join((DOCS / name).read_text().split()) for name in ("evidence.md", "howto/gain.md")}
@@ -328,6 +350,12 @@ def test_the_sentences_say_what_the_tables_say() -> None:
     held = {share(comparison, start, well, True) for start in ("kept, orthogonal", "any")}
     assert [f"held out, both are in {count} of {total}" in page for count, total in held] == [True]
     assert f"is in {percent('any', well, True)} of them, and better in {percent('any', {'better'}, True)}" in page
+    held_out = [some for case, some in runs.by_case(kept_runs).items() if case.held_out]
+    chance = 100.0 * np.mean([same_law(some[0].case, some) for some in held_out], axis=0)
+    assert f"as good in {chance[:2].sum():.0f} % of the held-out cases, better in {chance[0]:.0f} %" in page
+    assert f"and far worse in {chance[3]:.0f} %: the best of seven" in page
+    assert share(comparison, "any", far, True) == (3, 25)
+    assert share(comparison, "any, orthogonal", far, True) == (0, 25)
     assert share(comparison, "lsuv", well) == (28, 42)
     assert f"or better, in two thirds and far worse in {percent('lsuv', far)}" in page
     orthogonal = [percent(start, far) for start in ("any, orthogonal", "kept, orthogonal")]
