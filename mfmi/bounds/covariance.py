@@ -17,7 +17,7 @@ from mfmi.chain.search import solve
 from mfmi.channels.layers import Surrogate
 from mfmi.channels.observed.outputs import GaussianOutput
 from mfmi.channels.sources import FirstLayer
-from mfmi.meanfield import Architecture, Stream
+from mfmi.meanfield import Architecture, Stream, block_sigma_w2
 from mfmi.quadrature import gaussian
 from mfmi.quadrature.normal import interval_probability
 
@@ -87,7 +87,7 @@ def _last_noise(network: Architecture, weights: str, stream: Stream) -> FloatArr
         return nothing
     noise = stream.hidden_noise[:, layer] / stream.scale2[:, layer]
     total = stream.seen[:, layer]
-    scale = stream.branch[:, layer] ** 2 * network.sigma_w2[:, layer] * stream.gain2[:, layer]
+    scale = block_sigma_w2(network, stream, layer) * stream.gain2[:, layer]
     rows = np.flatnonzero((noise > 0.0) & np.isfinite(total) & (total < np.inf) & (scale > 0.0) & np.isfinite(scale))
     if not len(rows) or not network.phi.differentiable:
         return nothing
@@ -155,7 +155,7 @@ def _passed_on(network: Architecture, weights: str, stream: Stream, layer: int, 
     exponent = np.asarray(network.phi.log_slope(np.where(good, seen, 1.0)))
     if not network.phi.strictly_monotone:
         exponent = exponent - 2.0 * piece_entropy(network.phi, np.where(good, seen, 1.0), np.where(good, spread, 0.5))
-    scale = stream.branch[:, layer] ** 2 * network.outer[0][:, layer] * stream.gain2[:, layer] * math.exp(-loss)
+    scale = block_sigma_w2(network, stream, layer) * stream.gain2[:, layer] * math.exp(-loss)
     found[good] = (scale * noise * np.exp(exponent))[good]
     return found
 
@@ -298,7 +298,7 @@ def _plain_log_power(network: Architecture, loss: float, stream: Stream, first: 
     for layer in range(network.depth - 1):
         seen = stream.seen[:, layer]
         slope = np.asarray(network.phi.log_slope(np.where(np.isfinite(seen), seen, 1.0)))
-        scale = stream.branch[:, layer] ** 2 * network.sigma_w2[:, layer] * stream.gain2[:, layer]
+        scale = block_sigma_w2(network, stream, layer) * stream.gain2[:, layer]
         noisy = np.logaddexp(log_power, np.log(stream.hidden_noise[:, layer]))
         log_power = noisy + np.log(scale / stream.scale2[:, layer]) + slope - loss
     return log_power

@@ -11,11 +11,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mfmi.arguments.arrays import FloatArray
-from mfmi.bounds.estimate import FAINT, NODES, Estimate, closed, smaller
+from mfmi.bounds.estimate import FAINT, Estimate, closed, faint_information, smaller
 from mfmi.bounds.noise import less_noise, phi_known
 from mfmi.bounds.problem import Channels, Problem, chain_of, phi_full
-from mfmi.chain.potential import carries
-from mfmi.chain.search import solve
+from mfmi.chain.search import known_at_source, solve
 from mfmi.channels.closed.bounds import EntropyPowerLower, FisherLower, GaussianUpper, LinearLower
 from mfmi.channels.closed.table import Channel
 from mfmi.channels.elementwise import information_over
@@ -92,24 +91,21 @@ def linear_by(problem: Problem, channels: Channels) -> Estimate:
 
 
 def _faint(problem: Problem, channels: Channels, unique: bool) -> Estimate:
-    """`Phi_full - Phi_known` of a faint signal without cancellation.
-
-    The known potential is the full one at input variance 0, and by stationarity the potential changes with a factor t
-    of the input variance only through `J_0(t r_0)`: the difference is the integral of `r_0 E_0 / (2 t)` over t up to 1.
-    At weak signals that hardly depends on t, and two Gauss nodes are exact to the fifth order of the signal.
+    """`Phi_full - Phi_known` of a faint signal, see `faint_information`.
 
     Its error is that of `r_0`, a product of one slope of every layer: of each as large a share as of the potential.
     NaN where the search has only the first order of the signal, in which there is no `r_0`.
     """
-    value, relative = np.zeros((2, len(problem.rows)))
-    converged = np.ones(len(problem.rows), dtype=bool)
-    for node in NODES:
-        chain = chain_of(problem, problem.source(node * problem.input_variance), channels)
+    relative, converged = np.zeros(len(problem.rows)), np.ones(len(problem.rows), dtype=bool)
+
+    def known(share: float) -> FloatArray:
+        chain = chain_of(problem, problem.source(share * problem.input_variance), channels)
         found = solve(chain, unique)
-        precision = np.where(carries(chain, found.r, found.v), found.r[:, 0], 0.0)
-        value += np.where(found.r[:, 0] > 0.0, 0.25 * precision * found.mmse / node, np.nan)
-        relative = np.maximum(relative, found.error / found.value)
-        converged &= found.converged
+        np.maximum(relative, found.error / found.value, out=relative)
+        np.logical_and(converged, found.converged, out=converged)
+        return known_at_source(chain, found)
+
+    value = faint_information(known)
     return closed(value)._replace(converged=converged, error=problem.length * relative * value)
 
 

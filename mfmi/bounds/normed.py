@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 
 import numpy as np
@@ -23,7 +23,7 @@ from mfmi.channels.exact.direct import can_be_direct
 from mfmi.channels.exact.table import exact_table
 from mfmi.channels.layers import Direct, Scaled, Tabulated
 from mfmi.channels.protocols import ChannelValues
-from mfmi.meanfield import Architecture, Stream
+from mfmi.meanfield import Architecture, Stream, block_sigma_w2, layer_sigma_w2
 from mfmi.networks.model import SQUARE
 
 
@@ -36,8 +36,8 @@ class NormedProblem(Problem):
     network, stream : the networks and their mean field, a row per point.
     """
 
-    network: Architecture | None = None
-    stream: Stream | None = None
+    network: Architecture = field(kw_only=True)
+    stream: Stream = field(kw_only=True)
 
     @classmethod
     def of(cls, network: Architecture, weights: str, stream: Stream, tables: bool) -> NormedProblem:
@@ -53,41 +53,31 @@ class NormedProblem(Problem):
             network.input_variance,
             np.full(n, network.depth, dtype=np.intp),
             replace(SQUARE, tables=tables),
-            network,
-            stream,
+            network=network,
+            stream=stream,
         )
-
-    @property
-    def _both(self) -> tuple[Architecture, Stream]:
-        assert self.network is not None
-        assert self.stream is not None
-        return self.network, self.stream
 
     @cached_property
     def layer_sigma_w2(self) -> FloatArray:
         """Variances of the weights of layers 1 to D with the factor of their branch, shape (n, D)."""
-        network, stream = self._both
-        before = slice(0, network.depth - 1)
-        after = stream.branch[:, before] ** 2 * network.sigma_w2[:, before]
-        return np.hstack((network.input_sigma_w2[:, None], after))
+        return layer_sigma_w2(self.network, self.stream)
 
     def exact(self) -> Channels:
         """See `Problem.exact`."""
-        network, stream = self._both
-        if isinstance(network.phi, Linear):
+        if isinstance(self.network.phi, Linear):
             return self.linear()._replace(exact=True)
-        return Channels(exact_units(network, stream, self.model.tables is not False), self.output, exact=True)
+        return Channels(exact_units(self.network, self.stream, self.model.tables is not False), self.output, exact=True)
 
     def tabulated(self, channel: Channel) -> Channels:
         """See `Problem.tabulated`."""
-        network, stream = self._both
-        if isinstance(network.phi, Linear):
+        if isinstance(self.network.phi, Linear):
             return self.exact()
-        return Channels(_scaled(_tabulated(table(network.phi, channel), stream), network, stream), self.output)
+        known = _tabulated(table(self.network.phi, channel), self.stream)
+        return Channels(_scaled(known, self.network, self.stream), self.output)
 
     def linear(self) -> Channels:
         """See `Problem.linear`."""
-        return Channels(surrogates(*self._both, None)[0], self.output)
+        return Channels(surrogates(self.network, self.stream, None)[0], self.output)
 
     @cached_property
     def decoded(self) -> Estimate | None:
@@ -96,9 +86,8 @@ class NormedProblem(Problem):
 
     def take(self, chosen: NDArray[np.intp]) -> NormedProblem:
         """The problem of some of the points."""
-        network, stream = self._both
         tables = self.model.tables is not False
-        return NormedProblem.of(network.take(chosen), self.weights, stream.take(chosen), tables)
+        return NormedProblem.of(self.network.take(chosen), self.weights, self.stream.take(chosen), tables)
 
 
 def exact_units(network: Architecture, stream: Stream, tables: bool) -> Scaled:
@@ -110,7 +99,7 @@ def exact_units(network: Architecture, stream: Stream, tables: bool) -> Scaled:
     tables : whether it is tabulated, which pays for many networks, and where hidden layers are loud.
     """
     before = slice(0, network.depth - 1)
-    gain = stream.branch[:, before] ** 2 * network.outer[0][:, before] * stream.gain2[:, before]
+    gain = block_sigma_w2(network, stream, before) * stream.gain2[:, before]
     loud = bool((gain * stream.seen[:, before] > LOUDEST**2 * stream.output_noise[:, -1:]).any())
     if tables or loud or not can_be_direct(network.phi):
         return _scaled(_tabulated(exact_table(network.phi), stream), network, stream)
@@ -134,7 +123,7 @@ def _scaled(inner: Tabulated | Direct, network: Architecture, stream: Stream) ->
 def mean_field(problem: Problem) -> Estimate:
     """The classic mean-field value (theory (17a)), an approximation: the gains of the layers with their norms."""
     assert isinstance(problem, NormedProblem)
-    network, stream = problem._both
+    network, stream = problem.network, problem.stream
     scales = problem.layer_sigma_w2
     slope = np.asarray(network.phi.slope_correlation_gap(stream.seen[:, :-1], stream.seen_inner[:, :-1]))
     gains = scales[:, 1:] * stream.gain2[:, :-1] / stream.scale2[:, :-1] * slope

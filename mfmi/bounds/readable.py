@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mfmi.arguments.arrays import FloatArray
-from mfmi.bounds.estimate import FAINT, NODES, Estimate, closed, mean_of, together
+from mfmi.bounds.estimate import FAINT, Estimate, closed, faint_information, mean_of, together
 from mfmi.bounds.frequencies import at_frequencies, surrogates
 from mfmi.bounds.offsets import most_offsets
 from mfmi.bounds.stacks import Readable, doubted, ensemble_of_kind, stacked
@@ -165,10 +165,12 @@ def _streamed(
     linear = _checked(linear)
     faint = np.flatnonzero(linear.converged & (linear.value < FAINT) & ~silent)
     if len(faint):
-        short = np.zeros(len(value))
-        for node in NODES:
-            some = residual.full(full.log_v, full.log_r, tolerance, node * variance)
-            short += 0.25 * np.exp(some.log_r[:, 0]) * some.mmse / node
+
+        def known_of(share: float) -> FloatArray:
+            some = residual.full(full.log_v, full.log_r, tolerance, share * variance)
+            return np.asarray(np.exp(some.log_r[:, 0]) * some.mmse)
+
+        short = faint_information(known_of)
         # Of the integrand the mismatch is a share.
         share = np.minimum(1.0, short / FAINT) * _spread(value) + _FAINT_SHARE * full.residual * short
         linear.error[faint] = share[faint]

@@ -8,17 +8,17 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mfmi.arguments.arrays import FloatArray
-from mfmi.bounds.estimate import FAINT, NODES, Estimate, closed
+from mfmi.bounds.estimate import FAINT, Estimate, closed, faint_information
 from mfmi.bounds.frequencies import at_frequencies, surrogates
 from mfmi.chain.ensembles import Gaussian, Orthogonal
 from mfmi.chain.links import Matrices
-from mfmi.chain.potential import Chain, carries
-from mfmi.chain.search import Solution, solve
+from mfmi.chain.potential import Chain
+from mfmi.chain.search import Solution, known_at_source, solve
 from mfmi.channels.layers import Surrogate
 from mfmi.channels.observed.outputs import GaussianOutput
 from mfmi.channels.protocols import Source
 from mfmi.channels.sources import FirstLayer, GaussianInput
-from mfmi.meanfield import Architecture, Stream
+from mfmi.meanfield import Architecture, Stream, layer_sigma_w2
 from mfmi.networks.convolution import Modes
 
 
@@ -88,9 +88,7 @@ def _chained(
     )
     faint = linear.converged & (value < FAINT) & ~silent
     if faint.any():
-        short = np.zeros(len(value))
-        for node in NODES:
-            short += 0.25 * chains.precision(node * variance) / node
+        short = faint_information(lambda share: chains.precision(share * variance))
         faint &= ~np.isnan(short)
         linear.value[faint], linear.error[faint] = short[faint], 0.0
     return Readable(linear, full)
@@ -113,11 +111,10 @@ class _Chains:
 
     def __init__(self, network: Architecture, weights: str, stream: Stream, layers: Surrogate | None) -> None:
         self.network, self.depth = network, network.depth
-        hidden = self.depth - 1
         self.rotates = weights == "orthogonal"
-        after = stream.branch[:, :hidden] ** 2 * network.sigma_w2[:, :hidden]
-        self.after = ensemble_of_kind(weights, after)
-        self.all = ensemble_of_kind(weights, np.hstack((network.input_sigma_w2[:, None], after)))
+        scales = layer_sigma_w2(network, stream)
+        self.after = ensemble_of_kind(weights, scales[:, 1:])
+        self.all = ensemble_of_kind(weights, scales)
         self.output = GaussianOutput(stream.output_noise[:, -1])
         self.layers = layers
 
@@ -141,15 +138,14 @@ class _Chains:
         chain = self._chain(self.source(variance))
         assert chain is not None
         found = solve(chain, unique=True)
+        known = known_at_source(chain, found)
         if self.rotates:
             # The chain begins after the rotation, of which A V = r_0 E_0 is 1 less what is left of the variance.
             assert self.layers is not None
             first = (variance * self.network.input_sigma_w2)[:, None]
             after = self.layers.take(slice(None), slice(0, 1)).derivatives(found.r[:, :1], first)
-            known = first[:, 0] * after.a[:, 0]
-        else:
-            known = found.r[:, 0] * found.mmse
-        return np.where(found.r[:, 0] > 0.0, np.where(carries(chain, found.r, found.v), known, 0.0), np.nan)
+            known = np.where(known > 0.0, first[:, 0] * after.a[:, 0], known)
+        return known
 
     def solve(self, source: Source) -> Solution | None:
         """The potential from a source, or None for one rotation, which is known in closed form."""

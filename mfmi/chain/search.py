@@ -17,7 +17,7 @@ from mfmi.chain.compiled import Found, Known, pack
 from mfmi.chain.ensembles import Gaussian
 from mfmi.chain.equations import Rules
 from mfmi.chain.newton import descend
-from mfmi.chain.potential import POTENTIAL_ROUNDING, Chain
+from mfmi.chain.potential import POTENTIAL_ROUNDING, Chain, carries
 from mfmi.channels.elementwise import FAINTEST
 from mfmi.channels.gains import Interleaved
 from mfmi.channels.layers import Surrogate
@@ -111,6 +111,16 @@ def solve(chain: Chain, unique: bool = False) -> Solution:
     search = _Search(chain)
     first, *others = _starts(chain, unique)
     return _least(search, search.descend(first), others)
+
+
+def known_at_source(chain: Chain, found: Solution) -> FloatArray:
+    """`r_0 E_0` of a chain that has been solved: how much of the source's variance is known, in units of what is left.
+
+    NaN where only the first order of the signal is known, in which there is no `r_0`; shape (n,).
+    """
+    precision = found.r[:, 0]
+    known = np.where(carries(chain, found.r, found.v), precision, 0.0) * found.mmse
+    return np.where(precision > 0.0, known, np.nan)
 
 
 def solve_rivals(chains: Sequence[Chain]) -> list[Solution]:

@@ -72,6 +72,21 @@ def linear_derivatives(
     return power, r * gain, -powers, -(r * r) * gains
 
 
+def inside_norm(r: Number, v: Number, factor: Number, scale: Number, noise: Number) -> tuple[Number, Number]:
+    """Precision and variance around phi whose output is multiplied by `sqrt(factor)` and whose input is divided by D.
+
+    `scale` is `D^2`, and noise of the given variance is added to the input before that.
+    """
+    return factor * r, (v + noise) / scale
+
+
+def outside_norm(
+    factor: Number, scale: Number, e: Number, a: Number, e_r: Number, e_v: Number, a_v: Number
+) -> tuple[Number, Number, Number, Number, Number]:
+    """`E`, `A`, `dE/dr`, `dE/dV` and `dA/dV` outside of what `inside_norm` describes, from those inside."""
+    return factor * e, a / scale, factor * factor * e_r, factor * e_v / scale, a_v / (scale * scale)
+
+
 def gain_unit(r: Number, v: Number, eigenvalue: Number) -> tuple[Number, Number]:
     """`lambda / (1 + r lambda V)` and `1 / (1 + r lambda V)` of one singular value."""
     left = 1.0 / (1.0 + r * v * eigenvalue)

@@ -14,7 +14,15 @@ from numpy.typing import NDArray
 
 from mfmi.arguments.arrays import FloatArray
 from mfmi.channels.closed.coordinates import clamped, remaining
-from mfmi.channels.elementwise import FAINTEST, carries_nothing, linear_derivatives, linear_power, linear_unit
+from mfmi.channels.elementwise import (
+    FAINTEST,
+    carries_nothing,
+    inside_norm,
+    linear_derivatives,
+    linear_power,
+    linear_unit,
+    outside_norm,
+)
 from mfmi.channels.exact.channel import CHANNEL_ROUNDING
 from mfmi.channels.exact.direct import FINE, ROUGH, SECOND, DirectValue, Rule, direct_channel
 from mfmi.channels.exact.table import LARGEST_RATIO, SMALLEST_SHARE, ExactTable, carried_on
@@ -265,13 +273,13 @@ class Scaled:
         return replace(self, inner=self.inner.refined) if isinstance(self.inner, Direct) else self
 
     def _inside(self, r: FloatArray, v: FloatArray) -> tuple[FloatArray, FloatArray]:
-        return self.factor * r, (v + self.noise) / self.scale
+        return inside_norm(r, v, self.factor, self.scale, self.noise)
 
     def derivatives(self, r: FloatArray, v: FloatArray) -> Derivatives:
         """See `LayerChannel.derivatives`."""
-        d, c, s = self.inner.derivatives(*self._inside(r, v)), self.factor, self.scale
-        rest_v = d.rest_v + d.a * (self.noise / s)
-        return Derivatives(c * d.e, d.a / s, c * c * d.e_r, c * d.e_v / s, d.a_v / s**2, d.rest_r, rest_v)
+        d = self.inner.derivatives(*self._inside(r, v))
+        e, a, e_r, e_v, a_v = outside_norm(self.factor, self.scale, d.e, d.a, d.e_r, d.e_v, d.a_v)
+        return Derivatives(e, a, e_r, e_v, a_v, d.rest_r, d.rest_v + a * self.noise)
 
     def information(self, r: FloatArray, v: FloatArray) -> FloatArray:
         """See `LayerChannel.information`."""

@@ -9,7 +9,7 @@ import numpy as np
 from mfmi.activations import Activation
 from mfmi.activations._hermite import coefficients
 from mfmi.arguments.arrays import FloatArray
-from mfmi.meanfield import Architecture, Stream, units
+from mfmi.meanfield import Architecture, Stream, block_sigma_w2, units
 from mfmi.quadrature import gaussian
 
 # Orders of the Hermite series of phi'^2 that are followed.
@@ -76,7 +76,7 @@ def _one_matrix(network: Architecture, rotates: bool, stream: Stream, relative: 
     n, depth = stream.seen.shape
     first, second = _slope_moments(network.phi, stream)
     nu, missed = _slope_pairs(network, stream, second)
-    power = stream.branch**2 * network.sigma_w2
+    power = block_sigma_w2(network, stream, slice(None))
     c, wrong = relative[:, 0].copy(), np.zeros(n)
     e = np.zeros((n, depth - 1))
     for layer in range(depth - 1):
@@ -101,8 +101,8 @@ def _two_matrices(
     # Relative second moments over the rows after every factor, as `jacobian_moments` has them.
     hidden = alpha + (add if not rotates else max(0.0, 1.0 - alpha)) + second / first**2 - 1.0
     spread = hidden / alpha + (add if not rotates else max(0.0, 1.0 - 1.0 / alpha)) - 1.0
-    outer = network.outer[0][:, :-1]
-    power = (stream.branch**2 * network.sigma_w2)[:, :-1] * outer * first
+    before = slice(0, -1)
+    power = block_sigma_w2(network, stream, before) * network.sigma_w2[:, before] * first
     a2, chi = network.skip[:, :-1] ** 2, stream.path.chi[:, :-1]
     added = (2.0 * a2 * power + power**2 * spread) / chi**2
     relative[:, 1:] = relative[:, :1] + np.cumsum(added, axis=1)

@@ -3,10 +3,10 @@
 from mfmi.meanfield._architecture import Architecture
 from mfmi.meanfield._edge import EdgeCurve, EdgeOfChaos, edge_curve, edge_of_chaos
 from mfmi.meanfield._fixed_points import FixedPoint, FixedPoints, fixed_point, fixed_points, is_bounded
-from mfmi.meanfield._maps import Trajectory, pair_gaps, trajectory
+from mfmi.meanfield._maps import Trajectory, lengths, pair_gaps, trajectory
 from mfmi.meanfield._power_laws import PowerLaws, power_laws
 from mfmi.meanfield._rounding import NUMBER_FORMATS, NumberFormat
-from mfmi.meanfield._stream import Stream, propagate, units
+from mfmi.meanfield._stream import Stream, block_sigma_w2, layer_sigma_w2, propagate, units
 from mfmi.meanfield._stream_ends import StreamEnds, edge_after_norm, stream_ends
 
 __all__ = [
@@ -21,12 +21,15 @@ __all__ = [
     "Stream",
     "StreamEnds",
     "Trajectory",
+    "block_sigma_w2",
     "edge_after_norm",
     "edge_curve",
     "edge_of_chaos",
     "fixed_point",
     "fixed_points",
     "is_bounded",
+    "layer_sigma_w2",
+    "lengths",
     "pair_gaps",
     "power_laws",
     "propagate",

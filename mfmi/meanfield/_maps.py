@@ -83,31 +83,63 @@ def trajectory(
         Arrays of shape (n, depth). A variance that overflows is inf, and what follows from it NaN; so is a gap that an
         activation cannot resolve at a variance far beyond those it is made for.
     """
-    layered = [_by_layer(a) for a in (sigma_w2, sigma_b2)]
-    shared = [np.atleast_1d(np.asarray(a, dtype=np.float64)) for a in (sigma_h2, input_variance, correlation)]
-    (n,) = np.broadcast_shapes(*(a.shape[:1] for a in (*layered, *shared)))
-    w2, b2 = (np.broadcast_to(a, (n, depth)) for a in layered)
-    h2, q_x, c_0 = (np.broadcast_to(a, n) for a in shared)
-    q, chi = np.empty((2, n, depth))
+    (w2, b2), (h2, q_x, c_0) = _broadcast((sigma_w2, sigma_b2), (sigma_h2, input_variance, correlation), depth)
+    n = len(h2)
     gaps = np.empty((3, n, depth))
-    q[:, 0] = w2[:, 0] * q_x + b2[:, 0]
     gaps[:, :, 0] = w2[:, 0] * q_x * np.stack([1.0 - c_0, np.ones(n), np.zeros(n)])
     noisy = bool(np.any(h2 > 0.0))
     starts = 3 if noisy else 2
     with np.errstate(over="ignore", invalid="ignore"):
-        for layer in range(depth):
+        q, second, chi = _lengths(phi, w2, b2, h2, q_x)
+        for layer in range(depth - 1):
             s = q[:, layer] + h2
-            after = w2[:, min(layer + 1, depth - 1)]
-            chi[:, layer] = after * finite_moment(phi.slope_moment, s)
-            if layer + 1 == depth:
-                break
-            second = after * finite_moment(phi.second_moment, s)
-            q[:, layer + 1] = second + b2[:, layer + 1]
             inner = np.minimum(gaps[:starts, :, layer] + h2, 2.0 * s)
-            gaps[:starts, :, layer + 1] = resolved(phi, after, s, inner, second)
+            gaps[:starts, :, layer + 1] = resolved(phi, w2[:, layer + 1], s, inner, second[:, layer])
             gaps[starts:, :, layer + 1] = 0.0
     gaps[:, ~np.isfinite(q)] = np.nan
     return Trajectory(q, q + h2[:, None], chi, gaps[0], gaps[1], gaps[2])
+
+
+def lengths(
+    phi: Activation,
+    sigma_w2: ArrayLike,
+    sigma_b2: ArrayLike,
+    sigma_h2: ArrayLike,
+    input_variance: ArrayLike,
+    depth: int,
+) -> tuple[FloatArray, FloatArray]:
+    """`q` and `chi` of `trajectory`, where correlations are of no interest: a third of its work."""
+    (w2, b2), (h2, q_x) = _broadcast((sigma_w2, sigma_b2), (sigma_h2, input_variance), depth)
+    with np.errstate(over="ignore", invalid="ignore"):
+        q, _, chi = _lengths(phi, w2, b2, h2, q_x)
+    return q, chi
+
+
+def _broadcast(
+    layered: tuple[ArrayLike, ...], shared: tuple[ArrayLike, ...], depth: int
+) -> tuple[list[FloatArray], list[FloatArray]]:
+    """Numbers per layer in shape (n, depth), and numbers of all layers in shape (n,)."""
+    every = [_by_layer(a) for a in layered]
+    alike = [np.atleast_1d(np.asarray(a, dtype=np.float64)) for a in shared]
+    (n,) = np.broadcast_shapes(*(a.shape[:1] for a in (*every, *alike)))
+    return [np.broadcast_to(a, (n, depth)) for a in every], [np.broadcast_to(a, n) for a in alike]
+
+
+def _lengths(
+    phi: Activation, w2: FloatArray, b2: FloatArray, h2: FloatArray, q_x: FloatArray
+) -> tuple[FloatArray, FloatArray, FloatArray]:
+    """The length map: `q`, `sigma_w^2 V(s)` that follows from it, and `chi`, each of shape (n, depth)."""
+    depth = w2.shape[1]
+    q, second, chi = np.empty((3, *w2.shape))
+    q[:, 0] = w2[:, 0] * q_x + b2[:, 0]
+    for layer in range(depth):
+        s = q[:, layer] + h2
+        after = w2[:, min(layer + 1, depth - 1)]
+        chi[:, layer] = after * finite_moment(phi.slope_moment, s)
+        if layer + 1 < depth:
+            second[:, layer] = after * finite_moment(phi.second_moment, s)
+            q[:, layer + 1] = second[:, layer] + b2[:, layer + 1]
+    return q, second, chi
 
 
 def pair_gaps(

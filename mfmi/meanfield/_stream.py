@@ -70,6 +70,18 @@ def units(architecture: Architecture, stream: Stream) -> FloatArray:
     return found
 
 
+def block_sigma_w2(architecture: Architecture, stream: Stream, layers: int | slice) -> FloatArray:
+    """`g_l^2 sigma_w^2`: variances of the matrices that feed the stream after some layers, with the branch's factor."""
+    found: FloatArray = stream.branch[:, layers] ** 2 * architecture.outer[0][:, layers]
+    return found
+
+
+def layer_sigma_w2(architecture: Architecture, stream: Stream) -> FloatArray:
+    """Variances of the matrices in front of layers 1 to L with the factors of their branches, shape (n, L)."""
+    after = block_sigma_w2(architecture, stream, slice(0, architecture.depth - 1))
+    return np.hstack((architecture.input_sigma_w2[:, None], after))
+
+
 def propagate(architecture: Architecture, correlation: ArrayLike = 0.0, pairs: ArrayLike = ()) -> Stream:
     """Iterate the maps (31) through all layers.
 

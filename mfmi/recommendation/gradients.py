@@ -7,7 +7,6 @@ no one learning rate fits both ends.
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
@@ -15,6 +14,7 @@ import numpy as np
 
 from mfmi.activations import Activation
 from mfmi.arguments.arrays import FloatArray
+from mfmi.meanfield import lengths
 
 if TYPE_CHECKING:
     from mfmi.recommendation.results import NetworkFamily
@@ -48,19 +48,14 @@ def gradient_factor(
         `sqrt(chi^1 ... chi^(L-1))`, shape (n,); 0 or inf where it leaves the numbers, NaN for an activation without
         derivative.
     """
-    w2, shift = sigma_w**2, sigma_b**2 + hidden_noise**2
     if not phi.differentiable:
-        return np.full_like(w2, np.nan)
-    s, log_squared = w2 * input_variance + shift, np.zeros_like(w2)
+        return np.full_like(sigma_w, np.nan)
+    q, chi = lengths(phi, sigma_w**2, sigma_b**2, hidden_noise**2, input_variance, depth)
     with np.errstate(over="ignore", invalid="ignore", divide="ignore"):
-        for _ in range(depth - 1):
-            # Where variances have left the numbers slopes on the way there were far above 1: so have gradients.
-            here = np.isfinite(s)
-            finite = np.where(here, s, 1.0)
-            slope = w2 * np.asarray(phi.slope_moment(finite))
-            log_squared += np.where(here, np.log(slope), np.inf)
-            s = np.where(here, w2 * np.asarray(phi.second_moment(finite)) + shift, np.inf)
-        return np.exp(0.5 * log_squared)
+        # Where variances have left the numbers slopes on the way there were far above 1: so have gradients.
+        logs = np.where(np.isfinite(q), np.log(chi), np.inf)[:, : depth - 1]
+        growth: FloatArray = np.exp(0.5 * logs.sum(axis=1))
+        return growth
 
 
 def kept(factor: FloatArray) -> FloatArray:
@@ -96,12 +91,10 @@ def swing_of(network: NetworkFamily, sigma_w: float, sigma_b: float) -> float:
     """Largest growth of a small relative error of the first variance up to the observed layer; 1 with a norm."""
     if network.structure.get("normalization", "none") != "none":
         return 1.0
-    w2, shift = sigma_w**2, sigma_b**2 + network.hidden_noise**2
-    s, growth, largest = w2 * network.input_variance + shift, 1.0, 1.0
-    for _ in range(network.depth - 1):
-        following = w2 * float(network.activation.second_moment(s)) + shift
-        if not 0.0 < following < math.inf:
-            break
-        growth *= w2 * float(network.activation.second_moment_slope(s)) * s / following
-        s, largest = following, max(largest, abs(growth))
-    return largest
+    phi, noise = network.activation, network.hidden_noise**2
+    q, _ = lengths(phi, sigma_w**2, sigma_b**2, noise, network.input_variance, network.depth)
+    s = q[0] + noise
+    # Up to where the variance leaves the numbers.
+    s = s[: int(np.argmin(np.append((s > 0.0) & np.isfinite(s), False)))]
+    growth = np.cumprod(sigma_w**2 * np.asarray(phi.second_moment_slope(s[:-1])) * s[:-1] / s[1:])
+    return float(np.abs(growth).max(initial=1.0))

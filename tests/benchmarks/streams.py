@@ -1,15 +1,17 @@
-"""Milliseconds per row of residual networks, and of the linear bound of normalised plain networks beside plain ones.
+"""Milliseconds per row of residual networks, and of all closed estimators of plain networks with norms and without.
 
     python tests/benchmarks/streams.py [--points 1000] [--depth 50]
 
 Every case is a batch of points with as many weight variances, once to warm up and once timed; times are processor
 seconds of this process, because the machine may be shared. A row is what `mfmi.evaluate` returns, with `mi_linear`:
-mean field, fixed points, sites, `Phi_full` and `Phi_known` all count; beside it stands the bound alone.
+mean field, fixed points, sites, `Phi_full` and `Phi_known` all count; beside it stands the bound alone. A normalised
+plain network is to be no more than a tenth slower than the one without its norm in the same sweep.
 """
 
 from __future__ import annotations
 
 import argparse
+import itertools
 import os
 import time
 from collections.abc import Callable
@@ -28,6 +30,7 @@ from mfmi.meanfield import Architecture
 from mfmi.processes.machine_code import version
 
 PRE = {"norm": "layernorm", "noise_scale": "relative"}
+NORMS = ("layernorm", "rmsnorm", "batchnorm")
 CASES: dict[str, tuple[float, str, str, dict[str, Any]]] = {
     "two matrices, tanh": (10.0, "tanh", "gaussian", {**PRE, "sigma_b2": 0.09, "matrices": 2}),
     "two matrices, relu, orthogonal": (10.0, "relu", "orthogonal", {**PRE, "sigma_b2": 0.09, "matrices": 2}),
@@ -46,6 +49,24 @@ def milliseconds(network: Callable[[int], Architecture], weights: str, points: i
     found = readable(batch, weights)
     spent = time.process_time() - start
     return 1e3 * spent / points, float(found.linear.converged.mean())
+
+
+CLOSED = ("mean_field", "linear", "entropy_power", "layerwise", "fisher", "gaussian_upper", "covariance_upper")
+
+
+def milliseconds_of_sweep(name: str, norm: str, noise_at: str, weights: str, points: int, depth: int) -> float:
+    """Processor milliseconds per row of all closed estimators when warm: the least of three sweeps."""
+
+    def sweep() -> float:
+        sigma_w = np.sqrt(np.linspace(1.0, 2.0, points))
+        start = time.process_time()
+        mfmi.evaluate(
+            name, sigma_w, 0.3, 0.2, depth, weights=weights, noise_at=noise_at, normalization=norm, estimators=CLOSED
+        )
+        return time.process_time() - start
+
+    sweep()
+    return 1e3 * min(sweep() for _ in range(3)) / points
 
 
 def milliseconds_of_rows(name: str, weights: str, settings: dict[str, Any], points: int, depth: int) -> float:
@@ -69,6 +90,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--points", type=int, default=1000)
     parser.add_argument("--depth", type=int, default=50)
+    parser.add_argument("--plain", action="store_true", help="plain networks alone")
     options = parser.parse_args()
     print(f"{options.points} points of depth {options.depth}, compiler {version() or 'none'}")
 
@@ -77,7 +99,7 @@ def main() -> None:
         return Architecture.of(get(name), options.depth, sigma_w2=sigma_w2, output_noise=0.05, **settings)
 
     branch = options.depth**-0.5
-    for case, (target, name, weights, settings) in CASES.items():
+    for case, (target, name, weights, settings) in CASES.items() if not options.plain else ():
         points = options.points if "64" not in case else max(8, options.points // 10)
         spent, share = milliseconds(
             lambda n, name=name, settings=settings: network(name, n, skip=1.0, branch=branch, **settings),  # type: ignore[misc]
@@ -86,15 +108,15 @@ def main() -> None:
         )
         row = milliseconds_of_rows(name, weights, settings, points, options.depth)
         print(f"  {case}: {row:.2f} ms a row (at most {target:g}), {spent:.2f} ms the bound, converged {share:.1%}")
-    for name in ("tanh", "relu"):
-        plain, _ = milliseconds(lambda n, name=name: network(name, n, sigma_b2=0.09), "gaussian", options.points)  # type: ignore[misc]
-        for norm in ("layernorm", "batchnorm"):
-            spent, _ = milliseconds(
-                lambda n, name=name, norm=norm: network(name, n, sigma_b2=0.09, norm=norm),  # type: ignore[misc]
-                "gaussian",
-                options.points,
+    print("plain networks, all closed estimators: ms a row, and with a norm how many times as much")
+    for depth in sorted({10, options.depth}):
+        for case in itertools.product(("tanh", "relu"), ("output", "every"), ("gaussian", "orthogonal")):
+            name, noise_at, weights = case
+            plain, *others = (
+                milliseconds_of_sweep(name, norm, noise_at, weights, options.points, depth) for norm in ("none", *NORMS)
             )
-            print(f"  plain {name} {plain:.2f} ms, with {norm} {spent:.2f} ms ({spent / plain:.2f} times)")
+            ratios = ", ".join(f"{norm} {spent / plain:.2f}" for norm, spent in zip(NORMS, others, strict=True))
+            print(f"  depth {depth}, {name}, {weights}, noise at {noise_at}: {plain:.3f} ms; {ratios}", flush=True)
 
 
 if __name__ == "__main__":

@@ -4,6 +4,7 @@ import itertools
 import os
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -22,7 +23,7 @@ from mfmi.chain.search import STARTS, _rules, _Search, solve
 from mfmi.channels.closed.bounds import EntropyPowerLower, FisherLower, GaussianUpper, LinearLower
 from mfmi.channels.closed.table import table
 from mfmi.channels.gains import Gains, Interleaved
-from mfmi.channels.layers import Surrogate, Tabulated
+from mfmi.channels.layers import Scaled, Surrogate, Tabulated
 from mfmi.channels.observed.outputs import GaussianOutput
 from mfmi.channels.sources import FirstLayer, GaussianInput
 from mfmi.networks.points import Points
@@ -74,8 +75,23 @@ def interleaved(layers):
     return mixed
 
 
+def normed(layers):
+    """The channels of layers with norms and noise of their own, which see no more than they did."""
+
+    def scaled(count):
+        inner, (n, k) = layers(count), (len(LENGTHS), count)
+        scale = np.linspace(1.0, 2.5, n)[:, None] * np.linspace(1.0, 1.2, k)
+        noise = np.linspace(0.0, 0.1, n)[:, None] * np.linspace(1.0, 0.8, k)
+        return Scaled(
+            replace(inner, hidden_noise=np.zeros((n, 1))), np.linspace(0.6, 1.8, n * k).reshape(n, k), scale, noise
+        )
+
+    return scaled
+
+
 LAYERS = {"surrogate": surrogate, "gains between surrogates": interleaved(surrogate)}
 LAYERS |= {f"{name} {channel}": tabulated(name, channel) for name in ("tanh", "relu") for channel in CHANNELS}
+LAYERS |= {f"normed {key}": normed(LAYERS[key]) for key in ("tanh gaussian", "relu linear", "tanh entropy_power")}
 LAYERS["gains between tables"] = interleaved(tabulated("relu", "linear"))
 
 
@@ -113,7 +129,9 @@ def test_both_searches_agree(layers, shape, ensemble, from_layer, monkeypatch):
         assert_same(solve(chain, unique), in_numpy(chain, unique, monkeypatch))
 
 
-@pytest.mark.parametrize("layers", ["surrogate", "tanh linear", "relu gaussian", "gains between tables"])
+@pytest.mark.parametrize(
+    "layers", ["surrogate", "tanh linear", "normed relu linear", "relu gaussian", "gains between tables"]
+)
 @pytest.mark.parametrize("ensemble", ENSEMBLES)
 def test_the_code_says_the_same_uncompiled(layers, ensemble, monkeypatch):
     for from_layer in (False, True):
@@ -188,6 +206,10 @@ def drawn_layers(which, rng, count, hidden):
     else:
         total = rng.uniform(0.2, 3.0, (n, 1)) * np.ones(kept) + hidden
         own = Tabulated(table(get(table_of[0]), CHANNELS[table_of[1]]), total, hidden)
+        if not between and rng.random() < 0.5:
+            factor, scale = rng.uniform(0.5, 2.0, (2, n, kept))
+            noise = np.minimum(hidden, 0.5 * total) * scale * rng.random((n, kept))
+            own = Scaled(replace(own, hidden_noise=np.zeros((n, 1))), factor, scale, noise)
     if not between:
         return own
     eigenvalue = rng.lognormal(0.0, rng.uniform(0.0, 3.0), (np.count_nonzero(linear), 4))
@@ -213,6 +235,8 @@ def assert_the_layer_is_the_same(which, log_r, share, noise, seed):
     rng = np.random.default_rng(seed)
     layers = drawn_layers(which, rng, 1, np.array([[noise]]))
     total = layers.total[0, 0] if isinstance(layers, Tabulated) else 1.0 + noise
+    if isinstance(layers, Scaled):
+        total, noise = layers.inner.total[0, 0] * layers.scale[0, 0], layers.noise[0, 0]
     r, v = 10.0 ** (log_r / 2.0), share * max(total - noise, 0.0)
     at = np.array([[r]]), np.array([[v]])
     with np.errstate(all="ignore"):

@@ -17,9 +17,11 @@ from mfmi.channels.elementwise import (
     carries_nothing,
     gain_derivatives,
     gain_unit,
+    inside_norm,
     linear_derivatives,
     linear_power,
     linear_unit,
+    outside_norm,
 )
 
 # Where each number stands in the array that a channel fills.
@@ -37,6 +39,8 @@ class Layers(NamedTuple):
     gain, residual, weight : of the surrogate, shape (n, K, M); empty for a table.
     total : variances `s`, shape (n, K); empty for a surrogate, as all that follows.
     slot, column, at_s, frame, unit, ratios, log_powers, errors, columns, cells : as in `channels.closed.table.Place`.
+    normed : whether the table's layers have norms and noise of their own, see `channels.layers.Scaled`.
+    factor, scale, noise : as there, shape (n, K); empty without.
     place : of all layers, those of weights' singular values included: number among the channels above or, from -1
         downwards, among the singular values.
     eigenvalue, share : as in `channels.gains.Gains`.
@@ -58,6 +62,10 @@ class Layers(NamedTuple):
     errors: NDArray[np.float32]
     columns: int
     cells: int
+    normed: bool
+    factor: FloatArray
+    scale: FloatArray
+    noise: FloatArray
     place: NDArray[np.int64]
     eigenvalue: FloatArray
     share: FloatArray
@@ -151,8 +159,12 @@ def _surrogate_information(layers: Layers, point: int, layer: int, r: float, v: 
 
 
 def _evaluate_table(layers: Layers, point: int, layer: int, r: float, v: float, out: FloatArray) -> None:
-    """See `channels.layers.Tabulated`."""
+    """See `channels.layers.Tabulated` and `channels.layers.Scaled`."""
     tau, s = v + layers.hidden_noise[point], layers.total[point, layer]
+    factor = scale = 1.0
+    if layers.normed:
+        factor, scale = layers.factor[point, layer], layers.scale[point, layer]
+        r, tau = inside_norm(r, v, factor, scale, layers.noise[point, layer])
     if carries_nothing(tau, s):
         for i in range(N_OUT):
             out[i] = 0.0
@@ -169,6 +181,10 @@ def _evaluate_table(layers: Layers, point: int, layer: int, r: float, v: float, 
     found, place = looked_up(r, clamped(tau, s), s, tile, layers.log_powers, layers.ratios, layers.columns)
     out[J], e, out[A], e_r, e_v, out[A_V], out[REST_R] = found
     out[E], out[E_R], out[E_V] = remaining(r, out[J], e, e_r, e_v)
+    if layers.normed:
+        out[E], out[A], out[E_R], out[E_V], out[A_V] = outside_norm(
+            factor, scale, out[E], out[A], out[E_R], out[E_V], out[A_V]
+        )
     out[REST_V] = 1.0 - out[A] * v
     out[X], out[CELL] = place[0], error_cell(tile, place[1], layers.cells)
 

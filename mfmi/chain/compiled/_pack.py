@@ -15,7 +15,7 @@ from mfmi.chain.ensembles import Ensemble, Gaussian, Mixed, Orthogonal
 from mfmi.chain.equations import Rules
 from mfmi.channels.closed.table import ChannelTable
 from mfmi.channels.gains import Interleaved
-from mfmi.channels.layers import Surrogate, Tabulated
+from mfmi.channels.layers import Scaled, Surrogate, Tabulated
 from mfmi.channels.observed.outputs import GaussianOutput, Output
 from mfmi.channels.protocols import LayerChannel, Source
 from mfmi.channels.sources import FirstLayer, GaussianInput
@@ -24,8 +24,8 @@ _NO_VALUES, _NO_LAYERS = np.empty(0), np.empty((0, 0))
 _NO_NODES, _NO_PLACES = np.empty((0, 0, 0)), np.empty((0, 0), dtype=np.int64)
 _NOTHING = Layers(
     False, _NO_VALUES, _NO_NODES, _NO_NODES, _NO_NODES, _NO_LAYERS, _NO_PLACES, _NO_PLACES, _NO_NODES, _NO_NODES,
-    _NO_LAYERS, _NO_VALUES, _NO_VALUES, np.empty(0, dtype=np.float32), 1, 1, np.empty(0, dtype=np.int64), _NO_LAYERS,
-    _NO_LAYERS,
+    _NO_LAYERS, _NO_VALUES, _NO_VALUES, np.empty(0, dtype=np.float32), 1, 1, False, _NO_LAYERS, _NO_LAYERS,
+    _NO_LAYERS, np.empty(0, dtype=np.int64), _NO_LAYERS, _NO_LAYERS,
 )  # fmt: skip
 
 
@@ -127,6 +127,10 @@ def _flat(channel: LayerChannel) -> Layers | None:
             place=_each(total.shape[1]),
             **known,
         )
+    if isinstance(channel, Scaled):
+        inner = _flat(channel.inner)
+        own = _own(channel.factor), _own(channel.scale), _own(channel.noise)
+        return None if inner is None else inner._replace(normed=True, factor=own[0], scale=own[1], noise=own[2])
     if isinstance(channel, Interleaved):
         return _flat_interleaved(channel)
     return None
