@@ -47,9 +47,7 @@ def mean_field(problem: Problem) -> Estimate:
     gains = np.asarray(np.cumprod(np.hstack((first, slope)), axis=1), dtype=np.float64)
     signal = problem.observed(gains)
     gap = problem.observed(problem.propagation.spread[problem.rows])
-    # Where all layers are linear the difference is rounding, which is no noise beside a smaller one at the output.
-    bent = np.where(gap - signal > _DIFFERENCE * problem.depth * gap, gap - signal, 0.0)
-    noise = bent + problem.output_noise
+    noise = unread(gap, signal, problem.depth) + problem.output_noise
     if not problem.hides_nothing:
         total = gap + problem.output_noise
         s, gap = (
@@ -65,6 +63,12 @@ def mean_field(problem: Problem) -> Estimate:
 
 # Share of a variance that rounding makes of the difference of two ways to it, for every layer.
 _DIFFERENCE = 8.0 * np.finfo(np.float64).eps
+
+
+def unread(gap: FloatArray, signal: FloatArray, depth: NDArray[np.intp] | int) -> FloatArray:
+    """What of a variance is no signal: nothing where all layers are linear and the difference is rounding."""
+    difference = gap - signal
+    return np.where(difference > _DIFFERENCE * depth * gap, difference, 0.0)
 
 
 def linear(problem: Problem) -> Estimate:

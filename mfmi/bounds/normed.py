@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from mfmi.activations.linear import Linear
 from mfmi.arguments.arrays import FloatArray
 from mfmi.bounds.estimate import Estimate, closed
-from mfmi.bounds.estimators import fisher, gaussian_upper, layerwise, replica
+from mfmi.bounds.estimators import fisher, gaussian_upper, layerwise, replica, unread
 from mfmi.bounds.frequencies import surrogates
 from mfmi.bounds.optional_columns import REGISTRY as OPTIONAL_REGISTRY
 from mfmi.bounds.problem import LOUDEST, Channels, Problem
@@ -120,22 +120,26 @@ def _scaled(inner: Tabulated | Direct, network: Architecture, stream: Stream) ->
     return Scaled(inner, gain, scale, stream.hidden_noise[:, :-1])
 
 
-def mean_field(problem: Problem) -> Estimate:
-    """The classic mean-field value (theory (17a)), an approximation: the gains of the layers with their norms."""
-    assert isinstance(problem, NormedProblem)
-    network, stream = problem.network, problem.stream
-    scales = problem.layer_sigma_w2
-    slope = np.asarray(network.phi.slope_correlation_gap(stream.seen[:, :-1], stream.seen_inner[:, :-1]))
-    gains = scales[:, 1:] * stream.gain2[:, :-1] / stream.scale2[:, :-1] * slope
-    signal = network.input_variance * scales[:, 0] * gains.prod(axis=1)
-    gap = stream.path.offset_gap[:, -1]
-    noise = np.maximum(gap - signal, 0.0) + stream.output_noise[:, -1]
+def mean_field(network: Architecture, stream: Stream) -> Estimate:
+    """The classic mean-field value (theory (17a)), an approximation: the gains of the layers with norms and skips.
+
+    Every matrix is independent of the stream before it, so that the variances of what the skip and the branch carry of
+    the input add up.
+    """
+    before = slice(0, network.depth - 1)
+    finite = np.isfinite(stream.seen[:, before]) & np.isfinite(stream.seen_inner[:, before])
+    seen, inner = (np.where(finite, part[:, before], 1.0) for part in (stream.seen, stream.seen_inner))
+    gain = block_sigma_w2(network, stream, before) * stream.gain2[:, before] / stream.scale2[:, before]
+    if network.matrices == 2:
+        gain = gain * network.sigma_w2[:, before]
+    kept = np.square(network.skip[:, before]) + gain * np.asarray(network.phi.slope_correlation_gap(seen, inner))
+    signal = network.input_variance * network.input_sigma_w2 * kept.prod(axis=1)
+    noise = unread(stream.path.offset_gap[:, -1], signal, network.depth) + stream.output_noise[:, -1]
     value = information_over(signal, noise)
-    return closed(value)._replace(converged=np.isfinite(value))
+    return closed(value)._replace(converged=np.isfinite(value) & finite.all(axis=1))
 
 
 REGISTRY: dict[str, Callable[[Problem], Estimate]] = {
-    "mi_mean_field": mean_field,
     "mi_layerwise": layerwise,
     "mi_fisher": fisher,
     "mi_gaussian_upper": gaussian_upper,

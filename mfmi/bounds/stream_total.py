@@ -25,6 +25,7 @@ from mfmi.meanfield import Architecture, Stream
 Reasons = NDArray[np.object_]
 Start = tuple[FloatArray, FloatArray]
 
+_DECODED = "replica: in streams, minima at which units of few values are known exactly are not searched"
 # Paths, those of the search for another minimum, and the mismatch of a logarithm at which a search ends.
 PATHS, _FEW, _TOLERANCE = 2048, 256, 1e-3
 # Layers of streams that are looked at: a row of as many takes seconds.
@@ -66,9 +67,7 @@ def replica(
     low, high = (np.where(np.isfinite(end), end, other) for end, other in zip(bounds, (0.0, np.inf), strict=True))
     if network.matrices == 2 and is_step(network.phi):
         found = closed(np.full(network.size, np.nan))._replace(converged=np.zeros(network.size, dtype=bool))
-        return found, np.full(
-            network.size, "replica: known of plain networks alone where units have few values", object
-        )
+        return found, np.full(network.size, _DECODED, dtype=object)
     if network.matrices == 2:
         found, reason = _of_hidden_units(network, weights, stream, tables), nothing
     else:

@@ -38,6 +38,8 @@ Reasons = NDArray[np.object_]
 _MOST_ELEMENTS, _MOST_AT_FREQUENCIES = 1 << 22, 1 << 24
 COUPLED = "not known of a convolution of correlated inputs, whose channels couple all positions"
 """Why estimators that rest on the replica formula have no value."""
+_OF_LAYERS = "known of networks without skips and with one matrix per layer"
+_OF_DENSE = "not known of correlated positions with norms, skips or relative noise"
 _TOO_DEEP = "linear: a residual stream this deep is out of reach"
 _CRUDE = "covariance_upper: maximum entropy without the covariance between neurons, for a residual stream this deep"
 _ENDS = ("q_star", "c_star", "chi_1", "xi_q", "xi_c", "phase")
@@ -126,6 +128,11 @@ def covariance_upper(problem: Structured) -> tuple[Estimate, Reasons]:
     return found, np.where(problem.out_of_reach, _CRUDE, "").astype(object)
 
 
+def mean_field(problem: Structured) -> tuple[Estimate, Reasons]:
+    """The classic closed form, theory (17a)."""
+    return normed.mean_field(problem.network, problem.stream), np.full(problem.network.size, "", dtype=object)
+
+
 def entropy_power(problem: Structured) -> tuple[Estimate, Reasons]:
     """Bound by the entropy power inequality, theory (39), or why there is none."""
     spread = 0.0 if problem.modes is None else problem.modes.log_volume
@@ -156,6 +163,7 @@ def _jacobian(name: str) -> Callable[[Structured], tuple[Estimate, Reasons]]:
 
 
 REGISTRY: dict[str, Callable[[Structured], tuple[Estimate, Reasons]]] = {
+    "mi_mean_field": mean_field,
     "mi_linear": linear,
     "mi_entropy_power": entropy_power,
     "mi_covariance_upper": covariance_upper,
@@ -218,7 +226,8 @@ def evaluate_structured(
         some = points[rows]
         columns = _columns(some, model)
         if mean_field:
-            _note_all(some, part, [name for name in asked if name not in columns], every)
+            where_known = _OF_DENSE if model.mixes else _OF_LAYERS
+            _note_all(some, part, [name for name in asked if name not in columns], where_known, every)
             _put_ends(some, layers[rows], model.scales, asked, part)
         modes = model.convolution.modes if model.convolution is not None and model.mixes else None
         for network, stream, where in _networks(some, layers[rows], model.scales, modes):
@@ -249,7 +258,9 @@ def _columns(points: Points, model: Model) -> dict[str, Callable[[Structured], t
     """The columns of points of one of `_alike`."""
     own = points.structured
     streams = bool(own.skip[0] != 0.0 or own.branch_matrices[0] == 2)
-    return REGISTRY if streams or model.mixes else LAYERS
+    if model.mixes:
+        return {name: bound for name, bound in REGISTRY.items() if bound is not mean_field}
+    return REGISTRY if streams else LAYERS
 
 
 def _every(layers: NDArray[np.intp]) -> Entries:
@@ -281,11 +292,11 @@ def _networks(
         yield whole.take(rows).cut(int(depth)), passed.take(rows).cut(int(depth)), (rows, columns)
 
 
-def _note_all(points: Points, out: View, unknown: Sequence[str], every: Entries) -> None:
+def _note_all(points: Points, out: View, unknown: Sequence[str], where_known: str, every: Entries) -> None:
     """Say what has no value in these networks, and what of their settings counts for nothing."""
     missing = [name.removeprefix("mi_") for name in unknown if name not in EXPONENTS]
     if missing:
-        out.note("ok", f"{', '.join(missing)}: not known with skips or correlated positions", every)
+        out.note("ok", f"{', '.join(missing)}: {where_known}", every)
     texts = notes(points)[every[0]]
     for text in dict.fromkeys(texts):
         if text:

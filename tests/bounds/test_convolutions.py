@@ -259,7 +259,7 @@ def test_streams_of_convolutions_say_what_has_no_value():
     found = row("tanh", 2, positions=4, input_correlation=0.5, skip=1, estimators=["linear", "replica", "fisher"])
     assert found[["mi_replica", "mi_fisher"]].isna().all()
     assert "replica: not known of a convolution of correlated inputs" in found["message"]
-    assert "fisher: not known with skips or correlated positions" in found["message"]
+    assert "fisher: not known of correlated positions with norms, skips or relative noise" in found["message"]
 
 
 @pytest.mark.parametrize("sigma_b", [0.0, 0.2])

@@ -151,7 +151,7 @@ def test_twenty_layers_lie_between_the_bounds(weights):
     [
         ("tanh", 51, {}, "of one matrix per branch and up to 50 layers"),
         ("sign", 2, {}, "of one matrix per branch without jumps"),
-        ("sign", 2, {"branch_matrices": 2}, "where units have few values"),
+        ("sign", 2, {"branch_matrices": 2}, "units of few values are known exactly are not searched"),
     ],
 )
 def test_elsewhere_it_is_null_and_says_why(act, depth, given, why):

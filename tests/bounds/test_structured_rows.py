@@ -5,11 +5,13 @@ import re
 
 import numpy as np
 import pytest
+from streams import FiniteStream
 
 import mfmi
 from mfmi.activations import get
 from mfmi.bounds import covariance
 from mfmi.bounds import structured as of_structure
+from mfmi.bounds.normed import mean_field
 from mfmi.bounds.readable import readable
 from mfmi.meanfield import NUMBER_FORMATS, Architecture, propagate, stream_ends
 
@@ -178,12 +180,11 @@ def test_estimators_without_a_value_say_so():
     row = mfmi.evaluate(
         "relu", 1.4, depth=3, skip=1, estimators=list(mfmi.names.ESTIMATORS), columns=["mmse", "efficiency"]
     ).iloc[0]
-    for name in ("mean_field", "layerwise", "gaussian_upper", "fisher"):
+    for name in ("layerwise", "gaussian_upper", "fisher"):
         assert np.isnan(row[f"mi_{name}"])
-    assert (
-        "mean_field, layerwise, fisher, gaussian_upper, mmse: not known with skips or correlated positions"
-        in row.message
-    )
+    said = "layerwise, fisher, gaussian_upper, mmse: known of networks without skips and with one matrix per layer"
+    assert said in row.message
+    assert row.mi_mean_field > row.mi_linear
     assert np.isnan(row.mmse)
     assert np.isnan(row.efficiency)
     assert row.mi_linear > 0.0
@@ -285,3 +286,31 @@ def test_a_stream_without_branches_is_its_input(norm, matrices, skip, said, q):
     assert f"without branches the stream {said}" in row.message
     assert row.q == pytest.approx(q)
     assert row.mi_linear == pytest.approx(0.5 * math.log1p(q / 0.01), rel=1e-6)
+
+
+@pytest.mark.parametrize(
+    ("name", "weights", "settings"),
+    [
+        ("relu", "gaussian", {"skip": 0.9, "branch": 0.8, "hidden_noise": 0.05}),
+        ("tanh", "orthogonal", {"skip": 1.0, "matrices": 2, "norm": "rmsnorm", "noise_in": "stream"}),
+    ],
+)
+def test_the_mean_field_value_of_a_stream_has_the_signal_of_a_finite_one(name, weights, settings):
+    network = Architecture.of(get(name), 4, sigma_w2=1.7, sigma_b2=0.09, output_noise=0.1, **settings)
+    finite, n, samples = FiniteStream(network, weights, 120, 3), 120, 20_000
+    x = finite.rng.standard_normal((samples, n))
+    t = finite.observe(x)
+    left = t - t.mean(axis=0)
+    read = np.linalg.lstsq(x, left, rcond=None)[0]
+    noise = np.mean((left - x @ read) ** 2)
+    signal = np.sum(read**2) / n - noise * n / samples
+    value = mean_field(network, finite.stream).value[0]
+    assert -np.expm1(-2.0 * value) == pytest.approx(signal / (signal + noise), rel=0.02)
+
+
+@pytest.mark.parametrize("name", ["relu", "sign", "linear"])
+def test_without_skips_the_mean_field_value_is_that_of_plain_networks(name):
+    given = {"depth": [1, 2, 5], "noise_at": "every", "estimators": ["mean_field"]}
+    barely = mfmi.evaluate(name, 1.4, 0.3, 0.2, skip=1e-9, **given)
+    plain = mfmi.evaluate(name, 1.4, 0.3, 0.2, **given)
+    np.testing.assert_allclose(barely.mi_mean_field, plain.mi_mean_field, rtol=1e-9)
