@@ -61,10 +61,6 @@ def of_activation(function: Callable[..., Any], slope: Callable[..., Any] | None
     ----------
     function, slope : callable
         The slope is None where there is none.
-
-    Returns
-    -------
-    Identity
     """
     functions = [function, slope]
     reader = _Reader()

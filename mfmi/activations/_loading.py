@@ -35,10 +35,6 @@ def load(spec: str) -> UserActivation:
     spec : str
         "module:function"; the module is looked for in the working directory too.
 
-    Returns
-    -------
-    UserActivation
-
     Raises
     ------
     ValueError
@@ -90,10 +86,6 @@ def of_callable(function: Callable[..., Any]) -> UserActivation:
     ----------
     function : callable
         Takes and returns arrays.
-
-    Returns
-    -------
-    UserActivation
     """
     spec = _name_of(function)
     module_name, _, function_name = spec.partition(":")

@@ -179,10 +179,6 @@ def images_disjoint(f: Function, pieces: list[tuple[float, float]], reach: float
         Ends of the pieces, possibly infinite.
     reach : float
         Distance from 0 at which the function is looked at where a piece has no end.
-
-    Returns
-    -------
-    bool
     """
     step = 1e-9
     ends = np.array([(max(lower, -reach) + step, min(upper, reach) - step) for lower, upper in pieces])

@@ -98,10 +98,6 @@ def resolve(f: Function, kinks: tuple[float, ...]) -> Panels:
         Vectorised function.
     kinks : tuple of float
         Where it is known not to be smooth.
-
-    Returns
-    -------
-    Panels
     """
     size = float(np.max(np.abs(f(np.linspace(-1.0, 1.0, 101)))))
     near = _partition(f, np.arange(-_probe.REACH, _probe.REACH + _WIDTH, _WIDTH), kinks, size, _SIGHT)

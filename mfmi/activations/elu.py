@@ -102,10 +102,6 @@ def elu(alpha: float = 1.0) -> Elu:
     ----------
     alpha : float
         Limit of -phi for u -> -inf, positive.
-
-    Returns
-    -------
-    Elu
     """
     checked_parameter("elu", "alpha", alpha)
     return Elu("elu" if alpha == 1.0 else f"elu(alpha={alpha!r})", alpha)

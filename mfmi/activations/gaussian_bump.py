@@ -94,10 +94,6 @@ def gaussian(a: float = 1.0) -> Activation:
     ----------
     a : float
         Width, positive; sqrt(1/2) gives exp(-u^2).
-
-    Returns
-    -------
-    Activation
     """
     checked_parameter("gaussian", "a", a)
     return Gaussian() if a == 1.0 else Affine(f"gaussian(a={a!r})", Gaussian(), 1.0, a, citation=_CITATION)

@@ -81,10 +81,6 @@ def gelu(approximate: str = "none") -> Activation:
     ----------
     approximate : str
         "none" or "false" for u Phi(u), "tanh" or "true" for the formula: PyTorch's words, JAX's and Keras's.
-
-    Returns
-    -------
-    Activation
     """
     word = approximate.lower()
     if word not in {"none", "false", "tanh", "true"}:

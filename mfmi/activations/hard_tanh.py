@@ -138,10 +138,6 @@ def hard_sigmoid(slope: float = 1.0 / 6.0) -> Affine:
     ----------
     slope : float
         Slope at 0, positive: 1/6 in PyTorch, JAX and Keras 3, 0.2 in Keras 2.
-
-    Returns
-    -------
-    Affine
     """
     checked_parameter("hard_sigmoid", "slope", slope)
     usual = abs(6.0 * slope - 1.0) < 1e-15

@@ -151,10 +151,6 @@ def leaky_relu(slope: float = 0.01) -> TwoSlopes:
     ----------
     slope : float
         Slope for u < 0, in (0, 1).
-
-    Returns
-    -------
-    TwoSlopes
     """
     if not 0.0 < slope < 1.0:
         raise ValueError(f"leaky_relu: slope must be in (0, 1), got {slope!r}")
@@ -168,10 +164,6 @@ def prelu(slope: float = 0.25) -> TwoSlopes:
     ----------
     slope : float
         Slope for u < 0, in (0, 1).
-
-    Returns
-    -------
-    TwoSlopes
     """
     return leaky_relu(slope)
 

@@ -186,10 +186,6 @@ def softshrink(lambd: float = _DEFAULT) -> Activation:
     ----------
     lambd : float
         Threshold, positive.
-
-    Returns
-    -------
-    Activation
     """
     return _stretched("softshrink", SoftShrink(), lambd, _SOFT_CITATION)
 
@@ -201,10 +197,6 @@ def hardshrink(lambd: float = _DEFAULT) -> Activation:
     ----------
     lambd : float
         Threshold, positive.
-
-    Returns
-    -------
-    Activation
     """
     return _stretched("hardshrink", HardShrink(), lambd, _HARD_CITATION)
 

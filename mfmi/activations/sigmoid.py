@@ -127,10 +127,6 @@ def softplus(beta: float = 1.0) -> Activation:
     ----------
     beta : float
         Sharpness, positive.
-
-    Returns
-    -------
-    Activation
     """
     checked_parameter("softplus", "beta", beta)
     if beta == 1.0:

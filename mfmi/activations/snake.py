@@ -97,10 +97,6 @@ def snake(a: float = 1.0) -> Activation:
     ----------
     a : float
         Angular frequency, positive.
-
-    Returns
-    -------
-    Activation
     """
     checked_parameter("snake", "a", a)
     return Snake() if a == 1.0 else Affine(f"snake(a={a!r})", Snake(), 1.0 / a, 1.0 / a, citation=_CITATION)

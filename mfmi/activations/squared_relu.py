@@ -102,10 +102,6 @@ def star_relu(scale: float = _STAR_SCALE, bias: float = _STAR_BIAS) -> SquaredRe
         Factor, positive.
     bias : float
         Constant added.
-
-    Returns
-    -------
-    SquaredRelu
     """
     checked_parameter("star_relu", "scale", scale)
     if not math.isfinite(bias):

@@ -148,10 +148,6 @@ def sine(frequency: float = 1.0) -> Activation:
     ----------
     frequency : float
         Angular frequency, positive; 30 in SIREN (Sitzmann et al. 2020).
-
-    Returns
-    -------
-    Activation
     """
     return _of_frequency(Wave("sin", odd=True), frequency)
 
@@ -163,10 +159,6 @@ def cosine(frequency: float = 1.0) -> Activation:
     ----------
     frequency : float
         Angular frequency, positive.
-
-    Returns
-    -------
-    Activation
     """
     return _of_frequency(Wave("cos", odd=False), frequency)
 

@@ -55,10 +55,6 @@ def accelerate(
     start : shape (n, d).
     tolerance : largest mismatch of any unknown at which a row is done.
     most_steps : steps after which a search counts as lost.
-
-    Returns
-    -------
-    Iterated
     """
     n, size = start.shape
     x, steps = start.copy(), np.zeros(n, dtype=np.int64)

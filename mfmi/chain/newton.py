@@ -41,10 +41,6 @@ def descend(chain: Chain, rules: Rules, known: Known, place: Place | None = None
     rules : where the search begins and how it ends.
     known : minima at which it ends as soon as it is on its way to one of them.
     place : where it begins, if not at a share of the prior variances.
-
-    Returns
-    -------
-    Found
     """
     start = _forward_pass(chain, np.zeros((chain.size, chain.depth))) if place is None else np.exp(place[1])
     silent = start[chain.last] < rules.least_variance

@@ -102,10 +102,6 @@ class TileCache:
             As for `load`.
         make : callable
             Makes the tile at a place, and stores it if it shall be kept.
-
-        Returns
-        -------
-        ndarray
         """
         kept = self.load(place, size)
         if kept is None:

@@ -215,10 +215,6 @@ def load_config(text: str, filename: str, overrides: Sequence[str] = ()) -> Conf
     overrides
         Each ``key=value`` as for ``--set``: the key with dots between its parts, the value in YAML.
 
-    Returns
-    -------
-    Config
-
     Raises
     ------
     LocatedConfigError

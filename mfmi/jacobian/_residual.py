@@ -44,10 +44,6 @@ def residual_moments(network: Architecture, weights: str, stream: Stream) -> Res
     weights : "gaussian" or "orthogonal".
     stream : their mean field.
 
-    Returns
-    -------
-    ResidualMoments
-
     Raises
     ------
     ValueError

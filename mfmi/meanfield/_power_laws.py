@@ -48,10 +48,6 @@ def power_laws(network: Architecture) -> PowerLaws:
     ----------
     network : n networks with the same constants in all layers; with two matrices per branch, laws are known after a
         norm and of what grows exponentially.
-
-    Returns
-    -------
-    PowerLaws
     """
     n = network.size
     found = PowerLaws(np.full(n, "none", dtype="<U11"), *(np.full(n, np.nan) for _ in range(5)))

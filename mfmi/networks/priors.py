@@ -93,12 +93,7 @@ InputPrior = GaussianPrior | MixturePrior
 
 
 def gaussian() -> GaussianPrior:
-    """Return independent Gaussian entries of one variance.
-
-    Returns
-    -------
-    GaussianPrior
-    """
+    """Return independent Gaussian entries of one variance."""
     return GaussianPrior()
 
 
@@ -110,10 +105,6 @@ def gaussian_spectrum(eigenvalues: Sequence[float] | FloatArray) -> GaussianPrio
     eigenvalues : sequence of float
         All >= 0, not all 0.
 
-    Returns
-    -------
-    GaussianPrior
-
     Raises
     ------
     ValueError
@@ -123,12 +114,7 @@ def gaussian_spectrum(eigenvalues: Sequence[float] | FloatArray) -> GaussianPrio
 
 
 def rademacher() -> MixturePrior:
-    """Return entries that are +1 or -1, each with probability 1/2 (times the requested standard deviation).
-
-    Returns
-    -------
-    MixturePrior
-    """
+    """Return entries that are +1 or -1, each with probability 1/2 (times the requested standard deviation)."""
     return MixturePrior((0.5, 0.5), (-1.0, 1.0), (0.0, 0.0))
 
 
@@ -139,10 +125,6 @@ def spike_slab(sparsity: float) -> MixturePrior:
     ----------
     sparsity : float
         Share rho of the entries that are not 0, 0 < rho <= 1; at entry variance q_x the slab's is q_x / rho.
-
-    Returns
-    -------
-    MixturePrior
 
     Raises
     ------

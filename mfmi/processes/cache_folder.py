@@ -62,10 +62,6 @@ def is_trusted(folder: Path) -> bool:
     folder : Path
         Absolute, without links. What is not there yet is trusted as far as its parents are.
 
-    Returns
-    -------
-    bool
-
     Warns
     -----
     MfmiWarning
@@ -99,10 +95,6 @@ def is_own(descriptor: int) -> bool:
     Parameters
     ----------
     descriptor : int
-
-    Returns
-    -------
-    bool
     """
     status = os.fstat(descriptor)
     usual = stat.S_ISREG(status.st_mode) and not status.st_mode & _OTHERS_WRITE

@@ -43,10 +43,6 @@ def recommend(
     gradients
         "any": all of the information counts; "kept": as far as `mfmi.recommendation.gradients.kept` leaves it.
 
-    Returns
-    -------
-    Recommendation
-
     Raises
     ------
     ValueError

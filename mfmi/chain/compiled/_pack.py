@@ -50,10 +50,6 @@ class Packed:
         ----------
         rules : where the search begins and how it ends.
         known : minima at which it ends as soon as it is on its way to one of them.
-
-        Returns
-        -------
-        Found
         """
         n, most = self._points.sigma_w2.shape
         value, error, mmse, residual, pivot, rest = np.empty((6, n))

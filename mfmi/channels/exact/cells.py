@@ -45,10 +45,6 @@ def activation_cells(phi: ScalarFunction, level: int, tolerance: float) -> Cells
         Binary logarithm of the half width.
     tolerance : float
         Relative accuracy of the polynomials.
-
-    Returns
-    -------
-    Cells
     """
     half = 2.0**level
     nodes = np.cos(np.pi * (np.arange(CELL_NODES) + 0.5) / CELL_NODES)

@@ -156,10 +156,6 @@ class ExactTable:
         ----------
         place : tuple of int
             Numbers of the tile along ln r, ln tau and c.
-
-        Returns
-        -------
-        Tile
         """
         if not self._made(place, PATIENCE):
             self._build(place)
@@ -305,9 +301,5 @@ def exact_table(phi: ScalarFunction) -> ExactTable:
     ----------
     phi : ScalarFunction
         The activation; hashable.
-
-    Returns
-    -------
-    ExactTable
     """
     return ExactTable(phi)

@@ -87,10 +87,6 @@ class TileBuilder:
         Parameters
         ----------
         place : tuple of int
-
-        Returns
-        -------
-        bool
         """
         return self.degree == 0 and place[0] >= 0
 
@@ -101,10 +97,6 @@ class TileBuilder:
         ----------
         place : tuple of int
             Numbers of the tile along ln r, ln tau and c.
-
-        Returns
-        -------
-        Tile
         """
         r, tau, c = self._axes(place)
         limit = None
