@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import functools
-import time
 from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
@@ -191,15 +190,15 @@ def _blocks(
 ) -> Iterator[Rows]:
     """The rows of the layers, block by block as they are known."""
     from mfmi.bounds.evaluate import MeanFields, evaluate_points
-    from mfmi.processes.progress import Progress
+    from mfmi.processes.progress import Clock
 
     fields, blocks = MeanFields(0), list(model.depths_at_once(layers))
-    started, done = time.monotonic(), 0
-    for count, block in enumerate(blocks, 1):
-        if block[-1] > fields.deepest:
-            # Further than needed, so as not to begin again at every block; not so far that the first rows wait.
-            fields = MeanFields(min(_AHEAD * int(block[-1]), int(layers[-1])))
-        rows = evaluate_points(points, block, estimators, unit, optional, model, fields)
-        done += len(block)
-        on_progress(Progress("evaluate", count, len(blocks), done, time.monotonic() - started))
+    clock = Clock(on_progress, len(blocks))
+    for block in blocks:
+        with clock.begun("evaluate"):
+            if block[-1] > fields.deepest:
+                # Further than needed, so as not to begin again at every block; not so far that the first rows wait.
+                fields = MeanFields(min(_AHEAD * int(block[-1]), int(layers[-1])))
+            rows = evaluate_points(points, block, estimators, unit, optional, model, fields)
+        clock.finish(len(block))
         yield {name: values for name, values in rows.items() if name != "point"}

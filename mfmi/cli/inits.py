@@ -47,6 +47,9 @@ def command(names: tuple[str, ...], library: str | None, sink: Sink) -> None:
     if library is not None and library not in libraries():
         hint = did_you_mean(library, libraries()) or f" Libraries: {', '.join(libraries())}."
         raise click.BadParameter(f"{library!r} is not in the table.{hint}", param_hint="'--library'")
+    whole = next((name for name in names if name in libraries()), None)
+    if whole is not None:
+        raise click.BadParameter(f"{whole!r} is a library, all of which --library {whole} shows.", param_hint="'NAME'")
     try:
         presets = [get(name) for name in names]
     except ValueError as error:

@@ -145,10 +145,11 @@ def _simulate(
     numbers = range(len(entries))
     here = ((number, simulation.run(number)) for number in numbers)
     finished = here if jobs is None else run_processes(simulation, numbers, jobs)
-    for count, (number, data) in enumerate(finished, start=1):
-        results[number] = pickle.loads(data)
-        if on_progress is not None:
-            on_progress(Progress("measure", count, len(entries), 0, time.monotonic() - start))
+    with stage("measure", len(entries)):
+        for count, (number, data) in enumerate(finished, start=1):
+            results[number] = pickle.loads(data)
+            if on_progress is not None:
+                on_progress(Progress("measure", count, len(entries), 0, time.monotonic() - start))
     samples: Samples = {}
     for (measure, width, _), result in zip(entries, results, strict=True):
         samples.setdefault((measure, width), []).append(result)

@@ -155,6 +155,7 @@ def test_the_command_takes_names(command_line: CommandLine) -> None:
         (["--library", "torhc"], "Did you mean 'torch'"),
         (["--library", "zzz"], "Libraries: recipe, torch"),
         (["torch.nn.Linaer"], "Did you mean 'torch.nn.Linear'"),
+        (["he", "torch"], "'torch' is a library, all of which --library torch shows."),
     ],
 )
 def test_the_command_says_what_is_wrong(command_line: CommandLine, arguments: list[str], words: str) -> None:

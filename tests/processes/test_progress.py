@@ -8,11 +8,13 @@ import subprocess
 import sys
 import threading
 import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
+from conftest import Outcome
 from waiting import printed_until
 
 from mfmi.activations import get
@@ -204,6 +206,11 @@ def test_a_sweep_says_how_much_there_is_before_the_first_report() -> None:
         assert text_of(None, None).startswith("evaluate 3/20 chunks")
         now = Progress("evaluate", 4, 20, 9, 1.0)
         assert text_of(now, now) == "evaluate 4/20 chunks, 9 rows, 9 rows/s, 16 s left"
+
+
+def test_bounds_say_so_before_their_first_report(announced: list[Stage], command_line: Callable[..., Outcome]) -> None:
+    assert command_line("bound", "--act", "linear", "--sw", "1", "--depth", "2", "--estimator", "linear").code == 0
+    assert (announced[0].name, announced[0].total, announced[0].unit) == ("evaluate", 1, "chunks")
 
 
 class Compilation:
