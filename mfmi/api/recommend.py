@@ -99,7 +99,10 @@ class Wish:
         if self.ranks:
             raise ArgumentError("skip", 1, "is that of one network: name one `activation` and at most one `sigma_b`")
         if self.by != "linear":
-            raise ArgumentError("by", self.by, "does not choose a branch scale: the linearly readable information does")
+            reason = "does not choose a branch scale: the linearly readable information does"
+            if self.by == "replica":
+                reason += "; what a network holds in all, mfmi bound --estimator replica tells"
+            raise ArgumentError("by", self.by, reason)
         if self.init:
             labels = ", ".join(one.label for one in self.init)
             raise ArgumentError("init", labels, "has no branch scale: it does not go with `skip`")

@@ -65,6 +65,14 @@ class NetworkFamily:
         """Whether nothing was said of norms, skips and relative noise."""
         return not self.structure and not isinstance(self.sigma_noise, str)
 
+    @cached_property
+    def is_stack(self) -> bool:
+        """Whether layers are dense, of one matrix and without skips: of such every estimator is known."""
+        if self.is_plain:
+            return True
+        own = self.points(1.0, 0.0).structured
+        return not self.model.mixes and bool((own.skip == 0.0).all() and (own.branch_matrices == 1).all())
+
     @property
     def deviation(self) -> float:
         """Standard deviation of the noise; of a number format the share of the signal that it stands for."""

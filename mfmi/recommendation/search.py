@@ -129,9 +129,13 @@ def optimum(
             f"no linear decoder reads anything after {network.activation.name}, which is even: maximise the total "
             "instead (by replica, or by total for its lower bound)"
         )
-    if not (network.is_plain or quantity in (*STRUCTURED_ESTIMATORS, TOTAL)):
+    if not (network.is_stack or quantity in (*STRUCTURED_ESTIMATORS, TOTAL)):
         known = ", ".join((*STRUCTURED_ESTIMATORS, TOTAL))
-        raise NoOptimumError(f"{quantity} is searched in plain networks only; in others there are {known}")
+        at = ", and mfmi bound --estimator replica tells its value at one point" if quantity == "replica" else ""
+        raise NoOptimumError(
+            f"{quantity} is searched in dense networks without skips and with one matrix per layer only; in others "
+            f"there are {known}{at}"
+        )
     if network.model.mixes and quantity not in (*OF_CORRELATED, TOTAL):
         known = ", ".join(one for one in QUANTITIES if one in (*OF_CORRELATED, TOTAL))
         raise NoOptimumError(f"{quantity} is {COUPLED}; of such there are {known}")

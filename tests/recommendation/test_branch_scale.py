@@ -22,6 +22,7 @@ from mfmi.recommendation.branches import Branch, StreamRecommendation, recommend
 from mfmi.recommendation.code import code
 from mfmi.recommendation.recommend import recommend
 from mfmi.recommendation.results import NetworkFamily, Optimum, Recommendation
+from mfmi.recommendation.search import optimum
 
 CommandLine = Callable[..., Outcome]
 BLOCK = {
@@ -130,9 +131,18 @@ def test_what_a_norm_makes_of_no_effect_is_not_searched() -> None:
     assert free.sigma_b == 0.2
 
 
-def test_other_estimators_are_refused() -> None:
-    with pytest.raises(ValueError, match="replica is searched in plain networks only"):
-        recommend(NetworkFamily(get("tanh"), 3, structure=RELATIVE), "replica")
+@pytest.mark.thorough
+def test_every_estimator_is_searched_after_norms_without_skips() -> None:
+    best = optimum(NetworkFamily(get("tanh"), 2, structure=RELATIVE), "replica", tolerance=0.01)
+    beside = mfmi.evaluate("tanh", 1.0, np.linspace(0, 1, 11), depth=2, estimators=["replica", "linear"], **RELATIVE)
+    assert best.value >= beside["mi_replica"].max() * (1 - 1e-6)
+    assert best.value > beside["mi_linear"].max() + 0.01
+
+
+@pytest.mark.parametrize("own", [{"branch_matrices": 2}, {"skip": 0.5}])
+def test_other_estimators_are_refused(own: dict[str, Any]) -> None:
+    with pytest.raises(ValueError, match=r"replica is searched in dense networks without .* --estimator replica tells"):
+        recommend(NetworkFamily(get("tanh"), 3, structure=RELATIVE | own), "replica")
 
 
 # ---- code ------------------------------------------------------------------------------------------------------------
@@ -360,7 +370,7 @@ def test_it_is_drawn_with_the_command_that_comes_next(command_line: CommandLine)
         (("--residual", "--branch", "0.5", "--keep", "0.3"), "does not go with --branch"),
         (("--keep", "0.3"), "is that of a residual network: give --skip"),
         (("--residual", "--keep", "1"), "greater than"),
-        (("--norm", "layernorm", "--by", "fisher"), "fisher is searched in plain networks only"),
+        (("--branch-matrices", "2", "--by", "fisher"), "fisher is searched in dense networks without skips"),
         (("--norm-at", "output"), "the place of a norm"),
         (("--residual", "--sb", "2"), "is all that a branch of variance 1 may have"),
         (("--residual", "--branch-matrices", "2", "--sigma-b-out", "0", "--sb", "1.5"), "is all that a pre-activation"),
