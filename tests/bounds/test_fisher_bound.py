@@ -85,6 +85,16 @@ def test_values_do_not_depend_on_their_company():
 # The estimator
 
 
+def test_variances_at_which_moments_have_no_value_have_none():
+    # Precisions of a table are relative to a second moment, which a user's function has up to some variance.
+    phi, channel = activations.get("tanh"), FisherLower()
+    r = np.array([[1.0, 10.0], [np.nan, np.nan], [2.0, 20.0]])
+    tau, s = np.array([0.5, 1.0, 0.5]), np.array([1.0, 2.0, 1.0])
+    found = channel.information(phi, r, tau, s)
+    assert np.isnan(found[1]).all()
+    assert found[[0, 2]] == pytest.approx(channel.information(phi, r[[0, 2]], tau[[0, 2]], s[[0, 2]]), rel=1e-15)
+
+
 def networks(name, **more):
     return Points.of(name, [1.1, 1.5, 1.9], sigma_b=[0.0, 0.3, 0.2], sigma_noise=[0.1, 0.3, 0.8], **more)
 

@@ -139,9 +139,11 @@ class FisherLower:
         self, phi: Activation, r: FloatArray, tau: FloatArray, s: FloatArray, refine: float = 1.0
     ) -> FloatArray:
         """See `channels.closed.table.Channel.information`."""
-        out = np.empty_like(r)
-        for variance in np.unique(s):
-            rows = np.flatnonzero(s == variance)
+        out = np.full_like(r, np.nan)
+        # A table goes on to variances at which the moments of a user's function, hence its precisions, have no value.
+        known = np.isfinite(r).all(axis=1)
+        for variance in np.unique(s[known]):
+            rows = np.flatnonzero(known & (s == variance))
             out[rows] = _along_ladder(phi, r[rows], tau[rows], float(variance), refine)
         return out
 
