@@ -14,8 +14,9 @@ import numpy as np
 from mfmi.storage.atomic import atomic_path
 from studies.evidence.chance import same_law
 from studies.evidence.data import load
-from studies.evidence.design import Case
+from studies.evidence.design import ENSEMBLES, Case
 from studies.evidence.findings import VERDICTS, Compared, Ranked, compared, ranked, verdicts
+from studies.evidence.oracle import Place, best_places
 from studies.evidence.predictors import PREDICTORS
 from studies.evidence.recommended import RECOMMENDED
 from studies.evidence.runs import Run, by_case, write
@@ -83,6 +84,7 @@ def fill(page: str, order: Sequence[Ranked], comparison: Sequence[Compared], run
         "trained": lambda: trained(runs),
         "targets": lambda: targets(comparison, runs),
         "pairs": lambda: pairs(comparison),
+        "oracle": lambda: oracle(runs),
         "cases": lambda: cases_table(comparison),
         "predictors": lambda: predictors(order),
         "ranking": lambda: ranking(order),
@@ -168,6 +170,31 @@ def paired(comparison: Sequence[Compared], name: str, held: bool | None = None) 
     ]
 
 
+def oracle(runs: Sequence[Run]) -> str:
+    """Per grid the best place, chosen by its test losses, beside the best recipe; then how often it is what."""
+    places = best_places(by_case(runs))
+    lines = []
+    for case in dict.fromkeys(one.found.case for one in places):
+        here = {one.weights: one for one in places if one.found.case == case}
+        first = next(iter(here.values())).found
+        cells = [_place(here[weights]) if weights in here else "" for weights in ENSEMBLES]
+        lines.append([_words(case), f"{first.recipe}: {first.theirs:.3f} ± {first.their_scatter:.3f}", *cells])
+    for name, verdicts_of in (("better", VERDICTS[:1]), ("far worse", VERDICTS[3:])):
+        found = [[one.found for one in places if one.weights == weights] for weights in ENSEMBLES]
+        lines.append([name, "", *(_share(some, verdicts_of) for some in found)])
+    return _markdown(["case", "best recipe", *(f"best place, {weights}" for weights in ENSEMBLES)], lines)
+
+
+def _place(one: Place) -> str:
+    found = one.found
+    at = f"sigma_w {one.sigma_w:.2f}, sigma_b {one.sigma_b:g}"
+    return f"{found.loss:.3f} ± {found.scatter:.3f}, {found.verdict}; {at}"
+
+
+def _words(case: Case) -> str:
+    return f"{case.data_set}, {case.activation}, {case.depth}, {case.optimiser}{' *' if case.held_out else ''}"
+
+
 def cases_table(comparison: Sequence[Compared]) -> str:
     """Per case the test loss of the best recipe and of every recommendation."""
     lines = []
@@ -176,13 +203,11 @@ def cases_table(comparison: Sequence[Compared]) -> str:
         if not set(here) & set(RECOMMENDED):
             continue
         first = next(one for name, one in here.items() if name in RECOMMENDED)
-        mark = " *" if case.held_out else ""
         cells = [
             f"{here[name].loss:.3f} ± {here[name].scatter:.3f}, {here[name].verdict}" if name in here else ""
             for name in RECOMMENDED
         ]
-        words = f"{case.data_set}, {case.activation}, {case.depth}, {case.optimiser}{mark}"
-        lines.append([words, f"{first.recipe}: {first.theirs:.3f} ± {first.their_scatter:.3f}", *cells])
+        lines.append([_words(case), f"{first.recipe}: {first.theirs:.3f} ± {first.their_scatter:.3f}", *cells])
     return _markdown(["case", "best recipe", *(f"`{name}`" for name in RECOMMENDED)], lines)
 
 

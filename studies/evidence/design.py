@@ -11,6 +11,7 @@ ACTIVATIONS = ("tanh", "relu", "gelu", "selu", "leaky_relu", "silu", "elu", "mis
 DEPTHS = (5, 10, 20, 50)
 OPTIMISERS = ("sgd", "adam")
 GROUPS = ("recipes", "grid", "recommended")
+ENSEMBLES = ("gaussian", "orthogonal")
 NETWORKS = ("plain", "residual", "residual_by_depth")
 # What the objective of `mfmi recommend` was chosen on. It is tested on data sets and activations that are neither.
 CHOSEN_ON = ({"digits"}, {"tanh", "relu", "gelu", "selu"})
@@ -96,6 +97,7 @@ def work() -> Iterator[tuple[Case, str]]:
     spared = [activation for activation in ACTIVATIONS if activation not in CHOSEN_ON[1]]
     parts: list[tuple[str, list[Case]]] = [("recipes grid", [Case(first, act, 20) for act in chosen])]
     parts += [("recipes recommended", [Case(data, act, 20) for act in spared for data in others])]
+    parts += [("grid", [Case(data, act, 20, weights=w) for act in spared for data in others for w in ENSEMBLES])]
     parts += [("recommended", [Case(first, act, 20) for act in chosen])]
     parts += [("recipes recommended", [Case(first, act, 20) for act in spared])]
     parts += [("recipes recommended", [Case(others[0], act, 20, "adam") for act in spared])]

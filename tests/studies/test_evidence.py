@@ -16,6 +16,7 @@ from studies.evidence.chance import same_law
 from studies.evidence.data import load, split
 from studies.evidence.design import ACTIVATIONS, BIASES, DATA_SETS, GROUPS, WEIGHTS, Case, Design, work
 from studies.evidence.findings import Compared, Ranked, compared, losses, ranked
+from studies.evidence.oracle import best_places
 from studies.evidence.predictors import PREDICTORS, predictions
 from studies.evidence.recommended import RECOMMENDED
 from studies.evidence.runs import Run
@@ -256,6 +257,18 @@ def test_a_predictor_that_is_right_is_found_to_be() -> None:
     assert (kept.start, kept.recipe, kept.verdict) == ("kept", "he", "far worse")
 
 
+def test_the_best_place_of_a_grid_is_held_against_the_best_recipe() -> None:
+    case, turned = Case("digits", "relu", 5), Case("digits", "relu", 5, weights="orthogonal")
+    grids = [run for run in made_up(turned) if run.start == "grid"]
+    cases = runs.by_case(made_up(case) + [run._replace(test_loss=run.test_loss + 0.01) for run in grids])
+    first, second = best_places(cases)
+    assert (first.weights, first.places, second.weights) == ("gaussian", len(grid(case)), "orthogonal")
+    assert (first.sigma_w, first.sigma_b) == (pytest.approx(math.sqrt(2.0)), 0.0)
+    # As the made-up recipe of He, which lies there too; the other grid is shifted by many of its small scatters.
+    assert (first.found.recipe, first.found.verdict, second.found.verdict) == ("he", "within", "far worse")
+    assert best_places(runs.by_case(grids)) == []
+
+
 @pytest.mark.parametrize(
     ("loss", "verdict"),
     [(0.5, "better"), (0.9, "within"), (1.0, "within"), (1.1, "within"), (1.3, "worse"), (2.0, "far worse")],
@@ -314,7 +327,7 @@ def test_the_page_says_what_its_tables_say(kept_runs: list[Run]) -> None:
     order = account.read_findings(DOCS / "data" / account.RANKING, Ranked)
     comparison = account.read_findings(DOCS / "data" / account.COMPARISON, Compared)
     assert account.fill(page, order, comparison, kept_runs) == page
-    assert page.count("<!-- table") == 7
+    assert page.count("<!-- table") == 8
 
 
 def below(comparison: list[Compared], held_out: bool, one: str, other: str) -> str:
@@ -350,6 +363,11 @@ def test_the_sentences_say_what_the_tables_say(kept_runs: list[Run]) -> None:
     held = {share(comparison, start, well, True) for start in ("kept, orthogonal", "any")}
     assert [f"held out, both are in {count} of {total}" in page for count, total in held] == [True]
     assert f"is in {percent('any', well, True)} of them, and better in {percent('any', {'better'}, True)}" in page
+    places = [one.found for one in best_places(runs.by_case(kept_runs)) if one.weights == "gaussian"]
+    places = [one for one in places if one.case.data_set == "digits"]
+    bad, good = (sum(one.verdict == verdict for one in places) for verdict in ("far worse", "better"))
+    assert f"than the best recipe in {bad} of {len(places)} cases, and better in {good}." in page
+    assert {one.recipe for one in places} <= {"orthogonal", "lsuv"}
     held_out = [some for case, some in runs.by_case(kept_runs).items() if case.held_out]
     chance = 100.0 * np.mean([same_law(some[0].case, some) for some in held_out], axis=0)
     assert f"as good in {chance[:2].sum():.0f} % of the held-out cases, better in {chance[0]:.0f} %" in page
