@@ -47,9 +47,9 @@ _LEAST_VALUE = 1e-140
 # Cells from here on are no narrower where the activation varies on a longer scale than the Gaussian.
 _WIDEST_SCALE = 3.0
 
-# Equal cells of a function that varies everywhere: of each so many that are asked for, one to a length of variation,
-# and at most so many.
-_CELLS_PER_LENGTH, _MOST_CELLS = 16, 20_000
+# Equal cells of a function that varies everywhere: of each so many that are asked for, one to a length of variation;
+# so many times those that are asked for, because none are narrower around 0; at most so many.
+_CELLS_PER_LENGTH, _EQUAL_CELLS, _MOST_CELLS = 16, 1.5, 20_000
 
 # Slopes are followed this far to see whether they vanish; a square below this share of the largest has.
 _FAR = 1e6
@@ -300,7 +300,8 @@ def _line(phi: Activation, deviation: float, cells: int) -> _Line:
             raise NumericsError(
                 f"the slopes of {phi.name} vary too fast at a variance of {deviation * deviation:.4g} for their law"
             )
-        return _Line(np.linspace(-_TAIL, _TAIL, 2 * max(count, cells) + 1), _TAIL, normal_density)
+        number = 2 * max(count, round(_EQUAL_CELLS * cells)) + 1
+        return _Line(np.linspace(-_TAIL, _TAIL, number), _TAIL, normal_density)
     grid = scale * np.sinh(np.linspace(-1.0, 1.0, 2 * cells + 1) * np.arcsinh(_TAIL / scale))
     return _Line(grid, _TAIL, normal_density)
 
