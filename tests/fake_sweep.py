@@ -194,9 +194,9 @@ def dawdle(now: progress.Progress) -> None:
         time.sleep(0.05)
 
 
-def peak_megabytes() -> float:
-    """Return the peak size of this process; what `resource` says counts the program that started it as well."""
-    (line,) = (line for line in Path("/proc/self/status").read_text().splitlines() if line.startswith("VmHWM"))
+def megabytes(what: str) -> float:
+    """Return a size of this process, `VmHWM` its peak; what `resource` says counts the program that started it too."""
+    (line,) = (line for line in Path("/proc/self/status").read_text().splitlines() if line.startswith(what))
     return int(line.split()[1]) / 1e3
 
 
@@ -221,7 +221,7 @@ def main() -> None:
     try:
         result = run_sweep(plan, output, evaluate=evaluate, **settings)
         workers = resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss / 1e3
-        print(json.dumps({"rows": result.rows, "megabytes": [peak_megabytes(), workers]}))
+        print(json.dumps({"rows": result.rows, "megabytes": [megabytes("VmHWM"), workers, megabytes("RssFile")]}))
     except KeyboardInterrupt as error:
         if isinstance(error, SweepInterrupted):  # else it had not begun, or was over
             print(f"{error.chunks_done}/{error.n_chunks}", flush=True)
