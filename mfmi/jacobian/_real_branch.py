@@ -66,6 +66,10 @@ class RealBranch:
 
     def edge(self, toward: float) -> float:
         """Return ln z where it stops moving, in the direction of larger z (`toward` > 0) or smaller."""
+        with np.errstate(divide="ignore", invalid="ignore"):
+            return self._edge(toward)
+
+    def _edge(self, toward: float) -> float:
         first = self.at(self.origin)[1]
         step = toward * np.sign(first) * _FIRST_EDGE_STEP * (1.0 + abs(self.origin))
         # M is infinite at odds -1: the spectrum ends there in an atom, or in a peak without a square root.

@@ -260,7 +260,8 @@ def slope_law(phi: Activation, s: float, cells: int) -> SlopeLaw:
     table = np.concatenate(parts, axis=1)
     low, high, masses, tilts = table[:, np.argsort(table[0])]
     total = sum(found.values()) + float(masses.sum())
-    atoms = tuple((value, mass / total) for value, mass in sorted(found.items()))
+    shares = ((value, mass / total) for value, mass in sorted(found.items()))
+    atoms = tuple((value, share) for value, share in shares if share > np.finfo(np.float64).eps)
     return SlopeLaw(low, high, masses / total, tilts, atoms, *_range(phi, atoms, is_discrete=not low.size))
 
 

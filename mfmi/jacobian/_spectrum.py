@@ -121,6 +121,9 @@ def spectrum(
         found = _single_law(laws[0], log_scale, atoms)
         return replace(found, error=_deviation(found, exact))
     intervals = _intervals(factors, float(np.log(mean)))
+    if not intervals:  # all that is not in atoms is negligible
+        found = JacobianSpectrum(np.empty(0), np.empty(0), np.empty(0), atoms, (), 0.0)
+        return replace(found, error=_deviation(found, exact))
     edges = tuple((float(np.exp(interval.low)), float(np.exp(interval.high))) for interval in intervals)
     nodes = _NODES
     pieces = _split_at_peaks(factors, intervals)

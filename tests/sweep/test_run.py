@@ -433,15 +433,15 @@ def test_the_evaluator_does_not_remember(
 
 @pytest.mark.slow
 def test_memory_is_that_of_a_chunk(tmp_path: Path) -> None:
-    """Ten times as many rows take no more; what two workers and the program share, files of libraries, is there once."""
+    """Ten times as many rows take no more; files of libraries, which two workers and the program share, count once."""
     needed = []
-    for points, rows in ((233_334, 200_001), (2_333_334, 2_000_001)):
+    for points, count in ((233_334, 200_001), (2_333_334, 2_000_001)):
         plan = {"n_grid": points, "chunk_size": 4096, "depths": [1]}
         with start(tmp_path / f"{points}.parquet", plan=plan, evaluate="rows", jobs=2) as process:
             printed, errors = process.communicate()
         assert process.returncode == 0, errors
         told = json.loads(printed)
-        assert told["rows"] == rows
+        assert told["rows"] == count
         program, worker, libraries = told["megabytes"]
         needed.append(program + 2 * (worker - libraries))
     assert needed[1] < 1.1 * needed[0]
