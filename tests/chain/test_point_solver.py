@@ -168,7 +168,7 @@ def test_a_search_ends_on_its_way_to_a_known_minimum(ensemble, in_code, monkeypa
 
 def jump(u):
     """A step of a user's own."""
-    return np.where(np.asarray(u) > 0.3, 1.0, -0.5)
+    return np.where(np.asarray(u) >= 0.0, 1.0, -0.5)
 
 
 def bent(u):
@@ -179,10 +179,7 @@ def bent(u):
 CHANNELS["fisher"] = FisherLower()
 TABLES = tuple(itertools.product(("tanh", "relu", "sign"), ("gaussian", "linear", "entropy_power")))
 # Their tables take seconds to make.
-OTHER_TABLES = (
-    *itertools.product(("tanh", "relu", "sign"), ["fisher"]),
-    *itertools.product((jump, bent), ("gaussian", "linear", "fisher")),
-)
+OTHER_TABLES = (("tanh", "fisher"), ("sign", "fisher"), (jump, "gaussian"), (jump, "linear"), (bent, "linear"))
 
 
 def channels(tables):
@@ -290,7 +287,7 @@ def test_both_searches_agree_at_any_noise(which, ensemble, seed, share):
 
 @pytest.mark.thorough
 @given(channels((*TABLES, *OTHER_TABLES)), *PLACES)
-@settings(max_examples=400, deadline=None)
+@settings(max_examples=200, deadline=None)
 def test_a_layer_of_any_channel_says_the_same_to_both_searches(which, log_r, share, noise, seed):
     """Fisher's bound and users' activations, a step among them, besides all of above."""
     assert_the_layer_is_the_same(which, log_r, share, noise, seed)
@@ -300,7 +297,7 @@ def test_a_layer_of_any_channel_says_the_same_to_both_searches(which, log_r, sha
 @given(
     channels((*TABLES, *OTHER_TABLES)), st.sampled_from(list(ENSEMBLES)), st.integers(0, 2**32), st.sampled_from(STARTS)
 )
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=100, deadline=None)
 def test_both_searches_agree_on_any_channel(which, ensemble, seed, share):
     assert_the_searches_agree(which, ensemble, seed, share)
 
