@@ -1,5 +1,6 @@
 """Order of the bounds on random networks of every activation, and laws of the replica value (theory 3-5)."""
 
+import itertools
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -86,6 +87,22 @@ def check(draw: Draw) -> None:
     (gaussian, error, linear), (orthogonal, other, linear_orthogonal) = pairs
     assert np.all(folded | (orthogonal + other >= gaussian - error))
     assert np.all(linear_orthogonal >= linear * (1.0 - 1e-9))
+
+
+@pytest.mark.parametrize("name", names())
+def test_the_value_lies_between_the_bounds_that_need_no_table(name):
+    """Every activation, both ensembles, noise at the output and in every layer."""
+    weights, noise_at = zip(*itertools.product(ENSEMBLES, ("output", "every")), strict=True)
+    points = Points.of(name, 1.3, sigma_b=0.3, sigma_noise=0.5, weights=weights, noise_at=noise_at)
+    estimators = ["linear", "entropy_power", "covariance_upper", "replica"]
+    found = evaluate_points(points, [2], estimators, "nats", ["mi_replica_error"])
+    assert set(found["status"]) <= {"ok", "unbounded"}
+    value, error = found["mi_replica"], found["mi_replica_error"] + ULPS * found["mi_replica"]
+    assert np.all(error <= 1e-6 * value)
+    assert np.all(found["mi_lower"] <= value + error)
+    assert np.all(value - error <= found["mi_upper"])
+    assert np.all(value[2:] >= value[:2] - error[2:])  # orthogonal weights tell more
+    assert np.all(value[1::2] <= value[::2] + error[::2])  # noise in every layer takes away
 
 
 @pytest.mark.parametrize(
