@@ -16,7 +16,7 @@ RowNumbers = NDArray[np.intp]
 Matrices = Gaussian | Orthogonal
 
 
-class Ends(NamedTuple):
+class BranchEnds(NamedTuple):
     """Precisions r, remaining variances E and `1 - r E` before the branches, curvatures A, V and `1 - A V` after them.
 
     Each of shape (n, L - 1).
@@ -33,15 +33,15 @@ class Ends(NamedTuple):
 class Links(Protocol):
     """The L - 1 branches of n streams."""
 
-    def update(self, ends: Ends, rows: RowNumbers) -> LogPair:
+    def update(self, ends: BranchEnds, rows: RowNumbers) -> LogPair:
         """Logarithms of `V_{l+1}` and `r_l` that follow from what the stream says at both ends of the branches."""
         ...
 
-    def bracket(self, ends: Ends) -> FloatArray:
+    def bracket(self, ends: BranchEnds) -> FloatArray:
         """Twice what the branches take off the potential, shape (n, L - 1)."""
         ...
 
-    def error(self, ends: Ends) -> FloatArray:
+    def error(self, ends: BranchEnds) -> FloatArray:
         """Estimated error of the channels of hidden units, in nats per unit of the stream, shape (n,)."""
         ...
 
@@ -57,16 +57,16 @@ class OneMatrixLinks:
 
     ensemble: Matrices
 
-    def update(self, ends: Ends, rows: RowNumbers) -> LogPair:
+    def update(self, ends: BranchEnds, rows: RowNumbers) -> LogPair:
         """See `Links.update`."""
         some = self.ensemble.take(rows, slice(None))
         return some.variance(ends.e, ends.rest_r).log, some.precision(ends.a, ends.v, ends.rest_v).log
 
-    def bracket(self, ends: Ends) -> FloatArray:
+    def bracket(self, ends: BranchEnds) -> FloatArray:
         """See `Links.bracket`: `r E + A V - F(A E)`."""
         return self.ensemble.stationary_bracket(ends.r, ends.e, ends.a, ends.v, ends.rest_v)
 
-    def error(self, ends: Ends) -> FloatArray:
+    def error(self, ends: BranchEnds) -> FloatArray:
         """See `Links.error`: there are none."""
         return np.zeros(len(ends.v))
 
@@ -79,7 +79,7 @@ class TwoMatrixLinks:
     second: Matrices
     units: LayerChannel
 
-    def update(self, ends: Ends, rows: RowNumbers) -> LogPair:
+    def update(self, ends: BranchEnds, rows: RowNumbers) -> LogPair:
         """See `Links.update`: what the hidden units say follows from the stream, and is eliminated."""
         every = slice(None)
         some = TwoMatrixLinks(self.first.take(rows, every), self.second.take(rows, every), self.units.take(rows, every))
@@ -87,7 +87,7 @@ class TwoMatrixLinks:
         d = some.units.derivatives(precision, inner)
         return some.second.variance(d.e, d.rest_r).log, some.first.precision(d.a, inner, d.rest_v).log
 
-    def bracket(self, ends: Ends) -> FloatArray:
+    def bracket(self, ends: BranchEnds) -> FloatArray:
         """See `Links.bracket`: both matrices, less twice the information of the hidden units."""
         precision, inner = self._hidden(ends)
         d = self.units.derivatives(precision, inner)
@@ -95,11 +95,11 @@ class TwoMatrixLinks:
         outer = outer - 2.0 * self.units.information(precision, inner)
         return self.first.stationary_bracket(ends.r, ends.e, d.a, inner, d.rest_v) + self.first.alpha * outer
 
-    def error(self, ends: Ends) -> FloatArray:
+    def error(self, ends: BranchEnds) -> FloatArray:
         """See `Links.error`."""
         return np.asarray((self.first.alpha * self.units.error(*self._hidden(ends))).sum(axis=1))
 
-    def _hidden(self, ends: Ends) -> tuple[FloatArray, FloatArray]:
+    def _hidden(self, ends: BranchEnds) -> tuple[FloatArray, FloatArray]:
         """Precisions on the hidden units' outputs and variances of their pre-activations."""
         inner = np.exp(np.maximum(self.first.variance(ends.e, ends.rest_r).log, _LEAST))
         return np.exp(self.second.precision(ends.a, ends.v, ends.rest_v).log), inner

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from mfmi.arguments.arrays import FloatArray
 from mfmi.chain.anderson import MOST_STEPS, Iterated, accelerate
-from mfmi.chain.links import Ends, Links, Matrices
+from mfmi.chain.links import BranchEnds, Links, Matrices
 from mfmi.channels.stream.one_matrix import StreamMessages
 
 RowNumbers = NDArray[np.intp]
@@ -136,13 +136,13 @@ class ResidualStream:
     def _after(
         self, m: StreamMessages, r: FloatArray, v: FloatArray, rows: RowNumbers
     ) -> tuple[FloatArray, FloatArray]:
-        return self.links.update(Ends(r, m.e, m.rest_r, m.a[:, 1:], v[:, 1:], m.rest_v[:, 1:]), rows)
+        return self.links.update(BranchEnds(r, m.e, m.rest_r, m.a[:, 1:], v[:, 1:], m.rest_v[:, 1:]), rows)
 
     def _potential(
         self, found: Iterated, m: StreamMessages, r: FloatArray, v: FloatArray, source: FloatArray, mmse: FloatArray
     ) -> StreamPotential:
         information = m.information
-        ends = Ends(r[:, 1:], m.e, m.rest_r, m.a[:, 1:], v[:, 1:], m.rest_v[:, 1:])
+        ends = BranchEnds(r[:, 1:], m.e, m.rest_r, m.a[:, 1:], v[:, 1:], m.rest_v[:, 1:])
         bracket = self.links.bracket(ends)
         units = float(self.first.alpha[0])
         value = source[:, None] + units * (information - 0.5 * bracket.sum(axis=1, keepdims=True))
