@@ -31,8 +31,10 @@ RUNS = Path(__file__).parents[1] / "docs" / "data" / "evidence_runs.csv"
 _TRAINED = ("any", "he", "any, orthogonal")
 HEAD = (
     "| activation | edge | gain, 10 layers | 20 | 50 | over He, 10 | 20 | 50 "
-    "| with biases, 20: sigma_w | sigma_b | over He | accuracy, 20 | He's | orthogonal |\n"
-    f"|---|{'---:|' * 13}\n"
+    "| with biases, 20: sigma_w | sigma_b | over He "
+    + "".join(f"| accuracy, {depth} | He's | orthogonal " for depth in DEPTHS)
+    + "|\n"
+    f"|---|{'---:|' * (10 + 3 * len(DEPTHS))}\n"
 )
 
 
@@ -87,25 +89,25 @@ def row(name: str) -> str:
     cells = [f"`{name}`", _edge(phi), *(_scale(one) for one in plain)]
     cells += ["" if one is None else one.over_he for one in plain]
     cells += ["", "", ""] if biased is None else [_scale(biased), f"{biased.best.sigma_b:.2f}", biased.over_he]
-    cells += [accuracy(name, start) for start in _TRAINED]
+    cells += [accuracy(name, start, depth) for depth in DEPTHS for start in _TRAINED]
     return f"| {' | '.join(cells)} |\n"
 
 
 @functools.cache
-def _digits() -> dict[tuple[str, str], list[float]]:
-    """Test accuracies of the networks of docs/evidence.md of `_WITH_BIASES` layers, by activation and start."""
-    found: dict[tuple[str, str], list[float]] = {}
+def _digits() -> dict[tuple[str, str, int], list[float]]:
+    """Test accuracies of the networks of docs/evidence.md, by activation, start and depth."""
+    found: dict[tuple[str, str, int], list[float]] = {}
     for run in read(RUNS):
-        if run.case == Case("digits", run.activation, _WITH_BIASES):
+        if run.case == Case("digits", run.activation, run.depth):
             # One that diverged answers at random.
             right = 0.1 if math.isnan(run.test_accuracy) else run.test_accuracy
-            found.setdefault((run.activation, run.start), []).append(right)
+            found.setdefault((run.activation, run.start, run.depth), []).append(right)
     return found
 
 
-def accuracy(name: str, start: str) -> str:
+def accuracy(name: str, start: str, depth: int) -> str:
     """Return the mean test accuracy in percent, empty where none were trained."""
-    values = _digits().get((name, start))
+    values = _digits().get((name, start, depth))
     return "" if values is None else f"{100.0 * sum(values) / len(values):.0f}"
 
 

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from mfmi.activations import get, names
-from studies.gains import BEGIN, END, HEAD, gain, page, row
+from studies.gains import BEGIN, DEPTHS, END, HEAD, accuracy, gain, page, row
 
 PAGE = Path(__file__).parents[2] / "docs" / "howto" / "which_gain.md"
 
@@ -20,6 +20,16 @@ def test_only_what_is_between_the_marks_is_written_anew() -> None:
     assert page(text, []) == f"before\n{BEGIN}\n{HEAD}\n{END}after\n"
     with pytest.raises(ValueError, match="the page lacks"):
         page("nothing", [])
+
+
+def test_the_accuracies_are_those_of_the_raw_table() -> None:
+    lines = [line for line in PAGE.read_text().splitlines() if line.startswith("| `")]
+    found = {line.split("`")[1]: [cell.strip() for cell in line.strip("|").split("|")][11:] for line in lines}
+    wanted = {
+        name: [accuracy(name, start, depth) for depth in DEPTHS for start in ("any", "he", "any, orthogonal")]
+        for name in names()
+    }
+    assert found == wanted
 
 
 def test_an_even_activation_has_no_gain() -> None:
