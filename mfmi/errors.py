@@ -76,6 +76,11 @@ def shown(value: object) -> str:
     return text if len(text) <= _LONGEST else f"{text[: _LONGEST - 4]} ..."
 
 
+def brief(reason: str, most: int = 300) -> str:
+    """As many whole words of a reason as there is room for."""
+    return reason if len(reason) <= most else reason[: most - 3].rsplit(" ", 1)[0] + " ..."
+
+
 def shorten(text: str, width: int = 40) -> str:
     """`text` in quotes on one line, at most about `width` characters, safe for a terminal."""
     return repr(text if len(text) <= width else text[: width - 1] + "…")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import shlex
+import textwrap
 from collections.abc import Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
@@ -11,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 from mfmi.cli.numbers import number
 from mfmi.cli.terminal import program
 from mfmi.columns import BY_NAME, Column
-from mfmi.errors import shorten
+from mfmi.errors import brief, shorten
 from mfmi.names import PHASES, STATUSES
 
 if TYPE_CHECKING:
@@ -54,18 +55,18 @@ def draw(console: Console, summary: Summary, unit: str, file: str, *, everything
     ends = {name for line in lines for best in line.best.values() if best for name in best.at_ends}
     if ends:
         swept = " or ".join(name for name in ("sigma_w", "sigma_b") if name in ends)
-        say(console, f"* at an end of the {swept} that were swept: the maximum may lie beyond", "dim")
+        tell(console, f"* at an end of the {swept} that were swept: the maximum may lie beyond", "dim")
     if summary.best_depends_on_noise:
         low, high = summary.noise_levels
-        say(console, f"best over noise from {low:g} to {high:g}: --group-by ...,sigma_noise,depth parts them", "dim")
+        tell(console, f"best over noise from {low:g} to {high:g}: --group-by ...,sigma_noise,depth parts them", "dim")
     if summary.left_out:
-        say(console, "unbounded networks are not among the best: --where 'phase == \"unbounded\"' ranks them", "dim")
+        tell(console, "unbounded networks are not among the best: --where 'phase == \"unbounded\"' ranks them", "dim")
     for name, reason in summary.unknown.items():
-        say(console, f"no edge of chaos is known of {shorten(name)}: {reason[:300]}", "dim")
+        tell(console, f"no edge of chaos is known of {shorten(name)}: {brief(reason)}", "dim")
     for text in counts(summary.tally):
-        say(console, text)
+        tell(console, text)
     for text in failures(summary.tally):
-        say(console, text, "red")
+        tell(console, text, "red")
 
 
 def columns_of(summary: Summary, unit: str) -> list[Column]:
@@ -87,6 +88,15 @@ def columns_of(summary: Summary, unit: str) -> list[Column]:
 def say(console: Console, text: str, style: str = "") -> None:
     """Print a line as it is, however narrow the terminal."""
     console.print(text, style=style, soft_wrap=True)
+
+
+def tell(console: Console, text: str, style: str = "") -> None:
+    """Print a sentence; on a terminal, what is too long goes on below with a whole word."""
+    lines = [text]
+    if console.is_terminal:
+        lines = textwrap.wrap(text, console.width, break_long_words=False, break_on_hyphens=False)
+    for line in lines:
+        say(console, line, style)
 
 
 def chosen(lines: Sequence[Line], room: int) -> list[Line]:

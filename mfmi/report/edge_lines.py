@@ -12,7 +12,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from mfmi.activations import get, of_file
 from mfmi.arguments.arrays import FloatArray
-from mfmi.errors import MfmiError, shorten
+from mfmi.errors import MfmiError, brief, shorten
 from mfmi.meanfield import EdgeOfChaos, edge_curve, edge_of_chaos
 from mfmi.report.axes import FigureAxis
 from mfmi.report.network_words import is_plain
@@ -58,13 +58,8 @@ def unknown_activations(names: Iterable[str]) -> tuple[str, ...]:
     """Say of which activations of a file the edge of chaos is not drawn, for they are not known here, and why."""
     reasons = {name: _trouble(name) for name in dict.fromkeys(names)}
     return tuple(
-        f"no edge of chaos is drawn for {shorten(name)}: {_brief(reason)}" for name, reason in reasons.items() if reason
+        f"no edge of chaos is drawn for {shorten(name)}: {brief(reason)}" for name, reason in reasons.items() if reason
     )
-
-
-def _brief(reason: str, most: int = 300) -> str:
-    """As many whole words of a reason as there is room for."""
-    return reason if len(reason) <= most else reason[: most - 3].rsplit(" ", 1)[0] + " ..."
 
 
 def hidden_noise(network: Mapping[str, Any]) -> float:

@@ -12,7 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from rich.console import Console
 
-from mfmi.cli.summary_view import SCREEN_LINES, _distance, chosen, draw
+from mfmi.cli.summary_view import SCREEN_LINES, _distance, chosen, draw, tell
 from mfmi.columns import COLUMNS
 from mfmi.meanfield import edge_of_chaos
 from mfmi.report.summary import GROUP_LIMIT, Best, Gathering, Line, Summary, edge_sigma_w, summarise, to_block
@@ -270,6 +270,14 @@ def test_marks_name_the_coordinates_they_stand_at() -> None:
     assert " 1*" in text
     assert "* at an end of the sigma_b that were swept: the maximum may lie beyond" in text
     assert text.count("may lie beyond") == 1
+
+
+@pytest.mark.parametrize("is_terminal", [True, False])
+def test_sentences_go_on_with_a_whole_word_on_a_terminal(is_terminal: bool) -> None:
+    out = io.StringIO()
+    text = "* at an end of the sigma_w or sigma_b that were swept: the maximum may lie beyond"
+    tell(Console(file=out, force_terminal=is_terminal, color_system=None, width=80), text)
+    assert out.getvalue() == (text.replace(" beyond", "\nbeyond") if is_terminal else text) + "\n"
 
 
 def test_what_is_left_out_is_said() -> None:
