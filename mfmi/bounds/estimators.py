@@ -66,7 +66,7 @@ _DIFFERENCE = 8.0 * np.finfo(np.float64).eps
 
 
 def unread(gap: FloatArray, signal: FloatArray, depth: NDArray[np.intp] | int) -> FloatArray:
-    """What of a variance is no signal: nothing where all layers are linear and the difference is rounding."""
+    """The share of a variance that is no signal: nothing where all layers are linear and the difference is rounding."""
     difference = gap - signal
     return np.where(difference > _DIFFERENCE * depth * gap, difference, 0.0)
 

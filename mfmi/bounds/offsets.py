@@ -27,7 +27,7 @@ _REACH, _WITHIN, _BEYOND, _EACH_FOLD, _SHARE = 38.0, 65, 19, 2.3, 0.25
 
 
 def most_offsets(phi: Activation, depth: int) -> int:
-    """How many offsets a layer may have, about, in networks of that depth; 1 of activations without kinks."""
+    """Number of offsets, about, that a layer may have in networks of that depth; 1 of activations without kinks."""
     if not phi.kinks:
         return 1
     sides = 1 if phi.odd or phi.even else max(1, len(phi.kinks))

@@ -1,4 +1,4 @@
-"""What lies beyond the limits that a search has ended at: looked at and said, never recommended."""
+"""Beyond the limits that a search has ended at: looked at and said, never recommended."""
 
 from __future__ import annotations
 

@@ -59,7 +59,7 @@ class Search:
     whole: dict[tuple[float, float], float] = field(default_factory=dict)
 
     def __call__(self, sigma_w: ArrayLike, sigma_b: ArrayLike) -> FloatArray:
-        """What counts of the quantity at some places, shape (n,)."""
+        """The part of the quantity that counts at some places, shape (n,)."""
         w, b = (np.atleast_1d(part).astype(float) for part in np.broadcast_arrays(sigma_w, sigma_b))
         keys = list(zip(w.tolist(), b.tolist(), strict=True))
         new = [key for key in dict.fromkeys(keys) if key not in self.known]

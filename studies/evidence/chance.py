@@ -1,4 +1,4 @@
-"""What chance alone makes of the verdicts: a start of the very law of the best recipe, drawn again."""
+"""The verdicts by chance alone: a start of the very law of the best recipe, drawn again."""
 
 from __future__ import annotations
 
