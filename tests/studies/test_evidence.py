@@ -368,6 +368,20 @@ def test_the_sentences_say_what_the_tables_say(kept_runs: list[Run]) -> None:
     bad, good = (sum(one.verdict == verdict for one in places) for verdict in ("far worse", "better"))
     assert f"than the best recipe in {bad} of {len(places)} cases, and better in {good}." in page
     assert {one.recipe for one in places} <= {"orthogonal", "lsuv"}
+    biases = {run.case: run.sigma_b for run in kept_runs if run.start == "any"}
+    counts = {}
+    for bare in (True, False):
+        here = [one for one in comparison if one.start == "any" and (biases[one.case] < 0.01) == bare]
+        counts[bare] = [
+            (sum(one.verdict in far for one in some), len(some))
+            for some in (here, [one for one in here if one.case.held_out])
+        ]
+    (bad, total), (bad_held, held_total) = counts[True]
+    assert f"in {bad} of the {total} cases with `sigma_b` 0" in page
+    assert f"held out in {bad_held} of {held_total}, and in {counts[False][0][0]} of the {counts[False][0][1]}" in page
+    assert counts[False][1][0] == 0
+    turned_bare = [one for one in comparison if one.start == "any, orthogonal" and biases[one.case] < 0.01]
+    assert [one.verdict in far for one in turned_bare] == [False] * total
     held_out = [some for case, some in runs.by_case(kept_runs).items() if case.held_out]
     chance = 100.0 * np.mean([same_law(some[0].case, some) for some in held_out], axis=0)
     assert f"as good in {chance[:2].sum():.0f} % of the held-out cases, better in {chance[0]:.0f} %" in page
