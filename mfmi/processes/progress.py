@@ -234,11 +234,11 @@ def text_of(now: Progress | None, first: Progress | None) -> str:
 
 def _reported(now: Progress, first: Progress) -> str:
     text = f"{now.stage} {now.chunks_done}/{now.n_chunks}{f' {now.unit}' if now.stage in ('evaluate', 'merge') else ''}"
-    if now.stage == "evaluate" and now.seconds > 0:
+    if now.stage == "evaluate" and now.rows and now.seconds > 0:
         text += f", {now.rows:,} rows, {now.rows / now.seconds:,.0f} rows/s"
     if now.chunks_done > first.chunks_done:  # the first report has what it took to begin in it, which is no pace
         pace = (now.seconds - first.seconds) / (now.chunks_done - first.chunks_done)
-    elif now.stage == "evaluate" and now.unit == "chunks" and now.seconds > 0:
+    elif now.stage == "evaluate" and now.unit == "chunks" and now.chunks_done and now.seconds > 0:
         pace = now.seconds  # of one chunk; those before it were there already
     else:
         return text

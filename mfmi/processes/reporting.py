@@ -113,11 +113,15 @@ class ProgressLine(_Reports):
 
     def _write(self, out: TextIO) -> None:
         writes_over = out.isatty() or "ipykernel" in sys.modules
-        wait = PATIENCE if writes_over else LINE_EVERY
+        wait, last = PATIENCE if writes_over else LINE_EVERY, ""
         while not self._over.wait(wait):
             text = f"mfmi: {text_of(self._latest, self._first)}"
             if writes_over:
-                wait = PROGRESS_INTERVAL
+                # A notebook that is executed by a program keeps every line that is written over.
+                wait = PROGRESS_INTERVAL if out.isatty() else PATIENCE
+                if text == last:
+                    continue
+                last = text
                 room = shutil.get_terminal_size().columns - 1 if out.isatty() else len(text)
                 text = text[:room]
                 out.write(f"\r{text:<{self._width}}")

@@ -1,5 +1,6 @@
 """Long work says what it is and how far it is, wherever it is done, and costs nothing where nobody looks."""
 
+import io
 import os
 import pickle
 import re
@@ -172,6 +173,25 @@ def test_true_writes_what_is_done_meanwhile(
         pass
 
 
+def test_a_notebook_is_written_to_where_something_changes(monkeypatch: pytest.MonkeyPatch) -> None:
+    out = io.StringIO()
+    monkeypatch.setitem(sys.modules, "ipykernel", object())
+    monkeypatch.setattr("mfmi.processes.reporting.PATIENCE", 1e-4)
+    monkeypatch.setattr(sys, "stderr", out)
+
+    def wait_for(text: str) -> None:
+        until = time.monotonic() + 60.0
+        while text not in out.getvalue() and time.monotonic() < until:
+            time.sleep(1e-3)
+
+    with reporting(True), stage("tabulate gelu"):
+        wait_for("gelu")
+        with stage("compile"):
+            wait_for("compile")
+            written = out.getvalue()
+    assert [line.strip() for line in written.split("\r")] == ["", "mfmi: tabulate gelu", "mfmi: tabulate gelu; compile"]
+
+
 # ---- who says it -----------------------------------------------------------------------------------------------------
 
 
@@ -206,6 +226,11 @@ def test_a_sweep_says_how_much_there_is_before_the_first_report() -> None:
         assert text_of(None, None).startswith("evaluate 3/20 chunks")
         now = Progress("evaluate", 4, 20, 9, 1.0)
         assert text_of(now, now) == "evaluate 4/20 chunks, 9 rows, 9 rows/s, 16 s left"
+
+
+def test_before_a_part_is_finished_no_pace_is_known() -> None:
+    now = Progress("evaluate", 0, 2, 0, 3.0)
+    assert text_of(now, now) == "evaluate 0/2 chunks"
 
 
 def test_bounds_say_so_before_their_first_report(announced: list[Stage], command_line: Callable[..., Outcome]) -> None:
