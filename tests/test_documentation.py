@@ -53,10 +53,8 @@ def programs() -> Iterator[Path]:
         yield folder
 
 
-@pytest.mark.parametrize(
-    "name",
-    [pytest.param(name, marks=[] if name == "README.md" else [pytest.mark.thorough]) for name in documents(slow=False)],
-)
+@pytest.mark.thorough
+@pytest.mark.parametrize("name", documents(slow=False))
 def test_what_a_document_shows_is_what_its_commands_print(name: str, tmp_path: Path, programs: Path) -> None:
     found = differences(ROOT / name, tmp_path, slow=False, programs=programs)
     assert not found, failure(name, [*found])
@@ -319,6 +317,7 @@ def test_slow_blocks_run_only_when_asked_for(tmp_path: Path) -> None:
     assert len(differences(document, tmp_path / "slow", slow=True)) == 1
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize(
     ("kind", "source"),
     [
@@ -349,6 +348,7 @@ def phi(u):
 """
 
 
+@pytest.mark.thorough
 def test_commands_are_served_but_for_those_in_an_environment_of_their_own(tmp_path: Path, programs: Path) -> None:
     session = Session(tmp_path, programs)
     (tmp_path / "probe.py").write_text(PROBE)

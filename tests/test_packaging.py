@@ -33,6 +33,7 @@ def test_the_run_time_needs_nothing_else() -> None:
     assert names == {"click", "numpy", "scipy", "pandas", "pyarrow", "rich", "PyYAML", "numba"}
 
 
+@pytest.mark.thorough
 def test_the_compiler_is_loaded_by_the_first_search_alone() -> None:
     code = "import sys, mfmi; mfmi.evaluate; assert 'numba' not in sys.modules"
     subprocess.run([sys.executable, "-c", code], check=True)

@@ -54,6 +54,7 @@ def test_correlation_is_bounded_by_cauchy_and_schwarz(phi, s, c):
     assert phi.correlation(s, s) == pytest.approx(power, rel=1e-10)
 
 
+@pytest.mark.thorough
 @every(NAMES)
 @few(15)
 @given(s=common_variances, c=correlations)
@@ -63,6 +64,7 @@ def test_correlation_and_decorrelation_add_up(phi, s, c):
     assert total == pytest.approx(phi.second_moment(s), rel=1e-10)
 
 
+@pytest.mark.thorough
 @every(NAMES)
 @few(15)
 @given(s=common_variances, c=st.tuples(correlations, correlations))
@@ -105,6 +107,7 @@ def test_slope_correlation_is_the_derivative_of_the_correlation(phi, s, c):
     assert derivative == pytest.approx(exact, rel=1e-5, abs=1e-6 * phi.slope_moment(s))
 
 
+@pytest.mark.thorough
 @every(CONTINUOUS)
 @few(10)
 @given(s=variances, exponent=st.floats(-40.0, -9.0))

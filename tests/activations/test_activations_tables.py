@@ -43,6 +43,7 @@ def test_tables_serve_the_activations_without_closed_pair_moments():
     assert set(TABULATED) == own | shared
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize("name", chosen(TABULATED))
 def test_errors_told_bound_the_errors_made(name):
     phi = activations.get(name)

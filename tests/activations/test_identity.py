@@ -119,6 +119,7 @@ def test_modules_of_ones_own_count_and_comments_do_not(home: Path) -> None:
     assert digest("# a comment\n\n" + BASE.replace("    return scale", "\n    return scale")) == digest(BASE)
 
 
+@pytest.mark.thorough
 def test_the_digest_is_that_of_every_process(home: Path) -> None:
     here = digest(BASE)
     code = (

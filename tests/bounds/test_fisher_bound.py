@@ -128,6 +128,7 @@ def test_its_column_is_there_where_it_is_asked_for():
     assert list(evaluate_points(points, [1], ["linear", "fisher"], optional=["mmse"])) == [*names, "mmse"]
 
 
+@pytest.mark.thorough
 def test_a_search_that_goes_in_circles_begins_again_with_shorter_steps():
     """From small variances Newton's long steps did not end at three of these depths; what is carried falls."""
     network = {"sigma_b": 0.2246909153767681, "sigma_noise": 0.2849733389604419, "input_variance": 1.8283890179542812}

@@ -38,6 +38,7 @@ def test_without_norms_they_are_those_of_plain_networks(weights):
                 np.testing.assert_allclose(found.value, plain[f"mi_{name}"], rtol=1e-8, err_msg=name)
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize("noise_at", ["output", "every"])
 @pytest.mark.parametrize("weights", ["gaussian", "orthogonal"])
 def test_norms_that_are_one(weights, noise_at):

@@ -193,6 +193,7 @@ def test_mean_field_is_linear_for_one_rotation_and_an_odd_activation():
         assert found["mean_field"] == pytest.approx(found["linear"], rel=1e-9)
 
 
+@pytest.mark.thorough
 def test_the_pairwise_bounds_of_an_observed_activation():
     """The upper bound is that of the pre-activation, the lower one needs a strictly monotone activation."""
     inputs = np.random.default_rng(0).normal(size=(6, 8))

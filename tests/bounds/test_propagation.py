@@ -19,6 +19,7 @@ def propagation(activation: str, depth: int, sigma_h: float = 0.0) -> Propagatio
     return Propagation(phi, path, np.full(3, sigma_h**2))
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize("activation", ["relu", "leaky_relu(0.1)", "hard_tanh", "abs", "elu", "selu"])
 @pytest.mark.parametrize("sigma_h", [0.0, 1e-3])
 def test_signal_and_noise_of_a_linear_network_are_what_the_gap_becomes(activation: str, sigma_h: float) -> None:
@@ -76,6 +77,7 @@ def test_few_nodes_of_a_piecewise_linear_activation_are_as_good_as_many(activati
             np.testing.assert_allclose(found[rows], exact, rtol=1e-9)
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize("activation", ["relu", "elu"])
 def test_the_memory_of_offsets_is_that_of_three_arrays_and_a_half(activation: str) -> None:
     tracemalloc.start()

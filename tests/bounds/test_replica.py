@@ -118,6 +118,7 @@ def test_the_channel_behind_the_reference(act, r, tau, s):
     assert exact_table(get(act)).evaluate(r, tau, s).j == pytest.approx(direct, abs=1e-10)
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize("noise_at", ["output", "every"])
 @pytest.mark.parametrize(("act", "w2"), [("relu", 1.3), ("relu", 4.0), ("leaky_relu(0.1)", 0.5), ("abs", 2.0)])
 def test_the_error_covers_the_tables(monkeypatch, act, w2, noise_at):

@@ -40,6 +40,7 @@ def test_it_is_the_plain_sum(name, r, tau, s):
     assert exact_channel(phi, r, tau, s).j == pytest.approx(brute_force(phi, r, tau, s), rel=2e-9)
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize("name", CURVED + STRAIGHT)
 def test_remaining_variance_and_curvature_are_the_derivatives(name):
     """E = 2 dJ/dr and, with the law of the offset moving, A = 2 dJ/dtau: theory (9)."""

@@ -457,6 +457,7 @@ def test_narrow_numbers_are_read(tmp_path: Path, dtype: str, error: float) -> No
     assert row["law"] == "uniform"
 
 
+@pytest.mark.thorough
 def test_narrow_numbers_are_read_in_a_fresh_process(tmp_path: Path) -> None:
     """The library itself knows bfloat16 only once somebody has imported ml_dtypes."""
     path = save(tmp_path / "a.safetensors", {"fc.weight": narrow(uniform((64, 32), 32), "bfloat16")})

@@ -232,6 +232,7 @@ def test_an_empty_folder_is_5(command_line: CommandLine, tmp_path: Path) -> None
     assert "no file in it ends with" in command_line("audit", tmp_path).err
 
 
+@pytest.mark.thorough
 def test_the_program_runs_for_real(process: Process, checkpoint: Path) -> None:
     done = process("audit", checkpoint, "--format", "csv")
     assert done.returncode == 0

@@ -304,6 +304,7 @@ def on_a_terminal(*arguments: str, columns: int = 80, **environment: str) -> str
     return seen.decode().replace("\r\n", "\n")
 
 
+@pytest.mark.thorough
 def test_a_terminal_gets_a_table_and_a_pipe_json_lines(process: Process) -> None:
     table = on_a_terminal(*BOUND)
     assert "linear · sigma_w 1" in table

@@ -384,6 +384,7 @@ def mutated(draw: st.DrawFn) -> str:
     return text
 
 
+@pytest.mark.thorough
 @given(mutated())
 @settings(max_examples=300, deadline=None)
 def test_mutated_configs(text: str) -> None:

@@ -36,6 +36,7 @@ def finite_jacobian(rng, phi, n, depth, sigma_w2, sigma_b2, sigma_h2, weights):
     return jacobian
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize("weights", ["gaussian", "orthogonal"])
 @pytest.mark.parametrize(
     ("name", "sigma_b2", "sigma_h2"), [("tanh", 0.1, 0.0), ("relu", 0.0, 0.05), ("silu", 0.3, 0.2)]

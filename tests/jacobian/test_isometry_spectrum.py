@@ -36,6 +36,7 @@ def test_the_law_of_a_waves_slope(activation, rate, s):
         assert law.quantile(0.25) == pytest.approx(rate**2 * np.sin(np.pi / 8.0) ** 2, rel=0.04)
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize("weights", ["gaussian", "orthogonal"])
 @pytest.mark.parametrize(
     ("name", "depth", "sigma_w2", "sigma_b2"),

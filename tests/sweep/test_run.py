@@ -291,6 +291,7 @@ def test_a_device_is_not_a_place_for_parts() -> None:
         run_sweep(ONE_CHUNK, "/dev/null", evaluate=rows, force=True)
 
 
+@pytest.mark.thorough
 def test_two_runs_at_once(tmp_path: Path, expected: Path) -> None:
     out = tmp_path / "out.parquet"
     seen = []
