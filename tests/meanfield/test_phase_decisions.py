@@ -92,7 +92,10 @@ def test_a_users_function_that_leaves_lengths_alone_does_so() -> None:
 def test_without_a_slope_at_0_there_is_no_edge_without_biases(name: str) -> None:
     phi = user_functions.user(name)
     assert phi.slope_at_zero_squared == 0.0
-    assert len(edge_of_chaos(phi).sigma_w) == 0
+    edge = edge_of_chaos(phi)
+    assert len(edge.found.sigma_w) == 0
+    # The moments of a cube are known up to a variance only: none was found, which is not that there is none.
+    assert list(edge.status) == (["unconverged"] if name == "cube" else [])
 
 
 def test_an_edge_with_biases_of_a_function_without_a_slope_at_0() -> None:
