@@ -22,14 +22,12 @@ ROOT = Path(__file__).parents[2]
 NAMES = ["gelu", "selu", "silu", "softplus", "sigmoid", "elu", "sin", "cos", "tanh", "erf"]
 
 SWEEP = """
-import numpy as np
-from mfmi.bounds.evaluate import evaluate_points
-from mfmi.networks.points import Points
+import mfmi, numpy as np
 rng, n = np.random.default_rng(0), {count}
-points = Points.of({name!r}, rng.uniform(0.7, 2.5, n), sigma_b=rng.uniform(0, 0.7, n),
-    sigma_noise=10 ** rng.uniform(-1.5, 0, n), weights=rng.choice(["gaussian", "orthogonal"], n),
-    noise_at=rng.choice(["output", "every"], n))
-if n: evaluate_points(points, [8], ["replica"])
+settings = dict(
+    sigma_w=rng.uniform(0.7, 2.5, n), sigma_b=rng.uniform(0, 0.7, n), sigma_noise=10 ** rng.uniform(-1.5, 0, n),
+    weights=[*rng.choice(["gaussian", "orthogonal"], n)], noise_at=[*rng.choice(["output", "every"], n)])
+if n: mfmi.evaluate({name!r}, depth=[8], estimators=["replica"], **settings)
 """
 
 
@@ -44,8 +42,9 @@ def seconds(checkout: Path, cache: Path, *command: str) -> float:
 
 def cold(checkout: Path, cache: Path, *command: str) -> float:
     """The same where nothing but compiled code is kept."""
-    for folder in cache.glob("tiles-*"):
-        shutil.rmtree(folder)
+    for folder in cache.iterdir():
+        if not folder.name.startswith("compiled-"):
+            shutil.rmtree(folder)
     return seconds(checkout, cache, *command)
 
 
@@ -57,10 +56,12 @@ def bound(name: str, depth: int = 10) -> tuple[str, ...]:
 def main() -> None:
     """Print one line per activation."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("other", type=Path)
+    parser.add_argument("other", type=Path, nargs="?")
     parser.add_argument("--activation", action="append")
     parser.add_argument("--networks", type=int, default=0)
     chosen = parser.parse_args()
+    if chosen.other is None:
+        parser.exit(message="nothing to compare with: give the root of another checkout\n")
     print("activation   other, s  here, s  ratio" + "   other, ms a network  here  ratio" * bool(chosen.networks))
     with tempfile.TemporaryDirectory() as folder:
         both = [(root, Path(folder) / str(i)) for i, root in enumerate((chosen.other.resolve(), ROOT))]
