@@ -189,7 +189,9 @@ def test_a_notebook_is_written_to_where_something_changes(monkeypatch: pytest.Mo
         with stage("compile"):
             wait_for("compile")
             written = out.getvalue()
-    assert [line.strip() for line in written.split("\r")] == ["", "mfmi: tabulate gelu", "mfmi: tabulate gelu; compile"]
+    # It may have written before the first stage began.
+    lines = [line.strip() for line in written.split("\r") if line.strip() not in {"", "mfmi: nothing is finished yet"}]
+    assert lines == ["mfmi: tabulate gelu", "mfmi: tabulate gelu; compile"]
 
 
 # ---- who says it -----------------------------------------------------------------------------------------------------
