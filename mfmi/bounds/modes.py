@@ -115,7 +115,7 @@ def mode_moments(phi: Activation, total: FloatArray, inner: FloatArray, rho: Flo
     """
     shape, count = (*inner.shape, len(waves.share)), len(waves.share)
     total, within = total.ravel(), inner.ravel()
-    rho = np.clip(np.nan_to_num(rho), -1.0, 1.0).reshape(len(within), -1)
+    rho = np.clip(np.nan_to_num(rho), -1.0, 1.0).reshape(len(within), rho.shape[-1])
     orders = _orders(float(np.abs(rho).max(initial=0.0)))
     parts: list[list[FloatArray]] = [[], [], [], []]
     places, cut = [], False

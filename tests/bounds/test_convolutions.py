@@ -271,3 +271,12 @@ def test_positions_that_are_equal_or_opposite_are_the_limit_of_nearly_so(correla
     near = row("tanh", input_correlation=correlation * (1.0 - 1e-9), **given)
     for name in ("mi_linear", "mi_covariance_upper"):
         assert exact[name] == pytest.approx(near[name], rel=1e-4)
+
+
+@pytest.mark.parametrize("weights", ["gaussian", "orthogonal"])
+def test_one_layer_of_a_correlated_convolution_has_no_hidden_moments(weights: str) -> None:
+    settings = {"positions": 8, "input_correlation": 0.6, "weights": weights, "layers": 1, "estimators": ["linear"]}
+    plain = mfmi.evaluate("tanh", 1.0, **settings)
+    normed = mfmi.evaluate("tanh", 1.0, normalization="layernorm", **settings)
+    assert plain.status[0] == "ok"
+    assert plain.mi_linear[0] == pytest.approx(normed.mi_linear[0], rel=1e-12)
