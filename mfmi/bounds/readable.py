@@ -23,7 +23,7 @@ from mfmi.channels.protocols import LayerChannel
 from mfmi.channels.stream.one_matrix import OneMatrix
 from mfmi.channels.stream.sites import sites
 from mfmi.channels.stream.two_matrices import TwoMatrices
-from mfmi.meanfield import Architecture, Stream, propagate
+from mfmi.meanfield import Architecture, Stream, block_sigma_w2, propagate
 from mfmi.networks.convolution import Modes
 from mfmi.networks.structure import SITES
 
@@ -135,7 +135,32 @@ def _of_stream(network: Architecture, weights: str, stream: Stream, count: int, 
         coarse = OneMatrix(found.take(slice(None), _COARSE), site.noise, code)
         few = ResidualStream(many.input_variance, first, coarse, links)
         begin = _begin(few.full(*begin, _SITE_TOLERANCE), begin)
-    return _streamed(many, weights, site, links, begin, silent, TOLERANCE if count == 1 else _SITE_TOLERANCE)
+    if count == 1:
+        return _streamed(many, weights, site, links, begin, silent)
+    best = _streamed(many, weights, site, links, begin, silent, _SITE_TOLERANCE)
+    # Of stronger signals the parts of the sites differ by more than that.
+    missed = np.where(best.linear.value < FAINT, _missed(many, streams, found.gain) * best.linear.value, 0.0)
+    return best._replace(linear=best.linear._replace(error=best.linear.error + missed))
+
+
+def _missed(network: Architecture, stream: Stream, gain: FloatArray) -> FloatArray:
+    """Share of the signal that the sites miss, or have too much, shape (n,); `gain` is theirs, shape (n, S, L).
+
+    Where a neuron's offset varies much more than what is around it, the turn at a kink lies between the sites, whose
+    parts then agree with each other and not with the mean over all offsets, which is known.
+    """
+    before = slice(0, network.depth - 1)
+    if not network.phi.differentiable:
+        return np.zeros(network.size)
+    seen, inner = stream.seen[:, before], stream.seen_inner[:, before]
+    finite = np.isfinite(seen) & np.isfinite(inner)
+    seen, inner = (np.where(finite, part, 1.0) for part in (seen, inner))
+    scale = stream.gain2[:, before] / stream.scale2[:, before]
+    mean = scale * np.asarray(network.phi.slope_correlation_gap(seen, inner))
+    variance = block_sigma_w2(network, stream, before)
+    kept = np.square(network.skip[:, before]) + variance * mean
+    apart = variance * np.abs(np.square(gain[:, :, :-1]).mean(axis=1) - mean)
+    return np.asarray(np.where(kept > 0.0, apart / kept, 0.0).sum(axis=1))
 
 
 def _streamed(

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 from streams import REFERENCE, FiniteStream, architecture
 
+import mfmi
 from mfmi.activations import get
 from mfmi.bounds.covariance import FOLDS, NOISY, NOT_MONOTONE, covariance_upper, entropy_power, piece_entropy
 from mfmi.bounds.evaluate import evaluate_points
@@ -494,3 +495,15 @@ def test_two_matrices_as_explicit_surrogates(name: str, weights: str) -> None:
     scatter = 3.0 * drawn.std(axis=0, ddof=1).max() / np.sqrt(3.0)
     expected = [found.linear.value[0], found.full.value[0]]
     np.testing.assert_allclose(drawn.mean(axis=0), expected, atol=0.004 + scatter)
+
+
+@pytest.mark.parametrize("name", ["relu", "hard_tanh", "softplus"])
+def test_a_turn_between_the_sites_is_among_the_errors(name: str) -> None:
+    """Weights small beside biases: few offsets are near a kink, and the parts of the sites agree all the same."""
+    network = {"sigma_b": [0.3, 1.0], "sigma_noise": 0.1, "skip": 0.001, "branch": 1.0}
+    found = mfmi.evaluate(
+        name, [1e-3, 1e-2], depth=[2], estimators=["linear", "covariance_upper"], columns=["mi_linear_error"], **network
+    )
+    least = found.mi_linear - found.mi_linear_error
+    assert np.all(least <= found.mi_covariance_upper * (1.0 + 1e-9))
+    assert np.all(found.mi_linear_error <= 0.02 * found.mi_linear)
